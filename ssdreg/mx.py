@@ -1,0 +1,58 @@
+"""MXNet, ready to use: the only module here that imports it.
+
+MXNet 1.9.1 is the last release, and two things around it moved on. NumPy 1.24 removed the
+aliases ``np.bool``, ``np.int`` and friends that MXNet reads while it is imported, and Python 3.12
+removed ``distutils``. Both are put back before the import. Its OpenMP runtime also starts half as
+many threads as there are processors because it takes them for hyper-threads; the number of real
+cores this process may use is set instead, unless the user chose one.
+
+Everything else in ssdreg writes ``from ssdreg.mx import mx``, inside the function that needs it
+where importing should stay cheap.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import numpy as np
+
+from ssdreg import _threads
+
+#: The names NumPy 1.24 removed, with the builtins they always stood for.
+NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex,
+                 "object": object, "str": str}
+
+
+def restore_numpy_aliases() -> tuple[str, ...]:
+    """Put back the aliases of builtins that NumPy removed; return the names put back."""
+    # vars(), not hasattr(): NumPy 1.20 to 1.23 answer hasattr with a deprecation warning
+    missing = tuple(name for name in NUMPY_ALIASES if name not in vars(np))
+    for name in missing:
+        setattr(np, name, NUMPY_ALIASES[name])
+    return missing
+
+
+def restore_distutils() -> bool:
+    """Make ``import distutils`` work on Python 3.12 and later; return whether it was missing."""
+    if importlib.util.find_spec("distutils") is not None:
+        return False
+    try:
+        import setuptools  # noqa: F401  (importing it installs its own copy of distutils)
+    except ImportError as error:
+        raise ImportError(
+            "MXNet 1.9.1 imports distutils, which this Python no longer has: "
+            "run `pip install setuptools`") from error
+    return True
+
+
+#: What was restored or set before MXNet was imported, as `ssdreg env` shows it.
+restored_aliases = restore_numpy_aliases()
+restored_distutils = restore_distutils()
+threads = _threads.choose(os.environ)
+if threads.set_here:
+    os.environ[_threads.VARIABLE] = str(threads.count)
+
+import mxnet as mx  # noqa: E402
+
+__all__ = ["mx", "restored_aliases", "restored_distutils", "threads"]
