@@ -31,7 +31,7 @@ def choose(environ: Mapping[str, str]) -> Threads:
     processors = usable_processors()
     cores = physical_cores(processors)
     quota = cgroup_quota()
-    count = max(1, min(cores, math.ceil(quota)))
+    count = max(1, math.ceil(min(cores, quota)))
     reason = f"{cores} real cores of {len(processors)} processors this process may use"
     if quota < cores:
         reason += f", limited to {quota:g} by the control group"

@@ -1,0 +1,31 @@
+"""What ssdreg raises when its input is wrong: one clear sentence each, shown as it is by the CLI."""
+
+from __future__ import annotations
+
+
+class SsdregError(Exception):
+    """Base of every error that the user, not ssdreg, can mend.
+
+    The message says what is wrong, where, and what to do. The command line prints it without a
+    traceback and exits with status 2.
+    """
+
+
+class TapError(SsdregError, ValueError):
+    """The taps of a backbone are not the ends of its stages; the message lists every complaint."""
+
+
+class PlanError(SsdregError, ValueError):
+    """A detector cannot be planned from this backbone, input shape and these overrides."""
+
+
+class UnknownNameError(SsdregError, LookupError):
+    """No backbone or head has this name; the message lists close matches."""
+
+
+class DataError(SsdregError, ValueError):
+    """A data set or image cannot be read or used."""
+
+
+class RunError(SsdregError, ValueError):
+    """A run folder, checkpoint or parameter file cannot be read or used."""
