@@ -1,0 +1,40 @@
+"""SSD object detectors on Apache MXNet, with any backbone, as plug-ins.
+
+    >>> import ssdreg
+    >>> ssdreg.plan("resnet101").from_layers
+    ('_plus29', '_plus32', '', '', '', '')
+    >>> symbol = ssdreg.build("resnet101", num_classes=20, data_shape=300)
+
+Importing ssdreg does not import MXNet; the first symbol does.
+"""
+
+# The packages `ssdreg.backbones` and `ssdreg.heads` share their names with the functions that
+# list what is registered. Imported here first, they are in place before the functions take the
+# names: `ssdreg.backbones()` lists, `from ssdreg.backbones import resnet` still imports.
+import ssdreg.backbones
+import ssdreg.heads  # noqa: F401
+from ssdreg._version import __version__
+from ssdreg.assembly import assemble, build
+from ssdreg.backbone import Backbone, Extra, Preset, Tap
+from ssdreg.errors import (
+    DataError,
+    InputShapeError,
+    PlanError,
+    RunError,
+    SsdregError,
+    TapError,
+    UnknownNameError,
+)
+from ssdreg.head import Head, Predictions
+from ssdreg.hookspecs import hookimpl
+from ssdreg.normalisation import Normalisation
+from ssdreg.planning import Level, Plan, plan
+from ssdreg.plugins import PluginWarning, backbones, get_backbone, get_head, heads
+from ssdreg.taps import StageEnd, Verification, verify
+
+__all__ = [
+    "Backbone", "DataError", "Extra", "Head", "InputShapeError", "Level", "Normalisation", "Plan",
+    "PlanError", "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError", "StageEnd",
+    "Tap", "TapError", "UnknownNameError", "Verification", "__version__", "assemble", "backbones",
+    "build", "get_backbone", "get_head", "heads", "hookimpl", "plan", "verify",
+]

@@ -15,6 +15,14 @@ class TapError(SsdregError, ValueError):
     """The taps of a backbone are not the ends of its stages; the message lists every complaint."""
 
 
+class InputShapeError(TapError):
+    """A backbone does not accept an input of this size; `node` is where it gives up, if known."""
+
+    def __init__(self, message: str, node: str | None = None) -> None:
+        super().__init__(message)
+        self.node = node
+
+
 class PlanError(SsdregError, ValueError):
     """A detector cannot be planned from this backbone, input shape and these overrides."""
 

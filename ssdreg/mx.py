@@ -53,6 +53,14 @@ threads = _threads.choose(os.environ)
 if threads.set_here:
     os.environ[_threads.VARIABLE] = str(threads.count)
 
+#: Settings of MXNet that only silence or tame it; the user's own values win.
+DEFAULTS = {
+    # one line on standard error for every symbol bound, for nobody to read
+    "MXNET_SUBGRAPH_VERBOSE": "0",
+}
+defaults_set = {name: value for name, value in DEFAULTS.items()
+                if os.environ.setdefault(name, value) is value}
+
 import mxnet as mx  # noqa: E402
 
-__all__ = ["mx", "restored_aliases", "restored_distutils", "threads"]
+__all__ = ["defaults_set", "mx", "restored_aliases", "restored_distutils", "threads"]

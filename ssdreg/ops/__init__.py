@@ -1,0 +1,13 @@
+"""SSD's operators: priors, targets, detections and losses, as symbols.
+
+Liu et al., SSD: Single Shot MultiBox Detector, 2016. Throughout, B is the batch size, C the
+number of classes without background, N the number of anchors, M the padded number of labels.
+"""
+
+from ssdreg.ops.detection import detection
+from ssdreg.ops.loss import focal_loss, smooth_l1_loss, softmax_loss
+from ssdreg.ops.prior import prior
+from ssdreg.ops.target import Targets, targets
+
+__all__ = ["Targets", "detection", "focal_loss", "prior", "smooth_l1_loss", "softmax_loss",
+           "targets"]

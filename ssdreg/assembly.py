@@ -1,0 +1,65 @@
+"""One symbol from a backbone's name: planned, verified, assembled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ssdreg.backbone import Backbone
+from ssdreg.errors import PlanError
+from ssdreg.head import Head, Predictions
+from ssdreg.planning import Plan, plan
+from ssdreg.plugins import get_backbone, get_head
+from ssdreg.references import resolve
+from ssdreg.taps import verify
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+def build(backbone: str | Backbone, num_classes: int = 20,
+          data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
+          mode: str = "train", **overrides: Any) -> mx.sym.Symbol:
+    """Build a detector's symbol. Arguments are those of :func:`ssdreg.plan`, and `mode`.
+
+    - ``train``: inputs ``data`` (B, 3, H, W) and ``label`` (B, M, 5 or more: class, x1, y1, x2,
+      y2 in 0..1, padded with -1); outputs ``cls_prob`` (B, C + 1, N), ``loc_loss`` (B, N * 4),
+      ``cls_label`` (B, N) and ``det_out`` (B, N, 6).
+    - ``deploy``: input ``data``; output ``detection`` (B, N, 6): class, score, x1, y1, x2, y2.
+
+    All are float32. The same call gives the same symbol, whatever was built before. Raises
+    TapError when the taps are not the ends of the backbone's stages, and what `plan` raises.
+    """
+    source = get_backbone(backbone)
+    made = plan(source, num_classes, data_shape, head, **overrides)
+    symbol = source.symbol()
+    declared = {tap.node: tap for tap in source.taps}
+    verify(symbol, [declared.get(node, node) for node in made.taps], made.data_shape)
+    return assemble(symbol, made, mode, head)
+
+
+def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",
+             head: str | Head | None = None) -> mx.sym.Symbol:
+    """Put a plan's head on a backbone's symbol, without verifying the taps; see :func:`build`.
+
+    `head` is the plan's own when None.
+    """
+    from ssdreg.mx import mx
+    if mode not in MODES:
+        raise PlanError(f"mode={mode!r}: there are {', '.join(MODES)}")
+    made = get_head(head or plan.head)
+    with mx.name.NameManager():
+        return MODES[mode](made, resolve(made.predict)(symbol, plan), plan)
+
+
+def _train(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
+    from ssdreg.mx import mx
+    return resolve(head.train)(predictions, mx.sym.Variable("label"), plan)
+
+
+def _deploy(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
+    return resolve(head.detect)(predictions, plan)
+
+
+MODES: dict[str, Callable[[Head, Predictions, Plan], mx.sym.Symbol]] = {
+    "train": _train, "deploy": _deploy}

@@ -1,0 +1,152 @@
+"""What a plug-in declares: a backbone and the taps at the end of its stages.
+
+Declaring is cheap. No symbol is built and MXNet is not imported until somebody asks for
+:meth:`Backbone.symbol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen, validators
+
+from ssdreg.normalisation import Normalisation
+from ssdreg.references import resolve, valid_reference
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+_positive = [validators.instance_of(int), validators.gt(0)]
+_text = [validators.instance_of(str), validators.min_len(1)]
+
+
+def _pairs(value: Mapping[Any, Any] | tuple[tuple[Any, Any], ...]) -> tuple[tuple[Any, Any], ...]:
+    """Keep a mapping as a tuple of pairs, so that declarations stay frozen and hashable."""
+    return tuple(value.items()) if isinstance(value, Mapping) else tuple(value)
+
+
+@frozen
+class Tap:
+    """The feature map at the end of one stage of a backbone.
+
+    `stage` is the family's own number of the stage (0 for a stem), `stride` the input pixels per
+    cell of the map, `channels` its depth, and `node` the name of the node that computes it
+    (without MXNet's ``_output``).
+    """
+
+    stage: int = field(validator=[validators.instance_of(int), validators.ge(0)])
+    stride: int = field(validator=_positive)
+    channels: int = field(validator=_positive)
+    node: str = field(validator=_text)
+
+
+@frozen
+class Extra:
+    """One feature level made behind the backbone: a 1x1 convolution, then this 3x3 one."""
+
+    channels: int = field(validator=_positive)
+    stride: int = field(default=2, validator=_positive)
+    pad: int = field(default=1, validator=[validators.instance_of(int), validators.ge(0)])
+
+
+@frozen(kw_only=True)
+class Preset:
+    """Numbers that a published detector fixes for one square input size.
+
+    `detect` are the strides of the taps that feed detection, `extras` the levels behind them,
+    `steps` the distance of anchor centres per level in pixels; what is left empty is derived as
+    for any other size.
+    """
+
+    data_shape: int = field(validator=_positive)
+    detect: tuple[int, ...] = field(default=(), converter=tuple)
+    extras: tuple[Extra, ...] = field(default=(), converter=tuple)
+    steps: tuple[float, ...] = field(default=(), converter=tuple)
+
+
+@frozen(kw_only=True)
+class Backbone:
+    """A classification network that SSD heads can stand on, as a plug-in declares it.
+
+    `build` returns the network's own symbol, classifier included where it has one; it is a
+    callable or the text ``"module:function"``, loaded on first use, and is called with
+    `arguments` as keywords. `taps` holds the end of **every** stage, the finest first; `detect`
+    names, by stride, those that feed detection by default, and `l2_scales` maps the stride of a
+    tap that needs L2 normalisation (Liu et al., ParseNet, 2015) to its initial scale. `depth`
+    orders the members of a `family`: the deeper one must have more parameters. `normalisation`
+    is what the network expects of its input.
+
+    Raises ValueError or TypeError when a declaration contradicts itself.
+    """
+
+    name: str = field(validator=_text)
+    family: str = field(validator=_text)
+    depth: int = field(validator=_positive)
+    build: Callable[..., mx.sym.Symbol] | str = field(validator=valid_reference)
+    taps: tuple[Tap, ...] = field(
+        converter=tuple,
+        validator=[validators.min_len(1), validators.deep_iterable(validators.instance_of(Tap))])
+    detect: tuple[int, ...] = field(converter=tuple)
+    paper: str = field(validator=_text)
+    aliases: tuple[str, ...] = field(default=(), converter=tuple)
+    arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)
+    l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)
+    presets: tuple[Preset, ...] = field(default=(), converter=tuple)
+    normalisation: Normalisation = field(factory=Normalisation)
+
+    @taps.validator
+    def _taps_are_ordered(self, attribute: Any, taps: tuple[Tap, ...]) -> None:
+        strides = [tap.stride for tap in taps]
+        if strides != sorted(set(strides)):
+            raise ValueError(f"backbone {self.name!r}: taps must be declared with rising strides, "
+                             f"one a stride, not {strides}")
+
+    @detect.validator
+    def _detect_are_taps(self, attribute: Any, detect: tuple[int, ...]) -> None:
+        for stride in detect:
+            self.tap(stride)
+        if not detect or list(detect) != sorted(set(detect)):
+            raise ValueError(f"backbone {self.name!r}: detect must list strides in rising order, "
+                             f"at least one, not {detect}")
+
+    @l2_scales.validator
+    def _scales_are_of_taps(self, attribute: Any,
+                            l2_scales: tuple[tuple[int, float], ...]) -> None:
+        for stride, _ in l2_scales:
+            self.tap(stride)
+
+    @presets.validator
+    def _presets_detect_taps(self, attribute: Any, presets: tuple[Preset, ...]) -> None:
+        for preset in presets:
+            for stride in preset.detect:
+                self.tap(stride)
+
+    def tap(self, stride: int) -> Tap:
+        """Return the tap at `stride`; raise ValueError naming the strides there are."""
+        for tap in self.taps:
+            if tap.stride == stride:
+                return tap
+        raise ValueError(f"backbone {self.name!r} has no tap at stride {stride}: "
+                         f"its taps are at {', '.join(str(tap.stride) for tap in self.taps)}")
+
+    def l2_scale(self, stride: int) -> float | None:
+        """Return the initial scale of the L2 normalisation of the tap at `stride`, if it has."""
+        return dict(self.l2_scales).get(stride)
+
+    def preset(self, data_shape: tuple[int, int]) -> Preset | None:
+        """Return the published numbers for this input shape (height, width), if there are any."""
+        for preset in self.presets:
+            if data_shape == (preset.data_shape, preset.data_shape):
+                return preset
+        return None
+
+    def symbol(self) -> mx.sym.Symbol:
+        """Build the backbone's own symbol: input ``data`` (B, 3, H, W) float32.
+
+        It is built under a fresh name manager, so that automatic names such as ``_plus0`` are
+        the same whatever was built before in the process.
+        """
+        from ssdreg.mx import mx
+        with mx.name.NameManager():
+            return resolve(self.build)(**dict(self.arguments))

@@ -1,0 +1,109 @@
+"""What SSD heads share: feature levels, predictions over them, training outputs, detections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ssdreg import ops
+from ssdreg.head import Predictions
+from ssdreg.planning import UNUSED, Level, Plan
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+#: Makes an extra level: (feature, name, channels, stride, pad) to a symbol.
+ExtraLayer = Callable[["mx.sym.Symbol", str, int, int, int], "mx.sym.Symbol"]
+#: Predicts on a level: (feature, name, outputs, channels of the feature) to (B, outputs, h, w).
+Predictor = Callable[["mx.sym.Symbol", str, int, int], "mx.sym.Symbol"]
+
+
+def feature_levels(backbone: mx.sym.Symbol, plan: Plan, extra: ExtraLayer) -> list[mx.sym.Symbol]:
+    """Take the plan's taps from the backbone and make the levels behind them."""
+    internals = backbone.get_internals()
+    features: list[mx.sym.Symbol] = []
+    for index, layer in enumerate(plan.from_layers):
+        if layer:
+            features.append(internals[f"{layer}_output"])
+        else:
+            features.append(extra(features[-1], f"multi_feat_{index}", plan.num_filters[index],
+                                  plan.strides[index], plan.pads[index]))
+    return features
+
+
+def predict(features: list[mx.sym.Symbol], plan: Plan, predictor: Predictor) -> Predictions:
+    """Predict class scores and offsets on every level and put them behind one another."""
+    from ssdreg.mx import mx
+    sym = mx.sym
+    locs, classes, anchors = [], [], []
+    for index, (feature, level) in enumerate(zip(features, plan.levels)):
+        name = feature.name
+        if plan.normalizations[index] != UNUSED:
+            feature = _l2_normalised(feature, level, plan.normalizations[index])
+        cells = level.anchors_per_cell
+        loc = predictor(feature, f"{name}_loc_pred_conv", cells * 4, level.channels)
+        cls = predictor(feature, f"{name}_cls_pred_conv", cells * (plan.num_classes + 1),
+                        level.channels)
+        locs.append(_flat(loc, f"{name}_loc_pred"))
+        classes.append(_flat(cls, f"{name}_cls_pred"))
+        anchors.append(sym.Flatten(ops.prior(
+            feature, plan.sizes[index], plan.ratios[index],
+            plan.steps[index] if plan.steps else None, name=f"{name}_anchors"),
+            name=f"{name}_anchors_flatten"))
+    scores = sym.Reshape(sym.Concat(*classes, dim=1, name="multibox_cls_pred_concat"),
+                         shape=(0, -1, plan.num_classes + 1), name="multibox_cls_pred_reshape")
+    boxes = sym.Concat(*anchors, dim=1, name="multibox_anchors_concat")
+    return Predictions(
+        cls_pred=sym.transpose(scores, axes=(0, 2, 1), name="multibox_cls_pred"),
+        loc_pred=sym.Concat(*locs, dim=1, name="multibox_loc_pred"),
+        anchors=sym.Reshape(boxes, shape=(0, -1, 4), name="multibox_anchors"))
+
+
+def _l2_normalised(feature: mx.sym.Symbol, level: Level, scale: float) -> mx.sym.Symbol:
+    """Scale each cell's features to length 1, times a learnt factor per channel."""
+    from ssdreg.mx import mx
+    name = feature.name
+    factor = mx.sym.Variable(f"{name}_scale", shape=(1, level.channels, 1, 1),
+                             init=mx.init.Constant(scale), wd_mult=0.1)
+    unit = mx.sym.L2Normalization(feature, mode="channel", name=f"{name}_norm")
+    return mx.sym.broadcast_mul(factor, unit, name=f"{name}_scaled")
+
+
+def _flat(prediction: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
+    """Lay predictions (B, K, h, w) out cell by cell: (B, h * w * K)."""
+    from ssdreg.mx import mx
+    moved = mx.sym.transpose(prediction, axes=(0, 2, 3, 1), name=f"{name}_transpose")
+    return mx.sym.Flatten(moved, name=f"{name}_flatten")
+
+
+def train(predictions: Predictions, label: mx.sym.Symbol, plan: Plan) -> mx.sym.Symbol:
+    """Group the training outputs ``cls_prob``, ``loc_loss``, ``cls_label``, ``det_out``.
+
+    They stand in the order, and under the names, that metrics written for MXNet's SSD example
+    read: (B, C + 1, N), (B, N * 4), (B, N), (B, N, 6). Only the first two have a gradient.
+    """
+    from ssdreg.mx import mx
+    focal = plan.loss == "focal"
+    goal = ops.targets(predictions.anchors, label, predictions.cls_pred,
+                       variances=plan.variances, negative_ratio=-1.0 if focal else 3.0)
+    classify = ops.focal_loss if focal else ops.softmax_loss
+    cls_prob = classify(predictions.cls_pred, goal.cls_target)
+    loc_loss = ops.smooth_l1_loss(predictions.loc_pred, goal)
+    cls_label = mx.sym.MakeLoss(goal.cls_target, grad_scale=0.0, name="cls_label")
+    found = _detections(cls_prob, predictions, plan)
+    return mx.sym.Group([cls_prob, loc_loss, cls_label,
+                         mx.sym.MakeLoss(found, grad_scale=0.0, name="det_out")])
+
+
+def detect(predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
+    """Return the output ``detection`` (B, N, 6): class, score, x1, y1, x2, y2."""
+    from ssdreg.mx import mx
+    cls_prob = mx.sym.softmax(predictions.cls_pred, axis=1, name="cls_prob")
+    return _detections(cls_prob, predictions, plan)
+
+
+def _detections(cls_prob: mx.sym.Symbol, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
+    return ops.detection(
+        cls_prob, predictions.loc_pred, predictions.anchors, variances=plan.variances,
+        nms_threshold=plan.nms_threshold, nms_topk=plan.nms_topk,
+        force_suppress=plan.force_suppress)

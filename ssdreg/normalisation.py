@@ -1,0 +1,33 @@
+"""The per-channel mean and standard deviation that turn pixels into network input."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+
+def _three_floats(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+@frozen
+class Normalisation:
+    """``(pixel - mean) / std`` a channel, in RGB order, in units of 0 to 255.
+
+    The default is the mean of Liu et al. 2016 (SSD) and no scaling. A mean is not negative and a
+    standard deviation is positive, else ``ValueError``: MXNet would ignore such a value without a
+    word.
+    """
+
+    mean: tuple[float, float, float] = field(default=(123.0, 117.0, 104.0),
+                                             converter=_three_floats)
+    std: tuple[float, float, float] = field(default=(1.0, 1.0, 1.0), converter=_three_floats)
+
+    @mean.validator
+    def _check_mean(self, _attribute: object, value: tuple[float, ...]) -> None:
+        if len(value) != 3 or min(value) < 0:
+            raise ValueError(f"mean has three values of at least 0 in RGB order, not {value}")
+
+    @std.validator
+    def _check_std(self, _attribute: object, value: tuple[float, ...]) -> None:
+        if len(value) != 3 or min(value) <= 0:
+            raise ValueError(f"std has three values above 0 in RGB order, not {value}")

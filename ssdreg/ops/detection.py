@@ -1,0 +1,28 @@
+"""Detections: decoded, thresholded, suppressed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+def detection(cls_prob: mx.sym.Symbol, loc_pred: mx.sym.Symbol, anchors: mx.sym.Symbol, *,
+              variances: tuple[float, float, float, float], nms_threshold: float,
+              nms_topk: int, force_suppress: bool, score_threshold: float = 0.01,
+              name: str = "detection") -> mx.sym.Symbol:
+    """Turn predictions into detections (B, N, 6): class, score, x1, y1, x2, y2; float32.
+
+    `cls_prob` (B, C + 1, N) probabilities, `loc_pred` (B, N * 4) offsets, `anchors` (1, N, 4).
+    An anchor takes its best class other than background; with a score below `score_threshold`
+    it is dropped. The `nms_topk` best go through non-maximum suppression: a box that overlaps a
+    better one of its class (of any class with `force_suppress`) by an IoU of `nms_threshold` or
+    more is dropped. Boxes are shares of the image, clipped to 0..1. Rows are sorted by score;
+    class -1 marks rows that were dropped.
+    """
+    from ssdreg.mx import mx
+    return mx.sym.contrib.MultiBoxDetection(
+        cls_prob, loc_pred, anchors, clip=True, threshold=score_threshold, background_id=0,
+        variances=variances, nms_threshold=nms_threshold, nms_topk=nms_topk,
+        force_suppress=force_suppress, name=name)

@@ -1,0 +1,68 @@
+"""Losses of classification and box regression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssdreg.ops.target import IGNORE, Targets
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+def softmax_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *,
+                 name: str = "cls_prob") -> mx.sym.Symbol:
+    """Softmax over classes with cross-entropy behind it: (B, C + 1, N) to probabilities, same.
+
+    The gradient is that of the mean cross-entropy over all anchors of the batch whose
+    `cls_target` (B, N) is not -1: positives and mined negatives together.
+    """
+    from ssdreg.mx import mx
+    return mx.sym.SoftmaxOutput(
+        data=cls_pred, label=cls_target, ignore_label=IGNORE, use_ignore=True, grad_scale=1.0,
+        multi_output=True, normalization="valid", name=name)
+
+
+def smooth_l1_loss(loc_pred: mx.sym.Symbol, targets: Targets, *,
+                   name: str = "loc_loss") -> mx.sym.Symbol:
+    """Smooth L1 of the offsets of positive anchors: (B, N * 4), 0 elsewhere.
+
+    ``0.5 * d**2`` for ``|d| < 1``, else ``|d| - 0.5`` (Girshick, Fast R-CNN, 2015). The gradient
+    is that of the mean over all values above 0 in the batch.
+    """
+    from ssdreg.mx import mx
+    distance = mx.sym.elemwise_sub(loc_pred, targets.loc_target, name=f"{name}_distance")
+    masked = mx.sym.elemwise_mul(targets.loc_mask, distance, name=f"{name}_masked")
+    loss = mx.sym.smooth_l1(masked, scalar=1.0, name=f"{name}_")
+    return mx.sym.MakeLoss(loss, grad_scale=1.0, normalization="valid", name=name)
+
+
+def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: float = 0.25,
+               gamma: float = 2.0, name: str = "cls_prob") -> mx.sym.Symbol:
+    """Softmax over classes with the focal loss behind it: (B, C + 1, N) to probabilities, same.
+
+    Lin et al., Focal Loss for Dense Object Detection, 2017, in its softmax form: the loss of an
+    anchor whose true class has probability p is ``-w * (1 - p)**gamma * log(p)`` with w = `alpha`
+    for objects and ``1 - alpha`` for background, summed and divided by the number of positive
+    anchors (at least one). `cls_target` (B, N) is 0 for background, -1 for anchors to ignore;
+    take targets without negative mining.
+    """
+    from ssdreg.mx import mx
+    sym = mx.sym
+    prob = sym.softmax(cls_pred, axis=1, name=f"{name}_softmax")
+    target = sym.BlockGrad(cls_target, name=f"{name}_target")
+    kept = target >= 0.0
+    positive = target > 0.0
+    weight = (positive * alpha + (kept - positive) * (1.0 - alpha))
+    # an ignored anchor reads class 0; its weight is 0
+    p = sym.pick(prob, sym.maximum(target, 0.0), axis=1, name=f"{name}_p")
+    loss = -1.0 * weight * (1.0 - p) ** gamma * sym.log(sym.maximum(p, 1e-12))
+    loss = sym.broadcast_div(loss, sym.maximum(sym.sum(positive), 1.0))
+    # The output must be the probabilities and the gradient that of the loss. So the loss is
+    # added and taken off again: (loss - loss) is exactly 0, and the second has no gradient.
+    # It goes to the background's row alone, so that it counts once and not per class.
+    ghost = sym.expand_dims(loss - sym.BlockGrad(loss), axis=1)
+    prob = sym.BlockGrad(prob)
+    background = sym.slice_axis(prob, axis=1, begin=0, end=1) + ghost
+    objects = sym.slice_axis(prob, axis=1, begin=1, end=None)
+    return sym.MakeLoss(sym.Concat(background, objects, dim=1), grad_scale=1.0, name=name)

@@ -1,0 +1,277 @@
+"""From a backbone's declaration and an input shape to every number of a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from ssdreg import anchors
+from ssdreg.backbone import Backbone, Extra
+from ssdreg.errors import InputShapeError, PlanError
+from ssdreg.graph import Graph, read_graph
+from ssdreg.head import Head
+from ssdreg.normalisation import Normalisation
+from ssdreg.plugins import get_backbone, get_head
+
+UNUSED = -1
+
+#: Output channels of the extra levels, by level, as in MXNet's example; the last level goes on.
+EXTRA_CHANNELS = {2: 512, 3: 256, 4: 256, 5: 128}
+LOSSES = ("softmax", "focal")
+
+
+@frozen
+class Level:
+    """One feature level of a detector: where it comes from, its size in cells, its anchors."""
+
+    source: str
+    channels: int
+    height: int
+    width: int
+    anchors_per_cell: int
+
+    @property
+    def anchors(self) -> int:
+        """How many anchors the level has."""
+        return self.height * self.width * self.anchors_per_cell
+
+
+@frozen(kw_only=True)
+class Plan:
+    """Every number a detector is made of. The tuples have an entry per level, the finest first.
+
+    - `from_layers`: backbone nodes; ``""`` is a level made behind the one before it.
+    - `num_filters`, `strides`, `pads`: of the convolution that makes a level; -1 where it is a
+      tap. A tap with L2 normalisation has its channels in `num_filters`.
+    - `sizes`, `ratios`: of the anchors, as shares of the image's height, and width / height.
+    - `normalizations`: initial L2 scale, -1 where there is none.
+    - `steps`: distance of anchor centres as shares of (height, width); empty: one cell.
+    - `variances`, `nms_threshold`, `nms_topk`, `force_suppress`: of encoding and post-processing.
+    - `loss`: ``softmax`` with hard negative mining, or ``focal``.
+    - `normalisation`: what is done to pixels before ``data``.
+    """
+
+    backbone: str
+    head: str
+    num_classes: int
+    data_shape: tuple[int, int]
+    from_layers: tuple[str, ...]
+    num_filters: tuple[int, ...]
+    strides: tuple[int, ...]
+    pads: tuple[int, ...]
+    sizes: tuple[tuple[float, ...], ...]
+    ratios: tuple[tuple[float, ...], ...]
+    normalizations: tuple[float, ...]
+    steps: tuple[tuple[float, float], ...]
+    levels: tuple[Level, ...]
+    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    nms_threshold: float = 0.5
+    nms_topk: int = 400
+    force_suppress: bool = False
+    loss: str = "softmax"
+    normalisation: Normalisation = field(factory=Normalisation)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The backbone nodes that feed detection."""
+        return tuple(layer for layer in self.from_layers if layer)
+
+    @property
+    def anchors(self) -> int:
+        """How many anchors all levels have together."""
+        return sum(level.anchors for level in self.levels)
+
+
+PER_LEVEL = ("num_filters", "strides", "pads", "sizes", "ratios", "normalizations", "steps")
+SCALARS = ("variances", "nms_threshold", "nms_topk", "force_suppress", "loss", "normalisation")
+OVERRIDES = ("detect", "from_layers", *PER_LEVEL, *SCALARS)
+
+
+def plan(backbone: str | Backbone, num_classes: int = 20,
+         data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
+         **overrides: Any) -> Plan:
+    """Derive the plan of a detector from a backbone's taps and an input shape.
+
+    `num_classes` leaves the background out; `data_shape` is a side in pixels or
+    (height, width). Any field of the plan with an entry per level may be given as a keyword of
+    its name, and so may `variances`, `nms_threshold`, `nms_topk`, `force_suppress`, `loss` and
+    `normalisation`; `detect` picks, by stride, the taps that feed detection; `sizes` may be the
+    name of a scheme (``example``, the default, or ``paper``). `from_layers` also sets the number
+    of levels; taps named there are not verified here, but by `build`.
+
+    Raises PlanError, which names the level, when the shape is too small or an override cannot be.
+    """
+    source, shape = get_backbone(backbone), _shape(data_shape)
+    unknown = sorted(set(overrides) - set(OVERRIDES))
+    if unknown:
+        raise PlanError(f"{', '.join(unknown)} cannot be overridden: "
+                        f"the fields are {', '.join(OVERRIDES)}")
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise PlanError(f"num_classes={num_classes!r}: at least one class is needed "
+                        f"(the background is not counted)")
+    head, symbol = get_head(head), source.symbol()
+    layers, extras, steps = _layers(source, shape, overrides)
+    try:
+        graph = read_graph(symbol, shape)
+    except InputShapeError as error:
+        raise PlanError(_too_small(error, symbol.get_internals().list_outputs(), layers)
+                        ) from error
+    if extras is None:
+        extras = _derive_extras(graph, layers)
+    return _assemble(source, head, num_classes, shape, graph, layers, extras, steps, overrides)
+
+
+def _shape(data_shape: int | Sequence[int]) -> tuple[int, int]:
+    sides = (data_shape, data_shape) if isinstance(data_shape, int) else tuple(data_shape)
+    if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
+        raise PlanError(f"data_shape={data_shape!r} is neither a side in pixels "
+                        f"nor (height, width)")
+    return sides[0], sides[1]
+
+
+def _layers(source: Backbone, shape: tuple[int, int], overrides: dict[str, Any]
+            ) -> tuple[list[str], list[Extra] | None, tuple[float, ...]]:
+    """Choose the taps, the levels behind them (None: to be derived), and published steps."""
+    if "from_layers" in overrides:
+        layers = [str(layer).strip() for layer in overrides["from_layers"]]
+        taps = [layer for layer in layers if layer]
+        if not taps or taps != layers[:len(taps)]:
+            raise PlanError(f"from_layers={tuple(layers)!r} must name backbone nodes first and "
+                            f'then "" for each level made behind them')
+        return taps, [Extra(_extra_channels(level)) for level in range(len(taps), len(layers))], ()
+    preset = None if "detect" in overrides else source.preset(shape)
+    detect = tuple(overrides.get("detect") or (preset and preset.detect) or source.detect)
+    try:
+        taps = [source.tap(stride).node for stride in sorted(detect)]
+    except ValueError as error:
+        raise PlanError(f"detect={detect}: {error}") from error
+    if preset and preset.extras:
+        return taps, list(preset.extras), preset.steps
+    return taps, None, ()
+
+
+def _too_small(error: InputShapeError, outputs: list[str], taps: list[str]) -> str:
+    """Say which level an input that is too small for the backbone cannot reach."""
+    order = {name[:-len("_output")]: index for index, name in enumerate(outputs)
+             if name.endswith("_output")}
+    failed = order.get(error.node or "", len(outputs))
+    level = next((level for level, tap in enumerate(taps) if order.get(tap, -1) >= failed), None)
+    where = f"level {level} ({taps[level]!r}) cannot be reached: " if level is not None else ""
+    return f"{where}{error}; take a larger data_shape"
+
+
+def _derive_extras(graph: Graph, taps: list[str]) -> list[Extra]:
+    """Halve the last tap's map until it is a single cell; refuse taps that repeat a map."""
+    maps = [_map(graph, node) for node in taps]
+    for level, (before, here) in enumerate(zip(maps, maps[1:]), start=1):
+        if before == here:
+            raise PlanError(
+                f"level {level} ({taps[level]!r}) would be {here[0]}x{here[1]} cells, as level "
+                f"{level - 1} is: the input is too small for this backbone's detection taps; "
+                f"take a larger data_shape or fewer strides in detect")
+    extras: list[Extra] = []
+    here = maps[-1]
+    while here != (1, 1):
+        extra = Extra(_extra_channels(len(taps) + len(extras)))
+        here = _after(here, extra.stride, extra.pad)
+        extras.append(extra)
+    return extras
+
+
+def _extra_channels(level: int) -> int:
+    """Return the channels of an extra level; levels outside the table take its nearest entry."""
+    return EXTRA_CHANNELS[min(max(level, min(EXTRA_CHANNELS)), max(EXTRA_CHANNELS))]
+
+
+def _map(graph: Graph, name: str) -> tuple[int, int]:
+    node = graph.find(name)
+    if node is None or len(node.shape) != 4:
+        raise PlanError(f"from_layers names {name!r}, which is no feature map of the backbone")
+    return node.shape[2], node.shape[3]
+
+
+def _after(size: tuple[int, int], stride: int, pad: int) -> tuple[int, int]:
+    """Return the map's size behind a 3x3 convolution."""
+    return (size[0] + 2 * pad - 3) // stride + 1, (size[1] + 2 * pad - 3) // stride + 1
+
+
+def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, int],
+              graph: Graph, taps: list[str], extras: list[Extra], preset_steps: tuple[float, ...],
+              overrides: dict[str, Any]) -> Plan:
+    """Put defaults and overrides together, level by level."""
+    count = len(taps) + len(extras)
+    declared = {tap.node: tap.stride for tap in source.taps}
+    scales = [source.l2_scale(declared[tap]) if tap in declared else None for tap in taps]
+    channels = []
+    for tap in taps:
+        _map(graph, tap)
+        channels.append(graph.find(tap).channels)  # type: ignore[union-attr]
+    values: dict[str, Any] = {
+        "num_filters": [UNUSED if scale is None else filters
+                        for scale, filters in zip(scales, channels)]
+                       + [extra.channels for extra in extras],
+        "strides": [UNUSED] * len(taps) + [extra.stride for extra in extras],
+        "pads": [UNUSED] * len(taps) + [extra.pad for extra in extras],
+        "sizes": anchors.DEFAULT_SIZES,
+        "ratios": anchors.default_ratios(count),
+        "normalizations": [UNUSED if scale is None else scale for scale in scales]
+                          + [UNUSED] * len(extras),
+        "steps": [(step / shape[0], step / shape[1]) for step in preset_steps],
+    }
+    values.update({name: overrides[name] for name in PER_LEVEL if name in overrides})
+    if isinstance(values["sizes"], str):
+        values["sizes"] = anchors.named_sizes(values["sizes"], count)
+    values["steps"] = [step if isinstance(step, Iterable) else (step, step)
+                       for step in values["steps"]]
+    for name in PER_LEVEL:
+        values[name] = _per_level(name, values[name], count)
+    scalars = {name: overrides[name] for name in SCALARS if name in overrides}
+    scalars.setdefault("normalisation", source.normalisation)
+    if scalars.get("loss", LOSSES[0]) not in LOSSES:
+        raise PlanError(f"loss={scalars['loss']!r}: there are {', '.join(LOSSES)}")
+    found = Plan(
+        backbone=source.name, head=head.name, num_classes=num_classes, data_shape=shape,
+        from_layers=(*taps, *[""] * len(extras)), levels=(), **values, **scalars)
+    return attrs.evolve(found, levels=tuple(_measure(found, graph, channels)))
+
+
+def _per_level(name: str, value: Any, count: int) -> tuple[Any, ...]:
+    """Check that a field has an entry per level and freeze it."""
+    try:
+        entries = tuple(tuple(entry) if isinstance(entry, Iterable) else entry for entry in value)
+    except TypeError:
+        raise PlanError(f"{name}={value!r} must have an entry for each of the {count} levels"
+                        ) from None
+    if len(entries) != count and not (name == "steps" and not entries):
+        raise PlanError(f"{name} has {len(entries)} entries, but there are {count} levels "
+                        f"(0 to {count - 1}); give from_layers too to change their number")
+    return entries
+
+
+def _measure(found: Plan, graph: Graph, tap_channels: list[int]) -> Iterable[Level]:
+    """Follow the feature maps through the levels; refuse one that would be empty."""
+    size = (0, 0)
+    for level, layer in enumerate(found.from_layers):
+        sizes, ratios = found.sizes[level], found.ratios[level]
+        if not sizes or not ratios or min(*sizes, *ratios) <= 0:
+            raise PlanError(f"level {level}: sizes and ratios must be positive and at least one "
+                            f"each, not {sizes} and {ratios}")
+        if layer:
+            size, channels = _map(graph, layer), tap_channels[level]
+        else:
+            stride, pad, channels = (found.strides[level], found.pads[level],
+                                     found.num_filters[level])
+            if stride < 1 or pad < 0 or channels < 1:
+                raise PlanError(f"level {level} is made by a convolution: its stride ({stride}) "
+                                f"and channels ({channels}) must be positive, its pad ({pad}) "
+                                f"not negative")
+            before, size = size, _after(size, stride, pad)
+            if min(size) < 1:
+                raise PlanError(
+                    f"level {level} would be empty: a 3x3 convolution with stride {stride} and "
+                    f"pad {pad} does not fit the {before[0]}x{before[1]} map of level "
+                    f"{level - 1}; take a larger data_shape or fewer levels")
+        yield Level(layer, channels, *size, anchors_per_cell=len(sizes) + len(ratios) - 1)

@@ -1,0 +1,146 @@
+"""The plug-in host: who is registered, and what a name stands for."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import import_module
+from importlib.metadata import distributions
+from typing import Any, TypeVar
+
+import pluggy
+from attrs import field, frozen
+
+from ssdreg import hookspecs
+from ssdreg.backbone import Backbone
+from ssdreg.errors import UnknownNameError
+from ssdreg.head import Head
+
+Declaration = TypeVar("Declaration", Backbone, Head)
+
+#: The plug-ins that come with ssdreg: modules like any other, registered before all others.
+BUILT_IN = ("ssdreg.backbones", "ssdreg.heads")
+
+
+class PluginWarning(UserWarning):
+    """A plug-in could not be loaded or used; everything else goes on without it."""
+
+
+@frozen
+class Registry:
+    """Everything declared, by exact name, with the plug-in that declared it."""
+
+    backbones: dict[str, Backbone] = field(factory=dict)
+    heads: dict[str, Head] = field(factory=dict)
+
+
+@cache
+def manager() -> pluggy.PluginManager:
+    """Return the plug-in manager, with the built-in and the installed plug-ins registered."""
+    host = pluggy.PluginManager(hookspecs.NAMESPACE)
+    host.add_hookspecs(hookspecs)
+    for module in BUILT_IN:
+        host.register(import_module(module), name=module)
+    for name, entry_point in _entry_points():
+        # A stranger's module may raise anything while it is imported; it must not take the
+        # other plug-ins down with it, and the warning tells whose it is.
+        try:
+            host.register(entry_point.load(), name=name)
+        except Exception as error:
+            _warn(name, f"cannot be loaded: {type(error).__name__}: {error}")
+    return host
+
+
+def _entry_points() -> Iterator[tuple[str, Any]]:
+    """Yield installed entry points of the group, each under a name that tells its owner."""
+    for distribution in distributions():
+        for entry_point in distribution.entry_points:
+            if entry_point.group == hookspecs.NAMESPACE:
+                owner = distribution.metadata["Name"]
+                yield f"{owner}:{entry_point.name}", entry_point
+
+
+@cache
+def registry() -> Registry:
+    """Ask every plug-in, the built-in ones first, what it declares."""
+    found = Registry()
+    for hook, kind, declared in (("ssdreg_backbones", Backbone, found.backbones),
+                                 ("ssdreg_heads", Head, found.heads)):
+        # pluggy keeps the latest registration last, and calls it first: ask in order instead,
+        # so that a name belongs to whoever was there before
+        for name, plugin in manager().list_name_plugin():
+            if plugin is not None and hasattr(plugin, hook):
+                _collect(name, getattr(plugin, hook), kind, declared)
+    return found
+
+
+def _collect(plugin: str, hook: Any, kind: type, declared: dict[str, Any]) -> None:
+    """Add what one plug-in's hook yields; warn about what cannot be taken."""
+    taken = {_key(alias): item.name for item in declared.values()
+             for alias in (item.name, *item.aliases)}
+    try:
+        items = list(hook())
+    except Exception as error:
+        _warn(plugin, f"raised {type(error).__name__} in {hook.__name__}: {error}")
+        return
+    for item in items:
+        if not isinstance(item, kind):
+            _warn(plugin, f"yielded {item!r} from {hook.__name__}, which is no {kind.__name__}")
+            continue
+        clash = [alias for alias in (item.name, *item.aliases) if _key(alias) in taken]
+        if clash:
+            _warn(plugin, f"{clash[0]!r} of its {item.name!r} is taken "
+                          f"by {taken[_key(clash[0])]!r}; it was left out")
+            continue
+        declared[item.name] = item
+        taken.update((_key(alias), item.name) for alias in (item.name, *item.aliases))
+
+
+def _warn(plugin: str, reason: str) -> None:
+    warnings.warn(f"plug-in {plugin} {reason}", PluginWarning, stacklevel=2)
+
+
+def backbones() -> tuple[Backbone, ...]:
+    """Return every registered backbone, by family and depth."""
+    return tuple(sorted(registry().backbones.values(),
+                        key=lambda backbone: (backbone.family, backbone.depth, backbone.name)))
+
+
+def heads() -> tuple[Head, ...]:
+    """Return every registered head, by name."""
+    return tuple(sorted(registry().heads.values(), key=lambda head: head.name))
+
+
+def get_backbone(name: str | Backbone) -> Backbone:
+    """Return the backbone called `name` (``ResNet-101`` and ``resnet_101`` are ``resnet101``).
+
+    A `Backbone` is returned as it is. Raises UnknownNameError, which lists close matches.
+    """
+    return name if isinstance(name, Backbone) else _look_up("backbone", name, backbones())
+
+
+def get_head(name: str | Head) -> Head:
+    """Return the head called `name`; see :func:`get_backbone`."""
+    return name if isinstance(name, Head) else _look_up("head", name, heads())
+
+
+def _look_up(kind: str, name: str, declared: Iterable[Declaration]) -> Declaration:
+    by_key = {_key(alias): item for item in declared for alias in (item.name, *item.aliases)}
+    found = by_key.get(_key(name))
+    if found is not None:
+        return found
+    close = difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.5)
+    names = list(dict.fromkeys(by_key[key].name for key in close))
+    hint = (f"did you mean {' or '.join(names)}?" if names
+            else f"there are {', '.join(sorted({item.name for item in by_key.values()}))}.")
+    raise UnknownNameError(
+        f"no {kind} is called {name!r}: {hint} `ssdreg list` shows all; more come from "
+        f"packages that declare an entry point in the group {hookspecs.NAMESPACE!r}.")
+
+
+def _key(name: str) -> str:
+    """Fold the spellings of one name: case, hyphens, underscores, dots and spaces do not count."""
+    return re.sub(r"[-_. ]", "", name.lower())

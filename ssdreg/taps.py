@@ -1,0 +1,241 @@
+"""Taps, proven: is each one the end of its stage, on the graph itself?
+
+The class of mistake this module exists for: the feature layers of ResNet-50 copied to
+ResNet-101, where the same names lie in the middle of stage 3.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from ssdreg.backbone import Tap
+from ssdreg.errors import TapError
+from ssdreg.graph import CONVOLUTIONS, ELEMENTWISE, Graph, Node, read_graph
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+_NORMS = {"BatchNorm", "BatchNorm_v1", "LayerNorm", "GroupNorm", "InstanceNorm"}
+
+
+@frozen
+class StageEnd:
+    """The right tap of one stage, as the graph shows it.
+
+    `units` counts the stage's merges on the trunk (residual sums, concatenations).
+    """
+
+    stride: int
+    node: str
+    channels: int
+    height: int
+    width: int
+    units: int
+
+
+@frozen
+class Verification:
+    """What the graph says of a set of taps that passed.
+
+    `coverage` is the share, 0..1, of the backbone's weights (classifier aside) upstream of the
+    taps: `weights_used` of `weights`. `stages` names the right tap for every stride.
+    """
+
+    taps: tuple[str, ...]
+    coverage: float
+    weights_used: int
+    weights: int
+    stages: tuple[StageEnd, ...]
+
+
+def verify(symbol: mx.sym.Symbol, taps: Iterable[Tap | str],
+           data_shape: int | tuple[int, int]) -> Verification:
+    """Prove that `taps` are ends of stages of `symbol`, a backbone's own symbol.
+
+    `taps` are declared ones, the finest first, or bare node names, of which stride and channels
+    are not checked. `data_shape` is a side in pixels or (height, width). Works on the graph and
+    its inferred shapes; needs no weights and binds nothing.
+
+    Raises TapError, a ValueError, with every complaint in its message: a node that does not
+    exist, a stride or channel count other than declared, taps out of order or two at one stride,
+    a tap off the trunk (some path goes around it), a tap that is not the end of its stage
+    (a merge, or a convolution or pooling with a kernel above 1x1, follows at the same
+    resolution).
+    """
+    shape = (data_shape, data_shape) if isinstance(data_shape, int) else tuple(data_shape)
+    graph = read_graph(symbol, (shape[0], shape[1]))
+    declared = tuple(taps)
+    names = tuple(tap.node if isinstance(tap, Tap) else tap for tap in declared)
+    complaints = [complaint for tap in declared for complaint in _complaints(graph, tap)]
+    complaints += _order_complaints(graph, names)
+    if not declared:
+        complaints.append("no tap is given")
+    stages = stage_ends(graph)
+    used, weights = _coverage(graph, names)
+    share = used / weights if weights else 0.0
+    if complaints:
+        ends = ", ".join(f"{end.stride}: {end.node!r} ({end.channels} channels)" for end in stages)
+        raise TapError("\n".join([
+            f"these taps are not the ends of the backbone's stages (input {shape[0]}x{shape[1]}):",
+            *(f"  - {complaint}" for complaint in complaints),
+            f"  They use {share:.0%} of the backbone's weights ({used:,} of {weights:,}).",
+            f"  The right tap for each stride is {ends}."]))
+    return Verification(names, share, used, weights, stages)
+
+
+def stage_ends(graph: Graph) -> tuple[StageEnd, ...]:
+    """Return the right tap of every stage that does some work, the finest first."""
+    ends = []
+    for stage in _stages(graph):
+        working = [node for node in stage if graph.mixes(node)]
+        # the first node of a stage is the one that drops the resolution: for a stage that does
+        # nothing else (a pooling stem) there is nothing to tap
+        if not working or (len(working) == 1 and working[0].op not in CONVOLUTIONS
+                           and not graph.merges(working[0])):
+            continue
+        end = _finish(graph, stage, working[-1])
+        stride = (end.stride or (1, 1))[0]
+        ends.append(StageEnd(stride, end.name, end.channels, *end.shape[2:],
+                             units=sum(graph.merges(node) for node in stage)))
+    return tuple(ends)
+
+
+def _stages(graph: Graph) -> list[list[Node]]:
+    """Cut the trunk where the resolution changes, up to where the picture ends."""
+    stages: list[list[Node]] = []
+    for index in graph.trunk:
+        node = graph.nodes[index]
+        if node.op == "null":
+            continue
+        if node.stride is None:
+            break
+        if not stages or stages[-1][-1].stride != node.stride:
+            stages.append([])
+        stages[-1].append(node)
+    return stages
+
+
+def _finish(graph: Graph, stage: list[Node], last: Node) -> Node:
+    """Walk from a stage's last working node to where its block is complete.
+
+    A sum takes the activation right behind it (post-activation ResNets); a convolution its
+    normalisation and activation, and one 1x1 convolution with its own (depthwise separable
+    pairs, VGG's fc6 and fc7). What comes then belongs to the next block: the normalisation
+    that opens a pre-activation unit, a transition, an expansion.
+    """
+    following = stage[stage.index(last) + 1:]
+    if graph.merges(last):
+        return following[0] if following and _activates(graph, following[0]) else last
+    end, pointwise = last, False
+    for node in following:
+        if node.op in CONVOLUTIONS and not pointwise:
+            pointwise = True
+        elif not (node.op in _NORMS or _activates(graph, node)):
+            break
+        end = node
+    return end
+
+
+def _activates(graph: Graph, node: Node) -> bool:
+    gate = len(graph.data_inputs(node)) > 1 and not graph.merges(node)
+    return gate or (node.op in ELEMENTWISE and node.op != "Dropout")
+
+
+def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
+    """Say what is wrong with one tap taken alone."""
+    name = tap.node if isinstance(tap, Tap) else tap
+    node = graph.find(name)
+    if node is None or node.op == "null":
+        operators = [each.name for each in graph.nodes if each.op != "null"]
+        close = difflib.get_close_matches(name, operators, n=3)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else \
+            f"the last ones are {', '.join(map(repr, operators[-3:]))}."
+        return [f"there is no node {name!r}: {hint}"]
+    if node.stride is None:
+        return [f"{name!r} is no feature map: its shape is {node.shape}, behind the point where "
+                f"the picture is pooled away"]
+    found = []
+    if isinstance(tap, Tap):
+        if node.stride != (tap.stride, tap.stride):
+            found.append(f"{name!r} is declared at stride {tap.stride} but lies at stride "
+                         f"{_text(node.stride)}")
+        if node.channels != tap.channels:
+            found.append(f"{name!r} is declared with {tap.channels} channels but has "
+                         f"{node.channels}")
+    if node.index not in graph.trunk:
+        found.append(_off_trunk(graph, node))
+    else:
+        found += _unfinished(graph, node, tap)
+    return found
+
+
+def _off_trunk(graph: Graph, node: Node) -> str:
+    """Say that paths go around a node, and where they meet again."""
+    after = {node.index}
+    for each in graph.nodes[node.index + 1:]:
+        if after.intersection(each.inputs):
+            after.add(each.index)
+    meets = next((graph.nodes[index] for index in graph.trunk
+                  if index > node.index and index in after), None)
+    where = f"; the paths meet at {meets.name!r}" if meets is not None else ""
+    return (f"{node.name!r} is not on the trunk: it is inside a block, and another path goes "
+            f"around it{where}")
+
+
+def _unfinished(graph: Graph, node: Node, tap: Tap | str) -> list[str]:
+    """Say what of its stage is still to come behind a node on the trunk, if anything is."""
+    rest = [graph.nodes[index] for index in graph.trunk
+            if index > node.index and graph.nodes[index].stride == node.stride]
+    working = [each for each in rest if graph.mixes(each)]
+    if not working:
+        return []
+    stride = _text(node.stride)
+    stage = "its stage"
+    if isinstance(tap, Tap) and node.stride == (tap.stride, tap.stride):
+        stage = f"stage {tap.stage}"
+    stage += f" (stride {stride})"
+    merges = [each for each in working if graph.merges(each)]
+    last = working[-1]
+    if merges:
+        units = "1 unit" if len(merges) == 1 else f"{len(merges)} units"
+        verb = "is" if len(merges) == 1 else "are"
+        return [f"{node.name!r} is not the end of {stage}: {units} {verb} still to come before "
+                f"the resolution drops, the last ends in {last.name!r}"]
+    kind = "convolution" if last.op in CONVOLUTIONS else "pooling"
+    return [f"{node.name!r} is not the end of {stage}: the {last.kernel}x{last.kernel} {kind} "
+            f"{last.name!r} still follows before the resolution drops"]
+
+
+def _order_complaints(graph: Graph, names: Sequence[str]) -> list[str]:
+    """Say which neighbours share a stride or come in the wrong order."""
+    nodes = [node for node in map(graph.find, names)
+             if node is not None and node.stride is not None]
+    found = []
+    for left, right in zip(nodes, nodes[1:]):
+        assert left.stride is not None
+        assert right.stride is not None
+        if left.stride == right.stride:
+            found.append(f"{left.name!r} and {right.name!r} are both at stride "
+                         f"{_text(left.stride)}: a stage has one end")
+        elif left.stride > right.stride:
+            found.append(f"{left.name!r} at stride {_text(left.stride)} comes before "
+                         f"{right.name!r} at stride {_text(right.stride)}: the finest goes first")
+    return found
+
+
+def _coverage(graph: Graph, names: Sequence[str]) -> tuple[int, int]:
+    """Count the weights upstream of the taps, and of the whole backbone without classifier."""
+    pictures = [node for stage in _stages(graph) for node in stage]
+    if not pictures:
+        return 0, 0
+    backbone = graph.upstream([pictures[-1].name])
+    return graph.weights(graph.upstream(names) & backbone), graph.weights(backbone)
+
+
+def _text(stride: tuple[int, int] | None) -> str:
+    down, across = stride or (0, 0)
+    return str(down) if down == across else f"{down}x{across}"
