@@ -57,6 +57,8 @@ if threads.set_here:
 DEFAULTS = {
     # one line on standard error for every symbol bound, for nobody to read
     "MXNET_SUBGRAPH_VERBOSE": "0",
+    # with several devices, keeps the optimizer in this process, where checkpoints find its state
+    "MXNET_UPDATE_ON_KVSTORE": "0",
 }
 defaults_set = {name: value for name, value in DEFAULTS.items()
                 if os.environ.setdefault(name, value) is value}

@@ -1,0 +1,16 @@
+"""Data sets: read in PASCAL VOC layout, packed into RecordIO, and given out as batches.
+
+`load` opens a folder or a ``.rec`` file; `open_train` and `open_eval` give batches of it.
+"""
+
+from ssdreg.data.augmentation import Augmentation
+from ssdreg.data.iterator import DetectionIter, open_eval, open_train
+from ssdreg.data.pack import load, pack
+from ssdreg.data.packed import Packed, open_rec
+from ssdreg.data.problem import Problem, describe_problems
+from ssdreg.data.voc import Box, Dataset, Sample, available_splits, read_voc
+from ssdreg.normalisation import Normalisation
+
+__all__ = ["Augmentation", "Box", "Dataset", "DetectionIter", "Normalisation", "Packed", "Problem",
+           "Sample", "available_splits", "describe_problems", "load", "open_eval", "open_rec",
+           "open_train", "pack", "read_voc"]

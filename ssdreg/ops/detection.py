@@ -14,12 +14,16 @@ def detection(cls_prob: mx.sym.Symbol, loc_pred: mx.sym.Symbol, anchors: mx.sym.
               name: str = "detection") -> mx.sym.Symbol:
     """Turn predictions into detections (B, N, 6): class, score, x1, y1, x2, y2; float32.
 
-    `cls_prob` (B, C + 1, N) probabilities, `loc_pred` (B, N * 4) offsets, `anchors` (1, N, 4).
-    An anchor takes its best class other than background; with a score below `score_threshold`
-    it is dropped. The `nms_topk` best go through non-maximum suppression: a box that overlaps a
-    better one of its class (of any class with `force_suppress`) by an IoU of `nms_threshold` or
-    more is dropped. Boxes are shares of the image, clipped to 0..1. Rows are sorted by score;
-    class -1 marks rows that were dropped.
+    `cls_prob` (B, C + 1, N) probabilities, background first, `loc_pred` (B, N * 4) offsets,
+    `anchors` (1, N, 4). An anchor takes its best class other than background; with a score below
+    `score_threshold` it is dropped. The `nms_topk` best (all for -1) go through non-maximum
+    suppression: a box that overlaps a better one of its class (of any class with
+    `force_suppress`) by an IoU of `nms_threshold` or more is dropped. Boxes are shares of the
+    image, clipped to 0..1.
+
+    Class -1 marks rows that were dropped; what else such a row holds means nothing. The other
+    rows are sorted by score. An `nms_threshold` outside 0 < t <= 1 turns suppression off, and
+    the sorting and `nms_topk` with it.
     """
     from ssdreg.mx import mx
     return mx.sym.contrib.MultiBoxDetection(

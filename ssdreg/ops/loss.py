@@ -28,7 +28,8 @@ def smooth_l1_loss(loc_pred: mx.sym.Symbol, targets: Targets, *,
     """Smooth L1 of the offsets of positive anchors: (B, N * 4), 0 elsewhere.
 
     ``0.5 * d**2`` for ``|d| < 1``, else ``|d| - 0.5`` (Girshick, Fast R-CNN, 2015). The gradient
-    is that of the mean over all values above 0 in the batch.
+    is that of their sum over the count of losses above 0 in the batch, up to four an anchor, where
+    the SSD paper divides by the number of positive anchors.
     """
     from ssdreg.mx import mx
     distance = mx.sym.elemwise_sub(loc_pred, targets.loc_target, name=f"{name}_distance")
@@ -44,8 +45,8 @@ def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: flo
     Lin et al., Focal Loss for Dense Object Detection, 2017, in its softmax form: the loss of an
     anchor whose true class has probability p is ``-w * (1 - p)**gamma * log(p)`` with w = `alpha`
     for objects and ``1 - alpha`` for background, summed and divided by the number of positive
-    anchors (at least one). `cls_target` (B, N) is 0 for background, -1 for anchors to ignore;
-    take targets without negative mining.
+    anchors of the batch (at least one). `cls_target` (B, N) is 0 for background, -1 for anchors
+    to ignore; take targets without negative mining.
     """
     from ssdreg.mx import mx
     sym = mx.sym
@@ -54,9 +55,14 @@ def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: flo
     kept = target >= 0.0
     positive = target > 0.0
     weight = (positive * alpha + (kept - positive) * (1.0 - alpha))
-    # an ignored anchor reads class 0; its weight is 0
-    p = sym.pick(prob, sym.maximum(target, 0.0), axis=1, name=f"{name}_p")
-    loss = -1.0 * weight * (1.0 - p) ** gamma * sym.log(sym.maximum(p, 1e-12))
+    # The logarithm of a probability that is 0 in float32 would have no gradient, just where an
+    # anchor is most wrong: it is taken from the scores. An ignored anchor reads class 0; its
+    # weight is 0.
+    log_p = sym.pick(sym.log_softmax(cls_pred, axis=1, name=f"{name}_log_softmax"),
+                     sym.maximum(target, 0.0), axis=1, name=f"{name}_log_p")
+    # the slope of a power below 1 is infinite at 0, and 0 times that is not a number
+    rest = sym.maximum(1.0 - sym.exp(log_p), 1e-12)
+    loss = -1.0 * weight * rest ** gamma * log_p
     loss = sym.broadcast_div(loss, sym.maximum(sym.sum(positive), 1.0))
     # The output must be the probabilities and the gradient that of the loss. So the loss is
     # added and taken off again: (loss - loss) is exactly 0, and the second has no gradient.

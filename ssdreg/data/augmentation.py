@@ -1,0 +1,91 @@
+"""The data augmentation of SSD, as parameters of MXNet's ``ImageDetRecordIter``.
+
+Liu et al. 2016, "SSD: Single Shot MultiBox Detector", section 2.2 "Data augmentation" and, for
+the padding ("zoom out"), section 3.6; colour after Howard 2013, as their Caffe release has it.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+from attrs.validators import and_, ge, instance_of, le, lt
+
+_PROBABILITY = and_(ge(0.0), le(1.0))
+
+
+def _range(low: float, high: float) -> object:
+    """A validator for a pair of floats in `low` to `high`, the first below the second."""
+    def check(_instance: object, attribute: object, value: tuple[float, float]) -> None:
+        if len(value) != 2 or not low <= value[0] < value[1] <= high:
+            raise ValueError(f"{attribute.name} is two rising numbers in {low:g} to {high:g}, "
+                             f"not {value}")
+    return check
+
+
+def _check_overlaps(_instance: object, _attribute: object, value: tuple[float, ...]) -> None:
+    if not value or not all(0 <= overlap < 1 for overlap in value):
+        raise ValueError(f"crop_overlaps are one or more IoU from 0 to below 1, not {value}")
+
+
+@frozen
+class Augmentation:
+    """Random colour, mirror, padding and crop, in the order MXNet applies them.
+
+    The defaults are the published recipe. An image is cropped with `crop_probability`; of its seven
+    choices (whole image, any patch, patches of a minimal IoU of 0.1 to 0.9 with an object) one is
+    the whole image, hence 6/7. `crop_overlaps` are those minimal IoU, 0 meaning any patch; another
+    one is tried when one finds nothing in `crop_trials`. `crop_scale` is the side of a patch of
+    square shape relative to the image: the paper's 0.1 of the area, 0.3 in the release. Objects
+    stay while their centre lies in the patch. `pad_scale` is the largest side of the canvas
+    relative to the image (4: sixteen times the area), filled with the grey `pad_value` (0 to 255).
+
+    Colour shifts are drawn evenly from -x to x, each with `colour_probability`: `hue` of 180,
+    `saturation` and `lightness` of 255 in OpenCV's HLS, `contrast` as a factor ``1 + x``. The
+    release scales saturation by 0.5 to 1.5 instead, which MXNet does not offer.
+    """
+
+    crop_probability: float = field(default=6 / 7, validator=_PROBABILITY)
+    crop_overlaps: tuple[float, ...] = field(default=(0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
+                                             converter=tuple, validator=_check_overlaps)
+    crop_scale: tuple[float, float] = field(default=(0.3, 1.0), converter=tuple,
+                                            validator=_range(0.0, 1.0))
+    crop_aspect: tuple[float, float] = field(default=(0.5, 2.0), converter=tuple,
+                                             validator=_range(0.0, 100.0))
+    crop_trials: int = field(default=50, validator=and_(instance_of(int), ge(1)))
+    pad_probability: float = field(default=0.5, validator=_PROBABILITY)
+    pad_scale: float = field(default=4.0, validator=ge(1.0))
+    pad_value: int = field(default=127, validator=and_(instance_of(int), ge(0), le(255)))
+    mirror_probability: float = field(default=0.5, validator=_PROBABILITY)
+    colour_probability: float = field(default=0.5, validator=_PROBABILITY)
+    hue: int = field(default=18, validator=and_(instance_of(int), ge(0), le(180)))
+    saturation: int = field(default=32, validator=and_(instance_of(int), ge(0), le(255)))
+    lightness: int = field(default=32, validator=and_(instance_of(int), ge(0), le(255)))
+    contrast: float = field(default=0.5, validator=and_(ge(0.0), lt(1.0)))
+
+    def to_parameters(self) -> dict[str, object]:
+        """The keyword parameters of ``mx.io.ImageDetRecordIter``."""
+        samplers = len(self.crop_overlaps)
+        return {
+            "rand_crop_prob": self.crop_probability,
+            "num_crop_sampler": samplers,
+            "min_crop_overlaps": self.crop_overlaps,
+            # every sampler gets its own copy: MXNet repeats a single value for some only
+            "max_crop_overlaps": (1.0,) * samplers,
+            "min_crop_scales": (self.crop_scale[0],) * samplers,
+            "max_crop_scales": (self.crop_scale[1],) * samplers,
+            "min_crop_aspect_ratios": (self.crop_aspect[0],) * samplers,
+            "max_crop_aspect_ratios": (self.crop_aspect[1],) * samplers,
+            "max_crop_trials": (self.crop_trials,) * samplers,
+            "crop_emit_mode": "center",
+            "rand_pad_prob": self.pad_probability,
+            "max_pad_scale": self.pad_scale,
+            "fill_value": self.pad_value,
+            "rand_mirror_prob": self.mirror_probability,
+            "random_hue_prob": self.colour_probability,
+            "max_random_hue": self.hue,
+            "random_saturation_prob": self.colour_probability,
+            "max_random_saturation": self.saturation,
+            "random_illumination_prob": self.colour_probability,
+            "max_random_illumination": self.lightness,
+            "random_contrast_prob": self.colour_probability,
+            "max_random_contrast": self.contrast,
+        }

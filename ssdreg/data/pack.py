@@ -1,0 +1,167 @@
+"""Packing: the images and boxes of a data set, once, into a cached RecordIO file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+from PIL import Image
+from tqdm import tqdm
+
+from ssdreg.data import problem as kinds
+from ssdreg.data.packed import Packed, open_rec, write_sidecar
+from ssdreg.data.problem import Problem, describe_problems
+from ssdreg.data.voc import Dataset, Sample, read_voc
+from ssdreg.errors import DataError
+
+#: Part of every cache key: raise it when the packed format changes.
+FORMAT_VERSION = 1
+
+#: A record label is these two widths, then one object after the other.
+HEADER_WIDTH = 2
+OBJECT_WIDTH = 6  # class, x1, y1, x2, y2, difficult
+
+#: ImageDetRecordIter takes no label without an object, but drops objects that enclose nothing.
+NO_OBJECT_ROW = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+_OPENCV_FORMATS = ("JPEG", "PNG", "BMP")
+_OPENCV_MODES = ("1", "L", "P", "RGB", "RGBA")
+_ORIENTATION = 0x0112  # EXIF tag
+_QUALITY = 95
+
+
+def load(path: str | os.PathLike[str], split: str | None = None,
+         classes: Sequence[str] | None = None) -> Packed:
+    """Open `path` for training or evaluation: a ``.rec`` file, or a VOC folder, packed if need be.
+
+    A ``.rec`` file is one split already, so `split` is not looked at for it. Raises `DataError`
+    as `read_voc`, `pack` and `open_rec` do.
+    """
+    path = Path(path)
+    if path.suffix == ".rec":
+        return open_rec(path, classes)
+    return pack(read_voc(path, split, classes))
+
+
+def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
+         shorter_side: int | None = None) -> Packed:
+    """Pack `dataset` into RecordIO, or return what an earlier call packed.
+
+    Images keep their encoded bytes where OpenCV decodes them to the same pixels; others are
+    encoded again. With `shorter_side`, larger images are shrunk to that many pixels on their
+    shorter side, which makes reading faster. Each image is decoded once to prove that it can be;
+    those that cannot are problems and are left out. Images without boxes are kept for evaluation.
+
+    `cache` is a folder, by default ``.ssdreg-cache`` in the data set, or one below
+    ``$XDG_CACHE_HOME/ssdreg`` when that cannot be written. File names hold a digest of classes,
+    boxes, and the names, sizes and modification times of the images, so a change packs anew. Old
+    files stay: the folder may be deleted whenever nothing reads from it.
+
+    Raises `DataError` when no image with a box is left.
+    """
+    if shorter_side is not None and shorter_side < 1:
+        raise DataError(f"shorter_side is {shorter_side}, but images need at least 1 pixel")
+    folder = Path(cache) if cache is not None else _cache_folder(dataset.root)
+    folder.mkdir(parents=True, exist_ok=True)
+    safe_split = re.sub(r"[^\w.-]", "_", dataset.split)
+    rec = folder / f"{safe_split}-{_digest(dataset, shorter_side)}.rec"
+    # the side-car is written last, so where it is the others are whole
+    if rec.is_file() and rec.with_suffix(".json").is_file():
+        return open_rec(rec)
+    problems = (*dataset.problems, *_write_rec(dataset, rec, shorter_side))
+    packed = attrs.evolve(open_rec(rec, dataset.classes), problems=problems)
+    write_sidecar(packed)
+    return packed
+
+
+def _cache_folder(root: Path) -> Path:
+    beside = root / ".ssdreg-cache"
+    if os.access(beside if beside.exists() else root, os.W_OK):
+        return beside
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    digest = hashlib.sha256(os.fspath(root.resolve()).encode()).hexdigest()[:16]
+    return Path(base) / "ssdreg" / digest
+
+
+def _digest(dataset: Dataset, shorter_side: int | None) -> str:
+    key = hashlib.sha256(repr((FORMAT_VERSION, dataset.split, dataset.classes, shorter_side,
+                               HEADER_WIDTH, OBJECT_WIDTH)).encode())
+    for sample in dataset.samples:
+        status = sample.image.stat()
+        key.update(repr((sample.image.name, status.st_size, status.st_mtime_ns,
+                         sample.width, sample.height,
+                         [attrs.astuple(box) for box in sample.boxes])).encode())
+    # reported again from the cache, so they are part of what is cached
+    for problem in dataset.problems:
+        key.update(repr((problem.file.name, problem.kind, problem.detail)).encode())
+    return key.hexdigest()[:16]
+
+
+def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Problem]:
+    """Write ``.rec`` and ``.idx`` beside their places, move them there, and return complaints."""
+    from ssdreg.mx import mx
+
+    problems, usable, objects = [], 0, 0
+    with tempfile.TemporaryDirectory(dir=rec.parent, prefix=".unfinished-") as unfinished:
+        new_rec = Path(unfinished) / rec.name
+        new_idx = new_rec.with_suffix(".idx")
+        writer = mx.recordio.MXIndexedRecordIO(os.fspath(new_idx), os.fspath(new_rec), "w")
+        for sample in _progress(dataset):
+            try:
+                content = _encoded(sample, shorter_side)
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                problems.append(Problem(sample.image, kinds.UNREADABLE_IMAGE,
+                                        f"{error}; left out"))
+                continue
+            header = mx.recordio.IRHeader(0, _label(sample, dataset.classes), usable, 0)
+            writer.write_idx(usable, mx.recordio.pack(header, content))
+            usable, objects = usable + 1, objects + len(sample.boxes)
+        writer.close()
+        if not objects:
+            raise DataError(f"{dataset.root}: no image of split {dataset.split!r} that has a box "
+                            f"can be decoded; mend or replace the images\n"
+                            f"{describe_problems((*dataset.problems, *problems))}")
+        new_idx.replace(rec.with_suffix(".idx"))
+        new_rec.replace(rec)
+    return problems
+
+
+def _progress(dataset: Dataset) -> Iterable[Sample]:
+    # disable=None: shown on a terminal only
+    return tqdm(dataset.samples, desc=f"packing {dataset.split}", unit="image", disable=None,
+                leave=False)
+
+
+def _label(sample: Sample, classes: Sequence[str]) -> list[float]:
+    rows = [(float(classes.index(box.label)), box.x1 / sample.width, box.y1 / sample.height,
+             box.x2 / sample.width, box.y2 / sample.height, float(box.difficult))
+            for box in sample.boxes] or [NO_OBJECT_ROW]
+    return [float(HEADER_WIDTH), float(OBJECT_WIDTH), *(value for row in rows for value in row)]
+
+
+def _encoded(sample: Sample, shorter_side: int | None) -> bytes:
+    """The file's bytes, proven to decode, or the image encoded again."""
+    content = sample.image.read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        shrink = shorter_side is not None and min(image.size) > shorter_side
+        # OpenCV would turn an image with an orientation tag, away from its boxes
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
+        if (image.format in _OPENCV_FORMATS and image.mode in _OPENCV_MODES
+                and not (shrink or turned)):
+            return content
+        pixels = image.convert("RGB")
+        encoding = "JPEG" if image.format == "JPEG" else "PNG"
+    if shrink:
+        scale = shorter_side / min(pixels.size)
+        size = tuple(max(1, round(side * scale)) for side in pixels.size)
+        pixels = pixels.resize(size, Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    pixels.save(stream, encoding, quality=_QUALITY)
+    return stream.getvalue()

@@ -1,0 +1,97 @@
+"""A packed data set: a RecordIO file, its class names, and the side-car that keeps them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+from attrs import field, frozen
+
+from ssdreg.data.problem import Problem
+from ssdreg.data.recordio import index_records
+from ssdreg.data.voc import read_names
+from ssdreg.errors import DataError
+
+
+@frozen
+class Packed:
+    """Images and boxes in one RecordIO file, as ``ImageDetRecordIter`` reads them.
+
+    `label_width` is the length in floats of the widest record label with its header,
+    `max_objects` the most objects in one image, `objects` the objects in all. `background` counts
+    the images without any object; they are evaluated but not trained on. `idx` is ``None`` when a
+    file that was not packed here has no index beside it; nothing here needs one.
+    """
+
+    rec: Path
+    idx: Path | None
+    classes: tuple[str, ...]
+    images: int
+    objects: int
+    label_width: int
+    max_objects: int
+    problems: tuple[Problem, ...] = field(default=(), repr=False)
+    background: int = 0
+
+
+def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None) -> Packed:
+    """Open a ``.rec`` file with detection labels, packed here or by MXNet's im2rec.
+
+    Reads the labels of all records but decodes no image. Class names are `classes`, else those of
+    the side-car ``.json`` that packing here leaves, else the lines of ``<name>.names`` or of
+    ``classes.txt`` beside the file, else ``class0``, ``class1`` and so on.
+
+    Raises `DataError` when the file is missing, is not RecordIO, ends early, holds labels that are
+    not detection labels in 0 to 1, or uses more classes than there are names.
+    """
+    path = Path(path)
+    index = index_records(path)
+    names, problems = _find_names(path)
+    names = tuple(classes) if classes is not None else names
+    if names is None:
+        names = tuple(f"class{number}" for number in range(index.class_count))
+    if len(names) < index.class_count:
+        raise DataError(f"{path}: the labels use {index.class_count} classes but there are "
+                        f"{len(names)} class names ({', '.join(names)}); name them all")
+    idx = path.with_suffix(".idx")
+    return Packed(rec=path, idx=idx if idx.is_file() else None, classes=names,
+                  images=len(index.objects), objects=int(index.objects.sum()),
+                  label_width=index.label_width, max_objects=index.max_objects,
+                  problems=problems, background=int((index.objects == 0).sum()))
+
+
+def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[Problem, ...]]:
+    sidecar = rec.with_suffix(".json")
+    if sidecar.is_file():
+        return _read_sidecar(sidecar)
+    for file in (rec.with_suffix(".names"), rec.with_name("classes.txt")):
+        if file.is_file():
+            return read_names(file), ()
+    return None, ()
+
+
+def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        problems = tuple(Problem(Path(entry["file"]), entry["kind"], entry["detail"])
+                         for entry in stored["problems"])
+        return tuple(stored["classes"]), problems
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: this is not what packing wrote ({error!r}); delete it and pack "
+                        f"again") from error
+
+
+def write_sidecar(packed: Packed) -> Path:
+    """Write the fields of `packed` to the ``.json`` beside its ``.rec``, and return that path."""
+    fields = attrs.asdict(packed, value_serializer=lambda _object, _field, value:
+                          os.fspath(value) if isinstance(value, Path) else value)
+    file = packed.rec.with_suffix(".json")
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".unfinished-") as unfinished:
+        new = Path(unfinished) / file.name
+        new.write_text(json.dumps(fields, indent=1), encoding="utf-8")
+        new.replace(file)
+    return file

@@ -1,0 +1,50 @@
+"""What is wrong with one file of a data set: found, counted and left out, never silently."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import field, frozen
+from attrs.validators import in_
+
+EMPTY_BOX = "empty box"
+BOX_OUTSIDE = "box outside"
+UNREADABLE_IMAGE = "unreadable image"
+UNREADABLE_ANNOTATION = "unreadable annotation"
+MISSING_IMAGE = "missing image"
+MISSING_ANNOTATION = "missing annotation"
+UNKNOWN_CLASS = "unknown class"
+NO_OBJECT = "no object"
+
+#: Every kind of problem, in the order they are reported.
+KINDS = (UNREADABLE_IMAGE, UNREADABLE_ANNOTATION, MISSING_IMAGE, MISSING_ANNOTATION,
+         UNKNOWN_CLASS, EMPTY_BOX, BOX_OUTSIDE, NO_OBJECT)
+
+
+@frozen
+class Problem:
+    """One complaint: the file, one of ``KINDS``, and what was found and done about it."""
+
+    file: Path
+    kind: str = field(validator=in_(KINDS))
+    detail: str
+
+
+def describe_problems(problems: Sequence[Problem], limit: int = 20) -> str:
+    """Lines for people: the count of each kind, then up to `limit` problems by file name.
+
+    Empty when there are no problems.
+    """
+    if not problems:
+        return ""
+    counts = Counter(problem.kind for problem in problems)
+    lines = [f"{len(problems)} problems in the data:"]
+    lines += [f"  {counts[kind]} x {kind}" for kind in KINDS if counts[kind]]
+    by_name = sorted(problems, key=lambda problem: (problem.file.name, problem.kind))
+    lines += [f"  {problem.file.name}: {problem.kind}: {problem.detail}"
+              for problem in by_name[:limit]]
+    if len(problems) > limit:
+        lines.append(f"  and {len(problems) - limit} more")
+    return "\n".join(lines)

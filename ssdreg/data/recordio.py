@@ -1,0 +1,149 @@
+"""Records of a RecordIO file as bytes: where each lies and what its detection label holds.
+
+The framing is dmlc-core's: a magic number, a word with a 3-bit part flag and a 29-bit length, the
+payload, padding to 4 bytes. A payload starts with MXNet's image record header. No image is decoded
+here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from attrs import frozen
+
+from ssdreg.errors import DataError
+
+_MAGIC = 0xCED7230A
+_FRAME = struct.Struct("<II")
+_IMAGE_HEADER = struct.Struct("<IfQQ")  # label length, a single label, two identifiers
+_LENGTH_BITS = 29
+_WHOLE, _FIRST, _LAST = 0, 1, 3
+_LEAST_OBJECT_WIDTH = 5  # class, x1, y1, x2, y2; whatever follows is extra
+
+
+@frozen(eq=False)
+class RecordIndex:
+    """The records of one file of N: byte ranges and label sizes.
+
+    `offsets` and `lengths` are int64 arrays (N,) in bytes, `objects` an int64 array (N,) with the
+    number of real objects a record. Widths are counted in floats.
+    """
+
+    path: Path
+    offsets: np.ndarray
+    lengths: np.ndarray
+    objects: np.ndarray
+    label_width: int
+    max_objects: int
+    header_width: int
+    object_width: int
+    class_count: int
+
+
+def index_records(path: str | os.PathLike[str]) -> RecordIndex:
+    """Index the detection records of a ``.rec`` file, remembered until the file changes.
+
+    Raises `DataError` when the file is missing, is not RecordIO, ends early, or holds a label
+    that ``ImageDetRecordIter`` cannot use.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such .rec file")
+    status = path.stat()
+    return _index(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _index(path: Path, size: int, _modified: int) -> RecordIndex:
+    offsets, lengths, labels = [], [], []
+    with path.open("rb") as file:
+        while file.tell() < size:
+            offsets.append(file.tell())
+            labels.append(_read_record(file, size, path, len(labels)))
+            lengths.append(file.tell() - offsets[-1])
+    if not labels:
+        raise DataError(f"{path}: this file holds no records; pack it again")
+    widths = {(int(label[0]), int(label[1])) for label in labels}
+    if len(widths) > 1:
+        raise DataError(f"{path}: labels differ in header or object width {sorted(widths)}; pack "
+                        f"all images with the same one")
+    header_width, object_width = widths.pop()
+    tables = [label[header_width:].reshape(-1, object_width) for label in labels]
+    real = [_real_objects(table, path, number) for number, table in enumerate(tables)]
+    return RecordIndex(
+        path=path, offsets=np.array(offsets), lengths=np.array(lengths),
+        objects=np.array([len(table) for table in real]),
+        label_width=max(len(label) for label in labels),
+        max_objects=max(len(table) for table in tables),
+        header_width=header_width, object_width=object_width,
+        class_count=max((int(table[:, 0].max()) + 1 for table in real if len(table)), default=0))
+
+
+def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarray:
+    """Return the label of the record at the file's position, and move behind the record."""
+    start, label, flag = file.tell(), None, _FIRST
+    # a payload that contains the magic number is split into parts there
+    while flag not in (_WHOLE, _LAST):
+        frame = file.read(_FRAME.size)
+        if len(frame) < _FRAME.size:
+            raise DataError(f"{path}: the file ends inside record {number}; pack or copy it again")
+        magic, word = _FRAME.unpack(frame)
+        if magic != _MAGIC:
+            raise DataError(f"{path}: this is not a RecordIO file (byte {file.tell() - 8} starts "
+                            f"no record); pack it again with im2rec or from its folder")
+        flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
+        end = file.tell() + (length + 3) // 4 * 4
+        if end > size:
+            raise DataError(f"{path}: the file ends inside record {number}, which starts at byte "
+                            f"{start}; pack or copy it again")
+        if label is None:
+            label = _read_label(file, length, path, number)
+        file.seek(end)
+    return label
+
+
+def _read_label(file: BinaryIO, length: int, path: Path, number: int) -> np.ndarray:
+    where = f"{path}: record {number}"
+    if length < _IMAGE_HEADER.size:
+        raise DataError(f"{where} holds no image; pack images with im2rec or from their folder")
+    label_length, *_ = _IMAGE_HEADER.unpack(file.read(_IMAGE_HEADER.size))
+    wrong = (f"{where} holds no detection label (header width, object width, then objects of at "
+             f"least class, x1, y1, x2, y2); was it packed for classification?")
+    if label_length < 2 + _LEAST_OBJECT_WIDTH or _IMAGE_HEADER.size + 4 * label_length > length:
+        raise DataError(wrong)
+    label = np.frombuffer(file.read(4 * label_length), "<f4")
+    header_width, object_width = label[:2]
+    whole = float(header_width).is_integer() and float(object_width).is_integer()
+    if (not whole or header_width < 2 or object_width < _LEAST_OBJECT_WIDTH
+            or header_width > label_length or (label_length - header_width) % object_width):
+        raise DataError(wrong)
+    return label
+
+
+def _real_objects(table: np.ndarray, path: Path, number: int) -> np.ndarray:
+    """The rows of `table` (K, object width) that enclose an area, as MXNet keeps them."""
+    real = table[(table[:, 3] > table[:, 1]) & (table[:, 4] > table[:, 2])]
+    if len(real) and real[:, 0].min() < 0:
+        raise DataError(f"{path}: record {number} has the class {real[:, 0].min():g}; classes "
+                        f"count from 0")
+    # a little over 1 is rounding; much over 1 is pixels
+    if len(real) and (real[:, 1:5].min() < -0.01 or real[:, 1:5].max() > 1.01):
+        raise DataError(f"{path}: record {number} has box edges outside 0 to 1; divide them by the "
+                        f"image's width and height when packing")
+    return real
+
+
+def read_records(index: RecordIndex, numbers: Sequence[int]) -> bytes:
+    """The framed bytes of these records, one behind the other, ready to be a file themselves."""
+    parts = []
+    with index.path.open("rb") as file:
+        for number in numbers:
+            file.seek(int(index.offsets[number]))
+            parts.append(file.read(int(index.lengths[number])))
+    return b"".join(parts)

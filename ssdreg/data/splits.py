@@ -1,0 +1,84 @@
+"""Which images train and which validate, when that is not said image by image."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import attrs
+from attrs import frozen
+
+from ssdreg.data.pack import load, pack
+from ssdreg.data.packed import Packed
+from ssdreg.data.voc import Dataset, Sample, available_splits, read_voc
+from ssdreg.errors import DataError
+
+#: The split of a folder that has no splits of its own: a tenth of the images, by name.
+HELD_OUT = "held-out"
+HELD_OUT_SHARE = 0.1
+
+#: Pairs of split names for training and validation, the first one that a data set has counts.
+USUAL_PAIRS = (("train", "val"), ("trainval", "test"), ("train", "test"))
+
+
+@frozen(kw_only=True)
+class DataSource:
+    """The data a run trains and validates on, as it was given: paths and names of splits."""
+
+    train: str
+    train_split: str | None = None
+    validation: str | None = None
+    validation_split: str | None = None
+
+
+def choose(train: Path, train_split: str | None = None, validation: Path | None = None,
+           validation_split: str | None = None) -> DataSource:
+    """Fill in what was not given, from the splits a VOC folder has.
+
+    Without a name for either split, the usual pairs are looked for; a folder without them
+    validates on a tenth of its images, chosen by name. A ``.rec`` file is one split, and
+    validates only on what is given.
+    """
+    if validation is None and train.suffix != ".rec":
+        validation = train
+        have = available_splits(train)
+        pairs = [(left, right) for left, right in USUAL_PAIRS
+                 if left in have and right in have
+                 and train_split in (None, left) and validation_split in (None, right)]
+        if pairs and None in (train_split, validation_split):
+            train_split, validation_split = pairs[0]
+        elif validation_split is None:
+            validation_split = HELD_OUT
+    return DataSource(train=str(train), train_split=train_split,
+                      validation=str(validation) if validation else None,
+                      validation_split=validation_split)
+
+
+def open_source(source: DataSource) -> tuple[Packed, Packed | None]:
+    """Open what a run trains on and what it validates on, packed; classes are the first's.
+
+    Raises DataError as `load` does.
+    """
+    if source.validation_split == HELD_OUT:
+        learning, held_out = hold_out(read_voc(source.train, source.train_split))
+        return pack(learning), pack(held_out)
+    train = load(source.train, source.train_split)
+    if source.validation is None:
+        return train, None
+    return train, load(source.validation, source.validation_split, train.classes)
+
+
+def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, Dataset]:
+    """Divide a data set in two by its file names: the same image is always on the same side."""
+    held = tuple(sample for sample in dataset.samples if _draw(sample) < share)
+    kept = tuple(sample for sample in dataset.samples if _draw(sample) >= share)
+    if not held or not kept:
+        raise DataError(f"{dataset.root} has only {len(dataset.samples)} images, too few to hold "
+                        f"some out for validation: give --val-data or --val-split")
+    return (attrs.evolve(dataset, samples=kept),
+            # what is wrong with the annotations has been reported once, with the first part
+            attrs.evolve(dataset, samples=held, split=HELD_OUT, problems=()))
+
+
+def _draw(sample: Sample) -> float:
+    return zlib.crc32(sample.image.name.encode()) / 2**32

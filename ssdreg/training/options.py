@@ -1,0 +1,59 @@
+"""What a training run can be told."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from attrs import field, frozen, validators
+
+_positive = validators.gt(0)
+_not_negative = validators.ge(0)
+
+#: Optimizers whose whole state lies in arrays, so that a resumed run is exactly the same run.
+OPTIMIZERS = ("sgd", "nag", "adam", "lamb")
+
+
+def _is_pattern(instance: Any, attribute: Any, value: str | None) -> None:
+    if value is not None:
+        re.compile(value)
+
+
+@frozen(kw_only=True)
+class TrainOptions:
+    """The recipe of a training run.
+
+    - `epochs`, `batch_size`: the batch is that of all devices together.
+    - `optimizer`, `lr`, `momentum`, `wd`: `wd` is weight decay.
+    - `lr_steps`: epochs after which the rate is multiplied by `lr_factor`; without any, it falls
+      to zero along a cosine.
+    - `warmup`: steps over which the rate rises from nothing.
+    - `freeze`: a regular expression; parameters whose names it matches from the start stay as
+      they are.
+    - `seed`: of starting values, order and augmentation.
+    - `validate_every`: epochs between validations; `keep`: parameter files kept besides the best.
+    """
+
+    epochs: int = field(default=120, validator=_positive)
+    batch_size: int = field(default=16, validator=_positive)
+    optimizer: str = field(default="sgd", validator=validators.in_(OPTIMIZERS))
+    lr: float = field(default=0.01, validator=_positive)
+    momentum: float = field(default=0.9, validator=_not_negative)
+    wd: float = field(default=5e-4, validator=_not_negative)
+    lr_steps: tuple[int, ...] = field(default=(), converter=tuple)
+    lr_factor: float = field(default=0.1, validator=_positive)
+    warmup: int = field(default=100, validator=_not_negative)
+    freeze: str | None = field(default=None, validator=_is_pattern)
+    seed: int = field(default=0, validator=_not_negative)
+    validate_every: int = field(default=1, validator=_positive)
+    keep: int = field(default=10, validator=_positive)
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of the `step`-th step of training, counted from 0."""
+        rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        if self.lr_steps:
+            passed = sum(step >= epoch * steps_per_epoch for epoch in self.lr_steps)
+            return self.lr * rise * self.lr_factor**passed
+        progress = step / (self.epochs * steps_per_epoch)
+        return self.lr * rise * 0.5 * (1.0 + math.cos(math.pi * progress))

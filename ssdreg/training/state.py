@@ -1,0 +1,126 @@
+"""Where a training run stands, on disk, so that it goes on as if nothing had happened.
+
+The parameters and the optimizer's arrays are written first; ``state.json``, which names them, is
+renamed into place last. A stop at any moment leaves either the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import cattrs
+from attrs import field, frozen
+
+from ssdreg.data.splits import DataSource
+from ssdreg.errors import RunError
+from ssdreg.files import replacing, write_json
+from ssdreg.run import PREFIX, Params, Run, read_params, write_params
+from ssdreg.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+FILE = "state.json"
+
+
+@frozen
+class Sums:
+    """Sums over the steps of the epoch under way: losses and what they were divided by."""
+
+    cls_loss: float = 0.0
+    anchors: float = 0.0
+    loc_loss: float = 0.0
+    positives: float = 0.0
+
+    def plus(self, other: Sums) -> Sums:
+        """Add another step's."""
+        return Sums(*(a + b for a, b in zip(attrs.astuple(self), attrs.astuple(other))))
+
+    @property
+    def mean_cls_loss(self) -> float:
+        """Cross-entropy per anchor that counted."""
+        return self.cls_loss / self.anchors if self.anchors else math.nan
+
+    @property
+    def mean_loc_loss(self) -> float:
+        """Smooth L1 per positive anchor."""
+        return self.loc_loss / self.positives if self.positives else 0.0
+
+
+@frozen(kw_only=True)
+class State:
+    """A moment of training: `step` steps of the epoch after `epoch` finished ones are done."""
+
+    epoch: int = 0
+    step: int = 0
+    updates: int = 0
+    seconds: float = 0.0
+    sums: Sums = field(factory=Sums)
+
+
+@frozen
+class Saved:
+    """A state read back, with the options and data it belongs to."""
+
+    state: State
+    options: TrainOptions
+    data: DataSource
+    params: Params
+    optimizer: dict[str, mx.nd.NDArray]
+
+
+def save(run: Run, state: State, options: TrainOptions, data: DataSource, params: Params,
+         optimizer: dict[str, mx.nd.NDArray]) -> None:
+    """Write a state; drop the files of the state before it that are nobody's checkpoint."""
+    from ssdreg.mx import mx
+    tag = f"{PREFIX}-{state.epoch:04d}" + (f"-step{state.step:06d}" if state.step else "")
+    params_file, optimizer_file = run.path / f"{tag}.params", run.path / f"{tag}.states"
+    write_params(params_file, params)
+    with replacing(optimizer_file) as beside:
+        # an empty dictionary cannot be saved, and plain SGD has no state
+        mx.nd.save(str(beside), optimizer or {"none": mx.nd.zeros((1,))})
+    write_json(run.path / FILE, {
+        "params": params_file.name, "optimizer": optimizer_file.name,
+        **{name: cattrs.unstructure(value) for name, value in
+           (("state", state), ("options", options), ("data", data))}})
+    for file in run.path.glob(f"{PREFIX}-*"):
+        between = "-step" in file.name or file.suffix == ".states"
+        if between and file not in (params_file, optimizer_file):
+            file.unlink()
+
+
+def load(run: Run) -> Saved:
+    """Read where a run stands; raise RunError when it cannot go on."""
+    from ssdreg.mx import mx
+    file = run.path / FILE
+    if not file.is_file():
+        raise RunError(f"{run.path} has no {FILE}: nothing was saved yet, so there is nothing to "
+                       f"resume; start anew with another --out")
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        arrays = mx.nd.load(str(run.path / saved["optimizer"]))
+        return Saved(cattrs.structure(saved["state"], State), _options(saved["options"]),
+                     DataSource(**saved["data"]),
+                     read_params(run.path / saved["params"]),
+                     {name: array for name, array in arrays.items() if name != "none"})
+    except (KeyError, TypeError, ValueError, mx.MXNetError,
+            cattrs.BaseValidationError) as error:
+        raise RunError(f"{file} cannot be read, or names a file that is not there: {error}"
+                       ) from error
+
+
+def _options(raw: dict[str, object]) -> TrainOptions:
+    return TrainOptions(**{name: tuple(value) if isinstance(value, list) else value
+                           for name, value in raw.items()})
+
+
+def drop_old(run: Run, keep: int) -> None:
+    """Delete parameter files of old epochs, but for the newest `keep` and the best one."""
+    kept = {*run.epochs()[-keep:], run.best_epoch()}
+    for epoch in run.epochs():
+        if epoch not in kept:
+            Path(run.params_file(epoch)).unlink()

@@ -1,0 +1,252 @@
+"""The training loop: steps, validation and a checkpoint after every epoch, a clean stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from ssdreg import data as datasets
+from ssdreg.data import Augmentation, Packed
+from ssdreg.data.splits import DataSource
+from ssdreg.errors import RunError
+from ssdreg.inference import Inference
+from ssdreg.log import Epoch, write_log
+from ssdreg.run import Params, Run
+from ssdreg.training import state as states
+from ssdreg.training.options import TrainOptions
+from ssdreg.training.progress import Progress
+from ssdreg.training.start import Taken, frozen_names, initializer
+from ssdreg.training.state import State, Sums
+from ssdreg.training.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+#: Outputs of the training symbol that a step needs; the detections are left out, because
+#: non-maximum suppression in every step costs time and teaches nothing.
+STEP_OUTPUTS = ("cls_prob_output", "loc_loss_output", "cls_label_output")
+
+
+@frozen(kw_only=True)
+class Data:
+    """What a run trains on, and what it validates on, if anything."""
+
+    source: DataSource
+    train: Packed
+    validation: Packed | None
+    augmentation: Augmentation | None
+
+
+def train(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Context],
+          start: Taken | None = None) -> Run:
+    """Train a run just created, to its last epoch or until it is asked to stop.
+
+    `contexts` are the devices the batch is divided among. Raises RunError when the loss stops
+    being a number, KeyboardInterrupt after a stop by Ctrl-C (the state is saved).
+    """
+    trainer = _Trainer(run, data, options, contexts)
+    trainer.begin(start)
+    trainer.train(State())
+    return run
+
+
+def resume(run: Run, saved: states.Saved, data: Data, contexts: Sequence[mx.Context]) -> Run:
+    """Go on where a run was stopped, step for step as if it had not been."""
+    trainer = _Trainer(run, data, saved.options, contexts)
+    trainer.restore(saved)
+    trainer.train(saved.state)
+    return run
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return the seed of an epoch's order and augmentation; every epoch has another."""
+    return (seed * 1_000_003 + epoch) % 2**31
+
+
+class _Trainer:
+    """A module bound to a run's symbol, with what it takes to step, save and restore it."""
+
+    def __init__(self, run: Run, data: Data, options: TrainOptions,
+                 contexts: Sequence[mx.Context]) -> None:
+        from ssdreg.mx import mx
+        if options.batch_size % len(contexts):
+            raise RunError(f"a batch of {options.batch_size} cannot be divided among "
+                           f"{len(contexts)} devices: choose a multiple of {len(contexts)}")
+        self.run, self.data, self.options, self.contexts = run, data, options, list(contexts)
+        symbol = run.load_symbol("ssd")
+        outputs = mx.sym.Group([symbol[name] for name in STEP_OUTPUTS])
+        self.module = mx.mod.Module(
+            outputs, data_names=("data",), label_names=("label",), context=self.contexts,
+            fixed_param_names=frozen_names(outputs, options.freeze, ("data", "label")))
+        batches = self._open_train(0)
+        self.steps_per_epoch = len(batches)
+        self.module.bind(batches.provide_data, batches.provide_label)
+        batches.close()
+        self.inference: Inference | None = None
+
+    def begin(self, start: Taken | None) -> None:
+        """Draw parameters at random, but for those taken from a checkpoint."""
+        from ssdreg.mx import mx
+        mx.random.seed(self.options.seed)
+        self.module.init_params(
+            initializer(), arg_params=dict(start.params.args) if start else None,
+            aux_params=dict(start.params.auxs) if start else None, allow_missing=True)
+        self._init_optimizer(0)
+
+    def restore(self, saved: states.Saved) -> None:
+        """Take parameters and the optimizer's state from disk."""
+        self.module.init_params(arg_params=dict(saved.params.args),
+                                aux_params=dict(saved.params.auxs))
+        self._init_optimizer(saved.state.updates)
+        self._set_optimizer_arrays(saved.optimizer)
+
+    def train(self, state: State) -> None:
+        """Run epochs from `state` on, until the last or until asked to stop."""
+        log = [entry for entry in self.run.log() if entry.epoch <= state.epoch]
+        total = self.options.epochs * self.steps_per_epoch
+        with StopRequest() as stop, Progress(total, state.updates, self.options) as progress:
+            while state.epoch < self.options.epochs:
+                began, seconds = time.monotonic(), state.seconds
+                state = self._epoch(state, progress, stop)
+                state = evolve(state, seconds=seconds + time.monotonic() - began)
+                if stop.asked and state.step:
+                    self._save(state)
+                    raise KeyboardInterrupt
+                log.append(self._finish_epoch(state, seconds, progress))
+                self._save(state)
+                write_log(self.run.log_file, log)
+                states.drop_old(self.run, self.options.keep)
+                # the epoch's sums end with it, on disk they are of use no more
+                state = evolve(state, sums=Sums())
+                if stop.asked:
+                    raise KeyboardInterrupt
+
+    def _epoch(self, state: State, progress: Progress, stop: StopRequest) -> State:
+        """Step through what is left of an epoch; stop early, between two steps, when asked."""
+        batches = self._open_train(state.epoch)
+        try:
+            for index, batch in enumerate(batches):
+                if index < state.step:
+                    continue  # done before the run was stopped
+                if stop.asked:
+                    return state
+                rate = self.options.rate(state.updates, self.steps_per_epoch)
+                sums = self._step(batch, rate)
+                self._check(sums, state, rate)
+                state = evolve(state, step=index + 1, updates=state.updates + 1,
+                               sums=state.sums.plus(sums))
+                progress.step(state, self.steps_per_epoch)
+        finally:
+            batches.close()
+        return evolve(state, epoch=state.epoch + 1, step=0)
+
+    def _step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
+        from ssdreg.mx import mx
+        self.module._optimizer.set_learning_rate(rate)
+        self.module.forward_backward(batch)
+        self.module.update()
+        cls_prob, loc_loss, cls_label = self.module.get_outputs()
+        counted = cls_label >= 0
+        picked = mx.nd.pick(cls_prob, mx.nd.maximum(cls_label, 0), axis=1)
+        entropy = -mx.nd.log(mx.nd.maximum(picked, 1e-12)) * counted
+        values = mx.nd.concat(entropy.sum(), counted.sum(), loc_loss.sum(),
+                              (cls_label > 0).sum(), dim=0).asnumpy()
+        return Sums(*map(float, values))
+
+    def _check(self, sums: Sums, state: State, rate: float) -> None:
+        """Stop when the loss is no number any more, and say where and the likely cause."""
+        if math.isfinite(sums.cls_loss) and math.isfinite(sums.loc_loss):
+            return
+        cause = (f"the learning rate ({rate:g}) is too high for this network: try --lr "
+                 f"{self.options.lr / 4:g}")
+        if not state.updates:
+            cause = "the starting parameters or the images hold values that are no numbers"
+        before = (f"; the last good state is that of epoch {state.epoch}" if state.epoch else "")
+        raise RunError(f"the loss is not a number any more in epoch {state.epoch + 1}, step "
+                       f"{state.step + 1} of {self.steps_per_epoch}: likely {cause}{before}")
+
+    def _finish_epoch(self, state: State, seconds_before: float, progress: Progress) -> Epoch:
+        """Validate when it is time, and say how the epoch went."""
+        images = self.steps_per_epoch * self.options.batch_size
+        spent = max(1e-9, state.seconds - seconds_before)
+        entry = Epoch(
+            epoch=state.epoch, steps=state.updates, seconds=state.seconds,
+            lr=self.options.rate(state.updates - 1, self.steps_per_epoch),
+            images_per_second=images / spent, cls_loss=state.sums.mean_cls_loss,
+            loc_loss=state.sums.mean_loc_loss)
+        last = state.epoch == self.options.epochs
+        if self.data.validation is not None and (
+                last or state.epoch % self.options.validate_every == 0):
+            found = self._validate(self.data.validation)
+            entry = evolve(entry, map=found[0], map_07=found[1])
+        progress.epoch(entry)
+        return entry
+
+    def _validate(self, packed: Packed) -> tuple[float, float]:
+        plan = self.run.plan
+        if self.inference is None:
+            self.inference = Inference(self.run.load_symbol(), self._params(),
+                                       self.options.batch_size, plan.data_shape, self.contexts[0])
+        else:
+            self.inference.set_params(self._params())
+        batches = datasets.open_eval(packed, plan.data_shape, self.options.batch_size,
+                                     plan.normalisation)
+        try:
+            found = self.inference.evaluate(batches, self.run.classes)
+        finally:
+            batches.close()
+        return found.map, found.map_07
+
+    def _open_train(self, epoch: int) -> datasets.DetectionIter:
+        return datasets.open_train(
+            self.data.train, self.run.plan.data_shape, self.options.batch_size,
+            self.data.augmentation, self.run.plan.normalisation,
+            seed=epoch_seed(self.options.seed, epoch))
+
+    def _params(self) -> Params:
+        return Params(*self.module.get_params())
+
+    def _save(self, state: State) -> None:
+        states.save(self.run, state, self.options, self.data.source, self._params(),
+                    self._optimizer_arrays())
+
+    def _init_optimizer(self, updates: int) -> None:
+        from ssdreg.mx import mx
+        options = self.options
+        momentum = {"momentum": options.momentum} if options.optimizer in ("sgd", "nag") else {}
+        store = mx.kv.create("device") if len(self.contexts) > 1 else None
+        self.module.init_optimizer(kvstore=store, optimizer=options.optimizer, optimizer_params={
+            "learning_rate": options.lr, "wd": options.wd, "begin_num_update": updates,
+            # the losses are means over the batch already, one on each device
+            "rescale_grad": 1.0 / len(self.contexts), **momentum})
+
+    # The updater is private to MXNet's module, which saves its state as a pickle only. A pickle
+    # runs code when it is read, and MXNet 1.9.1 is final, so the arrays are taken from there.
+
+    def _optimizer_arrays(self) -> dict[str, mx.nd.NDArray]:
+        arrays = {}
+        for index, state in self.module._updater.states.items():
+            slots = state if isinstance(state, (tuple, list)) else (state,)
+            arrays.update({f"{index}.{slot}": array for slot, array in enumerate(slots)
+                           if array is not None})
+        return arrays
+
+    def _set_optimizer_arrays(self, arrays: dict[str, mx.nd.NDArray]) -> None:
+        group, updater = self.module._exec_group, self.module._updater
+        devices = len(self.contexts)
+        for number, (weights, gradients) in enumerate(zip(group.param_arrays, group.grad_arrays)):
+            for device, (weight, gradient) in enumerate(zip(weights, gradients)):
+                if gradient is None:
+                    continue  # a frozen parameter
+                index = number * devices + device
+                state = updater.optimizer.create_state_multi_precision(index, weight)
+                slots = state if isinstance(state, (tuple, list)) else (state,)
+                for slot, array in enumerate(slots):
+                    if array is not None:
+                        arrays[f"{index}.{slot}"].copyto(array)
+                updater.states[index] = state
+                updater.states_synced[index] = True
