@@ -26,7 +26,7 @@ def choose(environ: Mapping[str, str]) -> Threads:
     wanted = environ.get(VARIABLE, "").strip()
     if wanted:
         # OpenMP also takes a list, one number a nesting level: the first is the one that counts
-        first = wanted.split(",")[0]
+        first = wanted.split(",")[0].strip()
         return Threads(int(first) if first.isdigit() else 0, f"{VARIABLE} was set by you", False)
     processors = usable_processors()
     cores = physical_cores(processors)
@@ -67,11 +67,11 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup"),
     if membership.is_file():
         for line in membership.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
-            if controllers in ("", "cpu", "cpu,cpuacct"):
+            if not controllers or "cpu" in controllers.split(","):
                 groups.append(Path(path.lstrip("/")))
     for group in {parent for path in groups for parent in (path, *path.parents)}:
         limits.append(_quota_v2(root / group / "cpu.max"))
-        for controller in ("cpu", "cpu,cpuacct"):
+        for controller in ("cpu", "cpu,cpuacct", "cpuacct,cpu"):
             limits.append(_quota_v1(root / controller / group))
     return min(limits)
 

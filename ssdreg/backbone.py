@@ -6,7 +6,7 @@ Declaring is cheap. No symbol is built and MXNet is not imported until somebody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen, validators
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 _positive = [validators.instance_of(int), validators.gt(0)]
 _text = [validators.instance_of(str), validators.min_len(1)]
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    """Keep names as a tuple; a lone text would fall apart into its letters."""
+    if isinstance(value, str):
+        raise TypeError(f"aliases must be a list or tuple of names, not the text {value!r}")
+    return tuple(value)
 
 
 def _pairs(value: Mapping[Any, Any] | tuple[tuple[Any, Any], ...]) -> tuple[tuple[Any, Any], ...]:
@@ -89,7 +96,9 @@ class Backbone:
         validator=[validators.min_len(1), validators.deep_iterable(validators.instance_of(Tap))])
     detect: tuple[int, ...] = field(converter=tuple)
     paper: str = field(validator=_text)
-    aliases: tuple[str, ...] = field(default=(), converter=tuple)
+    aliases: tuple[str, ...] = field(
+        default=(), converter=_names,
+        validator=validators.deep_iterable(validators.instance_of(str)))
     arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)
     l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)
     presets: tuple[Preset, ...] = field(default=(), converter=tuple)
@@ -110,11 +119,24 @@ class Backbone:
             raise ValueError(f"backbone {self.name!r}: detect must list strides in rising order, "
                              f"at least one, not {detect}")
 
+    @arguments.validator
+    def _arguments_are_hashable(self, attribute: Any,
+                                arguments: tuple[tuple[str, Any], ...]) -> None:
+        for name, value in arguments:
+            try:
+                hash(value)
+            except TypeError:
+                raise TypeError(f"backbone {self.name!r}: the argument {name!r} must be hashable "
+                                f"(a tuple instead of a list), not {value!r}") from None
+
     @l2_scales.validator
     def _scales_are_of_taps(self, attribute: Any,
                             l2_scales: tuple[tuple[int, float], ...]) -> None:
-        for stride, _ in l2_scales:
+        for stride, scale in l2_scales:
             self.tap(stride)
+            if scale <= 0:
+                raise ValueError(f"backbone {self.name!r}: the L2 scale at stride {stride} must "
+                                 f"be positive, not {scale}")
 
     @presets.validator
     def _presets_detect_taps(self, attribute: Any, presets: tuple[Preset, ...]) -> None:

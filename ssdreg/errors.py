@@ -1,4 +1,4 @@
-"""What ssdreg raises when its input is wrong: one clear sentence each, shown as it is by the CLI."""
+"""What ssdreg raises when its input is wrong: a clear sentence each, shown by the CLI as it is."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ weights are needed.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -27,9 +28,13 @@ ELEMENTWISE = {
     "Activation", "LeakyReLU", "clip", "sigmoid", "hard_sigmoid", "relu", "tanh", "softsign",
     "Dropout", "Cast", "cast", "identity", "_copy", "BlockGrad", "erf", "exp", "sqrt", "square",
 }
-CONVOLUTIONS = {"Convolution", "Convolution_v1"}
+CONVOLUTIONS = {"Convolution", "Convolution_v1", "_contrib_DeformableConvolution",
+                "_contrib_ModulatedDeformableConvolution"}
 POOLINGS = {"Pooling", "Pooling_v1"}
-RESIZERS = {"Deconvolution", "UpSampling"}
+RESIZERS = {"Deconvolution", "UpSampling", "_contrib_BilinearResize2D"}
+PADDINGS = {"Pad", "pad"}
+#: A product scales one branch by another (squeeze-and-excitation); it ends no block.
+PRODUCTS = {"elemwise_mul", "_mul", "_Mul", "broadcast_mul"}
 
 Stride = tuple[int, int]
 
@@ -64,6 +69,11 @@ class Node:
             return max(_pair(self.attrs.get("kernel", "(1, 1)")))
         return 1
 
+    @property
+    def grouped(self) -> bool:
+        """Tell whether this is a convolution in groups, as a depthwise one is."""
+        return int(self.attrs.get("num_group", "1")) > 1
+
 
 @frozen(eq=False)
 class Graph:
@@ -76,6 +86,13 @@ class Graph:
         """Return the node called `name` (``_output`` at its end does not count)."""
         bare = name[:-len("_output")] if name.endswith("_output") else name
         return next((node for node in self.nodes if node.name in (name, bare)), None)
+
+    def suggest(self, name: str) -> str:
+        """Say which nodes somebody may have meant who wrote `name`, of which there is none."""
+        operators = [node.name for node in self.nodes if node.op != "null"]
+        close = difflib.get_close_matches(name, operators, n=3)
+        return (f"did you mean {' or '.join(map(repr, close))}?" if close else
+                f"the last ones are {', '.join(map(repr, operators[-3:]))}.")
 
     def upstream(self, names: Iterable[str]) -> set[int]:
         """Return the indices of these nodes and of all they are computed from."""
@@ -100,8 +117,17 @@ class Graph:
     def merges(self, node: Node) -> bool:
         """Tell whether a node brings branches together, as a residual sum or a concat does.
 
-        A gate such as ``x * sigmoid(x)`` joins two ways of the same value and is an activation.
+        What joins two ways of the same value, such as ``x * sigmoid(x)``, is an activation, and
+        a product of branches a gate.
         """
+        return node.op not in PRODUCTS and self._joins(node)
+
+    def gates(self, node: Node) -> bool:
+        """Tell whether a node scales a branch by what another computed, as SE blocks do."""
+        return node.op in PRODUCTS and self._joins(node)
+
+    def _joins(self, node: Node) -> bool:
+        """Tell whether anything but activations lies between the trunk and a node's inputs."""
         if len(self.data_inputs(node)) < 2:
             return False
         on_trunk = set(self.trunk)
@@ -110,14 +136,22 @@ class Graph:
             before = waiting.pop()
             if before.index in on_trunk:
                 continue
-            if before.op not in ELEMENTWISE and not before.op.endswith("_scalar"):
+            if not (before.op in ELEMENTWISE | PRODUCTS or is_scalar(before)):
                 return True
             waiting.extend(self.data_inputs(before))
         return False
 
     def mixes(self, node: Node) -> bool:
-        """Tell whether a node still does a stage's work: merges, or looks beyond its own cell."""
-        return node.kernel > 1 or self.merges(node)
+        """Tell whether a node still does a stage's work: merges, or looks beyond its own cell.
+
+        A gate does look: what it scales by is computed from the whole map.
+        """
+        return node.kernel > 1 or self.merges(node) or self.gates(node)
+
+
+def is_scalar(node: Node) -> bool:
+    """Tell whether a node is an operator with a number: ``x / 6``."""
+    return node.op.endswith("_scalar")
 
 
 def read_graph(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> Graph:
@@ -157,7 +191,9 @@ def _infer(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> dict[str, tupl
     except mx.MXNetError as error:
         where = re.search(r"Error in operator ([^\s:]+)", str(error))
         node = where.group(1) if where else None
+        # MXNet writes "condition in C++: what it means"
         reason = str(error).splitlines()[-1].rpartition("Check failed: ")[2].strip()
+        reason = reason.partition(": ")[2] or reason
         raise InputShapeError(
             f"the backbone does not accept an input of {data_shape[0]}x{data_shape[1]} pixels"
             f"{f', at node {node!r}' if node else ''}: {reason}", node) from error
@@ -189,6 +225,8 @@ def _stride(op: str, attrs: Mapping[str, str], shape: tuple[int, ...],
     if op in CONVOLUTIONS | POOLINGS:
         step_down, step_across = _pair(attrs.get("stride") or "(1, 1)")
         return down * step_down, across * step_across
+    if op in PADDINGS:
+        return down, across
     height, width = coarsest.shape[2:]
     if shape[2:] == (1, 1) and height * width > 1:
         return None  # a mean over the map, or a reshape: a picture no more

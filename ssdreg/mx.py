@@ -60,8 +60,8 @@ DEFAULTS = {
     # with several devices, keeps the optimizer in this process, where checkpoints find its state
     "MXNET_UPDATE_ON_KVSTORE": "0",
 }
-defaults_set = {name: value for name, value in DEFAULTS.items()
-                if os.environ.setdefault(name, value) is value}
+defaults_set = {name: value for name, value in DEFAULTS.items() if name not in os.environ}
+os.environ.update(defaults_set)
 
 import mxnet as mx  # noqa: E402
 

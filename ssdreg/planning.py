@@ -9,18 +9,17 @@ import attrs
 from attrs import field, frozen
 
 from ssdreg import anchors
+from ssdreg import overrides as rules
 from ssdreg.backbone import Backbone, Extra
 from ssdreg.errors import InputShapeError, PlanError
 from ssdreg.graph import Graph, read_graph
 from ssdreg.head import Head
 from ssdreg.normalisation import Normalisation
+from ssdreg.overrides import UNUSED
 from ssdreg.plugins import get_backbone, get_head
-
-UNUSED = -1
 
 #: Output channels of the extra levels, by level, as in MXNet's example; the last level goes on.
 EXTRA_CHANNELS = {2: 512, 3: 256, 4: 256, 5: 128}
-LOSSES = ("softmax", "focal")
 
 
 @frozen
@@ -85,11 +84,6 @@ class Plan:
         return sum(level.anchors for level in self.levels)
 
 
-PER_LEVEL = ("num_filters", "strides", "pads", "sizes", "ratios", "normalizations", "steps")
-SCALARS = ("variances", "nms_threshold", "nms_topk", "force_suppress", "loss", "normalisation")
-OVERRIDES = ("detect", "from_layers", *PER_LEVEL, *SCALARS)
-
-
 def plan(backbone: str | Backbone, num_classes: int = 20,
          data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
          **overrides: Any) -> Plan:
@@ -105,10 +99,7 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
     Raises PlanError, which names the level, when the shape is too small or an override cannot be.
     """
     source, shape = get_backbone(backbone), _shape(data_shape)
-    unknown = sorted(set(overrides) - set(OVERRIDES))
-    if unknown:
-        raise PlanError(f"{', '.join(unknown)} cannot be overridden: "
-                        f"the fields are {', '.join(OVERRIDES)}")
+    rules.check_names(overrides)
     if not isinstance(num_classes, int) or num_classes < 1:
         raise PlanError(f"num_classes={num_classes!r}: at least one class is needed "
                         f"(the background is not counted)")
@@ -125,7 +116,7 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
 
 
 def _shape(data_shape: int | Sequence[int]) -> tuple[int, int]:
-    sides = (data_shape, data_shape) if isinstance(data_shape, int) else tuple(data_shape)
+    sides = tuple(data_shape) if isinstance(data_shape, Iterable) else (data_shape, data_shape)
     if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
         raise PlanError(f"data_shape={data_shape!r} is neither a side in pixels "
                         f"nor (height, width)")
@@ -136,20 +127,25 @@ def _layers(source: Backbone, shape: tuple[int, int], overrides: dict[str, Any]
             ) -> tuple[list[str], list[Extra] | None, tuple[float, ...]]:
     """Choose the taps, the levels behind them (None: to be derived), and published steps."""
     if "from_layers" in overrides:
-        layers = [str(layer).strip() for layer in overrides["from_layers"]]
+        layers = [str(layer).strip().removesuffix("_output")
+                  for layer in rules.listed("from_layers", overrides["from_layers"])]
         taps = [layer for layer in layers if layer]
         if not taps or taps != layers[:len(taps)]:
             raise PlanError(f"from_layers={tuple(layers)!r} must name backbone nodes first and "
                             f'then "" for each level made behind them')
         return taps, [Extra(_extra_channels(level)) for level in range(len(taps), len(layers))], ()
     preset = None if "detect" in overrides else source.preset(shape)
-    detect = tuple(overrides.get("detect") or (preset and preset.detect) or source.detect)
+    detect = (preset and preset.detect) or source.detect
+    if "detect" in overrides:
+        detect = rules.listed("detect", overrides["detect"])
+    if not detect or len(set(detect)) < len(detect):
+        raise PlanError(f"detect={detect} must list at least one stride, each once")
     try:
         taps = [source.tap(stride).node for stride in sorted(detect)]
     except ValueError as error:
         raise PlanError(f"detect={detect}: {error}") from error
-    if preset and preset.extras:
-        return taps, list(preset.extras), preset.steps
+    if preset:
+        return taps, list(preset.extras) or None, preset.steps
     return taps, None, ()
 
 
@@ -165,7 +161,7 @@ def _too_small(error: InputShapeError, outputs: list[str], taps: list[str]) -> s
 
 def _derive_extras(graph: Graph, taps: list[str]) -> list[Extra]:
     """Halve the last tap's map until it is a single cell; refuse taps that repeat a map."""
-    maps = [_map(graph, node) for node in taps]
+    maps = [_map(graph, level, node) for level, node in enumerate(taps)]
     for level, (before, here) in enumerate(zip(maps, maps[1:]), start=1):
         if before == here:
             raise PlanError(
@@ -186,10 +182,12 @@ def _extra_channels(level: int) -> int:
     return EXTRA_CHANNELS[min(max(level, min(EXTRA_CHANNELS)), max(EXTRA_CHANNELS))]
 
 
-def _map(graph: Graph, name: str) -> tuple[int, int]:
+def _map(graph: Graph, level: int, name: str) -> tuple[int, int]:
     node = graph.find(name)
-    if node is None or len(node.shape) != 4:
-        raise PlanError(f"from_layers names {name!r}, which is no feature map of the backbone")
+    if node is None:
+        raise PlanError(f"level {level}: there is no node {name!r}: {graph.suggest(name)}")
+    if len(node.shape) != 4:
+        raise PlanError(f"level {level}: {name!r} is no feature map: its shape is {node.shape}")
     return node.shape[2], node.shape[3]
 
 
@@ -206,13 +204,10 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
     declared = {tap.node: tap.stride for tap in source.taps}
     scales = [source.l2_scale(declared[tap]) if tap in declared else None for tap in taps]
     channels = []
-    for tap in taps:
-        _map(graph, tap)
+    for level, tap in enumerate(taps):
+        _map(graph, level, tap)
         channels.append(graph.find(tap).channels)  # type: ignore[union-attr]
     values: dict[str, Any] = {
-        "num_filters": [UNUSED if scale is None else filters
-                        for scale, filters in zip(scales, channels)]
-                       + [extra.channels for extra in extras],
         "strides": [UNUSED] * len(taps) + [extra.stride for extra in extras],
         "pads": [UNUSED] * len(taps) + [extra.pad for extra in extras],
         "sizes": anchors.DEFAULT_SIZES,
@@ -221,49 +216,40 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
                           + [UNUSED] * len(extras),
         "steps": [(step / shape[0], step / shape[1]) for step in preset_steps],
     }
-    values.update({name: overrides[name] for name in PER_LEVEL if name in overrides})
+    values.update({name: overrides[name] for name in rules.PER_LEVEL if name in overrides})
     if isinstance(values["sizes"], str):
         values["sizes"] = anchors.named_sizes(values["sizes"], count)
     values["steps"] = [step if isinstance(step, Iterable) else (step, step)
-                       for step in values["steps"]]
-    for name in PER_LEVEL:
-        values[name] = _per_level(name, values[name], count)
-    scalars = {name: overrides[name] for name in SCALARS if name in overrides}
+                       for step in rules.listed("steps", values["steps"])]
+    for name in values:
+        values[name] = rules.per_level(name, values[name], count)
+    values.setdefault("num_filters", (
+        *(UNUSED if scale == UNUSED else filters
+          for scale, filters in zip(values["normalizations"], channels)),
+        *(extra.channels for extra in extras)))
+    scalars = {name: rules.scalar(name, overrides[name])
+               for name in rules.SCALARS if name in overrides}
     scalars.setdefault("normalisation", source.normalisation)
-    if scalars.get("loss", LOSSES[0]) not in LOSSES:
-        raise PlanError(f"loss={scalars['loss']!r}: there are {', '.join(LOSSES)}")
     found = Plan(
         backbone=source.name, head=head.name, num_classes=num_classes, data_shape=shape,
         from_layers=(*taps, *[""] * len(extras)), levels=(), **values, **scalars)
     return attrs.evolve(found, levels=tuple(_measure(found, graph, channels)))
 
 
-def _per_level(name: str, value: Any, count: int) -> tuple[Any, ...]:
-    """Check that a field has an entry per level and freeze it."""
-    try:
-        entries = tuple(tuple(entry) if isinstance(entry, Iterable) else entry for entry in value)
-    except TypeError:
-        raise PlanError(f"{name}={value!r} must have an entry for each of the {count} levels"
-                        ) from None
-    if len(entries) != count and not (name == "steps" and not entries):
-        raise PlanError(f"{name} has {len(entries)} entries, but there are {count} levels "
-                        f"(0 to {count - 1}); give from_layers too to change their number")
-    return entries
-
-
 def _measure(found: Plan, graph: Graph, tap_channels: list[int]) -> Iterable[Level]:
     """Follow the feature maps through the levels; refuse one that would be empty."""
     size = (0, 0)
     for level, layer in enumerate(found.from_layers):
-        sizes, ratios = found.sizes[level], found.ratios[level]
-        if not sizes or not ratios or min(*sizes, *ratios) <= 0:
-            raise PlanError(f"level {level}: sizes and ratios must be positive and at least one "
-                            f"each, not {sizes} and {ratios}")
+        stride, pad, channels = (found.strides[level], found.pads[level],
+                                 found.num_filters[level])
         if layer:
-            size, channels = _map(graph, layer), tap_channels[level]
+            if (stride, pad) != (UNUSED, UNUSED) or channels not in (UNUSED, tap_channels[level]):
+                raise PlanError(
+                    f"level {level} is the backbone's {layer!r}: its entries in strides and pads "
+                    f"must be {UNUSED}, not {stride} and {pad}, and in num_filters {UNUSED} or "
+                    f"its channels ({tap_channels[level]}), not {channels}")
+            size, channels = _map(graph, level, layer), tap_channels[level]
         else:
-            stride, pad, channels = (found.strides[level], found.pads[level],
-                                     found.num_filters[level])
             if stride < 1 or pad < 0 or channels < 1:
                 raise PlanError(f"level {level} is made by a convolution: its stride ({stride}) "
                                 f"and channels ({channels}) must be positive, its pad ({pad}) "
@@ -274,4 +260,5 @@ def _measure(found: Plan, graph: Graph, tap_channels: list[int]) -> Iterable[Lev
                     f"level {level} would be empty: a 3x3 convolution with stride {stride} and "
                     f"pad {pad} does not fit the {before[0]}x{before[1]} map of level "
                     f"{level - 1}; take a larger data_shape or fewer levels")
-        yield Level(layer, channels, *size, anchors_per_cell=len(sizes) + len(ratios) - 1)
+        per_cell = len(found.sizes[level]) + len(found.ratios[level]) - 1
+        yield Level(layer, channels, *size, anchors_per_cell=per_cell)

@@ -48,18 +48,30 @@ def manager() -> pluggy.PluginManager:
         # A stranger's module may raise anything while it is imported; it must not take the
         # other plug-ins down with it, and the warning tells whose it is.
         try:
-            host.register(entry_point.load(), name=name)
+            plugin = entry_point.load()
+            host.register(plugin, name=name)
+            host.check_pending()  # raises for a misspelt hook
         except Exception as error:
             _warn(name, f"cannot be loaded: {type(error).__name__}: {error}")
+            if host.has_plugin(name):
+                host.unregister(name=name)
+            continue
+        if not host.get_hookcallers(plugin):
+            _warn(name, "brings nothing: none of its functions is marked with @ssdreg.hookimpl")
     return host
 
 
 def _entry_points() -> Iterator[tuple[str, Any]]:
     """Yield installed entry points of the group, each under a name that tells its owner."""
+    seen = set()
     for distribution in distributions():
+        # found twice (installed, and its sources in the working folder), the first one counts
+        owner = distribution.metadata["Name"]
+        if owner in seen:
+            continue
+        seen.add(owner)
         for entry_point in distribution.entry_points:
             if entry_point.group == hookspecs.NAMESPACE:
-                owner = distribution.metadata["Name"]
                 yield f"{owner}:{entry_point.name}", entry_point
 
 
@@ -69,11 +81,12 @@ def registry() -> Registry:
     found = Registry()
     for hook, kind, declared in (("ssdreg_backbones", Backbone, found.backbones),
                                  ("ssdreg_heads", Head, found.heads)):
-        # pluggy keeps the latest registration last, and calls it first: ask in order instead,
+        # pluggy calls the latest registration first: ask in the order of registration instead,
         # so that a name belongs to whoever was there before
-        for name, plugin in manager().list_name_plugin():
-            if plugin is not None and hasattr(plugin, hook):
-                _collect(name, getattr(plugin, hook), kind, declared)
+        order = [name for name, _ in manager().list_name_plugin()]
+        for implementation in sorted(getattr(manager().hook, hook).get_hookimpls(),
+                                     key=lambda each: order.index(each.plugin_name)):
+            _collect(implementation.plugin_name, implementation.function, kind, declared)
     return found
 
 

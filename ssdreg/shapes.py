@@ -23,7 +23,7 @@ CLASSES = ("circle", "square", "triangle")
 
 _MARKER = "shapes.json"
 # the cache of packed records is written into a data set by reading it
-_WRITTEN = {"JPEGImages", "Annotations", "ImageSets", _MARKER, ".ssdreg-cache"}
+_WRITTEN = {"JPEGImages", "Annotations", "ImageSets", _MARKER}
 
 _MOST_SHAPES = 4
 #: Sides of a shape's square frame, as shares of the shorter side of the image.

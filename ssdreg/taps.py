@@ -6,7 +6,6 @@ ResNet-101, where the same names lie in the middle of stage 3.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from attrs import frozen
 
 from ssdreg.backbone import Tap
 from ssdreg.errors import TapError
-from ssdreg.graph import CONVOLUTIONS, ELEMENTWISE, Graph, Node, read_graph
+from ssdreg.graph import CONVOLUTIONS, ELEMENTWISE, Graph, Node, is_scalar, read_graph
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -66,6 +65,8 @@ def verify(symbol: mx.sym.Symbol, taps: Iterable[Tap | str],
     (a merge, or a convolution or pooling with a kernel above 1x1, follows at the same
     resolution).
     """
+    if isinstance(taps, str):
+        raise TapError(f"taps={taps!r} must be a list or tuple of nodes")
     shape = (data_shape, data_shape) if isinstance(data_shape, int) else tuple(data_shape)
     graph = read_graph(symbol, (shape[0], shape[1]))
     declared = tuple(taps)
@@ -129,10 +130,10 @@ def _finish(graph: Graph, stage: list[Node], last: Node) -> Node:
     """
     following = stage[stage.index(last) + 1:]
     if graph.merges(last):
-        return following[0] if following and _activates(graph, following[0]) else last
+        return _activated(graph, last, following)
     end, pointwise = last, False
     for node in following:
-        if node.op in CONVOLUTIONS and not pointwise:
+        if node.op in CONVOLUTIONS and not pointwise and not _expands(graph, last, node):
             pointwise = True
         elif not (node.op in _NORMS or _activates(graph, node)):
             break
@@ -140,9 +141,30 @@ def _finish(graph: Graph, stage: list[Node], last: Node) -> Node:
     return end
 
 
+def _expands(graph: Graph, last: Node, pointwise: Node) -> bool:
+    """Tell a 1x1 convolution that opens an inverted block from one that closes a pair.
+
+    Both may stand in front of a depthwise one; behind a depthwise one or a gate it closes.
+    """
+    if last.grouped or graph.gates(last):
+        return False
+    following = next((graph.nodes[index] for index in graph.trunk
+                      if index > pointwise.index and graph.nodes[index].op in CONVOLUTIONS), None)
+    return following is not None and following.grouped
+
+
+def _activated(graph: Graph, end: Node, following: list[Node]) -> Node:
+    """Walk over the activation right behind `end`, which may be several nodes: x * clip(x) / 6."""
+    for node in following:
+        if not _activates(graph, node):
+            break
+        end = node
+    return end
+
+
 def _activates(graph: Graph, node: Node) -> bool:
-    gate = len(graph.data_inputs(node)) > 1 and not graph.merges(node)
-    return gate or (node.op in ELEMENTWISE and node.op != "Dropout")
+    joined = len(graph.data_inputs(node)) > 1 and not graph.merges(node)
+    return joined or is_scalar(node) or (node.op in ELEMENTWISE and node.op != "Dropout")
 
 
 def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
@@ -150,11 +172,7 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     name = tap.node if isinstance(tap, Tap) else tap
     node = graph.find(name)
     if node is None or node.op == "null":
-        operators = [each.name for each in graph.nodes if each.op != "null"]
-        close = difflib.get_close_matches(name, operators, n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else \
-            f"the last ones are {', '.join(map(repr, operators[-3:]))}."
-        return [f"there is no node {name!r}: {hint}"]
+        return [f"there is no node {name!r}: {graph.suggest(name)}"]
     if node.stride is None:
         return [f"{name!r} is no feature map: its shape is {node.shape}, behind the point where "
                 f"the picture is pooled away"]
@@ -205,6 +223,9 @@ def _unfinished(graph: Graph, node: Node, tap: Tap | str) -> list[str]:
         verb = "is" if len(merges) == 1 else "are"
         return [f"{node.name!r} is not the end of {stage}: {units} {verb} still to come before "
                 f"the resolution drops, the last ends in {last.name!r}"]
+    if graph.gates(last):
+        return [f"{node.name!r} is not the end of {stage}: the gate {last.name!r} still follows "
+                f"before the resolution drops"]
     kind = "convolution" if last.op in CONVOLUTIONS else "pooling"
     return [f"{node.name!r} is not the end of {stage}: the {last.kernel}x{last.kernel} {kind} "
             f"{last.name!r} still follows before the resolution drops"]

@@ -104,7 +104,6 @@ def test_own_folder_is_replaced_and_an_empty_one_filled(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     write_shapes(folder, train=2, val=1, size=(32, 32))
-    (folder / ".ssdreg-cache").mkdir()
     write_shapes(folder, train=1, val=1, size=(32, 32))
     assert len(list((folder / "JPEGImages").iterdir())) == 2
     # nothing is left of the writing

@@ -37,7 +37,7 @@ from ssdreg.errors import DataError
 from ssdreg.normalisation import Normalisation
 
 if TYPE_CHECKING:
-    import mxnet as mx
+    from ssdreg.mx import mx
 
 #: More threads than this bring little: a batch is prepared faster than most devices learn from it.
 MOST_THREADS = 8

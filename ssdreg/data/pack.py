@@ -58,8 +58,8 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     shorter side, which makes reading faster. Each image is decoded once to prove that it can be;
     those that cannot are problems and are left out. Images without boxes are kept for evaluation.
 
-    `cache` is a folder, by default ``.ssdreg-cache`` in the data set, or one below
-    ``$XDG_CACHE_HOME/ssdreg`` when that cannot be written. File names hold a digest of classes,
+    `cache` is a folder, by default one below ``$XDG_CACHE_HOME/ssdreg`` (``~/.cache/ssdreg``):
+    nothing is written into somebody's data set. File names hold a digest of classes,
     boxes, and the names, sizes and modification times of the images, so a change packs anew. Old
     files stay: the folder may be deleted whenever nothing reads from it.
 
@@ -81,9 +81,6 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
 
 
 def _cache_folder(root: Path) -> Path:
-    beside = root / ".ssdreg-cache"
-    if os.access(beside if beside.exists() else root, os.W_OK):
-        return beside
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     digest = hashlib.sha256(os.fspath(root.resolve()).encode()).hexdigest()[:16]
     return Path(base) / "ssdreg" / digest

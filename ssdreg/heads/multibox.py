@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ssdreg import ops
 from ssdreg.head import Predictions
-from ssdreg.planning import UNUSED, Level, Plan
+from ssdreg.overrides import UNUSED
+from ssdreg.planning import Level, Plan
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

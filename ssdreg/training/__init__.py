@@ -1,6 +1,7 @@
 """Training a detector: options, starting parameters, the loop, and where it stands."""
 
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.trainer import resume, train
+from ssdreg.training.stopping import Interrupted
+from ssdreg.training.trainer import Data, resume, train
 
-__all__ = ["TrainOptions", "resume", "train"]
+__all__ = ["Data", "Interrupted", "TrainOptions", "resume", "train"]

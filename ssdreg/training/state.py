@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 import cattrs
 from attrs import field, frozen
 
+from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSource
 from ssdreg.errors import RunError
 from ssdreg.files import replacing, write_json
@@ -69,24 +69,25 @@ class Saved:
     state: State
     options: TrainOptions
     data: DataSource
+    augmentation: Augmentation | None
     params: Params
     optimizer: dict[str, mx.nd.NDArray]
 
 
-def save(run: Run, state: State, options: TrainOptions, data: DataSource, params: Params,
-         optimizer: dict[str, mx.nd.NDArray]) -> None:
+def save(run: Run, saved: Saved) -> None:
     """Write a state; drop the files of the state before it that are nobody's checkpoint."""
     from ssdreg.mx import mx
+    state = saved.state
     tag = f"{PREFIX}-{state.epoch:04d}" + (f"-step{state.step:06d}" if state.step else "")
     params_file, optimizer_file = run.path / f"{tag}.params", run.path / f"{tag}.states"
-    write_params(params_file, params)
+    write_params(params_file, saved.params)
     with replacing(optimizer_file) as beside:
         # an empty dictionary cannot be saved, and plain SGD has no state
-        mx.nd.save(str(beside), optimizer or {"none": mx.nd.zeros((1,))})
+        mx.nd.save(str(beside), saved.optimizer or {"none": mx.nd.zeros((1,))})
     write_json(run.path / FILE, {
         "params": params_file.name, "optimizer": optimizer_file.name,
-        **{name: cattrs.unstructure(value) for name, value in
-           (("state", state), ("options", options), ("data", data))}})
+        **{name: cattrs.unstructure(getattr(saved, name))
+           for name in ("state", "options", "data", "augmentation")}})
     for file in run.path.glob(f"{PREFIX}-*"):
         between = "-step" in file.name or file.suffix == ".states"
         if between and file not in (params_file, optimizer_file):
@@ -103,8 +104,10 @@ def load(run: Run) -> Saved:
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
         arrays = mx.nd.load(str(run.path / saved["optimizer"]))
-        return Saved(cattrs.structure(saved["state"], State), _options(saved["options"]),
+        augmentation = saved["augmentation"]
+        return Saved(cattrs.structure(saved["state"], State), TrainOptions(**saved["options"]),
                      DataSource(**saved["data"]),
+                     None if augmentation is None else Augmentation(**augmentation),
                      read_params(run.path / saved["params"]),
                      {name: array for name, array in arrays.items() if name != "none"})
     except (KeyError, TypeError, ValueError, mx.MXNetError,
@@ -113,14 +116,9 @@ def load(run: Run) -> Saved:
                        ) from error
 
 
-def _options(raw: dict[str, object]) -> TrainOptions:
-    return TrainOptions(**{name: tuple(value) if isinstance(value, list) else value
-                           for name, value in raw.items()})
-
-
 def drop_old(run: Run, keep: int) -> None:
     """Delete parameter files of old epochs, but for the newest `keep` and the best one."""
     kept = {*run.epochs()[-keep:], run.best_epoch()}
     for epoch in run.epochs():
         if epoch not in kept:
-            Path(run.params_file(epoch)).unlink()
+            run.params_file(epoch).unlink()

@@ -20,8 +20,8 @@ from ssdreg.training import state as states
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.progress import Progress
 from ssdreg.training.start import Taken, frozen_names, initializer
-from ssdreg.training.state import State, Sums
-from ssdreg.training.stopping import StopRequest
+from ssdreg.training.state import Saved, State, Sums
+from ssdreg.training.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -46,7 +46,7 @@ def train(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Con
     """Train a run just created, to its last epoch or until it is asked to stop.
 
     `contexts` are the devices the batch is divided among. Raises RunError when the loss stops
-    being a number, KeyboardInterrupt after a stop by Ctrl-C (the state is saved).
+    being a number, Interrupted after a stop by Ctrl-C (the state is saved).
     """
     trainer = _Trainer(run, data, options, contexts)
     trainer.begin(start)
@@ -54,7 +54,7 @@ def train(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Con
     return run
 
 
-def resume(run: Run, saved: states.Saved, data: Data, contexts: Sequence[mx.Context]) -> Run:
+def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context]) -> Run:
     """Go on where a run was stopped, step for step as if it had not been."""
     trainer = _Trainer(run, data, saved.options, contexts)
     trainer.restore(saved)
@@ -76,6 +76,10 @@ class _Trainer:
         if options.batch_size % len(contexts):
             raise RunError(f"a batch of {options.batch_size} cannot be divided among "
                            f"{len(contexts)} devices: choose a multiple of {len(contexts)}")
+        if data.train.classes != run.classes:
+            raise RunError(f"the data's classes ({', '.join(data.train.classes)}) are not those of "
+                           f"the run {run.path} ({', '.join(run.classes)}): start another run, "
+                           f"with --pretrained {run.path}")
         self.run, self.data, self.options, self.contexts = run, data, options, list(contexts)
         symbol = run.load_symbol("ssd")
         outputs = mx.sym.Group([symbol[name] for name in STEP_OUTPUTS])
@@ -97,7 +101,7 @@ class _Trainer:
             aux_params=dict(start.params.auxs) if start else None, allow_missing=True)
         self._init_optimizer(0)
 
-    def restore(self, saved: states.Saved) -> None:
+    def restore(self, saved: Saved) -> None:
         """Take parameters and the optimizer's state from disk."""
         self.module.init_params(arg_params=dict(saved.params.args),
                                 aux_params=dict(saved.params.auxs))
@@ -115,7 +119,7 @@ class _Trainer:
                 state = evolve(state, seconds=seconds + time.monotonic() - began)
                 if stop.asked and state.step:
                     self._save(state)
-                    raise KeyboardInterrupt
+                    raise Interrupted
                 log.append(self._finish_epoch(state, seconds, progress))
                 self._save(state)
                 write_log(self.run.log_file, log)
@@ -123,7 +127,7 @@ class _Trainer:
                 # the epoch's sums end with it, on disk they are of use no more
                 state = evolve(state, sums=Sums())
                 if stop.asked:
-                    raise KeyboardInterrupt
+                    raise Interrupted
 
     def _epoch(self, state: State, progress: Progress, stop: StopRequest) -> State:
         """Step through what is left of an epoch; stop early, between two steps, when asked."""
@@ -211,8 +215,8 @@ class _Trainer:
         return Params(*self.module.get_params())
 
     def _save(self, state: State) -> None:
-        states.save(self.run, state, self.options, self.data.source, self._params(),
-                    self._optimizer_arrays())
+        states.save(self.run, Saved(state, self.options, self.data.source, self.data.augmentation,
+                                    self._params(), self._optimizer_arrays()))
 
     def _init_optimizer(self, updates: int) -> None:
         from ssdreg.mx import mx

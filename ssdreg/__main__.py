@@ -1,0 +1,7 @@
+"""``python -m ssdreg``: the same as the command ``ssdreg``."""
+
+import sys
+
+from ssdreg.cli import main
+
+sys.exit(main())

@@ -1,0 +1,63 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from ssdreg.errors import SsdregError
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+def shape(text: str) -> int | tuple[int, int]:
+    """Read ``300`` or ``300x400`` (height x width)."""
+    sides = [int(side) for side in text.lower().split("x")]
+    if len(sides) > 2 or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a side nor HEIGHTxWIDTH in pixels")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read ``8,16,32``."""
+    return tuple(int(part) for part in text.split(",") if part.strip())
+
+
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Declare what decides a detector's symbol, but for backbone and classes."""
+    parser.add_argument("--data-shape", type=shape, default=300, metavar="SIDE|HxW",
+                        help="the network's input in pixels")
+    parser.add_argument("--head", default="ssd", help="the detection head")
+    parser.add_argument("--detect", type=numbers, metavar="STRIDES",
+                        help="the taps that feed detection, by stride: 8,16,32")
+    parser.add_argument("--sizes", metavar="SCHEME",
+                        help="anchor sizes: example or paper")
+    parser.add_argument("--loss", metavar="LOSS", help="classification loss: softmax or focal")
+
+
+def overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the plan's overrides among the options."""
+    return {name: getattr(options, name) for name in ("detect", "sizes", "loss")
+            if getattr(options, name) is not None}
+
+
+def add_context(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--ctx``."""
+    parser.add_argument("--ctx", default="cpu", help="devices: cpu, or gpu:0,1")
+
+
+def contexts(text: str) -> list[mx.Context]:
+    """Turn ``cpu`` or ``gpu:0,1`` into MXNet's devices; raise SsdregError when there are none."""
+    from ssdreg.mx import mx
+    kind, _, which = text.partition(":")
+    if kind == "cpu" and not which:
+        return [mx.cpu()]
+    if kind != "gpu" or not all(part.isdigit() for part in (which or "0").split(",")):
+        raise SsdregError(f"--ctx {text!r} is no device: write cpu, gpu:0 or gpu:0,1")
+    count = mx.context.num_gpus()
+    asked = numbers(which or "0")
+    if any(index >= count for index in asked):
+        raise SsdregError(f"--ctx {text!r}: MXNet sees {count} GPUs here; "
+                          f"the CPU wheel of MXNet sees none: use --ctx cpu")
+    return [mx.gpu(index) for index in asked]

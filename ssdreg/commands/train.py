@@ -1,0 +1,154 @@
+"""``ssdreg train``: from a folder of images to a detector."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import evolve, fields
+
+from ssdreg.commands import arguments
+from ssdreg.errors import SsdregError
+from ssdreg.training.options import OPTIMIZERS, TrainOptions
+
+if TYPE_CHECKING:
+    from ssdreg.data import Augmentation
+    from ssdreg.data.splits import DataSource
+    from ssdreg.run import Run
+    from ssdreg.training import Data
+
+NAME = "train"
+SUMMARY = "train a detector on images with boxes"
+
+_DEFAULTS = {field.name: field.default for field in fields(TrainOptions)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--backbone", help="a name from `ssdreg list`")
+    parser.add_argument("--data", type=Path, metavar="DIR|REC",
+                        help="a folder in PASCAL VOC layout, or a .rec file")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN",
+                        help="the folder to write; with --resume, the one to go on with")
+    parser.add_argument("--split", help="the split to train on; train or trainval by default")
+    parser.add_argument("--val-data", type=Path, metavar="DIR|REC",
+                        help="data to validate on; --data by default")
+    parser.add_argument("--val-split", help="the split to validate on; val or test by default, "
+                                            "a tenth of the images where there is none")
+    arguments.add_detector(parser)
+    for name, kind, text in (
+            ("epochs", int, "passes over the data"),
+            ("batch-size", int, "images a step, all devices together"),
+            ("lr", float, "learning rate"),
+            ("lr-factor", float, "what each of --lr-steps multiplies the rate by"),
+            ("momentum", float, "of sgd and nag"),
+            ("wd", float, "weight decay"),
+            ("warmup", int, "steps over which the rate rises"),
+            ("seed", int, "of starting values, order and augmentation"),
+            ("validate-every", int, "epochs between validations"),
+            ("keep", int, "newest parameter files to keep, besides the best")):
+        parser.add_argument(f"--{name}", type=kind, default=_DEFAULTS[name.replace("-", "_")],
+                            help=text)
+    parser.add_argument("--lr-steps", type=arguments.numbers, default=(), metavar="EPOCHS",
+                        help="lower the rate after these epochs: 80,100; a cosine when not given")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=_DEFAULTS["optimizer"],
+                        help="how parameters are updated")
+    parser.add_argument("--freeze", metavar="REGEX",
+                        help="leave parameters alone whose names start like this")
+    parser.add_argument("--pretrained", type=Path, metavar="FILE",
+                        help="start from a .params file or a run, as far as it fits")
+    parser.add_argument("--no-augment", action="store_true", help="only resize the images")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    arguments.add_context(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start a run, or resume one."""
+    from ssdreg.training import Interrupted
+    try:
+        found = _resume(options) if options.resume else _start(options)
+    except Interrupted:
+        print(f"stopped and saved; go on with: ssdreg train --resume --out {options.out}",
+              file=sys.stderr)
+        return 130
+    best = found.best_epoch()
+    print(f"done: {found.params_file(best)} is the best; "
+          f"look at it with: ssdreg predict {found.path} IMAGE")
+    return 0
+
+
+def _start(options: argparse.Namespace) -> Run:
+    import ssdreg
+    from ssdreg.data import Augmentation, splits
+    from ssdreg.run import create_run
+    from ssdreg.training import train
+    from ssdreg.training.start import read_checkpoint, take
+    if options.backbone is None or options.data is None:
+        raise SsdregError("--backbone and --data are needed to start a run "
+                          "(--resume goes on with one)")
+    try:
+        recipe = TrainOptions(**{name: getattr(options, name) for name in _DEFAULTS})
+    except (ValueError, TypeError) as error:
+        raise SsdregError(f"this recipe cannot be: {error}") from error
+    source = splits.choose(options.data, options.split, options.val_data, options.val_split)
+    data = _open(source, None if options.no_augment else Augmentation())
+    classes = data.train.classes
+    settings = arguments.overrides(options)
+    shared = (options.backbone, len(classes), options.data_shape, options.head)
+    plan = ssdreg.plan(*shared, **settings)
+    symbol = ssdreg.build(*shared, **settings)
+    taken = None
+    if options.pretrained:
+        inputs = {"data": (1, 3, *plan.data_shape), "label": (1, data.train.max_objects, 6)}
+        taken = take(read_checkpoint(options.pretrained), symbol, inputs, options.pretrained)
+        print(taken.describe())
+    run = create_run(options.out, classes, plan, symbol,
+                     ssdreg.build(*shared, mode="deploy", **settings))
+    print(f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
+          f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
+          f"classes ({', '.join(classes)})")
+    return train(run, data, recipe, arguments.contexts(options.ctx), taken)
+
+
+def _resume(options: argparse.Namespace) -> Run:
+    from ssdreg.data import splits
+    from ssdreg.run import open_run
+    from ssdreg.training import resume, state
+    run = open_run(options.out)
+    saved = state.load(run)
+    source = saved.data if options.data is None else splits.choose(
+        options.data, options.split, options.val_data, options.val_split)
+    saved = evolve(saved, data=source, options=_same_recipe(options, saved.options))
+    if saved.state.epoch >= saved.options.epochs:
+        print(f"{run.path} has had its {saved.options.epochs} epochs; "
+              f"give a larger --epochs to go on")
+        return run
+    print(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
+          f"after step {saved.state.step}")
+    return resume(run, saved, _open(source, saved.augmentation), arguments.contexts(options.ctx))
+
+
+def _same_recipe(options: argparse.Namespace, recipe: TrainOptions) -> TrainOptions:
+    """Take the run's own recipe, with more epochs if asked; refuse any other change."""
+    for name, default in _DEFAULTS.items():
+        given = getattr(options, name)
+        if name != "epochs" and given not in (default, getattr(recipe, name)):
+            raise SsdregError(f"--{name.replace('_', '-')} {given} differs from the run's "
+                              f"{getattr(recipe, name)}: a resumed run keeps its recipe, only "
+                              f"--epochs may change")
+    if options.epochs == _DEFAULTS["epochs"]:
+        return recipe
+    return evolve(recipe, epochs=options.epochs)
+
+
+def _open(source: DataSource, augmentation: Augmentation | None) -> Data:
+    """Open the data and report what is wrong with it."""
+    from ssdreg.data import describe_problems, splits
+    from ssdreg.training import Data
+    train, validation = splits.open_source(source)
+    problems = dict.fromkeys([*train.problems, *(validation.problems if validation else ())])
+    if problems:
+        print(describe_problems(list(problems)), file=sys.stderr)
+    return Data(source=source, train=train, validation=validation, augmentation=augmentation)

@@ -1,0 +1,143 @@
+"""The demonstration: drawn shapes on textured backgrounds, learnt from nothing in minutes.
+
+It takes the path a user's own data takes: images on disk in PASCAL VOC layout, packed, trained
+on with augmentation, validated after every epoch, evaluated and drawn.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from attrs import frozen
+
+import ssdreg
+from ssdreg.data import Augmentation, splits
+from ssdreg.errors import RunError
+from ssdreg.files import replacing
+from ssdreg.tables import text_table
+
+BACKBONE = "resnet18"
+SHAPE = 128
+TARGET_MAP = 0.90
+STORY_CLASSES = 20
+PICTURES = 12
+MEBIBYTE = 2**20
+
+
+@frozen
+class Story:
+    """One line of the story: a detector's parameters and the size of its file in MiB."""
+
+    network: str
+    taps: tuple[str, ...]
+    parameters: int
+    mebibytes: float
+
+
+def demonstrate(out: Path) -> int:
+    """Run it all in the folder `out`; return 0 when the mAP is reached, 1 when not."""
+    began = time.monotonic()
+    print("1. The story: ResNet-101 with the taps that were copied from ResNet-50")
+    print(text_table(("network", "taps", "parameters", "file"),
+                     [(each.network, ", ".join(each.taps), f"{each.parameters:,}",
+                       f"{each.mebibytes:.1f} MiB") for each in story()]))
+    print(f"   ssdreg refuses the copied taps:\n{refusal()}\n")
+    print(f"2. Training {BACKBONE} at {SHAPE}x{SHAPE} on drawn shapes")
+    best = train_on_shapes(out)
+    print(f"\n3. Pictures: {out / 'predictions.png'}, {out / 'curves.png'}")
+    reached = best >= TARGET_MAP
+    print(f"mAP {best:.3f} {'reached' if reached else 'MISSED'} the {TARGET_MAP:.2f} hoped for, "
+          f"in {(time.monotonic() - began) / 60:.1f} minutes")
+    return 0 if reached else 1
+
+
+def story() -> tuple[Story, ...]:
+    """Measure ResNet-50, ResNet-101 with its taps, and ResNet-101 with its own."""
+    copied = ssdreg.plan("resnet50", STORY_CLASSES).from_layers
+    return (_measure("resnet50", "resnet50", None),
+            _measure("resnet101, taps copied from resnet50", "resnet101", copied),
+            _measure("resnet101, taps derived", "resnet101", None))
+
+
+def refusal() -> str:
+    """Return what ssdreg says to the copied taps."""
+    copied = ssdreg.plan("resnet50", STORY_CLASSES).from_layers
+    try:
+        ssdreg.build("resnet101", STORY_CLASSES, from_layers=copied)
+    except ssdreg.TapError as error:
+        return str(error)
+    raise AssertionError("the copied taps were not refused")
+
+
+def _measure(name: str, backbone: str, from_layers: tuple[str, ...] | None) -> Story:
+    """Count a detector's parameters and the bytes of its parameter file."""
+    from ssdreg.mx import mx
+    from ssdreg.run import Params, write_params
+    given = {} if from_layers is None else {"from_layers": from_layers}
+    plan = ssdreg.plan(backbone, STORY_CLASSES, **given)
+    # assembled, not built: `build` would refuse the copied taps
+    symbol = ssdreg.assemble(ssdreg.get_backbone(backbone).symbol(), plan, "deploy")
+    args, _, auxs = symbol.infer_shape(data=(1, 3, *plan.data_shape))
+    arrays = [{name: mx.nd.zeros(shape) for name, shape in zip(names, shapes) if name != "data"}
+              for names, shapes in ((symbol.list_arguments(), args),
+                                    (symbol.list_auxiliary_states(), auxs))]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "story.params"
+        write_params(file, Params(*arrays))
+        size = file.stat().st_size
+    values = sum(array.size for part in arrays for array in part.values())
+    return Story(name, plan.taps, values, size / MEBIBYTE)
+
+
+def train_on_shapes(out: Path) -> float:
+    """Draw the data set, train and validate on it, and draw pictures; return the best mAP."""
+    from ssdreg.curves import draw_curves
+    from ssdreg.mx import mx
+    from ssdreg.run import create_run
+    from ssdreg.shapes import write_shapes
+    from ssdreg.training import Data, TrainOptions, train
+    data_folder, run_folder = out / "shapes", out / "run"
+    if run_folder.exists():
+        _forget(run_folder)
+    write_shapes(data_folder)
+    source = splits.choose(data_folder)
+    learning, validation = splits.open_source(source)
+    shared = (BACKBONE, len(learning.classes), SHAPE)
+    settings = {"detect": (8, 16, 32)}
+    run = create_run(run_folder, learning.classes, ssdreg.plan(*shared, **settings),
+                     ssdreg.build(*shared, **settings),
+                     ssdreg.build(*shared, mode="deploy", **settings))
+    train(run, Data(source=source, train=learning, validation=validation,
+                    augmentation=Augmentation(pad_scale=1.5, crop_scale=(0.5, 1.0))),
+          TrainOptions(epochs=30, batch_size=16, optimizer="adam", lr=1e-3, wd=1e-5,
+                       validate_every=5), [mx.cpu()])
+    draw_curves(run.log_file, out / "curves.png", f"{BACKBONE} on drawn shapes")
+    _draw_predictions(out / "predictions.png", data_folder, run_folder)
+    return max(entry.map for entry in run.log() if entry.map == entry.map)
+
+
+def _forget(run_folder: Path) -> None:
+    """Delete the run of an earlier demonstration; refuse to delete anything else."""
+    if not (run_folder / "config.json").is_file():
+        raise RunError(f"{run_folder} is in the way and is no run: choose another --out")
+    shutil.rmtree(run_folder)
+
+
+def _draw_predictions(out: Path, data_folder: Path, run_folder: Path) -> None:
+    from PIL import Image
+
+    from ssdreg.data import read_voc
+    from ssdreg.draw import contact_sheet, draw_boxes
+    from ssdreg.inference import detect_images, open_inference
+    from ssdreg.run import open_run
+    run = open_run(run_folder)
+    samples = read_voc(data_folder, "val").samples[:PICTURES]
+    images = [Image.open(sample.image).convert("RGB") for sample in samples]
+    found = detect_images(open_inference(run), run, images)
+    sheet = contact_sheet([draw_boxes(image, rows, run.classes)
+                           for image, rows in zip(images, found)], columns=4)
+    with replacing(out) as beside:
+        sheet.save(beside)

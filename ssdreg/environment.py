@@ -1,0 +1,47 @@
+"""What ssdreg runs on: versions, MXNet's features, threads, and what was set for MXNet."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from attrs import frozen
+
+from ssdreg._version import __version__
+
+PACKAGES = ("mxnet", "numpy", "pluggy", "attrs", "cattrs", "pillow", "matplotlib", "tqdm")
+
+
+@frozen
+class Environment:
+    """The answers of ``ssdreg env``."""
+
+    python: str
+    platform: str
+    ssdreg: str
+    packages: dict[str, str]
+    features: tuple[str, ...]
+    gpus: int
+    threads: int
+    threads_reason: str
+    restored: tuple[str, ...]
+    set_for_mxnet: dict[str, str]
+
+
+def describe() -> Environment:
+    """Import MXNet and tell what it was given and what it can do."""
+    from ssdreg import mx as gate
+    from ssdreg._threads import VARIABLE
+    features = gate.mx.runtime.Features()
+    restored = [f"numpy.{name}" for name in gate.restored_aliases]
+    if gate.restored_distutils:
+        restored.append("distutils")
+    settings = dict(gate.defaults_set)
+    if gate.threads.set_here:
+        settings[VARIABLE] = str(gate.threads.count)
+    return Environment(
+        python=platform.python_version(), platform=platform.platform(), ssdreg=__version__,
+        packages={name: version(name) for name in PACKAGES},
+        features=tuple(sorted(name for name, feature in features.items() if feature.enabled)),
+        gpus=gate.mx.context.num_gpus(), threads=gate.threads.count,
+        threads_reason=gate.threads.reason, restored=tuple(restored), set_for_mxnet=settings)
