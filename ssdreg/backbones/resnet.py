@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 PAPER = "https://arxiv.org/abs/1603.05027"
-STEM_CHANNELS = 64
 BOTTLENECK = 4  # a bottleneck's output has four times the channels of its inside
 BATCH_NORM = {"eps": 2e-5, "momentum": 0.9}
 
 
 @frozen
 class ResNet:
-    """The numbers that tell one ResNet from another: units per stage, channels per stage."""
+    """The numbers that tell one ResNet from another: units per stage, channels of the stem."""
 
     depth: int
     units: tuple[int, ...]
     bottleneck: bool
+    stem: int = 64
 
     @property
     def channels(self) -> tuple[int, ...]:
         """Output channels of each stage."""
         factor = BOTTLENECK if self.bottleneck else 1
-        return tuple(STEM_CHANNELS * 2**stage * factor for stage in range(len(self.units)))
+        return tuple(self.stem * 2**stage * factor for stage in range(len(self.units)))
 
     @property
     def taps(self) -> tuple[Tap, ...]:
         """The end of the stem and of every stage, counted from the units."""
-        ends = [Tap(0, 2, STEM_CHANNELS, "relu0")]
+        ends = [Tap(0, 2, self.stem, "relu0")]
         for index, (units, channels) in enumerate(zip(accumulate(self.units), self.channels)):
             ends.append(Tap(index + 1, 4 * 2**index, channels, sum_name(units - 1)))
         return tuple(ends)
@@ -69,7 +69,7 @@ def symbol(variant: ResNet, num_classes: int = 1000) -> mx.sym.Symbol:
     sym = mx.sym
     x = sym.Variable("data")
     x = sym.BatchNorm(x, fix_gamma=True, name="bn_data", **BATCH_NORM)
-    x = sym.Convolution(x, num_filter=STEM_CHANNELS, kernel=(7, 7), stride=(2, 2), pad=(3, 3),
+    x = sym.Convolution(x, num_filter=variant.stem, kernel=(7, 7), stride=(2, 2), pad=(3, 3),
                         no_bias=True, name="conv0")
     x = _norm_relu(x, "bn0", "relu0")
     x = sym.Pooling(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="max", name="pooling0")
@@ -126,10 +126,13 @@ def _basic(x: mx.sym.Symbol, unit: str, channels: int,
     return x, entry
 
 
-BACKBONES = tuple(
-    Backbone(
+def declare(variant: ResNet) -> Backbone:
+    """Declare a ResNet of these numbers; detection reads strides 16 and 32."""
+    return Backbone(
         name=f"resnet{variant.depth}", family="resnet", depth=variant.depth,
         aliases=(f"resnet{variant.depth}_v2",),
         build="ssdreg.backbones.resnet:symbol", arguments={"variant": variant},
         taps=variant.taps, detect=(16, 32), paper=PAPER)
-    for variant in VARIANTS)
+
+
+BACKBONES = tuple(declare(variant) for variant in VARIANTS)

@@ -212,6 +212,10 @@ class _Trainer:
             seed=epoch_seed(self.options.seed, epoch))
 
     def _params(self) -> Params:
+        from ssdreg.mx import mx
+        # the backward pass writes batch norm's running moments without telling MXNet's engine:
+        # read before it has ended, they are those of the step before
+        mx.nd.waitall()
         return Params(*self.module.get_params())
 
     def _save(self, state: State) -> None:

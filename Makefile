@@ -1,0 +1,27 @@
+# make            lists the targets
+# PYTHON=...      names the Python to take instead of the newest supported one that is found
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check clean
+
+export PYTHON
+
+help:   ## list the targets
+	@sed -n 's/^\([a-z]*\): .*##/make \1\t/p' Makefile | expand -t 14
+
+demo:   ## train a small detector on drawn shapes, score it and show what it finds
+	@tools/make-venv
+	@.venv/bin/ssdreg demo
+
+test:   ## run the whole test suite
+	@tools/make-venv test
+	@.venv/bin/python -m pytest
+
+lint:   ## run the linter
+	@tools/make-venv lint
+	@.venv/bin/ruff check .
+
+check: lint test   ## run the linter and the tests
+
+clean:  ## remove the environment and what builds and tools left behind
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

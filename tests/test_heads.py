@@ -1,0 +1,245 @@
+"""Heads as they train and detect, on a small network and a picture that is not square."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import numpy_ops
+import pytest
+
+import ssdreg
+from ssdreg.mx import mx
+
+SHAPE = (64, 96)
+CLASSES = 3
+KINDS = [("ssd", "softmax"), ("ssd", "focal"), ("ssdlite", "softmax"), ("ssdlite", "focal")]
+OUTPUTS = ["cls_prob_output", "loc_loss_output", "cls_label_output", "det_out_output"]
+
+
+def make(head="ssd", loss="softmax", backbone="resnet18", shape=SHAPE):
+    """Return (plan, training symbol, deploy symbol)."""
+    settings = {"num_classes": CLASSES, "data_shape": shape, "head": head, "loss": loss}
+    return (ssdreg.plan(backbone, **settings), ssdreg.build(backbone, **settings),
+            ssdreg.build(backbone, mode="deploy", **settings))
+
+
+def anchors_by_level(plan):
+    steps = plan.steps or [None] * len(plan.levels)
+    return [numpy_ops.prior(level.height, level.width, *numbers)[0]
+            for level, *numbers in zip(plan.levels, plan.sizes, plan.ratios, steps)]
+
+
+def pictures(batch, shape=SHAPE):
+    return np.random.RandomState(1).uniform(-128, 127, (batch, 3, *shape)).astype("float32")
+
+
+def labels(plan, batch, columns=5):
+    """One object a level for every image, close to an anchor, so that each level learns."""
+    rng = np.random.RandomState(2)
+    levels = anchors_by_level(plan)
+    label = -np.ones((batch, len(levels) + 2, columns), "float32")
+    for image in range(batch):
+        for row, anchors in enumerate(levels):
+            box = anchors[rng.randint(len(anchors))] + rng.uniform(-0.02, 0.02, 4)
+            label[image, row, 0] = (image + row) % CLASSES
+            label[image, row, 1:5] = box
+            label[image, row, 5:] = rng.randint(0, 2, columns - 5)
+    return label
+
+
+def module(symbol, plan, data, label=None):
+    """Return a bound module with random parameters, the same for every symbol of a plan."""
+    mx.random.seed(0)
+    np.random.seed(0)
+    labelled = label is not None
+    made = mx.mod.Module(symbol, label_names=["label"] if labelled else None)
+    made.bind([("data", data.shape)], [("label", label.shape)] if labelled else None,
+              for_training=labelled)
+    made.init_params(mx.init.Xavier())
+    return made
+
+
+def forward(made, data, label=None, is_train=False):
+    batch = mx.io.DataBatch([mx.nd.array(data)],
+                            None if label is None else [mx.nd.array(label)])
+    made.forward(batch, is_train=is_train)
+    return [output.asnumpy() for output in made.get_outputs()]
+
+
+def values(made):
+    # BatchNorm writes its running values while it runs backward, which the engine does not know:
+    # read without waiting, they may be those of the step before
+    mx.nd.waitall()
+    arguments, auxiliary = made.get_params()
+    return {name: value.asnumpy() for name, value in {**arguments, **auxiliary}.items()}
+
+
+@pytest.mark.parametrize(("head", "loss"), KINDS)
+def test_training_outputs_are_the_operators_on_the_predictions(head, loss):
+    plan, train, _ = make(head, loss)
+    data, label = pictures(2), labels(plan, 2)
+    inside = train.get_internals()
+    raw = [inside[f"multibox_{name}_output"] for name in ("cls_pred", "loc_pred", "anchors")]
+    made = module(mx.sym.Group([*raw, train]), plan, data, label)
+    cls_pred, loc_pred, anchors, cls_prob, loc_loss, cls_label, found = forward(made, data, label)
+
+    # the levels lie behind one another; softmax mines negatives, focal takes all
+    np.testing.assert_allclose(anchors[0], np.concatenate(anchors_by_level(plan)), atol=1e-6)
+    loc_target, loc_mask, cls_target = numpy_ops.targets(
+        anchors[0], label, cls_pred, plan.variances, 3.0 if loss == "softmax" else -1.0)
+    np.testing.assert_array_equal(cls_label, cls_target)
+    assert (cls_target > 0).sum() >= 2 * len(plan.levels)
+    np.testing.assert_allclose(cls_prob, numpy_ops.softmax(cls_pred), rtol=1e-4, atol=1e-6)
+    want, _ = numpy_ops.smooth_l1_loss(loc_pred, loc_target, loc_mask)
+    np.testing.assert_allclose(loc_loss, want, rtol=1e-3, atol=1e-3)
+    assert all(np.isfinite(output).all() for output in (cls_prob, loc_loss, cls_label, found))
+    survivors = numpy_ops.detection(cls_prob, loc_pred, anchors[0], plan.variances,
+                                    plan.nms_threshold, plan.nms_topk, plan.force_suppress)
+    for rows, kept in zip(found, survivors):
+        np.testing.assert_allclose(rows[rows[:, 0] >= 0], kept, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("head", "loss"), KINDS)
+def test_deploy_detects_what_training_shows(head, loss):
+    plan, train, deploy = make(head, loss)
+    data, label = pictures(2), labels(plan, 2)
+    *_, shown = forward(module(train, plan, data, label), data, label)
+    made = module(deploy, plan, data)
+    made.set_params(*module(train, plan, data, label).get_params())
+    (found,) = forward(made, data)
+    assert (found[:, 0, 0] >= 0).all()
+    np.testing.assert_array_equal(found[..., 0] >= 0, shown[..., 0] >= 0)
+    kept = found[..., 0] >= 0
+    np.testing.assert_allclose(found[kept], shown[kept], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("head", "loss"), KINDS)
+def test_a_sixth_label_column_changes_nothing(head, loss):
+    plan, train, _ = make(head, loss)
+    data, label = pictures(2), labels(plan, 2, columns=6)
+    six = forward(module(train, plan, data, label), data, label, is_train=True)
+    five = forward(module(train, plan, data, label[..., :5]), data, label[..., :5], is_train=True)
+    assert set(label[..., 5].ravel()) == {-1, 0, 1}
+    for output, other in zip(six, five):
+        np.testing.assert_array_equal(output, other)
+
+
+@pytest.mark.parametrize("head", ["ssd", "ssdlite"])
+def test_a_batch_of_2_is_two_of_1(head):
+    plan, _, deploy = make(head)
+    data = pictures(2)
+    (together,) = forward(module(deploy, plan, data), data)
+    alone = module(deploy, plan, data[:1])
+    for image in range(2):
+        (found,) = forward(alone, data[image:image + 1])
+        kept = found[0, :, 0] >= 0
+        assert kept.any()
+        np.testing.assert_array_equal(together[image, :, 0] >= 0, kept)
+        np.testing.assert_allclose(together[image][kept], found[0][kept], rtol=1e-4, atol=1e-5)
+
+
+def test_predictions_lie_cell_by_cell_as_the_anchors_do():
+    plan, _, deploy = make()
+    inside = deploy.get_internals()
+    first = plan.taps[0]
+    names = [f"{first}_loc_pred_conv", f"{first}_cls_pred_conv", "multibox_loc_pred",
+             "multibox_cls_pred"]
+    data = pictures(2)
+    locs, scores, loc_pred, cls_pred = forward(
+        module(mx.sym.Group([inside[f"{name}_output"] for name in names]), plan, data), data)
+    level, (row, column, anchor) = plan.levels[0], (2, 4, 1)
+    assert level.height != level.width
+    index = (row * level.width + column) * level.anchors_per_cell + anchor
+    np.testing.assert_array_equal(loc_pred[:, index * 4:index * 4 + 4],
+                                  locs[:, anchor * 4:anchor * 4 + 4, row, column])
+    classes = CLASSES + 1
+    np.testing.assert_array_equal(
+        cls_pred[:, :, index], scores[:, anchor * classes:(anchor + 1) * classes, row, column])
+
+
+def fixed_gammas(symbol):
+    """Return the scales of the BatchNorms that keep theirs at 1 (fix_gamma)."""
+    nodes = json.loads(symbol.tojson())["nodes"]
+    return {nodes[node["inputs"][1][0]]["name"] for node in nodes
+            if node["op"] == "BatchNorm" and node["attrs"].get("fix_gamma", "True") == "True"}
+
+
+@pytest.mark.parametrize(("backbone", "shape", "head", "loss"), [
+    *(("resnet18", SHAPE, *kind) for kind in KINDS), ("vgg16_reduced", SHAPE, *KINDS[0]),
+    ("vgg16_reduced", SHAPE, *KINDS[3]), ("inceptionv3", (139, 139), *KINDS[0])])
+def test_one_step_moves_every_parameter(backbone, shape, head, loss):
+    # a batch of 4: over the one cell of the last level BatchNorm needs more than two images,
+    # for it makes +1 and -1 of any two values
+    plan, train, _ = make(head, loss, backbone, shape)
+    data, label = pictures(4, shape), labels(plan, 4)
+    made = module(train, plan, data, label)
+    before = values(made)
+    made.init_optimizer(optimizer="sgd", optimizer_params={"learning_rate": 1.0, "wd": 0.0})
+    outputs = forward(made, data, label, is_train=True)
+    made.backward()
+    made.update()
+    after = values(made)
+    assert made.output_names == OUTPUTS
+    assert all(np.isfinite(output).all() for output in outputs)
+    assert all(np.isfinite(value).all() for value in after.values())
+    still = {name for name in before if np.array_equal(before[name], after[name])}
+    # no weight decay and no momentum: what moved, a gradient moved (or a running mean)
+    assert still == fixed_gammas(train)
+
+
+@pytest.mark.parametrize(("head", "loss"), KINDS)
+def test_an_image_without_objects_moves_nothing(head, loss):
+    plan, train, _ = make(head, loss)
+    data = pictures(2)
+    nothing = -np.ones((2, 4, 5), "float32")
+    made = module(train, plan, data, nothing)
+    before = values(made)
+    made.init_optimizer(optimizer="sgd", optimizer_params={"learning_rate": 1.0, "wd": 0.0})
+    outputs = forward(made, data, nothing, is_train=True)
+    made.backward()
+    made.update()
+    assert all(np.isfinite(output).all() for output in outputs)
+    assert not outputs[1].any()
+    running = set(train.list_auxiliary_states())
+    moved = {name for name, value in values(made).items()
+             if not np.array_equal(value, before[name])}
+    assert moved <= running  # BatchNorm's running values follow every picture
+
+
+def test_biases_of_predictions_start_at_0_and_learn_twice_as_fast():
+    plan, train, _ = make(backbone="vgg16_reduced")
+    biases = {name: attributes for name, attributes in train.attr_dict().items()
+              if name.endswith("_pred_conv_bias")}
+    assert len(biases) == 2 * len(plan.levels)
+    assert {attributes["__lr_mult__"] for attributes in biases.values()} == {"2.0"}
+    data = pictures(1)
+    started = values(module(train, plan, data, labels(plan, 1)))
+    assert not any(started[name].any() for name in biases)
+    # VGG's finest tap is brought to length 20 per cell, and that is learnt
+    assert (started["relu4_3_scale"] == 20).all()
+    assert started["relu4_3_scale"].shape == (1, 512, 1, 1)
+
+
+def test_l2_normalisation_brings_cells_to_the_length_of_their_scale():
+    plan, train, _ = make(backbone="vgg16_reduced")
+    data = pictures(1)
+    made = module(train.get_internals()["relu4_3_scaled_output"], plan, data)
+    (scaled,) = forward(made, data)
+    assert scaled.shape[1:] == (plan.levels[0].channels, plan.levels[0].height,
+                                plan.levels[0].width)
+    np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), 20, rtol=1e-3)
+
+
+def test_ssdlite_predicts_with_separable_convolutions():
+    plan, train, _ = make("ssdlite")
+    attributes = train.attr_dict()
+    shapes = dict(zip(train.list_arguments(),
+                      train.infer_shape(data=(1, 3, *SHAPE), label=(1, 1, 5))[0]))
+    for level, layer in zip(plan.levels, plan.from_layers):
+        if layer:
+            # a 3x3 filter a channel, and 1x1 convolutions across them
+            assert attributes[f"{layer}_cls_pred_conv_dw_conv"]["num_group"] == str(level.channels)
+            assert shapes[f"{layer}_cls_pred_conv_dw_conv_weight"] == (level.channels, 1, 3, 3)
+            assert shapes[f"{layer}_cls_pred_conv_weight"] == (
+                level.anchors_per_cell * (CLASSES + 1), level.channels, 1, 1)

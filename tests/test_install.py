@@ -1,0 +1,229 @@
+"""The wheel, installed by pip into empty virtual environments of different Pythons.
+
+Needs pip's index. The environments take a while, so they are made once for all tests here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+SUPPORTED = ("3.12", "3.11", "3.10", "3.9")
+THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
+#: An old NumPy 1 that has ready-made wheels for the Python.
+OLD_NUMPY = {"3.9": "numpy==1.22.*", "3.10": "numpy==1.22.*", "3.11": "numpy==1.23.*",
+             "3.12": "numpy==1.26.0"}
+
+#: Builds a symbol and runs it once, so that the NumPy that pip chose is really used.
+BUILD = """
+import numpy as np, ssdreg
+symbol = ssdreg.build("resnet18", 2, 64, mode="deploy")
+from ssdreg.mx import mx
+bound = symbol.simple_bind(mx.cpu(), grad_req="null", data=(1, 3, 64, 64))
+bound.forward(is_train=False, data=mx.nd.ones((1, 3, 64, 64)))
+print(np.__version__, bound.outputs[0].asnumpy().shape)
+"""
+
+
+def clean() -> dict[str, str]:
+    """Return the environment without what would lead a Python to other packages."""
+    return {name: value for name, value in os.environ.items()
+            if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MAKEFLAGS", "PYTHON")}
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=clean(),
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def second_python() -> str | None:
+    """Return a supported Python of another version than this one, tried out, if there is one."""
+    for version in SUPPORTED:
+        if version == THIS:
+            continue
+        folders = [*os.environ["PATH"].split(os.pathsep),
+                   *Path.home().glob(f".pyenv/versions/{version}*/bin")]
+        for folder in folders:
+            candidate = Path(folder) / f"python{version}"
+            if candidate.is_file() and subprocess.run(
+                    [str(PROJECT / "tools/find-python"), str(candidate)],
+                    capture_output=True, check=False).returncode == 0:
+                return str(candidate)
+    return None
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> Path:
+    """Copy what is needed to build, so that building leaves nothing in the working tree."""
+    target = tmp_path_factory.mktemp("sources") / "ssdreg"
+    shutil.copytree(PROJECT, target, ignore=shutil.ignore_patterns(
+        ".*", "build", "dist", "*.egg-info", "__pycache__", "runs", "demo", "reference"))
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel(sources, tmp_path_factory) -> Path:
+    target = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", target,
+        sources, cwd=target)
+    (found,) = target.glob("*.whl")
+    return found
+
+
+def install(python: str, folder: Path, *requirements: str | Path) -> Path:
+    """Make an empty virtual environment and install into it; return its folder of programs."""
+    run(python, "-m", "venv", folder, cwd=folder.parent)
+    run(folder / "bin/python", "-m", "pip", "install", "--quiet", *requirements, cwd=folder)
+    return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def this_python(wheel, tmp_path_factory) -> Path:
+    return install(sys.executable, tmp_path_factory.mktemp("this") / "venv", wheel)
+
+
+@pytest.fixture(scope="module")
+def other_python(wheel, tmp_path_factory) -> Path:
+    """Another Python, and an old NumPy."""
+    python = second_python()
+    if python is None:
+        pytest.skip(f"there is no second supported Python beside {THIS} on this machine")
+    version = Path(python).name[len("python"):]
+    return install(python, tmp_path_factory.mktemp("other") / "venv", wheel, OLD_NUMPY[version])
+
+
+@pytest.fixture(params=["this_python", "other_python"])
+def programs(request) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+def test_the_wheel_holds_every_package_and_no_tests(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    expected = {str(file.relative_to(PROJECT)) for file in (PROJECT / "ssdreg").rglob("*.py")}
+    assert expected <= set(names)
+    assert "ssdreg/py.typed" in names
+    assert any(name.endswith("/LICENSE") for name in names)
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"ssdreg"}
+
+
+def test_the_wheel_is_for_the_supported_pythons(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = archive.read(name).decode()
+    assert "Requires-Python: <3.14,>=3.9" in metadata
+    assert "Requires-Dist: numpy<2" in metadata
+
+
+def test_the_command_runs(programs, tmp_path):
+    import ssdreg
+    assert ssdreg.__version__ in run(programs / "ssdreg", "--version", cwd=tmp_path)
+    assert run(programs / "python", "-m", "ssdreg", "--version", cwd=tmp_path) == \
+        run(programs / "ssdreg", "--version", cwd=tmp_path)
+
+
+def test_the_list_names_the_backbones(programs, tmp_path):
+    listed = run(programs / "python", "-m", "ssdreg", "list", cwd=tmp_path)
+    for name in ("resnet101", "inceptionv3", "vgg16_reduced", "ssdlite"):
+        assert name in listed
+
+
+def test_the_environment_is_told(programs, tmp_path):
+    told = run(programs / "python", "-m", "ssdreg", "env", cwd=tmp_path)
+    assert "1.9.1" in told
+
+
+def test_the_check_passes(programs, tmp_path):
+    run(programs / "python", "-m", "ssdreg", "check", "resnet18", cwd=tmp_path)
+
+
+def test_a_detector_is_built_and_run(programs, tmp_path):
+    printed = run(programs / "python", "-c", BUILD, cwd=tmp_path)
+    assert printed.startswith("1.")
+    # 64 pixels: 4x4 and 2x2 from the backbone, 1x1 behind it, with 4 anchors each
+    assert printed.endswith("(1, 84, 6)\n")
+
+
+def test_the_old_numpy_is_really_there(other_python, tmp_path):
+    version = run(other_python / "python", "-c", "import numpy; print(numpy.__version__)",
+                  cwd=tmp_path)
+    assert int(version.split(".")[1]) < 24 or "1.26.0" in version
+
+
+# What the Makefile does before it gets to pip
+
+def find_python(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": path, "HOME": "/nonexistent"}
+    return subprocess.run(["/bin/sh", str(PROJECT / "tools/find-python"), *arguments],
+                          env=environ, capture_output=True, text=True, check=False)
+
+
+def fake_python(folder: Path, name: str, answer: str, status: int = 0) -> None:
+    """Write a program that answers the finder's question as a Python would."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f'#!/bin/sh\necho "{answer}"\nexit {status}\n')
+    (folder / name).chmod(0o755)
+
+
+def tools_only(folder: Path) -> str:
+    """Make a folder of programs with the few tools a shell script needs, and no Python."""
+    folder.mkdir(exist_ok=True)
+    for tool in ("tr", "sh"):
+        (folder / tool).symlink_to(shutil.which(tool))
+    return str(folder)
+
+
+def test_the_newest_supported_python_is_taken(tmp_path):
+    path = tools_only(tmp_path / "bin")
+    for version in ("3.8", "3.9", "3.11", "3.13", "3.14"):
+        fake_python(tmp_path / "bin", f"python{version}", version)
+    assert find_python(path=path).stdout == f"{path}/python3.11\n"
+    fake_python(tmp_path / "bin", "python3", "3.12")
+    assert find_python(path=path).stdout == f"{path}/python3\n"
+
+
+def test_3_13_is_the_last_resort(tmp_path):
+    path = tools_only(tmp_path / "bin")
+    fake_python(tmp_path / "bin", "python3.13", "3.13")
+    assert find_python(path=path).stdout == f"{path}/python3.13\n"
+    fake_python(tmp_path / "bin", "python3.9", "3.9")
+    assert find_python(path=path).stdout == f"{path}/python3.9\n"
+
+
+def test_a_shim_without_a_python_behind_is_passed_over(tmp_path):
+    path = tools_only(tmp_path / "bin")
+    fake_python(tmp_path / "shims", "python3.12", "pyenv: python3.12: command not found", 127)
+    fake_python(tmp_path / "bin", "python3.12", "3.12")
+    assert find_python(path=f"{tmp_path}/shims:{path}").stdout == f"{path}/python3.12\n"
+
+
+def test_without_a_python_it_says_what_to_install(tmp_path):
+    path = tools_only(tmp_path / "bin")
+    fake_python(tmp_path / "bin", "python3.11", "3.11 lacks ensurepip", 1)
+    found = find_python(path=path)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert f"{path}/python3.11 is Python 3.11 lacks ensurepip" in found.stderr
+    assert "ssdreg needs Python 3.9 to 3.12" in found.stderr
+    assert "python3-venv" in found.stderr
+
+
+def test_a_python_that_is_named_is_checked(tmp_path):
+    path = tools_only(tmp_path / "bin")
+    fake_python(tmp_path / "bin", "old", "3.8")
+    assert find_python(sys.executable, path=path).stdout == f"{sys.executable}\n"
+    assert "old is Python 3.8" in find_python(f"{path}/old", path=path).stderr
+    assert "There is no Python at /none." in find_python("/none", path=path).stderr
+
+
+def test_make_lists_its_targets():
+    listed = run("make", "-C", PROJECT, "--no-print-directory", cwd=PROJECT)
+    assert [line.split()[1] for line in listed.splitlines()] == [
+        "help", "demo", "test", "lint", "check", "clean"]

@@ -1,0 +1,251 @@
+"""Plug-ins as packages: built and installed by pip, found by fresh processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+import ssdreg
+from ssdreg import UnknownNameError
+
+PROJECT = Path(ssdreg.__file__).parent.parent
+
+SETUP = """\
+[metadata]
+name = zoo
+version = 1.0
+
+[options]
+py_modules =
+    zoo_good
+    zoo_heads
+    zoo_crash
+    zoo_raise
+    zoo_halfway
+    zoo_thing
+    zoo_thief
+    zoo_typo
+    zoo_unmarked
+    zoo_last
+
+[options.entry_points]
+ssdreg =
+    good = zoo_good
+    heads = zoo_heads
+    missing = zoo_missing
+    crash = zoo_crash
+    raise = zoo_raise
+    halfway = zoo_halfway
+    thing = zoo_thing
+    thief = zoo_thief
+    typo = zoo_typo
+    unmarked = zoo_unmarked
+    last = zoo_last:Plugin
+"""
+
+DECLARE = """
+from ssdreg import Backbone, Head, Tap, hookimpl
+
+def tiny(name, **changes):
+    return Backbone(name=name, family="tiny", depth=1, build="zoo_good:build",
+                    taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], detect=(2, 4),
+                    paper="https://example.org", **changes)
+"""
+
+MODULES = {
+    "zoo_good": """
+def build():
+    from ssdreg.mx import mx
+    x = mx.sym.Variable("data")
+    for name, channels in (("c1", 4), ("c2", 8)):
+        x = mx.sym.Convolution(x, num_filter=channels, kernel=(3, 3), stride=(2, 2), pad=(1, 1),
+                               name=name)
+    return x
+
+@hookimpl
+def ssdreg_backbones():
+    yield tiny("Tiny-Net", aliases=("tiny_one",))
+""",
+    "zoo_heads": """
+@hookimpl
+def ssdreg_heads():
+    return [Head(name="twin", summary="SSD again", paper="https://example.org",
+                 predict="ssdreg.heads.ssd:predict")]
+""",
+    "zoo_crash": "raise OSError('no disk today')",
+    "zoo_raise": """
+@hookimpl
+def ssdreg_backbones():
+    raise KeyError("lost")
+""",
+    "zoo_halfway": """
+@hookimpl
+def ssdreg_backbones():
+    yield tiny("half")
+    yield tiny("other", detect_typo=1)
+""",
+    "zoo_thing": """
+@hookimpl
+def ssdreg_backbones():
+    return ["resnet18", tiny("beside")]
+""",
+    "zoo_thief": """
+@hookimpl(trylast=True)
+def ssdreg_backbones():
+    return [tiny("ResNet_101"), tiny("mine", aliases=("tinynet",)), tiny("kept")]
+""",
+    "zoo_typo": """
+@hookimpl
+def ssdreg_backbone():
+    return [tiny("typo")]
+""",
+    "zoo_unmarked": """
+def ssdreg_backbones():
+    return [tiny("unmarked")]
+""",
+    "zoo_last": """
+class Plugin:
+    @staticmethod
+    @hookimpl(specname="ssdreg_backbones")
+    def more():
+        return [tiny("last")]
+""",
+}
+
+LOOK = """
+import json, sys, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import ssdreg
+    names = [backbone.name for backbone in ssdreg.backbones()]
+    heads = [head.name for head in ssdreg.heads()]
+    ssdreg.backbones()
+print(json.dumps({
+    "names": names, "heads": heads, "mxnet": "mxnet" in sys.modules,
+    "warnings": [str(each.message) for each in caught
+                 if issubclass(each.category, ssdreg.PluginWarning)]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory) -> Path:
+    """Install a distribution with plug-ins of every kind; return the folder it is in."""
+    source, target = tmp_path_factory.mktemp("zoo"), tmp_path_factory.mktemp("site")
+    (source / "setup.cfg").write_text(SETUP)
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n')
+    for name, text in MODULES.items():
+        (source / f"{name}.py").write_text(DECLARE + text)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target",
+                    str(target), str(source)], check=True)
+    return target
+
+
+def run(script: str, *folders: Path) -> str:
+    path = os.pathsep.join(map(str, (*folders, PROJECT)))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def seen(zoo) -> dict:
+    return json.loads(run(LOOK, zoo))
+
+
+def test_installed_plug_ins_are_found(seen):
+    assert {"Tiny-Net", "beside", "kept", "last"} <= set(seen["names"])
+    assert seen["heads"] == ["ssd", "ssdlite", "twin"]
+
+
+def test_broken_plug_ins_take_nothing_else_down(seen):
+    built_in = [backbone.name for backbone in ssdreg.backbones()]
+    assert set(built_in) <= set(seen["names"])
+    assert sorted(set(seen["names"]) - set(built_in)) == ["Tiny-Net", "beside", "kept", "last"]
+
+
+@pytest.mark.parametrize("warning", [
+    "plug-in zoo:missing cannot be loaded: ModuleNotFoundError: No module named 'zoo_missing'",
+    "plug-in zoo:crash cannot be loaded: OSError: no disk today",
+    "plug-in zoo:raise raised KeyError in ssdreg_backbones: 'lost'",
+    "plug-in zoo:halfway raised TypeError in ssdreg_backbones: ",
+    "plug-in zoo:thing yielded 'resnet18' from ssdreg_backbones, which is no Backbone",
+    "plug-in zoo:thief 'ResNet_101' of its 'ResNet_101' is taken by 'resnet101'; it was left out",
+    "plug-in zoo:thief 'tinynet' of its 'mine' is taken by 'Tiny-Net'; it was left out",
+    "plug-in zoo:typo cannot be loaded: PluginValidationError: unknown hook 'ssdreg_backbone'",
+    "plug-in zoo:unmarked brings nothing: none of its functions is marked with @ssdreg.hookimpl",
+])
+def test_every_mistake_is_named_once(seen, warning):
+    assert sum(text.startswith(warning) for text in seen["warnings"]) == 1
+
+
+def test_nothing_else_is_warned_about(seen):
+    assert len(seen["warnings"]) == 9
+
+
+def test_listing_does_not_import_mxnet(seen):
+    assert seen["mxnet"] is False
+
+
+def test_a_distribution_seen_twice_counts_once(zoo, tmp_path, seen):
+    again = shutil.copytree(zoo, tmp_path / "again")
+    assert json.loads(run(LOOK, zoo, again)) == seen
+
+
+def test_a_detector_on_a_strangers_backbone(zoo):
+    script = """
+import warnings
+warnings.simplefilter("ignore")
+import ssdreg
+made = ssdreg.plan("tiny net", 2, 32, head="twin")
+print(made.from_layers, [(level.height, level.width) for level in made.levels])
+symbol = ssdreg.build("TINY_ONE", 2, 32, head="twin", mode="deploy")
+print(symbol.infer_shape(data=(1, 3, 32, 32))[1] == [(1, made.anchors, 6)])
+"""
+    assert run(script, zoo) == ("('c1', 'c2', '', '', '') "
+                                "[(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]\nTrue\n")
+
+
+# The built-in names
+
+@pytest.mark.parametrize("name", ["resnet101", "ResNet-101", "resnet_101", "RESNET 101",
+                                  "resnet101_v2", "ResNet-101.v2"])
+def test_names_are_forgiving(name):
+    assert ssdreg.get_backbone(name).name == "resnet101"
+
+
+def test_a_declaration_stands_for_itself():
+    backbone = attrs.evolve(ssdreg.get_backbone("resnet18"), name="another")
+    assert ssdreg.get_backbone(backbone) is backbone
+    head = ssdreg.get_head("SSD")
+    assert ssdreg.get_head(head) is head
+
+
+@pytest.mark.parametrize(("look_up", "name", "hint"), [
+    (ssdreg.get_backbone, "resnet11", "did you mean resnet101 or resnet18"),
+    (ssdreg.get_backbone, "vgg", "did you mean vgg16_reduced?"),
+    (ssdreg.get_backbone, "qqqq", "there are inceptionv3, resnet101, resnet152, resnet18"),
+    (ssdreg.get_head, "sdd", "did you mean ssd"),
+])
+def test_an_unknown_name(look_up, name, hint):
+    with pytest.raises(UnknownNameError) as caught:
+        look_up(name)
+    message = str(caught.value)
+    assert f"is called {name!r}: " in message
+    assert hint in message
+    assert "more come from packages that declare an entry point in the group 'ssdreg'" in message
+
+
+def test_backbones_are_listed_by_family_and_depth():
+    assert [backbone.name for backbone in ssdreg.backbones()
+            if backbone.family in ("inception", "resnet", "vgg")] == [
+        "inceptionv3", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200",
+        "resnet269", "vgg16_reduced"]
