@@ -27,7 +27,7 @@ _WRITTEN = {"JPEGImages", "Annotations", "ImageSets", _MARKER}
 
 _MOST_SHAPES = 4
 #: Sides of a shape's square frame, as shares of the shorter side of the image.
-_LEAST_SIZE, _GREATEST_SIZE = 0.22, 0.6
+_LEAST_SIZE, _GREATEST_SIZE = 0.3, 0.6
 #: The share of the smaller of two boxes that the other may cover.
 _GREATEST_COVER = 0.05
 #: Euclidean distance in RGB, 0 to 441, between a shape and what it lies on.

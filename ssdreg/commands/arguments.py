@@ -24,6 +24,13 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part.strip())
 
 
+def sizes(text: str) -> str | tuple[tuple[float, ...], ...]:
+    """Read the name of a scheme, or sizes separated by commas, levels by slashes."""
+    if not any(character.isdigit() for character in text):
+        return text
+    return tuple(tuple(float(part) for part in level.split(",")) for level in text.split("/"))
+
+
 def add_detector(parser: argparse.ArgumentParser) -> None:
     """Declare what decides a detector's symbol, but for backbone and classes."""
     parser.add_argument("--data-shape", type=shape, default=300, metavar="SIDE|HxW",
@@ -31,8 +38,9 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head", default="ssd", help="the detection head")
     parser.add_argument("--detect", type=numbers, metavar="STRIDES",
                         help="the taps that feed detection, by stride: 8,16,32")
-    parser.add_argument("--sizes", metavar="SCHEME",
-                        help="anchor sizes: example or paper")
+    parser.add_argument("--sizes", type=sizes, metavar="SCHEME|LIST",
+                        help="anchor sizes: example, paper, or those of each level as shares of "
+                             "the image's height, as in 0.08,0.11/0.2,0.25/0.4,0.5")
     parser.add_argument("--loss", metavar="LOSS", help="classification loss: softmax or focal")
 
 

@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--pretrained", type=Path, metavar="FILE",
                         help="start from a .params file or a run, as far as it fits")
-    parser.add_argument("--no-augment", action="store_true", help="only resize the images")
+    parser.add_argument("--augment", default="ssd", choices=("ssd", "light", "none"),
+                        help="the paper's augmentation, a milder one for small data, or none")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     arguments.add_context(parser)
 
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _start(options: argparse.Namespace) -> Run:
     import ssdreg
-    from ssdreg.data import Augmentation, splits
+    from ssdreg.data import RECIPES, splits
     from ssdreg.run import create_run
     from ssdreg.training import train
     from ssdreg.training.start import read_checkpoint, take
@@ -93,7 +94,7 @@ def _start(options: argparse.Namespace) -> Run:
     except (ValueError, TypeError) as error:
         raise SsdregError(f"this recipe cannot be: {error}") from error
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
-    data = _open(source, None if options.no_augment else Augmentation())
+    data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
     settings = arguments.overrides(options)
     shared = (options.backbone, len(classes), options.data_shape, options.head)

@@ -3,7 +3,7 @@
 `load` opens a folder or a ``.rec`` file; `open_train` and `open_eval` give batches of it.
 """
 
-from ssdreg.data.augmentation import Augmentation
+from ssdreg.data.augmentation import RECIPES, Augmentation
 from ssdreg.data.iterator import DetectionIter, open_eval, open_train
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
@@ -11,6 +11,6 @@ from ssdreg.data.problem import Problem, describe_problems
 from ssdreg.data.voc import Box, Dataset, Sample, available_splits, read_voc
 from ssdreg.normalisation import Normalisation
 
-__all__ = ["Augmentation", "Box", "Dataset", "DetectionIter", "Normalisation", "Packed", "Problem",
+__all__ = ["RECIPES", "Augmentation", "Box", "Dataset", "DetectionIter", "Normalisation", "Packed", "Problem",
            "Sample", "available_splits", "describe_problems", "load", "open_eval", "open_rec",
            "open_train", "pack", "read_voc"]

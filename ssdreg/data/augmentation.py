@@ -89,3 +89,13 @@ class Augmentation:
             "random_contrast_prob": self.colour_probability,
             "max_random_contrast": self.contrast,
         }
+
+
+#: Recipes by name. The paper's needs hundreds of epochs to pay; `light` keeps objects near their
+#: size, for small data sets and short trainings.
+RECIPES: dict[str, Augmentation | None] = {
+    "ssd": Augmentation(),
+    "light": Augmentation(crop_probability=0.5, crop_scale=(0.6, 1.0),
+                          pad_probability=0.3, pad_scale=1.5),
+    "none": None,
+}
