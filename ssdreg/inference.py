@@ -22,7 +22,8 @@ class Inference:
     """A deploy symbol bound to parameters for batches of one size.
 
     `detect` takes (B, 3, H, W) float32, normalised, and gives (B, N, 6): class, score, x1, y1,
-    x2, y2 as shares of the image; class -1 marks empty rows.
+    x2, y2 as shares of the image; class -1 marks empty rows. Raises RunError when a parameter
+    of the symbol is missing.
     """
 
     def __init__(self, symbol: mx.sym.Symbol, params: Params, batch_size: int,
@@ -31,10 +32,9 @@ class Inference:
         self.batch_size = batch_size
         self._executor = symbol.simple_bind(context or mx.cpu(), grad_req="null",
                                             data=(batch_size, 3, *data_shape))
-        self.set_params(params)
-
-    def set_params(self, params: Params) -> None:
-        """Take other parameters of the same names; raise RunError when one is missing."""
+        # Parameters are set once, here. MXNet folds batch norm into the convolutions at the first
+        # batch and keeps the folded weights: other parameters in the same executor give neither
+        # the old network's answers nor the new one's.
         needed = [*self._executor.arg_dict, *self._executor.aux_dict]
         missing = [name for name in needed
                    if name != "data" and name not in params.args and name not in params.auxs]

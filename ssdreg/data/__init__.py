@@ -11,6 +11,6 @@ from ssdreg.data.problem import Problem, describe_problems
 from ssdreg.data.voc import Box, Dataset, Sample, available_splits, read_voc
 from ssdreg.normalisation import Normalisation
 
-__all__ = ["RECIPES", "Augmentation", "Box", "Dataset", "DetectionIter", "Normalisation", "Packed", "Problem",
-           "Sample", "available_splits", "describe_problems", "load", "open_eval", "open_rec",
-           "open_train", "pack", "read_voc"]
+__all__ = ["RECIPES", "Augmentation", "Box", "Dataset", "DetectionIter", "Normalisation",
+           "Packed", "Problem", "Sample", "available_splits", "describe_problems", "load",
+           "open_eval", "open_rec", "open_train", "pack", "read_voc"]

@@ -90,7 +90,6 @@ class _Trainer:
         self.steps_per_epoch = len(batches)
         self.module.bind(batches.provide_data, batches.provide_label)
         batches.close()
-        self.inference: Inference | None = None
 
     def begin(self, start: Taken | None) -> None:
         """Draw parameters at random, but for those taken from a checkpoint."""
@@ -192,15 +191,12 @@ class _Trainer:
 
     def _validate(self, packed: Packed) -> tuple[float, float]:
         plan = self.run.plan
-        if self.inference is None:
-            self.inference = Inference(self.run.load_symbol(), self._params(),
-                                       self.options.batch_size, plan.data_shape, self.contexts[0])
-        else:
-            self.inference.set_params(self._params())
+        inference = Inference(self.run.load_symbol(), self._params(), self.options.batch_size,
+                              plan.data_shape, self.contexts[0])
         batches = datasets.open_eval(packed, plan.data_shape, self.options.batch_size,
                                      plan.normalisation)
         try:
-            found = self.inference.evaluate(batches, self.run.classes)
+            found = inference.evaluate(batches, self.run.classes)
         finally:
             batches.close()
         return found.map, found.map_07
