@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -13,6 +14,9 @@ from ssdreg.graph import DATA
 from ssdreg.planning import plan
 from ssdreg.plugins import backbones
 from ssdreg.taps import verify
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
 
 #: Input sizes (height, width): the published ones, ImageNet's, and two that are not square.
 SHAPES = ((224, 224), (300, 300), (512, 512), (256, 448), (384, 224))
@@ -47,18 +51,17 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
     """
     families = {backbone.family for backbone in chosen}
     relatives = [backbone for backbone in backbones() if backbone.family in families]
-    sizes = {backbone.name: parameter_count(backbone)
+    # a classifier's size may follow from the input's: the first shape serves the whole family
+    sizes = {backbone.name: parameter_count(backbone.symbol(), SHAPES[0])
              for backbone in {each.name: each for each in (*relatives, *chosen)}.values()}
     return tuple(_check(backbone, relatives, sizes) for backbone in chosen)
 
 
-def parameter_count(backbone: Backbone) -> int:
-    """Count the values in all parameters of a backbone's own symbol, classifier included."""
-    symbol = backbone.symbol()
-    # the classifier's size may follow from the input's: the first size serves all families
-    args, _, auxs = symbol.infer_shape_partial(**{DATA: (1, 3, *SHAPES[0])})
-    inputs = {DATA, *(name for name in symbol.list_arguments() if name.endswith("label"))}
-    shapes = [shape for name, shape in zip(symbol.list_arguments(), args) if name not in inputs]
+def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
+    """Count the values in all parameters of a symbol: arguments and auxiliary states."""
+    args, _, auxs = symbol.infer_shape_partial(**{DATA: (1, 3, *data_shape)})
+    shapes = [shape for name, shape in zip(symbol.list_arguments(), args)
+              if name != DATA and not name.endswith("label")]
     return sum(math.prod(shape) for shape in (*shapes, *auxs))
 
 

@@ -24,7 +24,8 @@ class Rule:
     words: str
 
 
-def _whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is an integer, NumPy's included; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -38,14 +39,14 @@ def _positives(value: Any) -> bool:
 
 #: Rules for a level's entry.
 PER_LEVEL: dict[str, Rule] = {
-    "num_filters": Rule(_whole, "a whole number"),
-    "strides": Rule(_whole, "a whole number"),
-    "pads": Rule(_whole, "a whole number"),
+    "num_filters": Rule(is_whole, "a whole number"),
+    "strides": Rule(is_whole, "a whole number"),
+    "pads": Rule(is_whole, "a whole number"),
     "sizes": Rule(_positives, "positive numbers, at least one"),
     "ratios": Rule(_positives, "positive numbers, at least one"),
     "normalizations": Rule(lambda value: value == UNUSED or _positive(value),
                            f"a positive number, or {UNUSED} for none"),
-    "steps": Rule(lambda value: _positives(value) and len(value) == 2,
+    "steps": Rule(lambda value: _positive(value) or (_positives(value) and len(value) == 2),
                   "a positive number, or two of them (down, across)"),
 }
 
@@ -55,7 +56,7 @@ SCALARS: dict[str, Rule] = {
                       "four positive numbers"),
     "nms_threshold": Rule(lambda value: _positive(value) and value <= 1,
                           "a number above 0, at most 1"),
-    "nms_topk": Rule(lambda value: _whole(value) and (value > 0 or value == -1),
+    "nms_topk": Rule(lambda value: is_whole(value) and (value > 0 or value == -1),
                      "a positive whole number, or -1 for all"),
     "force_suppress": Rule(lambda value: isinstance(value, bool), "True or False"),
     "loss": Rule(lambda value: isinstance(value, str) and value in LOSSES, " or ".join(LOSSES)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Union
 
 import attrs
 from attrs import field, frozen
@@ -20,6 +20,10 @@ from ssdreg.plugins import get_backbone, get_head
 
 #: Output channels of the extra levels, by level, as in MXNet's example; the last level goes on.
 EXTRA_CHANNELS = {2: 512, 3: 256, 4: 256, 5: 128}
+
+
+#: A share of both sides of the image, or one of its height and one of its width.
+Step = Union[float, tuple[float, float]]
 
 
 @frozen
@@ -47,7 +51,8 @@ class Plan:
       tap. A tap with L2 normalisation has its channels in `num_filters`.
     - `sizes`, `ratios`: of the anchors, as shares of the image's height, and width / height.
     - `normalizations`: initial L2 scale, -1 where there is none.
-    - `steps`: distance of anchor centres as shares of (height, width); empty: one cell.
+    - `steps`: distance of anchor centres as a share of the image's sides, or as two, of height
+      and width; empty: one cell.
     - `variances`, `nms_threshold`, `nms_topk`, `force_suppress`: of encoding and post-processing.
     - `loss`: ``softmax`` with hard negative mining, or ``focal``.
     - `normalisation`: what is done to pixels before ``data``.
@@ -64,7 +69,7 @@ class Plan:
     sizes: tuple[tuple[float, ...], ...]
     ratios: tuple[tuple[float, ...], ...]
     normalizations: tuple[float, ...]
-    steps: tuple[tuple[float, float], ...]
+    steps: tuple[Step, ...]
     levels: tuple[Level, ...]
     variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
     nms_threshold: float = 0.5
@@ -100,7 +105,7 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
     """
     source, shape = get_backbone(backbone), _shape(data_shape)
     rules.check_names(overrides)
-    if not isinstance(num_classes, int) or num_classes < 1:
+    if not rules.is_whole(num_classes) or num_classes < 1:
         raise PlanError(f"num_classes={num_classes!r}: at least one class is needed "
                         f"(the background is not counted)")
     head, symbol = get_head(head), source.symbol()
@@ -112,15 +117,15 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
                         ) from error
     if extras is None:
         extras = _derive_extras(graph, layers)
-    return _assemble(source, head, num_classes, shape, graph, layers, extras, steps, overrides)
+    return _assemble(source, head, int(num_classes), shape, graph, layers, extras, steps, overrides)
 
 
 def _shape(data_shape: int | Sequence[int]) -> tuple[int, int]:
     sides = tuple(data_shape) if isinstance(data_shape, Iterable) else (data_shape, data_shape)
-    if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
+    if len(sides) != 2 or any(not rules.is_whole(side) or side < 1 for side in sides):
         raise PlanError(f"data_shape={data_shape!r} is neither a side in pixels "
                         f"nor (height, width)")
-    return sides[0], sides[1]
+    return int(sides[0]), int(sides[1])
 
 
 def _layers(source: Backbone, shape: tuple[int, int], overrides: dict[str, Any]
@@ -214,13 +219,11 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
         "ratios": anchors.default_ratios(count),
         "normalizations": [UNUSED if scale is None else scale for scale in scales]
                           + [UNUSED] * len(extras),
-        "steps": [(step / shape[0], step / shape[1]) for step in preset_steps],
+        "steps": [step / shape[0] for step in preset_steps],
     }
     values.update({name: overrides[name] for name in rules.PER_LEVEL if name in overrides})
     if isinstance(values["sizes"], str):
         values["sizes"] = anchors.named_sizes(values["sizes"], count)
-    values["steps"] = [step if isinstance(step, Iterable) else (step, step)
-                       for step in rules.listed("steps", values["steps"])]
     for name in values:
         values[name] = rules.per_level(name, values[name], count)
     values.setdefault("num_filters", (

@@ -24,13 +24,17 @@ from ssdreg._version import __version__
 from ssdreg.errors import RunError
 from ssdreg.files import replacing, write_json
 from ssdreg.log import Epoch, read_log
-from ssdreg.planning import Plan
+from ssdreg.planning import Plan, Step
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 PREFIX = "ssd"
 FORMAT = 1
+
+_converter = cattrs.Converter()
+_converter.register_structure_hook(
+    Step, lambda value, _: tuple(value) if isinstance(value, list) else float(value))
 
 
 @frozen
@@ -141,7 +145,7 @@ def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: m
             symbol.save(str(beside))
     # last, because it is what makes the folder a run
     write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
-                                 "classes": list(classes), "plan": cattrs.unstructure(plan)})
+                                 "classes": list(classes), "plan": _converter.unstructure(plan)})
     return run
 
 
@@ -157,7 +161,7 @@ def open_run(path: str | Path) -> Run:
         if config["format"] > FORMAT:
             raise RunError(f"{file} was written by ssdreg {config['ssdreg']}, newer than this "
                            f"{__version__}: upgrade with `pip install -U ssdreg`")
-        return Run(folder, tuple(config["classes"]), cattrs.structure(config["plan"], Plan))
+        return Run(folder, tuple(config["classes"]), _converter.structure(config["plan"], Plan))
     except (KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
         if isinstance(error, RunError):
             raise

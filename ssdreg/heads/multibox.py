@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ssdreg import ops
 from ssdreg.head import Predictions
 from ssdreg.overrides import UNUSED
-from ssdreg.planning import Level, Plan
+from ssdreg.planning import Level, Plan, Step
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -49,7 +49,7 @@ def predict(features: list[mx.sym.Symbol], plan: Plan, predictor: Predictor) -> 
         classes.append(_flat(cls, f"{name}_cls_pred"))
         anchors.append(sym.Flatten(ops.prior(
             feature, plan.sizes[index], plan.ratios[index],
-            plan.steps[index] if plan.steps else None, name=f"{name}_anchors"),
+            _pair(plan.steps[index]) if plan.steps else None, name=f"{name}_anchors"),
             name=f"{name}_anchors_flatten"))
     scores = sym.Reshape(sym.Concat(*classes, dim=1, name="multibox_cls_pred_concat"),
                          shape=(0, -1, plan.num_classes + 1), name="multibox_cls_pred_reshape")
@@ -58,6 +58,10 @@ def predict(features: list[mx.sym.Symbol], plan: Plan, predictor: Predictor) -> 
         cls_pred=sym.transpose(scores, axes=(0, 2, 1), name="multibox_cls_pred"),
         loc_pred=sym.Concat(*locs, dim=1, name="multibox_loc_pred"),
         anchors=sym.Reshape(boxes, shape=(0, -1, 4), name="multibox_anchors"))
+
+
+def _pair(step: Step) -> tuple[float, float]:
+    return step if isinstance(step, tuple) else (step, step)
 
 
 def _l2_normalised(feature: mx.sym.Symbol, level: Level, scale: float) -> mx.sym.Symbol:
