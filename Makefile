@@ -17,9 +17,10 @@ test:   ## run the whole test suite
 	@tools/make-venv test
 	@.venv/bin/python -m pytest
 
-lint:   ## run the linter
+lint:   ## run the linter and the type checker
 	@tools/make-venv lint
 	@.venv/bin/ruff check .
+	@.venv/bin/mypy
 
 check: lint test   ## run the linter and the tests
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen, validators
 
+from ssdreg.converters import as_tuple
 from ssdreg.normalisation import Normalisation
 from ssdreg.references import resolve, valid_reference
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-_positive = [validators.instance_of(int), validators.gt(0)]
-_text = [validators.instance_of(str), validators.min_len(1)]
+_positive = validators.and_(validators.instance_of(int), validators.gt(0))
+_text = validators.and_(validators.instance_of(str), validators.min_len(1))
 
 
 def _names(value: Iterable[str]) -> tuple[str, ...]:
@@ -67,9 +68,9 @@ class Preset:
     """
 
     data_shape: int = field(validator=_positive)
-    detect: tuple[int, ...] = field(default=(), converter=tuple)
-    extras: tuple[Extra, ...] = field(default=(), converter=tuple)
-    steps: tuple[float, ...] = field(default=(), converter=tuple)
+    detect: tuple[int, ...] = field(default=(), converter=as_tuple)
+    extras: tuple[Extra, ...] = field(default=(), converter=as_tuple)
+    steps: tuple[float, ...] = field(default=(), converter=as_tuple)
 
 
 @frozen(kw_only=True)
@@ -92,16 +93,16 @@ class Backbone:
     depth: int = field(validator=_positive)
     build: Callable[..., mx.sym.Symbol] | str = field(validator=valid_reference)
     taps: tuple[Tap, ...] = field(
-        converter=tuple,
+        converter=as_tuple,
         validator=[validators.min_len(1), validators.deep_iterable(validators.instance_of(Tap))])
-    detect: tuple[int, ...] = field(converter=tuple)
+    detect: tuple[int, ...] = field(converter=as_tuple)
     paper: str = field(validator=_text)
     aliases: tuple[str, ...] = field(
         default=(), converter=_names,
         validator=validators.deep_iterable(validators.instance_of(str)))
     arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)
     l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)
-    presets: tuple[Preset, ...] = field(default=(), converter=tuple)
+    presets: tuple[Preset, ...] = field(default=(), converter=as_tuple)
     normalisation: Normalisation = field(factory=Normalisation)
 
     @taps.validator

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import attrs
 from attrs import frozen
@@ -90,7 +91,7 @@ def refusal() -> str:
 
 def _measure(name: str, backbone: str, from_layers: tuple[str, ...] | None) -> Story:
     """Count the values in a detector's parameters."""
-    given = {} if from_layers is None else {"from_layers": from_layers}
+    given: dict[str, Any] = {} if from_layers is None else {"from_layers": from_layers}
     plan = ssdreg.plan(backbone, STORY_CLASSES, **given)
     # assembled, not built: `build` would refuse the copied taps
     symbol = ssdreg.assemble(ssdreg.get_backbone(backbone).symbol(), plan, "deploy")
@@ -111,10 +112,9 @@ def train_on_shapes(out: Path) -> float:
     source = splits.choose(data_folder)
     learning, validation = splits.open_source(source)
     shared = (BACKBONE, len(learning.classes), SHAPE)
-    settings = {"sizes": SIZES}
-    run = create_run(run_folder, learning.classes, ssdreg.plan(*shared, **settings),
-                     ssdreg.build(*shared, **settings),
-                     ssdreg.build(*shared, mode="deploy", **settings))
+    run = create_run(run_folder, learning.classes, ssdreg.plan(*shared, sizes=SIZES),
+                     ssdreg.build(*shared, sizes=SIZES),
+                     ssdreg.build(*shared, mode="deploy", sizes=SIZES))
     train(run, Data(source=source, train=learning, validation=validation,
                     augmentation=AUGMENTATION),
           TrainOptions(epochs=8, optimizer="adam", lr=2e-3, wd=1e-5, warmup=50), [mx.cpu()])

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
+from ssdreg.converters import as_tuple
 from ssdreg.references import Reference, valid_reference
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-_text = [validators.instance_of(str), validators.min_len(1)]
+_text = validators.and_(validators.instance_of(str), validators.min_len(1))
 
 
 @frozen
@@ -48,4 +49,4 @@ class Head:
     predict: Reference = field(validator=valid_reference)
     train: Reference = field(default="ssdreg.heads.multibox:train", validator=valid_reference)
     detect: Reference = field(default="ssdreg.heads.multibox:detect", validator=valid_reference)
-    aliases: tuple[str, ...] = field(default=(), converter=tuple)
+    aliases: tuple[str, ...] = field(default=(), converter=as_tuple)

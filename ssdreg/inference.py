@@ -74,7 +74,7 @@ def prepare(image: Image.Image, data_shape: tuple[int, int],
     # MXNet's own resize, which is OpenCV's, because training images go through it
     pixels = mx.image.imresize(mx.nd.array(np.asarray(image), dtype="uint8"), width, height,
                                interp=1).asnumpy().astype("float32")
-    mean, std = np.float32(normalisation.mean), np.float32(normalisation.std)
+    mean, std = np.array(normalisation.mean, "float32"), np.array(normalisation.std, "float32")
     return ((pixels - mean) / std).transpose(2, 0, 1)
 
 

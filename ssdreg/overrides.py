@@ -30,7 +30,7 @@ def is_whole(value: Any) -> bool:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and value > 0
+    return isinstance(value, Real) and not isinstance(value, bool) and float(value) > 0
 
 
 def _positives(value: Any) -> bool:

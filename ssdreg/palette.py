@@ -57,7 +57,8 @@ def class_colours(count: int) -> tuple[Colour, ...]:
     distance = np.min([_distance(seen, colour) for colour in colours], axis=0)
     while len(colours) < count:
         farthest = int(distance.argmax())
-        colour: Colour = tuple(int(channel) for channel in candidates[farthest])
+        red, green, blue = (int(channel) for channel in candidates[farthest])
+        colour: Colour = (red, green, blue)
         colours.append(colour)
         distance = np.minimum(distance, _distance(seen, colour))
     return tuple(colours)

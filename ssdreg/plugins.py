@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import distributions
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 import pluggy
 from attrs import field, frozen
@@ -19,7 +19,7 @@ from ssdreg.backbone import Backbone
 from ssdreg.errors import UnknownNameError
 from ssdreg.head import Head
 
-Declaration = TypeVar("Declaration", Backbone, Head)
+Declaration = TypeVar("Declaration", bound=Union[Backbone, Head])
 
 #: The plug-ins that come with ssdreg: modules like any other, registered before all others.
 BUILT_IN = ("ssdreg.backbones", "ssdreg.heads")
@@ -90,7 +90,7 @@ def registry() -> Registry:
     return found
 
 
-def _collect(plugin: str, hook: Any, kind: type, declared: dict[str, Any]) -> None:
+def _collect(plugin: str, hook: Any, kind: type[Any], declared: dict[str, Any]) -> None:
     """Add what one plug-in's hook yields; warn about what cannot be taken."""
     taken = {_key(alias): item.name for item in declared.values()
              for alias in (item.name, *item.aliases)}
@@ -141,14 +141,14 @@ def get_head(name: str | Head) -> Head:
 
 
 def _look_up(kind: str, name: str, declared: Iterable[Declaration]) -> Declaration:
-    by_key = {_key(alias): item for item in declared for alias in (item.name, *item.aliases)}
+    by_key = {_key(alias): each for each in declared for alias in (each.name, *each.aliases)}
     found = by_key.get(_key(name))
     if found is not None:
         return found
     close = difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.5)
     names = list(dict.fromkeys(by_key[key].name for key in close))
     hint = (f"did you mean {' or '.join(names)}?" if names
-            else f"there are {', '.join(sorted({item.name for item in by_key.values()}))}.")
+            else f"there are {', '.join(sorted({each.name for each in by_key.values()}))}.")
     raise UnknownNameError(
         f"no {kind} is called {name!r}: {hint} `ssdreg list` shows all; more come from "
         f"packages that declare an entry point in the group {hookspecs.NAMESPACE!r}.")

@@ -100,7 +100,8 @@ def stage_ends(graph: Graph) -> tuple[StageEnd, ...]:
             continue
         end = _finish(graph, stage, working[-1])
         stride = (end.stride or (1, 1))[0]
-        ends.append(StageEnd(stride, end.name, end.channels, *end.shape[2:],
+        height, width = end.shape[2:]
+        ends.append(StageEnd(stride, end.name, end.channels, height, width,
                              units=sum(graph.merges(node) for node in stage)))
     return tuple(ends)
 

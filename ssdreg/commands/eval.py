@@ -36,9 +36,10 @@ def run(options: argparse.Namespace) -> int:
     if options.data is not None:
         packed = load(options.data, options.split, found.classes)
     else:
-        packed = splits.open_source(state.load(found).data)[1]
-        if packed is None:
+        _, validation = splits.open_source(state.load(found).data)
+        if validation is None:
             raise RunError(f"{found.path} was trained without validation data: give --data")
+        packed = validation
     if packed.problems:
         print(describe_problems(packed.problems), file=sys.stderr)
     context = arguments.contexts(options.ctx)[0]

@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--pretrained", type=Path, metavar="FILE",
                         help="start from a .params file or a run, as far as it fits")
-    parser.add_argument("--augment", default="ssd", choices=("ssd", "light", "none"),
-                        help="the paper's augmentation, a milder one for small data, or none")
+    parser.add_argument("--augment", default="light", choices=("light", "ssd", "none"),
+                        help="mild augmentation, the paper's for long trainings, or none")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     arguments.add_context(parser)
 

@@ -6,15 +6,20 @@ the padding ("zoom out"), section 3.6; colour after Howard 2013, as their Caffe 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from attrs import field, frozen
 from attrs.validators import and_, ge, instance_of, le, lt
+
+from ssdreg.converters import as_tuple
 
 _PROBABILITY = and_(ge(0.0), le(1.0))
 
 
-def _range(low: float, high: float) -> object:
+def _range(low: float, high: float) -> Callable[[Any, Any, tuple[float, float]], None]:
     """A validator for a pair of floats in `low` to `high`, the first below the second."""
-    def check(_instance: object, attribute: object, value: tuple[float, float]) -> None:
+    def check(_instance: Any, attribute: Any, value: tuple[float, float]) -> None:
         if len(value) != 2 or not low <= value[0] < value[1] <= high:
             raise ValueError(f"{attribute.name} is two rising numbers in {low:g} to {high:g}, "
                              f"not {value}")
@@ -45,10 +50,10 @@ class Augmentation:
 
     crop_probability: float = field(default=6 / 7, validator=_PROBABILITY)
     crop_overlaps: tuple[float, ...] = field(default=(0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
-                                             converter=tuple, validator=_check_overlaps)
-    crop_scale: tuple[float, float] = field(default=(0.3, 1.0), converter=tuple,
+                                             converter=as_tuple, validator=_check_overlaps)
+    crop_scale: tuple[float, float] = field(default=(0.3, 1.0), converter=as_tuple,
                                             validator=_range(0.0, 1.0))
-    crop_aspect: tuple[float, float] = field(default=(0.5, 2.0), converter=tuple,
+    crop_aspect: tuple[float, float] = field(default=(0.5, 2.0), converter=as_tuple,
                                              validator=_range(0.0, 100.0))
     crop_trials: int = field(default=50, validator=and_(instance_of(int), ge(1)))
     pad_probability: float = field(default=0.5, validator=_PROBABILITY)

@@ -155,10 +155,10 @@ def _encoded(sample: Sample, shorter_side: int | None) -> bytes:
             return content
         pixels = image.convert("RGB")
         encoding = "JPEG" if image.format == "JPEG" else "PNG"
-    if shrink:
+    if shorter_side is not None and shrink:
         scale = shorter_side / min(pixels.size)
-        size = tuple(max(1, round(side * scale)) for side in pixels.size)
-        pixels = pixels.resize(size, Image.Resampling.LANCZOS)
+        width, height = (max(1, round(side * scale)) for side in pixels.size)
+        pixels = pixels.resize((width, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     pixels.save(stream, encoding, quality=_QUALITY)
     return stream.getvalue()

@@ -61,7 +61,9 @@ def index_records(path: str | os.PathLike[str]) -> RecordIndex:
 
 @functools.lru_cache(maxsize=16)
 def _index(path: Path, size: int, _modified: int) -> RecordIndex:
-    offsets, lengths, labels = [], [], []
+    offsets: list[int] = []
+    lengths: list[int] = []
+    labels: list[np.ndarray] = []
     with path.open("rb") as file:
         while file.tell() < size:
             offsets.append(file.tell())
@@ -87,7 +89,8 @@ def _index(path: Path, size: int, _modified: int) -> RecordIndex:
 
 def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarray:
     """Return the label of the record at the file's position, and move behind the record."""
-    start, label, flag = file.tell(), None, _FIRST
+    start, flag = file.tell(), _FIRST
+    label: np.ndarray | None = None
     # a payload that contains the magic number is split into parts there
     while flag not in (_WHOLE, _LAST):
         frame = file.read(_FRAME.size)
@@ -105,6 +108,7 @@ def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarr
         if label is None:
             label = _read_label(file, length, path, number)
         file.seek(end)
+    assert label is not None  # the loop has run: _FIRST is no last part
     return label
 
 

@@ -168,7 +168,8 @@ def _parse(file: Path) -> tuple[_Object, ...]:
                 raise ValueError(f"object {number} ({label}) has no usable {edge}")
             edges.append(float(text))
         difficult = (node.findtext("difficult") or "0").strip() == "1"
-        objects.append(_Object(label, *edges, difficult))
+        left, top, right, bottom = edges
+        objects.append(_Object(label, left, top, right, bottom, difficult))
     return tuple(objects)
 
 

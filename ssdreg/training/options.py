@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from attrs import field, frozen, validators
 
-_positive = validators.gt(0)
-_not_negative = validators.ge(0)
+from ssdreg.converters import as_tuple
+
+_positive: Callable[[Any, Any, Any], Any] = validators.gt(0)
+_not_negative: Callable[[Any, Any, Any], Any] = validators.ge(0)
 
 #: Optimizers whose whole state lies in arrays, so that a resumed run is exactly the same run.
 OPTIMIZERS = ("sgd", "nag", "adam", "lamb")
@@ -22,7 +25,7 @@ def _is_pattern(instance: Any, attribute: Any, value: str | None) -> None:
 
 @frozen(kw_only=True)
 class TrainOptions:
-    """The recipe of a training run.
+    """The recipe of a training run. The defaults learn small data sets from nothing.
 
     - `epochs`, `batch_size`: the batch is that of all devices together.
     - `optimizer`, `lr`, `momentum`, `wd`: `wd` is weight decay.
@@ -35,15 +38,15 @@ class TrainOptions:
     - `validate_every`: epochs between validations; `keep`: parameter files kept besides the best.
     """
 
-    epochs: int = field(default=120, validator=_positive)
+    epochs: int = field(default=60, validator=_positive)
     batch_size: int = field(default=16, validator=_positive)
-    optimizer: str = field(default="sgd", validator=validators.in_(OPTIMIZERS))
-    lr: float = field(default=0.01, validator=_positive)
+    optimizer: str = field(default="adam", validator=validators.in_(OPTIMIZERS))
+    lr: float = field(default=1e-3, validator=_positive)
     momentum: float = field(default=0.9, validator=_not_negative)
-    wd: float = field(default=5e-4, validator=_not_negative)
-    lr_steps: tuple[int, ...] = field(default=(), converter=tuple)
+    wd: float = field(default=1e-5, validator=_not_negative)
+    lr_steps: tuple[int, ...] = field(default=(), converter=as_tuple)
     lr_factor: float = field(default=0.1, validator=_positive)
-    warmup: int = field(default=100, validator=_not_negative)
+    warmup: int = field(default=50, validator=_not_negative)
     freeze: str | None = field(default=None, validator=_is_pattern)
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
