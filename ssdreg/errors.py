@@ -35,5 +35,9 @@ class DataError(SsdregError, ValueError):
     """A data set or image cannot be read or used."""
 
 
+class DependencyError(SsdregError, ImportError):
+    """A package that MXNet needs is missing, or of a version it cannot use."""
+
+
 class RunError(SsdregError, ValueError):
     """A run folder, checkpoint or parameter file cannot be read or used."""

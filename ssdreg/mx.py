@@ -18,10 +18,18 @@ import os
 import numpy as np
 
 from ssdreg import _threads
+from ssdreg.errors import DependencyError
 
 #: The names NumPy 1.24 removed, with the builtins they always stood for.
 NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex,
                  "object": object, "str": str}
+
+
+def check_numpy(version: str) -> None:
+    """Raise DependencyError for NumPy 2, which took away more than aliases can give back."""
+    if int(version.split(".")[0]) >= 2:
+        raise DependencyError(f"MXNet 1.9.1 needs NumPy below 2, but NumPy {version} is "
+                              f"installed: run `pip install 'numpy<2'`")
 
 
 def restore_numpy_aliases() -> tuple[str, ...]:
@@ -40,11 +48,13 @@ def restore_distutils() -> bool:
     try:
         import setuptools  # noqa: F401  (importing it installs its own copy of distutils)
     except ImportError as error:
-        raise ImportError(
+        raise DependencyError(
             "MXNet 1.9.1 imports distutils, which this Python no longer has: "
             "run `pip install setuptools`") from error
     return True
 
+
+check_numpy(np.__version__)
 
 #: What was restored or set before MXNet was imported, as `ssdreg env` shows it.
 restored_aliases = restore_numpy_aliases()

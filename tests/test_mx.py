@@ -98,3 +98,12 @@ def imports(file: Path) -> set[str]:
                          ids=lambda file: str(file.relative_to(SOURCES)))
 def test_only_one_module_imports_mxnet(file):
     assert ("mxnet" in imports(file)) == (file == SOURCES / "mx.py")
+
+
+def test_numpy_2_is_refused_with_what_to_do():
+    from ssdreg.errors import DependencyError
+    from ssdreg.mx import check_numpy
+    check_numpy("1.26.4")
+    with pytest.raises(DependencyError, match=r"needs NumPy below 2, but NumPy 2\.5\.5 is "
+                                              r"installed: run `pip install 'numpy<2'`"):
+        check_numpy("2.5.5")
