@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from ssdreg.backbone import Backbone
 from ssdreg.errors import SsdregError
-from ssdreg.graph import DATA
+from ssdreg.graph import read_graph
 from ssdreg.planning import plan
 from ssdreg.plugins import backbones
 from ssdreg.taps import verify
@@ -47,36 +46,50 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
     """Verify backbones at every size in `SHAPES`, and the family rule.
 
     The rule: within a family, a deeper network has more parameters. The other members of a
-    family are built too, when one of it is checked.
+    family are built too, when one of it is checked. Whatever goes wrong with a backbone is among
+    its problems: a plug-in that cannot be built does not hide the verdict on the others.
     """
     families = {backbone.family for backbone in chosen}
-    relatives = [backbone for backbone in backbones() if backbone.family in families]
+    # what is checked counts for what is registered under its name
+    relatives = {each.name: each for each in (*backbones(), *chosen) if each.family in families}
     # a classifier's size may follow from the input's: the first shape serves the whole family
-    sizes = {backbone.name: parameter_count(backbone.symbol(), SHAPES[0])
-             for backbone in {each.name: each for each in (*relatives, *chosen)}.values()}
-    return tuple(_check(backbone, relatives, sizes) for backbone in chosen)
+    sizes = {name: _size(each) for name, each in relatives.items()}
+    return tuple(_check(backbone, [each for each in relatives.values()
+                                   if each.family == backbone.family], sizes)
+                 for backbone in chosen)
 
 
 def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
     """Count the values in all parameters of a symbol: arguments and auxiliary states."""
-    args, _, auxs = symbol.infer_shape_partial(**{DATA: (1, 3, *data_shape)})
-    shapes = [shape for name, shape in zip(symbol.list_arguments(), args)
-              if name != DATA and not name.endswith("label")]
-    return sum(math.prod(shape) for shape in (*shapes, *auxs))
+    graph = read_graph(symbol, data_shape)
+    return graph.weights(node.index for node in graph.nodes if not node.name.endswith("label"))
 
 
-def _check(backbone: Backbone, relatives: Sequence[Backbone], sizes: dict[str, int]) -> Checked:
-    problems, coverage = [], 0.0
+def _size(backbone: Backbone) -> int | str:
+    """Return the parameter count, or why there is none."""
+    try:
+        return parameter_count(backbone.symbol(), SHAPES[0])
+    except SsdregError as error:
+        return f"at {SHAPES[0][0]}x{SHAPES[0][1]}: {error}"
+    except Exception as error:  # a stranger's module may raise anything
+        return f"its symbol cannot be built: {type(error).__name__}: {error}"
+
+
+def _check(backbone: Backbone, family: Sequence[Backbone],
+           sizes: Mapping[str, int | str]) -> Checked:
+    problems, coverage, size = [], 0.0, sizes[backbone.name]
+    if isinstance(size, str):
+        return Checked(backbone.name, backbone.family, 0, 0.0, SHAPES[:1], (size,))
     for shape in SHAPES:
         try:
             coverage = verify(backbone.symbol(), backbone.taps, shape).coverage
             plan(backbone, data_shape=shape)
         except SsdregError as error:
             problems.append(f"at {shape[0]}x{shape[1]}: {error}")
-    for other in relatives:
-        if other.depth < backbone.depth and sizes[other.name] >= sizes[backbone.name]:
+    for other in family:
+        others = sizes[other.name]
+        if isinstance(others, int) and other.depth < backbone.depth and others >= size:
             problems.append(
                 f"is deeper ({backbone.depth}) than {other.name} ({other.depth}) but has fewer or "
-                f"as many parameters: {sizes[backbone.name]:,} against {sizes[other.name]:,}")
-    return Checked(backbone.name, backbone.family, sizes[backbone.name], coverage, SHAPES,
-                   tuple(problems))
+                f"as many parameters: {size:,} against {others:,}")
+    return Checked(backbone.name, backbone.family, size, coverage, SHAPES, tuple(problems))

@@ -25,7 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            return int(options.run(options))
+            status = int(options.run(options))
+            # here and not at exit, so that a reader who went away is noticed below
+            sys.stdout.flush()
+            return status
         except SsdregError as error:
             print(f"ssdreg: {error}", file=sys.stderr)
             return BAD_INPUT
@@ -36,6 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             # the reader of our output went away (`ssdreg list | head`); leave without a word,
             # also when Python flushes what is left
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BAD_INPUT
+        except OSError as error:
+            if error.filename is None:
+                raise
+            # a full disk, a folder that may not be written, a file where a folder should be;
+            # of the two names of a rename the second is the one the user knows
+            print(f"ssdreg: {error.filename2 or error.filename}: {error.strerror}",
+                  file=sys.stderr)
             return BAD_INPUT
 
 

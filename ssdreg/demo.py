@@ -117,7 +117,7 @@ def train_on_shapes(out: Path) -> float:
                      ssdreg.build(*shared, mode="deploy", sizes=SIZES))
     train(run, Data(source=source, train=learning, validation=validation,
                     augmentation=AUGMENTATION),
-          TrainOptions(epochs=8, optimizer="adam", lr=2e-3, wd=1e-5, warmup=50), [mx.cpu()])
+          TrainOptions(epochs=10, optimizer="adam", lr=2e-3, wd=1e-5, warmup=50), [mx.cpu()])
     draw_curves(run.log_file, out / "curves.png", f"{BACKBONE.name} on drawn shapes")
     _draw_predictions(out / "predictions.png", data_folder, run_folder)
     return max(entry.map for entry in run.log() if entry.map == entry.map)
@@ -125,8 +125,11 @@ def train_on_shapes(out: Path) -> float:
 
 def _forget(run_folder: Path) -> None:
     """Delete the run of an earlier demonstration; refuse to delete anything else."""
-    if not (run_folder / "config.json").is_file():
-        raise RunError(f"{run_folder} is in the way and is no run: choose another --out")
+    from ssdreg.run import CONFIG, open_run
+    if (not (run_folder / CONFIG).is_file()
+            or open_run(run_folder).plan.backbone != BACKBONE.name):
+        raise RunError(f"{run_folder} is in the way and is not the run of a demonstration: "
+                       f"choose another --out")
     shutil.rmtree(run_folder)
 
 
@@ -142,6 +145,6 @@ def _draw_predictions(out: Path, data_folder: Path, run_folder: Path) -> None:
     images = [Image.open(sample.image).convert("RGB") for sample in samples]
     found = detect_images(open_inference(run), run, images)
     sheet = contact_sheet([draw_boxes(image, rows, run.classes)
-                           for image, rows in zip(images, found)], columns=4)
+                           for image, rows in zip(images, found)], columns=6, cell=(256, 256))
     with replacing(out) as beside:
         sheet.save(beside)

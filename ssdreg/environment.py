@@ -9,7 +9,7 @@ from attrs import frozen
 
 from ssdreg._version import __version__
 
-PACKAGES = ("mxnet", "numpy", "pluggy", "attrs", "cattrs", "pillow", "matplotlib", "tqdm")
+PACKAGES = ("numpy", "pluggy", "attrs", "cattrs", "pillow", "matplotlib", "tqdm")
 
 
 @frozen
@@ -41,7 +41,8 @@ def describe() -> Environment:
         settings[VARIABLE] = str(gate.threads.count)
     return Environment(
         python=platform.python_version(), platform=platform.platform(), ssdreg=__version__,
-        packages={name: version(name) for name in PACKAGES},
+        # MXNet for GPUs is a package of another name, so it is asked itself
+        packages={"mxnet": gate.mx.__version__, **{name: version(name) for name in PACKAGES}},
         features=tuple(sorted(name for name, feature in features.items() if feature.enabled)),
         gpus=gate.mx.context.num_gpus(), threads=gate.threads.count,
         threads_reason=gate.threads.reason, restored=tuple(restored), set_for_mxnet=settings)

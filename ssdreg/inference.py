@@ -23,7 +23,7 @@ class Inference:
 
     `detect` takes (B, 3, H, W) float32, normalised, and gives (B, N, 6): class, score, x1, y1,
     x2, y2 as shares of the image; class -1 marks empty rows. Raises RunError when a parameter
-    of the symbol is missing.
+    of the symbol is missing or has another shape.
     """
 
     def __init__(self, symbol: mx.sym.Symbol, params: Params, batch_size: int,
@@ -41,6 +41,12 @@ class Inference:
         if missing:
             raise RunError(f"the parameter file lacks {len(missing)} of the symbol's parameters, "
                            f"{missing[0]!r} among them: it belongs to another network")
+        given = {**params.args, **params.auxs}
+        bound = {**self._executor.arg_dict, **self._executor.aux_dict}
+        for name, array in bound.items():
+            if name != "data" and given[name].shape != array.shape:
+                raise RunError(f"{name!r} has the shape {given[name].shape} in the parameter file "
+                               f"and {array.shape} in the symbol: it belongs to another network")
         self._executor.copy_params_from(dict(params.args), dict(params.auxs),
                                         allow_extra_params=True)
 

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 PREFIX = "ssd"
+CONFIG = "config.json"
 FORMAT = 1
 
-_converter = cattrs.Converter()
+# without details an error is the plain one of the field that is wrong, fit for a message
+_converter = cattrs.Converter(detailed_validation=False)
 _converter.register_structure_hook(
     Step, lambda value, _: tuple(value) if isinstance(value, list) else float(value))
 
@@ -48,7 +50,7 @@ class Run:
     @property
     def config_file(self) -> Path:
         """The file that makes a folder a run."""
-        return self.path / "config.json"
+        return self.path / CONFIG
 
     @property
     def log_file(self) -> Path:
@@ -95,8 +97,12 @@ class Run:
         file = self.path / f"{name}-symbol.json"
         if not file.is_file():
             raise RunError(f"{file} is missing from the run; it was written when training began")
-        with mx.name.NameManager():
-            return mx.sym.load(str(file))
+        try:
+            with mx.name.NameManager():
+                return mx.sym.load(str(file))
+        # MXNet's message on a file that ends early may hold a byte that Python cannot decode
+        except (mx.MXNetError, UnicodeDecodeError) as error:
+            raise RunError(f"{file} is no symbol of MXNet, or it is truncated") from error
 
 
 @frozen
@@ -132,13 +138,18 @@ def write_params(file: Path, params: Params) -> None:
         mx.nd.save(str(beside), named)
 
 
+def refuse_run(path: Path) -> None:
+    """Raise RunError when there is a run in this folder already."""
+    if (path / CONFIG).exists():
+        raise RunError(f"{path} already holds a run: go on with it by `--resume`, "
+                       f"choose another --out, or delete it")
+
+
 def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: mx.sym.Symbol,
                deploy_symbol: mx.sym.Symbol) -> Run:
     """Start a run folder; raise RunError when there is one already."""
     run = Run(path, classes, plan)
-    if run.config_file.exists():
-        raise RunError(f"{path} already holds a run: go on with it by `--resume`, "
-                       f"or choose another --out")
+    refuse_run(path)
     path.mkdir(parents=True, exist_ok=True)
     for name, symbol in ((PREFIX, train_symbol), ("deploy", deploy_symbol)):
         with replacing(path / f"{name}-symbol.json") as beside:
@@ -152,9 +163,9 @@ def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: m
 def open_run(path: str | Path) -> Run:
     """Open a run folder; raise RunError when it is none or was written by a newer ssdreg."""
     folder = Path(path)
-    file = folder / "config.json"
+    file = folder / CONFIG
     if not file.is_file():
-        raise RunError(f"{folder} is no run: it has no config.json; "
+        raise RunError(f"{folder} is no run: it has no {CONFIG}; "
                        f"give the folder that `ssdreg train --out` wrote")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -165,4 +176,5 @@ def open_run(path: str | Path) -> Run:
     except (KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
         if isinstance(error, RunError):
             raise
-        raise RunError(f"{file} cannot be read as a run's configuration: {error}") from error
+        raise RunError(f"{file} is not what `ssdreg train` wrote: "
+                       f"{type(error).__name__}: {error}") from error

@@ -16,6 +16,7 @@ def text_table(header: Sequence[str], rows: Rows) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Rows) -> str:
-    """Write a table as Markdown."""
-    lines = [tuple(header), tuple("---" for _ in header), *map(tuple, rows)]
+    """Write a table as Markdown; a bar in a cell is escaped."""
+    lines = [tuple(header), tuple("---" for _ in header),
+             *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from runs import DETECTOR, SIDE, TRAIN_IMAGES, VALIDATION_IMAGES
 
 # Read when MXNet is imported. Its threads wait by spinning, which, on a machine with other work,
 # takes the processors from those it waits for: these small networks then run for seconds.
@@ -14,9 +15,28 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", r"ignore::DeprecationWarning:mxnet(\..*)?")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory):
-    """What tests pack does not land in the user's cache."""
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keep packed data out of the user's own cache."""
+    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny_shapes(tmp_path_factory):
+    from ssdreg.shapes import write_shapes
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(folder, TRAIN_IMAGES, VALIDATION_IMAGES, (SIDE, SIDE))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, tiny_shapes):
+    """A run of one epoch, for reading only."""
+    from ssdreg.cli import main
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert main(["train", *DETECTOR, "--data", str(tiny_shapes), "--out", str(folder),
+                 "--epochs", "1", "--batch-size", "8"]) == 0
+    return folder

@@ -13,22 +13,32 @@ if TYPE_CHECKING:
 
 def shape(text: str) -> int | tuple[int, int]:
     """Read ``300`` or ``300x400`` (height x width)."""
-    sides = [int(side) for side in text.lower().split("x")]
-    if len(sides) > 2 or min(sides) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a side nor HEIGHTxWIDTH in pixels")
+    parts = text.lower().split("x")
+    sides = [int(part) for part in parts if part.isdigit()]
+    if len(sides) != len(parts) or len(sides) > 2 or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a side nor HEIGHTxWIDTH in pixels, "
+                                         f"as 300 or 300x400")
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
 def numbers(text: str) -> tuple[int, ...]:
     """Read ``8,16,32``."""
-    return tuple(int(part) for part in text.split(",") if part.strip())
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers, as 8,16,32"
+                                         ) from None
 
 
 def sizes(text: str) -> str | tuple[tuple[float, ...], ...]:
     """Read the name of a scheme, or sizes separated by commas, levels by slashes."""
     if not any(character.isdigit() for character in text):
         return text
-    return tuple(tuple(float(part) for part in level.split(",")) for level in text.split("/"))
+    try:
+        return tuple(tuple(float(part) for part in level.split(",")) for level in text.split("/"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a scheme nor a list of sizes, as "
+                                         f"0.08,0.11/0.2,0.25") from None
 
 
 def add_detector(parser: argparse.ArgumentParser) -> None:

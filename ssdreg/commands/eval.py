@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ssdreg.commands import arguments
-from ssdreg.errors import RunError
+from ssdreg.errors import DataError, RunError
 
 NAME = "eval"
 SUMMARY = "measure a run's average precision per class and its mAP at IoU 0.5"
@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.inference import open_inference
     from ssdreg.run import open_run
     from ssdreg.training import state
+    if options.split is not None and options.data is None:
+        raise DataError("--split names a split of --data: give --data too")
     found = open_run(options.run_folder)
     if options.data is not None:
         packed = load(options.data, options.split, found.classes)
@@ -43,10 +45,10 @@ def run(options: argparse.Namespace) -> int:
     if packed.problems:
         print(describe_problems(packed.problems), file=sys.stderr)
     context = arguments.contexts(options.ctx)[0]
-    inference = open_inference(found, options.batch_size, options.epoch, context)
     batches = open_eval(packed, found.plan.data_shape, options.batch_size,
                         found.plan.normalisation)
     try:
+        inference = open_inference(found, options.batch_size, options.epoch, context)
         evaluation = inference.evaluate(batches, found.classes)
     finally:
         batches.close()

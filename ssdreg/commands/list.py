@@ -7,7 +7,7 @@ import json
 
 from ssdreg.backbone import Backbone
 from ssdreg.plugins import backbones, heads
-from ssdreg.tables import text_table
+from ssdreg.tables import markdown_table, text_table
 
 NAME = "list"
 SUMMARY = "list the registered backbones and heads"
@@ -15,7 +15,10 @@ SUMMARY = "list the registered backbones and heads"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON for machines")
+    form.add_argument("--markdown", action="store_true",
+                      help="print the backbones as a Markdown table")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,6 +33,9 @@ def run(options: argparse.Namespace) -> int:
                                     for tap in each.taps]} for each in backbones()],
             "heads": [{"name": each.name, "summary": each.summary, "paper": each.paper}
                       for each in heads()]}, indent=2))
+        return 0
+    if options.markdown:
+        print(markdown_table(HEADER[:3], [row(each)[:3] for each in backbones()]))
         return 0
     print(text_table(HEADER, [row(each) for each in backbones()]))
     print()

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,14 @@ def run(options: argparse.Namespace) -> int:
     """Detect in every image; a bad one is named and passed over, and the status is then 1."""
     from ssdreg.inference import detect_images, open_inference
     from ssdreg.run import open_run
+    if not 0 <= options.threshold <= 1:
+        raise DataError(f"--threshold {options.threshold:g} is no score: give one of 0 to 1")
     found = open_run(options.run_folder)
     files = find_images(options.images)
+    targets = {} if options.json else output_files(files, options.out)
     inference = open_inference(found, 1, options.epoch, arguments.contexts(options.ctx)[0])
-    targets = output_files(files, options.out)
     results, failed = [], 0
-    for file, target in zip(files, targets):
+    for file in files:
         try:
             image = read_image(file)
         except DataError as error:
@@ -59,56 +62,60 @@ def run(options: argparse.Namespace) -> int:
             results.append({"image": str(file), "width": image.width, "height": image.height,
                             "objects": _objects(rows, image, found.classes)})
         else:
-            _draw(image, rows, found.classes, options.threshold, target)
-            print(f"{file}: {_summary(rows, found.classes)} -> {target}")
+            _draw(image, rows, found.classes, options.threshold, targets[file])
+            print(f"{file}: {_summary(rows, found.classes)} -> {targets[file]}")
     if options.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     return 1 if failed else 0
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """List the images among files and folders; raise DataError when a path has none."""
+    """List the images among files and folders, each once; raise DataError when a path has none."""
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            inside = sorted(file for file in path.iterdir()
+                            if file.suffix.lower() in SUFFIXES and file.is_file())
             if not inside:
                 raise DataError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))})")
             files.extend(inside)
         elif path.is_file():
             files.append(path)
         else:
-            raise DataError(f"{path} is not there")
-    return files
+            raise DataError(f"{path} is not there: give an image or a folder of images")
+    return list(dict.fromkeys(files))
 
 
 def read_image(file: Path) -> Image.Image:
     """Read an image as RGB, turned upright as its camera noted; raise DataError when it is bad."""
     from PIL import Image, ImageOps, UnidentifiedImageError
+
+    from ssdreg.pixels import to_rgb
     try:
         with Image.open(file) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return to_rgb(ImageOps.exif_transpose(image))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError,
             Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as an image and was passed over: {error}"
                         ) from error
 
 
-def output_files(files: Sequence[Path], out: Path) -> list[Path]:
+def output_files(files: Sequence[Path], out: Path) -> dict[Path, Path]:
     """Name the picture of each image: its own name with .png, numbered when two are alike.
 
     Raises DataError when a picture would replace one of the images.
     """
     inputs = {file.resolve() for file in files}
-    seen: dict[str, int] = {}
-    targets = []
+    targets: dict[Path, Path] = {}
+    taken: set[Path] = set()
     for file in files:
-        count = seen[file.stem] = seen.get(file.stem, 0) + 1
-        target = out / (f"{file.stem}.png" if count == 1 else f"{file.stem}-{count}.png")
+        names = chain((file.stem,), (f"{file.stem}-{number}" for number in count(2)))
+        target = next(path for name in names if (path := out / f"{name}.png") not in taken)
         if target.resolve() in inputs:
             raise DataError(f"{target} is one of the images and would be replaced by its picture: "
                             f"choose another --out")
-        targets.append(target)
+        taken.add(target)
+        targets[file] = target
     return targets
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, fields
 
@@ -49,13 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             ("seed", int, "of starting values, order and augmentation"),
             ("validate-every", int, "epochs between validations"),
             ("keep", int, "newest parameter files to keep, besides the best")):
-        parser.add_argument(f"--{name}", type=kind, default=_DEFAULTS[name.replace("-", "_")],
-                            help=text)
-    parser.add_argument("--lr-steps", type=arguments.numbers, default=(), metavar="EPOCHS",
+        parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS,
+                            help=f"{text} (default: {_DEFAULTS[name.replace('-', '_')]})")
+    parser.add_argument("--lr-steps", type=arguments.numbers, default=argparse.SUPPRESS,
+                        metavar="EPOCHS",
                         help="lower the rate after these epochs: 80,100; a cosine when not given")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=_DEFAULTS["optimizer"],
-                        help="how parameters are updated")
-    parser.add_argument("--freeze", metavar="REGEX",
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=argparse.SUPPRESS,
+                        help=f"how parameters are updated (default: {_DEFAULTS['optimizer']})")
+    parser.add_argument("--freeze", metavar="REGEX", default=argparse.SUPPRESS,
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--pretrained", type=Path, metavar="FILE",
                         help="start from a .params file or a run, as far as it fits")
@@ -83,23 +85,25 @@ def run(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> Run:
     import ssdreg
     from ssdreg.data import RECIPES, splits
-    from ssdreg.run import create_run
+    from ssdreg.run import create_run, refuse_run
     from ssdreg.training import train
-    from ssdreg.training.start import read_checkpoint, take
+    from ssdreg.training.start import frozen_names, read_checkpoint, take
     if options.backbone is None or options.data is None:
         raise SsdregError("--backbone and --data are needed to start a run "
                           "(--resume goes on with one)")
-    try:
-        recipe = TrainOptions(**{name: getattr(options, name) for name in _DEFAULTS})
-    except (ValueError, TypeError) as error:
-        raise SsdregError(f"this recipe cannot be: {error}") from error
+    # whatever can be refused is refused before data are packed and a folder is made
+    refuse_run(options.out)
+    backbone = ssdreg.get_backbone(options.backbone)
+    recipe = _recipe(options)
+    contexts = arguments.contexts(options.ctx)
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
     settings = arguments.overrides(options)
-    shared = (options.backbone, len(classes), options.data_shape, options.head)
+    shared = (backbone, len(classes), options.data_shape, options.head)
     plan = ssdreg.plan(*shared, **settings)
     symbol = ssdreg.build(*shared, **settings)
+    frozen_names(symbol, recipe.freeze, ("data", "label"))
     taken = None
     if options.pretrained:
         inputs = {"data": (1, 3, *plan.data_shape), "label": (1, data.train.max_objects, 6)}
@@ -110,7 +114,7 @@ def _start(options: argparse.Namespace) -> Run:
     print(f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
           f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
           f"classes ({', '.join(classes)})")
-    return train(run, data, recipe, arguments.contexts(options.ctx), taken)
+    return train(run, data, recipe, contexts, taken)
 
 
 def _resume(options: argparse.Namespace) -> Run:
@@ -118,6 +122,9 @@ def _resume(options: argparse.Namespace) -> Run:
     from ssdreg.run import open_run
     from ssdreg.training import resume, state
     run = open_run(options.out)
+    if options.data is None and (options.split or options.val_data or options.val_split):
+        raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
+                          "or leave them out and the run's own data are used")
     saved = state.load(run)
     source = saved.data if options.data is None else splits.choose(
         options.data, options.split, options.val_data, options.val_split)
@@ -131,17 +138,31 @@ def _resume(options: argparse.Namespace) -> Run:
     return resume(run, saved, _open(source, saved.augmentation), arguments.contexts(options.ctx))
 
 
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parts of the recipe that were given, and not left at their defaults."""
+    return {name: getattr(options, name) for name in _DEFAULTS if hasattr(options, name)}
+
+
+def _recipe(options: argparse.Namespace) -> TrainOptions:
+    try:
+        return TrainOptions(**_given(options))
+    except (ValueError, TypeError) as error:
+        # attrs puts attribute and value behind its sentence
+        raise SsdregError(f"this recipe cannot be: {error.args[0]}") from error
+    except re.error as error:
+        raise SsdregError(f"--freeze {options.freeze!r} is no regular expression: {error}"
+                          ) from error
+
+
 def _same_recipe(options: argparse.Namespace, recipe: TrainOptions) -> TrainOptions:
     """Take the run's own recipe, with more epochs if asked; refuse any other change."""
-    for name, default in _DEFAULTS.items():
-        given = getattr(options, name)
-        if name != "epochs" and given not in (default, getattr(recipe, name)):
+    asked = _recipe(options)
+    for name in _given(options):
+        given, had = getattr(asked, name), getattr(recipe, name)
+        if name != "epochs" and given != had:
             raise SsdregError(f"--{name.replace('_', '-')} {given} differs from the run's "
-                              f"{getattr(recipe, name)}: a resumed run keeps its recipe, only "
-                              f"--epochs may change")
-    if options.epochs == _DEFAULTS["epochs"]:
-        return recipe
-    return evolve(recipe, epochs=options.epochs)
+                              f"{had}: a resumed run keeps its recipe, only --epochs may change")
+    return evolve(recipe, epochs=asked.epochs) if hasattr(options, "epochs") else recipe
 
 
 def _open(source: DataSource, augmentation: Augmentation | None) -> Data:

@@ -19,6 +19,7 @@ from ssdreg.data.packed import Packed, open_rec, write_sidecar
 from ssdreg.data.problem import Problem, describe_problems
 from ssdreg.data.voc import Dataset, Sample, read_voc
 from ssdreg.errors import DataError
+from ssdreg.pixels import to_rgb
 
 #: Part of every cache key: raise it when the packed format changes.
 FORMAT_VERSION = 1
@@ -153,7 +154,7 @@ def _encoded(sample: Sample, shorter_side: int | None) -> bytes:
         if (image.format in _OPENCV_FORMATS and image.mode in _OPENCV_MODES
                 and not (shrink or turned)):
             return content
-        pixels = image.convert("RGB")
+        pixels = to_rgb(image)
         encoding = "JPEG" if image.format == "JPEG" else "PNG"
     if shorter_side is not None and shrink:
         scale = shorter_side / min(pixels.size)

@@ -46,12 +46,18 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
     ``classes.txt`` beside the file, else ``class0``, ``class1`` and so on.
 
     Raises `DataError` when the file is missing, is not RecordIO, ends early, holds labels that are
-    not detection labels in 0 to 1, or uses more classes than there are names.
+    not detection labels in 0 to 1, uses more classes than there are names, or has other names
+    than `classes`.
     """
     path = Path(path)
     index = index_records(path)
     names, problems = _find_names(path)
-    names = tuple(classes) if classes is not None else names
+    if classes is not None:
+        used = index.class_count
+        if names is not None and names[:used] != tuple(classes)[:used]:
+            raise DataError(f"{path}: its classes are {', '.join(names)}, not "
+                            f"{', '.join(classes)}; pack it again with those")
+        names = tuple(classes)
     if names is None:
         names = tuple(f"class{number}" for number in range(index.class_count))
     if len(names) < index.class_count:

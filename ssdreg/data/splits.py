@@ -37,9 +37,15 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
 
     Without a name for either split, the usual pairs are looked for; a folder without them
     validates on a tenth of its images, chosen by name. A ``.rec`` file is one split, and
-    validates only on what is given.
+    validates only on what is given. Paths are made absolute, so that a run finds its data from
+    any folder.
+
+    Raises DataError when a split is named that could only be passed over, or when images would
+    train and validate at once because only the split to validate on is named.
     """
-    if validation is None and train.suffix != ".rec":
+    _refuse_splits_of_files(train, train_split, "--split")
+    _refuse_splits_of_files(validation or train, validation_split, "--val-split")
+    if train.suffix != ".rec" and validation in (None, train):
         validation = train
         have = available_splits(train)
         pairs = [(left, right) for left, right in USUAL_PAIRS
@@ -49,9 +55,18 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
             train_split, validation_split = pairs[0]
         elif validation_split is None:
             validation_split = HELD_OUT
-    return DataSource(train=str(train), train_split=train_split,
-                      validation=str(validation) if validation else None,
+        elif train_split is None:
+            raise DataError(f"{train}: say by --split what to train on besides the split "
+                            f"{validation_split!r}; the splits here are: "
+                            f"{', '.join(have) or 'none'}")
+    return DataSource(train=str(train.absolute()), train_split=train_split,
+                      validation=str(validation.absolute()) if validation else None,
                       validation_split=validation_split)
+
+
+def _refuse_splits_of_files(path: Path, split: str | None, option: str) -> None:
+    if split is not None and path.suffix == ".rec":
+        raise DataError(f"{path} is one split already: leave {option} {split} out")
 
 
 def open_source(source: DataSource) -> tuple[Packed, Packed | None]:

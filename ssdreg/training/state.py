@@ -86,8 +86,9 @@ def save(run: Run, saved: Saved) -> None:
         mx.nd.save(str(beside), saved.optimizer or {"none": mx.nd.zeros((1,))})
     write_json(run.path / FILE, {
         "params": params_file.name, "optimizer": optimizer_file.name,
-        **{name: cattrs.unstructure(getattr(saved, name))
-           for name in ("state", "options", "data", "augmentation")}})
+        # attrs and not cattrs, which reads annotations: Python 3.9 cannot evaluate `str | None`
+        **{name: attrs.asdict(getattr(saved, name)) for name in ("state", "options", "data")},
+        "augmentation": saved.augmentation and attrs.asdict(saved.augmentation)})
     for file in run.path.glob(f"{PREFIX}-*"):
         between = "-step" in file.name or file.suffix == ".states"
         if between and file not in (params_file, optimizer_file):

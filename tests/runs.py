@@ -1,0 +1,44 @@
+"""A tiny run, trained by the command line, and commands called as a user calls them."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ssdreg.cli import main
+
+SIDE = 64
+TRAIN_IMAGES, VALIDATION_IMAGES = 16, 6
+#: A network small enough for tests: two taps, 64 pixels.
+DETECTOR = ("--backbone", "resnet18", "--data-shape", str(SIDE), "--detect", "8,16")
+
+
+@frozen
+class Done:
+    """What a command returned and wrote."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines of ssdreg on stderr; other packages' warnings are not its own."""
+        return [line for line in self.err.splitlines() if line.startswith("ssdreg: ")]
+
+
+def command(capsys, *arguments: object) -> Done:
+    """Run a command in this process; argparse's own exits count as statuses."""
+    capsys.readouterr()
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    written = capsys.readouterr()
+    return Done(status, written.out, written.err)
+
+
+def refused(done: Done, sentence: str) -> bool:
+    """Tell whether a command ended with status 2 and `sentence` in its one line on stderr."""
+    lines = done.err.splitlines()
+    return (done.status == 2 and done.out == "" and len(lines) == 1
+            and lines[0].startswith("ssdreg: ") and sentence in lines[0])

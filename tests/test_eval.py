@@ -1,0 +1,108 @@
+"""`ssdreg eval` on a real run: its numbers, its data, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from runs import SIDE, TRAIN_IMAGES, VALIDATION_IMAGES, command, refused
+
+from ssdreg.data import load, open_eval
+from ssdreg.data.pack import pack
+from ssdreg.data.voc import read_voc
+from ssdreg.inference import open_inference
+from ssdreg.metric import evaluate
+from ssdreg.run import open_run
+
+
+def by_hand(run_folder, packed):
+    """Detect image by image and measure what was found."""
+    run = open_run(run_folder)
+    inference = open_inference(run)
+    batches = open_eval(packed, (SIDE, SIDE), 1, run.plan.normalisation)
+    detections, truths = [], []
+    for batch in batches:
+        detections.append(inference.detect(batch.data[0])[0])
+        truths.append(batch.label[0].asnumpy()[0])
+    batches.close()
+    return evaluate(detections, truths, run.classes)
+
+
+def test_the_numbers_are_those_of_the_metric(capsys, tiny_run, tiny_shapes):
+    wanted = by_hand(tiny_run, load(tiny_shapes, "val"))
+    done = command(capsys, "eval", tiny_run, "--json", "--batch-size", 4)
+    assert (done.status, done.err) == (0, "")
+    found = json.loads(done.out)
+    assert (found["run"], found["epoch"], found["images"]) == (str(tiny_run), 1, VALIDATION_IMAGES)
+    assert found["map"] == pytest.approx(wanted.map, abs=1e-6)
+    assert found["map_07"] == pytest.approx(wanted.map_07, abs=1e-6)
+    assert [(each["name"], each["objects"]) for each in found["classes"]] == [
+        (each.name, each.objects) for each in wanted.classes]
+    assert sum(each.detections for each in wanted.classes) > 0
+    # and those that training logged
+    assert found["map"] == pytest.approx(open_run(tiny_run).log()[0].map, abs=1e-6)
+
+
+def test_the_table(capsys, tiny_run):
+    done = command(capsys, "eval", tiny_run)
+    lines = done.out.splitlines()
+    assert (done.status, done.err) == (0, "")
+    assert lines[0] == f"{tiny_run}, epoch 1, {VALIDATION_IMAGES} images"
+    assert [line.split()[0] for line in lines[1:]] == [
+        "class", "circle", "square", "triangle", "mean"]
+
+
+@pytest.mark.parametrize(("split", "images"), [
+    (None, TRAIN_IMAGES + VALIDATION_IMAGES), ("train", TRAIN_IMAGES), ("val", VALIDATION_IMAGES)])
+def test_other_data(capsys, tiny_run, tiny_shapes, split, images):
+    chosen = ("--split", split) if split else ()
+    done = command(capsys, "eval", tiny_run, "--data", tiny_shapes, *chosen, "--json")
+    assert json.loads(done.out)["images"] == images
+
+
+def test_a_class_without_objects_has_no_precision(capsys, tmp_path, tiny_run, tiny_shapes):
+    folder = tmp_path / "circles"
+    shutil.copytree(tiny_shapes, folder)
+    for file in (folder / "Annotations").iterdir():
+        text = file.read_text()
+        file.write_text(text.replace("square", "circle").replace("triangle", "circle"))
+    found = json.loads(command(capsys, "eval", tiny_run, "--data", folder, "--json").out)
+    by_class = {each["name"]: each["ap"] for each in found["classes"]}
+    assert by_class["square"] is None
+    assert by_class["triangle"] is None
+    assert found["map"] == by_class["circle"]
+    assert command(capsys, "eval", tiny_run, "--data", folder).out.splitlines()[3].split() == [
+        "square", "0", str(found["classes"][1]["detections"]), "-", "-"]
+
+
+def test_the_run_finds_its_data_from_any_folder(capsys, tmp_path, tiny_run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command(capsys, "eval", tiny_run).status == 0
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--epoch", 9], "ssd-0009.params is not there: the epochs on disk are 1"),
+    (["--split", "val"], "--split names a split of --data: give --data too"),
+    (["--batch-size", 0], "a batch of 0 images"),
+    (["--ctx", "gpu:99"], "--ctx 'gpu:99': MXNet sees"),
+    (["--data", "nowhere"], "nowhere: there is no such folder"),
+])
+def test_what_is_refused(capsys, tiny_run, arguments, sentence):
+    assert refused(command(capsys, "eval", tiny_run, *arguments), sentence)
+
+
+def test_records_with_other_classes_are_refused(capsys, tmp_path, tiny_run, tiny_shapes):
+    turned = pack(read_voc(tiny_shapes, "val", ("square", "circle", "triangle")), cache=tmp_path)
+    done = command(capsys, "eval", tiny_run, "--data", turned.rec)
+    assert refused(done, "its classes are square, circle, triangle, not circle, square, triangle")
+
+
+def test_annotations_left_out_are_named(capsys, tmp_path, tiny_run, tiny_shapes):
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_shapes, folder)
+    (folder / "Annotations" / "000000.xml").write_text("<annotation>")
+    done = command(capsys, "eval", tiny_run, "--data", folder, "--json")
+    assert done.status == 0
+    assert "000000.xml: unreadable annotation" in done.err
+    assert json.loads(done.out)["images"] == TRAIN_IMAGES + VALIDATION_IMAGES - 1

@@ -1,0 +1,209 @@
+"""`ssdreg predict` on real images of many kinds, good and bad."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import SIDE, command, refused
+
+from ssdreg.commands.predict import output_files, read_image
+from ssdreg.errors import DataError
+from ssdreg.pixels import to_rgb
+from ssdreg.run import Params, open_run, write_params
+
+
+@pytest.fixture
+def photo(tiny_shapes):
+    return tiny_shapes / "JPEGImages" / "000016.jpg"
+
+
+def test_one_image_is_drawn(capsys, tmp_path, tiny_run, photo):
+    out = tmp_path / "pictures"
+    done = command(capsys, "predict", tiny_run, photo, "--out", out, "--threshold", 0)
+    assert (done.status, done.complaints) == (0, [])
+    assert done.out.startswith(f"{photo}: ")
+    assert done.out.endswith(f" -> {out / '000016.png'}\n")
+    assert [file.name for file in out.iterdir()] == ["000016.png"]
+    with Image.open(out / "000016.png") as drawn, Image.open(photo) as original:
+        # small pictures are enlarged by a whole number
+        assert drawn.width % original.width == 0
+        larger = original.resize(drawn.size, Image.Resampling.NEAREST)
+        assert np.any(np.asarray(drawn) != np.asarray(larger))
+
+
+def test_a_folder_in_which_nothing_is_found(capsys, tmp_path, tiny_run, tiny_shapes):
+    run, out = open_run(shutil.copytree(tiny_run, tmp_path / "run")), tmp_path / "out"
+    params = run.load_params()
+    # without weights the four classes are equally likely everywhere: a score of 0.25
+    zero = {name: array.zeros_like() for name, array in params.args.items()}
+    write_params(run.params_file(1), Params(zero, params.auxs))
+    done = command(capsys, "predict", run.path, tiny_shapes / "JPEGImages", "--out", out)
+    names = sorted(file.stem for file in (tiny_shapes / "JPEGImages").iterdir())
+    assert sorted(file.stem for file in out.iterdir()) == names
+    assert done.out.count(": nothing found -> ") == len(names)
+
+
+def test_boxes_in_pixels(capsys, tmp_path, tiny_run, photo, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Image.open(photo) as image:
+        image.resize((300, 100)).save(tmp_path / "wide.png")
+    arguments = ("predict", tiny_run, photo, tmp_path / "wide.png", "--json")
+    found = json.loads(command(capsys, *arguments, "--threshold", 0.02).out)
+    assert [(each["image"], each["width"], each["height"]) for each in found] == [
+        (str(photo), SIDE, SIDE), (str(tmp_path / "wide.png"), 300, 100)]
+    for each in found:
+        assert each["objects"]
+        for item in each["objects"]:
+            left, top, right, bottom = item["box"]
+            assert 0 <= left <= right <= each["width"]
+            assert 0 <= top <= bottom <= each["height"]
+            assert item["class"] in ("circle", "square", "triangle")
+        scores = [item["score"] for item in each["objects"]]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[-1] >= 0.02
+    # a box goes over the whole width of the wide image, and not over a square of it
+    assert max(item["box"][2] for item in found[1]["objects"]) > 100
+    higher = json.loads(command(capsys, *arguments, "--threshold", 0.2).out)
+    for few, many in zip(higher, found):
+        assert few["objects"] == [item for item in many["objects"] if item["score"] >= 0.2]
+    # nothing is drawn
+    assert [file.name for file in tmp_path.iterdir()] == ["wide.png"]
+
+
+def test_bad_images_are_named_and_the_good_ones_drawn(capsys, tmp_path, tiny_run, photo):
+    folder, out = tmp_path / "images", tmp_path / "out"
+    folder.mkdir()
+    shutil.copy(photo, folder / "good.jpg")
+    (folder / "cut.jpg").write_bytes(photo.read_bytes()[:900])
+    (folder / "text.jpg").write_text("no image")
+    (folder / "empty.png").write_bytes(b"")
+    done = command(capsys, "predict", tiny_run, folder, "--out", out)
+    assert done.status == 1
+    lines = done.complaints
+    for name in ("cut.jpg", "text.jpg", "empty.png"):
+        assert sum(line.startswith(f"ssdreg: {folder / name} cannot be read as an image and was "
+                                   f"passed over: ") for line in lines) == 1
+    assert len(lines) == 3
+    assert [file.name for file in out.iterdir()] == ["good.png"]
+    done = command(capsys, "predict", tiny_run, folder, "--json")
+    assert done.status == 1
+    assert [each["image"] for each in json.loads(done.out)] == [str(folder / "good.jpg")]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["nowhere.jpg"], "nowhere.jpg is not there: give an image or a folder of images"),
+    (["{photo}", "--threshold", "50"], "--threshold 50 is no score: give one of 0 to 1"),
+    (["{photo}", "--threshold", "nan"], "--threshold nan is no score"),
+    (["{photo}", "--epoch", "7"], "ssd-0007.params is not there: the epochs on disk are 1"),
+    (["{empty}"], "{empty} holds no image (.bmp, .gif, .jpeg, "),
+])
+def test_what_is_refused(capsys, tmp_path, tiny_run, photo, arguments, sentence):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("no image")
+    (empty / "folder.jpg").mkdir()
+    arguments = [each.format(photo=photo, empty=empty) for each in arguments]
+    done = command(capsys, "predict", tiny_run, *arguments, "--out", tmp_path / "out")
+    assert refused(done, sentence.format(empty=empty))
+    assert not (tmp_path / "out").exists()
+
+
+# Names of pictures
+
+def test_pictures_of_one_name_are_numbered(tmp_path):
+    files = [tmp_path / name for name in ("a/1.jpg", "b/1.jpg", "c/1-2.jpg", "d/1.png", "e/2.jpg")]
+    targets = output_files(files, tmp_path / "out")
+    assert [targets[file].name for file in files] == [
+        "1.png", "1-2.png", "1-2-2.png", "1-3.png", "2.png"]
+
+
+def test_images_of_one_name_from_two_folders_are_both_drawn(capsys, tmp_path, tiny_run, photo):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(photo, tmp_path / folder / "one.jpg")
+    # an image that is given twice is one image
+    done = command(capsys, "predict", tiny_run, tmp_path / "a", tmp_path / "b",
+                   tmp_path / "a" / "one.jpg", "--out", tmp_path / "out")
+    assert done.status == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["one-2.png", "one.png"]
+
+
+def test_an_image_is_not_replaced_by_its_picture(capsys, tmp_path, tiny_run, photo):
+    with Image.open(photo) as image:
+        image.save(tmp_path / "one.png")
+    before = (tmp_path / "one.png").read_bytes()
+    done = command(capsys, "predict", tiny_run, tmp_path / "one.png", "--out", tmp_path)
+    assert refused(done, "is one of the images and would be replaced by its picture")
+    assert (tmp_path / "one.png").read_bytes() == before
+    # nothing is drawn for JSON, so nothing can be replaced
+    assert command(capsys, "predict", tiny_run, tmp_path / "one.png", "--out", tmp_path,
+                   "--json").status == 0
+
+
+# Kinds of images
+
+RAMP = np.linspace(0, 255, 48 * 32).astype(np.uint8).reshape(32, 48)
+
+
+def saved(path, image, **options):
+    image.save(path, **options)
+    return np.asarray(read_image(path))
+
+
+def test_greyscale_is_the_same_in_all_channels(tmp_path):
+    read = saved(tmp_path / "grey.png", Image.fromarray(RAMP))
+    assert np.array_equal(read, np.stack([RAMP] * 3, axis=2))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_of_16_bits_the_upper_8_are_kept(tmp_path, suffix):
+    deep = Image.fromarray(RAMP.astype(np.uint16) * 256 + 77)
+    read = saved(tmp_path / f"deep.{suffix}", deep)
+    assert np.array_equal(read, np.stack([RAMP] * 3, axis=2))
+
+
+def test_transparency_is_dropped(tmp_path):
+    colours = np.dstack([RAMP, RAMP[::-1], RAMP[:, ::-1]])
+    clear = Image.fromarray(np.dstack([colours, np.zeros_like(RAMP)]))
+    assert np.array_equal(saved(tmp_path / "clear.png", clear), colours)
+
+
+def test_a_palette_is_looked_up(tmp_path):
+    image = Image.new("P", (4, 2), 1)
+    image.putpalette([0, 0, 0, 200, 100, 50])
+    read = saved(tmp_path / "palette.png", image)
+    assert read.shape == (2, 4, 3)
+    assert np.all(read == (200, 100, 50))
+
+
+def test_a_camera_on_its_side_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    read = saved(tmp_path / "turned.png", Image.fromarray(RAMP), exif=exif)
+    assert np.array_equal(read[..., 0], np.rot90(RAMP, -1))
+
+
+def test_fractions_are_refused(tmp_path):
+    Image.fromarray(RAMP.astype(np.float32) / 255).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match=r"float\.tif cannot be read .* pixels are fractions"):
+        read_image(tmp_path / "float.tif")
+
+
+def test_integers_of_32_bits_are_cut_at_white():
+    wide = Image.fromarray(np.array([[0, 256, 65535, 70000]], np.int32))
+    assert np.asarray(to_rgb(wide))[0, :, 0].tolist() == [0, 1, 255, 255]
+
+
+def test_the_smallest_and_a_large_image(capsys, tmp_path, tiny_run):
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
+    Image.new("RGB", (6000, 1000), "grey").save(tmp_path / "panorama.jpg")
+    done = command(capsys, "predict", tiny_run, tmp_path, "--out", tmp_path / "out")
+    assert (done.status, done.complaints) == (0, [])
+    with Image.open(tmp_path / "out" / "panorama.png") as drawn:
+        assert drawn.size == (6000, 1000)
+    found = json.loads(command(capsys, "predict", tiny_run, tmp_path, "--json").out)
+    assert [(each["width"], each["height"]) for each in found] == [(1, 1), (6000, 1000)]
