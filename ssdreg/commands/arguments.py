@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
+DATA_SHAPE, HEAD = 300, "ssd"
+
+
 def shape(text: str) -> int | tuple[int, int]:
     """Read ``300`` or ``300x400`` (height x width)."""
     parts = text.lower().split("x")
@@ -43,9 +46,9 @@ def sizes(text: str) -> str | tuple[tuple[float, ...], ...]:
 
 def add_detector(parser: argparse.ArgumentParser) -> None:
     """Declare what decides a detector's symbol, but for backbone and classes."""
-    parser.add_argument("--data-shape", type=shape, default=300, metavar="SIDE|HxW",
+    parser.add_argument("--data-shape", type=shape, default=DATA_SHAPE, metavar="SIDE|HxW",
                         help="the network's input in pixels")
-    parser.add_argument("--head", default="ssd", help="the detection head")
+    parser.add_argument("--head", default=HEAD, help="the detection head")
     parser.add_argument("--detect", type=numbers, metavar="STRIDES",
                         help="the taps that feed detection, by stride: 8,16,32")
     parser.add_argument("--sizes", type=sizes, metavar="SCHEME|LIST",

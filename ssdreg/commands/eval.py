@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     if options.data is not None:
         packed = load(options.data, options.split, found.classes)
     else:
-        _, validation = splits.open_source(state.load(found).data)
+        _, validation = splits.open_source(state.load_source(found))
         if validation is None:
             raise RunError(f"{found.path} was trained without validation data: give --data")
         packed = validation

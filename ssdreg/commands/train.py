@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
+AUGMENT = "light"
+
 _DEFAULTS = {field.name: field.default for field in fields(TrainOptions)}
 
 
@@ -61,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--pretrained", type=Path, metavar="FILE",
                         help="start from a .params file or a run, as far as it fits")
-    parser.add_argument("--augment", default="light", choices=("light", "ssd", "none"),
+    parser.add_argument("--augment", default=AUGMENT, choices=("light", "ssd", "none"),
                         help="mild augmentation, the paper's for long trainings, or none")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     arguments.add_context(parser)
@@ -122,6 +124,7 @@ def _resume(options: argparse.Namespace) -> Run:
     from ssdreg.run import open_run
     from ssdreg.training import resume, state
     run = open_run(options.out)
+    _refuse_other_detector(options)
     if options.data is None and (options.split or options.val_data or options.val_split):
         raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
                           "or leave them out and the run's own data are used")
@@ -136,6 +139,16 @@ def _resume(options: argparse.Namespace) -> Run:
     print(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
           f"after step {saved.state.step}")
     return resume(run, saved, _open(source, saved.augmentation), arguments.contexts(options.ctx))
+
+
+def _refuse_other_detector(options: argparse.Namespace) -> None:
+    """Refuse what only a new run can be told; defaults cannot be told from nothing given."""
+    defaults = {"backbone": None, "pretrained": None, "detect": None, "sizes": None, "loss": None,
+                "head": arguments.HEAD, "data_shape": arguments.DATA_SHAPE, "augment": AUGMENT}
+    for name, default in defaults.items():
+        if getattr(options, name) != default:
+            raise SsdregError(f"--{name.replace('_', '-')} is for a new run: a resumed one keeps "
+                              f"its network and augmentation, leave it out")
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

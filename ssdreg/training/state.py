@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import cattrs
@@ -98,21 +100,37 @@ def save(run: Run, saved: Saved) -> None:
 def load(run: Run) -> Saved:
     """Read where a run stands; raise RunError when it cannot go on."""
     from ssdreg.mx import mx
-    file = run.path / FILE
-    if not file.is_file():
-        raise RunError(f"{run.path} has no {FILE}: nothing was saved yet, so there is nothing to "
-                       f"resume; start anew with another --out")
-    try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
-        arrays = mx.nd.load(str(run.path / saved["optimizer"]))
+    with _reading(run) as saved:
+        try:
+            arrays = mx.nd.load(str(run.path / saved["optimizer"]))
+        except mx.MXNetError as error:
+            raise ValueError(error) from error
         augmentation = saved["augmentation"]
         return Saved(cattrs.structure(saved["state"], State), TrainOptions(**saved["options"]),
                      DataSource(**saved["data"]),
                      None if augmentation is None else Augmentation(**augmentation),
                      read_params(run.path / saved["params"]),
                      {name: array for name, array in arrays.items() if name != "none"})
-    except (KeyError, TypeError, ValueError, mx.MXNetError,
-            cattrs.BaseValidationError) as error:
+
+
+def load_source(run: Run) -> DataSource:
+    """Read what data a run trains and validates on; raise RunError when that is not known."""
+    with _reading(run) as saved:
+        return DataSource(**saved["data"])
+
+
+@contextmanager
+def _reading(run: Run) -> Iterator[dict[str, Any]]:
+    """Give the state as it was written; what goes wrong while it is read is the file's fault."""
+    file = run.path / FILE
+    if not file.is_file():
+        raise RunError(f"{run.path} has no {FILE}: nothing was saved yet, so there is nothing to "
+                       f"resume; start anew with another --out")
+    try:
+        yield json.loads(file.read_text(encoding="utf-8"))
+    except RunError:
+        raise
+    except (KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
         raise RunError(f"{file} cannot be read, or names a file that is not there: {error}"
                        ) from error
 

@@ -120,11 +120,11 @@ class _Trainer:
                     self._save(state)
                     raise Interrupted
                 log.append(self._finish_epoch(state, seconds, progress))
-                self._save(state)
-                write_log(self.run.log_file, log)
-                states.drop_old(self.run, self.options.keep)
-                # the epoch's sums end with it, on disk they are of use no more
                 state = evolve(state, sums=Sums())
+                # the log first: a resumed run drops lines behind its state, but misses none
+                write_log(self.run.log_file, log)
+                self._save(state)
+                states.drop_old(self.run, self.options.keep)
                 if stop.asked:
                     raise Interrupted
 
