@@ -1,9 +1,8 @@
 """SSD object detectors on Apache MXNet, with any backbone, as plug-ins.
 
-    >>> import ssdreg
-    >>> ssdreg.plan("resnet101").from_layers
-    ('_plus29', '_plus32', '', '', '', '')
-    >>> symbol = ssdreg.build("resnet101", num_classes=20, data_shape=300)
+    import ssdreg
+    ssdreg.plan("resnet101").from_layers  # the ends of stages 3 and 4, and four levels behind
+    symbol = ssdreg.build("resnet101", num_classes=20, data_shape=300)
 
 Importing ssdreg does not import MXNet; the first symbol does.
 """

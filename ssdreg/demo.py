@@ -104,7 +104,8 @@ def train_on_shapes(out: Path) -> float:
     from ssdreg.mx import mx
     from ssdreg.run import create_run
     from ssdreg.shapes import write_shapes
-    from ssdreg.training import Data, TrainOptions, train
+    from ssdreg.training.options import TrainOptions
+    from ssdreg.training.trainer import Data, train
     data_folder, run_folder = out / "shapes", out / "run"
     if run_folder.exists():
         _forget(run_folder)

@@ -6,7 +6,7 @@ import pytest
 from runs import DETECTOR, command, refused
 
 from ssdreg.data import load, pack, read_voc
-from ssdreg.training import TrainOptions
+from ssdreg.training.options import TrainOptions
 
 
 @pytest.fixture

@@ -20,9 +20,11 @@ from ssdreg.log import read_log
 from ssdreg.mx import mx
 from ssdreg.run import create_run, open_run, read_params
 from ssdreg.shapes import write_shapes
-from ssdreg.training import Data, Interrupted, TrainOptions, resume, state, train
+from ssdreg.training import state
+from ssdreg.training.options import TrainOptions
 from ssdreg.training.start import frozen_names, read_checkpoint, take
-from ssdreg.training.stopping import StopRequest
+from ssdreg.training.stopping import Interrupted, StopRequest
+from ssdreg.training.trainer import Data, resume, train
 
 BACKBONE, SIDE = "resnet18", 64
 SETTINGS = {"detect": (8, 16), "sizes": ((0.2, 0.27), (0.35, 0.42), (0.5, 0.6), (0.8, 0.9))}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ssdreg.data import Augmentation
     from ssdreg.data.splits import DataSource
     from ssdreg.run import Run
-    from ssdreg.training import Data
+    from ssdreg.training.trainer import Data
 
 NAME = "train"
 SUMMARY = "train a detector on images with boxes"
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Start a run, or resume one."""
-    from ssdreg.training import Interrupted
+    from ssdreg.training.stopping import Interrupted
     try:
         found = _resume(options) if options.resume else _start(options)
     except Interrupted:
@@ -88,8 +88,8 @@ def _start(options: argparse.Namespace) -> Run:
     import ssdreg
     from ssdreg.data import RECIPES, splits
     from ssdreg.run import create_run, refuse_run
-    from ssdreg.training import train
     from ssdreg.training.start import frozen_names, read_checkpoint, take
+    from ssdreg.training.trainer import train
     if options.backbone is None or options.data is None:
         raise SsdregError("--backbone and --data are needed to start a run "
                           "(--resume goes on with one)")
@@ -122,7 +122,8 @@ def _start(options: argparse.Namespace) -> Run:
 def _resume(options: argparse.Namespace) -> Run:
     from ssdreg.data import splits
     from ssdreg.run import open_run
-    from ssdreg.training import resume, state
+    from ssdreg.training import state
+    from ssdreg.training.trainer import resume
     run = open_run(options.out)
     _refuse_other_detector(options)
     if options.data is None and (options.split or options.val_data or options.val_split):
@@ -181,7 +182,7 @@ def _same_recipe(options: argparse.Namespace, recipe: TrainOptions) -> TrainOpti
 def _open(source: DataSource, augmentation: Augmentation | None) -> Data:
     """Open the data and report what is wrong with it."""
     from ssdreg.data import describe_problems, splits
-    from ssdreg.training import Data
+    from ssdreg.training.trainer import Data
     train, validation = splits.open_source(source)
     problems = dict.fromkeys([*train.problems, *(validation.problems if validation else ())])
     if problems:

@@ -1,7 +1,4 @@
-"""Training a detector: options, starting parameters, the loop, and where it stands."""
+"""Training a detector: `options`, starting parameters (`start`), the loop (`trainer`), `state`.
 
-from ssdreg.training.options import TrainOptions
-from ssdreg.training.stopping import Interrupted
-from ssdreg.training.trainer import Data, resume, train
-
-__all__ = ["Data", "Interrupted", "TrainOptions", "resume", "train"]
+Nothing is imported here, because the command line reads the options' defaults and must stay quick.
+"""
