@@ -12,6 +12,7 @@ from runs import command, refused
 
 import ssdreg
 from ssdreg.commands import COMMANDS
+from ssdreg.training.options import TrainOptions
 
 NAMES = [each.NAME for each in COMMANDS]
 
@@ -72,7 +73,7 @@ def test_an_unknown_command_names_those_there_are(capsys, arguments):
 
 def test_options_show_their_defaults(capsys):
     text = " ".join(command(capsys, "train", "--help").out.split())
-    assert f"passes over the data (default: {ssdreg.training.TrainOptions().epochs})" in text
+    assert f"passes over the data (default: {TrainOptions().epochs})" in text
     assert "the network's input in pixels (default: 300)" in text
     assert "(default: None)" not in text
     assert "SUPPRESS" not in text

@@ -89,7 +89,7 @@ def _start(options: argparse.Namespace) -> Run:
     from ssdreg.data import RECIPES, splits
     from ssdreg.run import create_run, refuse_run
     from ssdreg.training.start import frozen_names, read_checkpoint, take
-    from ssdreg.training.trainer import train
+    from ssdreg.training.trainer import check_devices, train
     if options.backbone is None or options.data is None:
         raise SsdregError("--backbone and --data are needed to start a run "
                           "(--resume goes on with one)")
@@ -98,6 +98,7 @@ def _start(options: argparse.Namespace) -> Run:
     backbone = ssdreg.get_backbone(options.backbone)
     recipe = _recipe(options)
     contexts = arguments.contexts(options.ctx)
+    check_devices(recipe, contexts)
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes

@@ -62,6 +62,13 @@ def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context]) -
     return run
 
 
+def check_devices(options: TrainOptions, contexts: Sequence[mx.Context]) -> None:
+    """Raise RunError when the batch cannot be divided evenly among the devices."""
+    if options.batch_size % len(contexts):
+        raise RunError(f"a batch of {options.batch_size} cannot be divided among {len(contexts)} "
+                       f"devices: choose a multiple of {len(contexts)}")
+
+
 def epoch_seed(seed: int, epoch: int) -> int:
     """Return the seed of an epoch's order and augmentation; every epoch has another."""
     return (seed * 1_000_003 + epoch) % 2**31
@@ -73,9 +80,7 @@ class _Trainer:
     def __init__(self, run: Run, data: Data, options: TrainOptions,
                  contexts: Sequence[mx.Context]) -> None:
         from ssdreg.mx import mx
-        if options.batch_size % len(contexts):
-            raise RunError(f"a batch of {options.batch_size} cannot be divided among "
-                           f"{len(contexts)} devices: choose a multiple of {len(contexts)}")
+        check_devices(options, contexts)
         if data.train.classes != run.classes:
             raise RunError(f"the data's classes ({', '.join(data.train.classes)}) are not those of "
                            f"the run {run.path} ({', '.join(run.classes)}): start another run, "
