@@ -7,11 +7,8 @@
 Importing ssdreg does not import MXNet; the first symbol does.
 """
 
-# The packages `ssdreg.backbones` and `ssdreg.heads` share their names with the functions that
-# list what is registered. Imported here first, they are in place before the functions take the
-# names: `ssdreg.backbones()` lists, `from ssdreg.backbones import resnet` still imports.
-import ssdreg.backbones
-import ssdreg.heads  # noqa: F401
+from typing import TYPE_CHECKING
+
 from ssdreg._version import __version__
 from ssdreg.assembly import assemble, build
 from ssdreg.backbone import Backbone, Extra, Preset, Tap
@@ -28,8 +25,14 @@ from ssdreg.head import Head, Predictions
 from ssdreg.hookspecs import hookimpl
 from ssdreg.normalisation import Normalisation
 from ssdreg.planning import Level, Plan, plan
-from ssdreg.plugins import PluginWarning, backbones, get_backbone, get_head, heads
+from ssdreg.plugins import PluginWarning, get_backbone, get_head
 from ssdreg.taps import StageEnd, Verification, verify
+
+if TYPE_CHECKING:
+    from ssdreg.plugins import backbones, heads
+else:
+    # packages that, called, are those functions
+    from ssdreg import backbones, heads
 
 __all__ = [
     "Backbone", "DataError", "Extra", "Head", "InputShapeError", "Level", "Normalisation", "Plan",

@@ -249,3 +249,13 @@ def test_backbones_are_listed_by_family_and_depth():
             if backbone.family in ("inception", "resnet", "vgg")] == [
         "inceptionv3", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200",
         "resnet269", "vgg16_reduced"]
+
+
+def test_backbones_and_heads_are_packages_and_functions():
+    script = ("import ssdreg.backbones.resnet as resnet, ssdreg.heads.ssd as ssd, ssdreg\n"
+              "from ssdreg.backbones import vgg16_reduced\n"
+              "assert ssdreg.get_backbone('resnet50') in resnet.BACKBONES\n"
+              "assert vgg16_reduced.BACKBONE in ssdreg.backbones()\n"
+              "assert {head.name for head in ssdreg.heads()} >= {'ssd', 'ssdlite'}\n"
+              "assert 'mxnet' not in __import__('sys').modules")
+    subprocess.run([sys.executable, "-c", script], check=True)

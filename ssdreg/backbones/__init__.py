@@ -1,4 +1,7 @@
-"""The backbones that come with ssdreg: a plug-in like any other."""
+"""The backbones that come with ssdreg: a plug-in like any other.
+
+Called, `ssdreg.backbones()` lists what is registered, these and those of other plug-ins.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from collections.abc import Iterator
 
 from ssdreg.backbone import Backbone
 from ssdreg.backbones import inceptionv3, resnet, vgg16_reduced
+from ssdreg.callables import make_callable
 from ssdreg.hookspecs import hookimpl
+
+make_callable(__name__, "ssdreg.plugins:backbones")
 
 
 @hookimpl

@@ -1,11 +1,17 @@
-"""The heads that come with ssdreg: a plug-in like any other."""
+"""The heads that come with ssdreg: a plug-in like any other.
+
+Called, `ssdreg.heads()` lists what is registered, these and those of other plug-ins.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ssdreg.callables import make_callable
 from ssdreg.head import Head
 from ssdreg.hookspecs import hookimpl
+
+make_callable(__name__, "ssdreg.plugins:heads")
 
 
 @hookimpl
