@@ -93,7 +93,7 @@ def test_the_logged_map_is_that_of_the_saved_parameters(tmp_path, data):
 
 @pytest.mark.parametrize(("optimizer", "steps_before", "where"), [
     ("sgd", 3, (1, 1)), ("nag", 3, (1, 1)), ("adam", 3, (1, 1)), ("lamb", 3, (1, 1)),
-    ("adam", 4, (2, 0))])
+    ("adam", 4, (2, 0)), ("adam", 0, (0, 0))])
 def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, where,
                                        monkeypatch):
     options = recipe(epochs=3, optimizer=optimizer, momentum=0.9)
@@ -102,13 +102,19 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
 
     stopped = start_run(tmp_path / "stopped", data.train.classes)
 
-    def stop_in_the_second_epoch(self, progress_state, per_epoch):
+    def stop_behind_a_step(self, progress_state, per_epoch):
         if progress_state.updates == steps_before:  # an epoch has two
             signal.raise_signal(signal.SIGINT)
 
+    def stop_before_the_first(self):
+        if steps_before == 0:
+            signal.raise_signal(signal.SIGINT)
+        return self
+
     with monkeypatch.context() as patched:
         # only to know the step at which the signal comes; what it does is real
-        patched.setattr("ssdreg.training.progress.Progress.step", stop_in_the_second_epoch)
+        patched.setattr("ssdreg.training.progress.Progress.step", stop_behind_a_step)
+        patched.setattr("ssdreg.training.progress.Progress.__enter__", stop_before_the_first)
         with pytest.raises(Interrupted):
             train(stopped, data, options, [mx.cpu()])
     saved = state.load(stopped)

@@ -80,7 +80,9 @@ def save(run: Run, saved: Saved) -> None:
     """Write a state; drop the files of the state before it that are nobody's checkpoint."""
     from ssdreg.mx import mx
     state = saved.state
-    tag = f"{PREFIX}-{state.epoch:04d}" + (f"-step{state.step:06d}" if state.step else "")
+    # only the end of an epoch is a checkpoint, and before the first one there is none
+    between = state.step > 0 or state.epoch == 0
+    tag = f"{PREFIX}-{state.epoch:04d}" + (f"-step{state.step:06d}" if between else "")
     params_file, optimizer_file = run.path / f"{tag}.params", run.path / f"{tag}.states"
     write_params(params_file, saved.params)
     with replacing(optimizer_file) as beside:
@@ -92,8 +94,8 @@ def save(run: Run, saved: Saved) -> None:
         **{name: attrs.asdict(getattr(saved, name)) for name in ("state", "options", "data")},
         "augmentation": saved.augmentation and attrs.asdict(saved.augmentation)})
     for file in run.path.glob(f"{PREFIX}-*"):
-        between = "-step" in file.name or file.suffix == ".states"
-        if between and file not in (params_file, optimizer_file):
+        temporary = "-step" in file.name or file.suffix == ".states"
+        if temporary and file not in (params_file, optimizer_file):
             file.unlink()
 
 

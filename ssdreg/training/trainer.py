@@ -110,7 +110,8 @@ class _Trainer:
         self.module.init_params(arg_params=dict(saved.params.args),
                                 aux_params=dict(saved.params.auxs))
         self._init_optimizer(saved.state.updates)
-        self._set_optimizer_arrays(saved.optimizer)
+        if saved.state.updates:  # MXNet makes the arrays at the first update
+            self._set_optimizer_arrays(saved.optimizer)
 
     def train(self, state: State) -> None:
         """Run epochs from `state` on, until the last or until asked to stop."""
@@ -118,10 +119,10 @@ class _Trainer:
         total = self.options.epochs * self.steps_per_epoch
         with StopRequest() as stop, Progress(total, state.updates, self.options) as progress:
             while state.epoch < self.options.epochs:
-                began, seconds = time.monotonic(), state.seconds
+                began, seconds, epoch = time.monotonic(), state.seconds, state.epoch
                 state = self._epoch(state, progress, stop)
                 state = evolve(state, seconds=seconds + time.monotonic() - began)
-                if stop.asked and state.step:
+                if state.epoch == epoch:
                     self._save(state)
                     raise Interrupted
                 log.append(self._finish_epoch(state, seconds, progress))
