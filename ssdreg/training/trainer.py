@@ -55,7 +55,11 @@ def train(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Con
 
 
 def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context]) -> Run:
-    """Go on where a run was stopped, step for step as if it had not been."""
+    """Go on where a run was stopped, step for step as if it had not been.
+
+    The same to the bit; on several devices batch norm's running moments agree to rounding, since
+    it is their mean over the devices that is saved.
+    """
     trainer = _Trainer(run, data, saved.options, contexts)
     trainer.restore(saved)
     trainer.train(saved.state)
