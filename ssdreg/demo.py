@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
@@ -21,6 +21,9 @@ from ssdreg.data import Augmentation, splits
 from ssdreg.errors import RunError
 from ssdreg.files import replacing
 from ssdreg.tables import text_table
+
+if TYPE_CHECKING:
+    from ssdreg.run import Run
 
 #: A ResNet of ten layers and half the usual channels, declared as a plug-in would declare it:
 #: small enough to learn from nothing in minutes.
@@ -120,8 +123,8 @@ def train_on_shapes(out: Path) -> float:
                     augmentation=AUGMENTATION),
           TrainOptions(epochs=10, optimizer="adam", lr=2e-3, wd=1e-5, warmup=50), [mx.cpu()])
     draw_curves(run.log_file, out / "curves.png", f"{BACKBONE.name} on drawn shapes")
-    _draw_predictions(out / "predictions.png", data_folder, run_folder)
-    return max(entry.map for entry in run.log() if entry.map == entry.map)
+    _draw_predictions(out / "predictions.png", data_folder, run)
+    return max(entry.map for entry in run.log())
 
 
 def _forget(run_folder: Path) -> None:
@@ -134,14 +137,12 @@ def _forget(run_folder: Path) -> None:
     shutil.rmtree(run_folder)
 
 
-def _draw_predictions(out: Path, data_folder: Path, run_folder: Path) -> None:
+def _draw_predictions(out: Path, data_folder: Path, run: Run) -> None:
     from PIL import Image
 
     from ssdreg.data import read_voc
     from ssdreg.draw import contact_sheet, draw_boxes
     from ssdreg.inference import detect_images, open_inference
-    from ssdreg.run import open_run
-    run = open_run(run_folder)
     samples = read_voc(data_folder, "val").samples[:PICTURES]
     images = [Image.open(sample.image).convert("RGB") for sample in samples]
     found = detect_images(open_inference(run), run, images)

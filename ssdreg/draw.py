@@ -69,14 +69,10 @@ def draw_boxes(image: Image.Image, detections: ArrayLike, class_names: Sequence[
     rows = detection_rows(detections, len(class_names), "the picture")
     rows = rows[rows[:, 1] >= threshold]
     rows = rows[np.argsort(rows[:, 1], kind="stable")]
-    colours = class_colours(len(class_names))
     picture = _canvas(image)
     style = _style(picture.size)
-    marks = []
-    for label, score, *box in rows:
-        text = _fitted(class_names[int(label)], f" {score:.2f}", style,
-                       _LABEL_SHARE * picture.width)
-        marks.append(_Mark(_pixels(box, picture.size), colours[int(label)], text))
+    marks = _marks([(int(label), box, f" {score:.2f}") for label, score, *box in rows],
+                   class_names, style, picture.size)
     pen = ImageDraw.Draw(picture)
     for mark in marks:
         _draw_solid(pen, mark, style)
@@ -95,14 +91,10 @@ def draw_truths(image: Image.Image, truths: ArrayLike,
     says so. Small pictures are enlarged, and DataError is raised, as by `draw_boxes`.
     """
     rows = truth_rows(truths, len(class_names), "the picture")
-    colours = class_colours(len(class_names))
     picture = _canvas(image)
     style = _style(picture.size)
-    marks = []
-    for label, *box, difficult in rows:
-        text = _fitted(class_names[int(label)], " (difficult)" if difficult else "", style,
-                       _LABEL_SHARE * picture.width)
-        marks.append(_Mark(_pixels(box, picture.size), colours[int(label)], text))
+    marks = _marks([(int(label), box, " (difficult)" if difficult else "")
+                    for label, *box, difficult in rows], class_names, style, picture.size)
     pen = ImageDraw.Draw(picture)
     for mark in marks:
         _draw_dashed(pen, mark, style)
@@ -147,6 +139,15 @@ def contact_sheet(images: Sequence[Image.Image], columns: int,
                      _fitted(captions[index], "", style, cell[0]),
                      fill=BLACK, font=style.font, anchor="mm")
     return sheet
+
+
+def _marks(labelled: Sequence[tuple[int, Sequence[float], str]], class_names: Sequence[str],
+           style: _Style, size: tuple[int, int]) -> list[_Mark]:
+    """Place boxes, each given with its class and what its label says behind the class's name."""
+    colours = class_colours(len(class_names))
+    return [_Mark(_pixels(box, size), colours[label],
+                  _fitted(class_names[label], ending, style, _LABEL_SHARE * size[0]))
+            for label, box, ending in labelled]
 
 
 def _canvas(image: Image.Image) -> Image.Image:
