@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -33,6 +33,8 @@ CONVOLUTIONS = {"Convolution", "Convolution_v1", "_contrib_DeformableConvolution
 POOLINGS = {"Pooling", "Pooling_v1"}
 RESIZERS = {"Deconvolution", "UpSampling", "_contrib_BilinearResize2D"}
 PADDINGS = {"Pad", "pad"}
+#: Cut cells off a map, at its sides or every second one (`slice` with a step).
+CROPS = {"slice", "crop", "slice_axis", "slice_like", "Crop"}
 #: A product scales one branch by another (squeeze-and-excitation); it ends no block.
 PRODUCTS = {"elemwise_mul", "_mul", "_Mul", "broadcast_mul"}
 
@@ -87,6 +89,10 @@ class Graph:
         bare = name[:-len("_output")] if name.endswith("_output") else name
         return next((node for node in self.nodes if node.name in (name, bare)), None)
 
+    def count(self, name: str) -> int:
+        """Count the operators called `name`: MXNet reads a symbol at no name that is not unique."""
+        return sum(node.op != "null" and node.name == name for node in self.nodes)
+
     def suggest(self, name: str) -> str:
         """Say which nodes somebody may have meant who wrote `name`, of which there is none."""
         operators = [node.name for node in self.nodes if node.op != "null"]
@@ -94,9 +100,10 @@ class Graph:
         return (f"did you mean {' or '.join(map(repr, close))}?" if close else
                 f"the last ones are {', '.join(map(repr, operators[-3:]))}.")
 
-    def upstream(self, names: Iterable[str]) -> set[int]:
-        """Return the indices of these nodes and of all they are computed from."""
-        waiting = [node.index for node in map(self.find, names) if node is not None]
+    def upstream(self, nodes: Iterable[str | Node]) -> set[int]:
+        """Return the indices of these nodes, or those so called, and of all they come from."""
+        found = (node if isinstance(node, Node) else self.find(node) for node in nodes)
+        waiting = [node.index for node in found if node is not None]
         seen: set[int] = set()
         while waiting:
             index = waiting.pop()
@@ -158,76 +165,139 @@ def read_graph(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> Graph:
     """Read a symbol whose input ``data`` is (1, 3, height, width) of `data_shape`.
 
     Raises TapError when the symbol has no input ``data``, InputShapeError when it does not accept
-    this shape.
+    this shape; a classifier that does not, behind all convolutions, is left without shapes.
     """
     parsed = json.loads(symbol.tojson())
-    shapes = _infer(symbol, data_shape)
+    working = _working(parsed["nodes"])
+    shapes = _infer(symbol, parsed["nodes"], working, data_shape)
     nodes: list[Node] = []
     for index, entry in enumerate(parsed["nodes"]):
-        # "attr" and "param" are how older MXNet versions spelt "attrs"
-        attrs = {**entry.get("param", {}), **entry.get("attr", {}), **entry.get("attrs", {})}
+        attrs = _settings(entry)
         inputs = tuple(reference[0] for reference in entry["inputs"])
-        shape = shapes.get(entry["name"], ())
+        shape = _take(shapes, entry["op"], entry["name"])
         before = [nodes[i] for i in inputs if nodes[i].from_data]
         is_data = entry["op"] == "null" and entry["name"] == DATA
         nodes.append(Node(
             index, entry["name"], entry["op"], attrs, inputs, shape,
-            stride=(1, 1) if is_data else _stride(entry["op"], attrs, shape, before),
+            stride=(1, 1) if is_data else _stride(entry["op"], attrs, shape, before,
+                                                  last=index not in working),
             from_data=is_data or bool(before)))
     heads = [reference[0] for reference in parsed["heads"]]
     return Graph(tuple(nodes), _trunk(nodes, heads))
 
 
-def _infer(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every node's first output, by node name."""
+def _working(entries: list[dict[str, Any]]) -> set[int]:
+    """Return the indices of the convolutions above 1x1, and of all they are computed from.
+
+    What is not among them is behind the last stage's work: a classifier, most of it.
+    """
+    found: set[int] = set()
+    for index, entry in reversed(list(enumerate(entries))):
+        if (entry["op"] in CONVOLUTIONS
+                and max(_pair(_settings(entry).get("kernel", "(1, 1)"))) > 1):
+            found.add(index)
+        if index in found:
+            found.update(reference[0] for reference in entry["inputs"])
+    return found
+
+
+def _infer(symbol: mx.sym.Symbol, entries: list[dict[str, Any]], working: set[int],
+           data_shape: tuple[int, int]) -> dict[str, list[tuple[int, ...]]]:
+    """Return the shapes of all that a symbol computes, by name.
+
+    Several outputs share a name where a network uses one activation at several places; their
+    shapes come in the order of the nodes. Where only the classifier does not accept the input
+    (its pooling is larger than the map, say), what the classifier computes is left out.
+    """
     from ssdreg.mx import mx
     if DATA not in symbol.list_arguments():
         raise TapError(f"the symbol has no input called {DATA!r}: it has "
                        f"{', '.join(symbol.list_inputs()[:3])}, ...")
-    internals = symbol.get_internals()
-    try:
-        # the partial inference infers just as much, and does not print when it fails
-        _, shapes, _ = internals.infer_shape_partial(**{DATA: (1, 3, *data_shape)})
-    except mx.MXNetError as error:
-        where = re.search(r"Error in operator ([^\s:]+)", str(error))
-        node = where.group(1) if where else None
-        # MXNet writes "condition in C++: what it means"
-        reason = str(error).splitlines()[-1].rpartition("Check failed: ")[2].strip()
-        reason = reason.partition(": ")[2] or reason
-        raise InputShapeError(
-            f"the backbone does not accept an input of {data_shape[0]}x{data_shape[1]} pixels"
-            f"{f', at node {node!r}' if node else ''}: {reason}", node) from error
-    found: dict[str, tuple[int, ...]] = {}
-    for name, shape in zip(internals.list_outputs(), shapes or ()):
-        # an operator's first output is name_output, or name_output0 when there are several;
-        # variables appear under their own name
-        for suffix in ("_output", "_output0"):
-            if name.endswith(suffix):
-                found.setdefault(name[:-len(suffix)], tuple(shape))
-        found.setdefault(name, tuple(shape))
+    part, lost = symbol.get_internals(), set[str]()
+    while True:
+        try:
+            # the partial inference infers just as much, and does not print when it fails
+            _, shapes, _ = part.infer_shape_partial(**{DATA: (1, 3, *data_shape)})
+            break
+        except mx.MXNetError as error:
+            complaint = _not_accepted(error, data_shape)
+            beyond = _classifier_from(entries, working, complaint.node)
+            if not beyond - lost:
+                raise complaint from error
+            lost |= beyond
+            part = mx.sym.Group([output for output in part if output.name not in lost])
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for name, shape in zip(part.list_outputs(), shapes or ()):
+        found.setdefault(name, []).append(tuple(shape))
     return found
 
 
+def _not_accepted(error: Exception, data_shape: tuple[int, int]) -> InputShapeError:
+    """Put MXNet's report of a failed inference into a sentence."""
+    where = re.search(r"Error in operator ([^\s:]+)", str(error))
+    node = where.group(1) if where else None
+    # MXNet writes "condition in C++: what it means"
+    reason = str(error).splitlines()[-1].rpartition("Check failed: ")[2].strip()
+    reason = reason.partition(": ")[2] or reason
+    return InputShapeError(
+        f"the backbone does not accept an input of {data_shape[0]}x{data_shape[1]} pixels"
+        f"{f', at node {node!r}' if node else ''}: {reason}", node)
+
+
+def _classifier_from(entries: list[dict[str, Any]], working: set[int],
+                     name: str | None) -> set[str]:
+    """Return the names of a node and all behind it; none if there is still work among them."""
+    behind: set[int] = set()
+    for index, entry in enumerate(entries):
+        if entry["name"] == name or behind.intersection(ref[0] for ref in entry["inputs"]):
+            behind.add(index)
+    return set() if behind & working else {entries[index]["name"] for index in behind}
+
+
+def _settings(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return an operator's settings; older MXNet versions spelt ``attrs`` otherwise."""
+    return {**entry.get("param", {}), **entry.get("attr", {}), **entry.get("attrs", {})}
+
+
+def _take(shapes: dict[str, list[tuple[int, ...]]], op: str, name: str) -> tuple[int, ...]:
+    """Take the shape of the next node called `name`, of its first output; () if unknown."""
+    # an operator's first output is name_output, or name_output0 when there are several;
+    # variables appear under their own name
+    for suffix in ("",) if op == "null" else ("_output", "_output0"):
+        if shapes.get(name + suffix):
+            return shapes[name + suffix].pop(0)
+    return ()
+
+
 def _stride(op: str, attrs: Mapping[str, str], shape: tuple[int, ...],
-            before: list[Node]) -> Stride | None:
+            before: list[Node], last: bool) -> Stride | None:
     """Work out a node's stride from its inputs' and its own settings.
+
+    `last` tells that no convolution above 1x1 comes behind it.
 
     Settings are exact where shapes are not: an unpadded 3x3 convolution takes two pixels off
     the map but the distance between its cells stays the same.
     """
     pictures = [node for node in before if node.stride is not None]
-    if not pictures or len(shape) != 4:
+    if not pictures:
         return None
     coarsest = max(pictures, key=lambda node: math.prod(node.stride or (0, 0)))
     down, across = coarsest.stride or (1, 1)
-    if op in POOLINGS and _is_global(attrs, coarsest.shape):
+    height, width = coarsest.shape[-2:]
+    if len(shape) == 5 and shape[3:] == (height, width):
+        return down, across  # channels in groups, on their way through a channel shuffle
+    if len(shape) != 4:
+        return None
+    if op in POOLINGS and _is_global(attrs, coarsest.shape, last):
         return None
     if op in CONVOLUTIONS | POOLINGS:
         step_down, step_across = _pair(attrs.get("stride") or "(1, 1)")
         return down * step_down, across * step_across
     if op in PADDINGS:
         return down, across
-    height, width = coarsest.shape[2:]
+    if op in CROPS:
+        step_down, step_across = _last_pair(attrs.get("step", "()"))
+        return down * step_down, across * step_across
     if shape[2:] == (1, 1) and height * width > 1:
         return None  # a mean over the map, or a reshape: a picture no more
     if op not in RESIZERS and (shape[2] > height or shape[3] > width):
@@ -235,13 +305,16 @@ def _stride(op: str, attrs: Mapping[str, str], shape: tuple[int, ...],
     return (max(1, round(down * height / shape[2])), max(1, round(across * width / shape[3])))
 
 
-def _is_global(attrs: Mapping[str, str], shape: tuple[int, ...]) -> bool:
-    """Tell whether a pooling takes in the whole map, by its setting or by an average's size."""
+def _is_global(attrs: Mapping[str, str], shape: tuple[int, ...], last: bool) -> bool:
+    """Tell whether a pooling takes in the whole map: by its setting, or an average by its size.
+
+    The last average is meant to, even if the map of a larger input than usual is left in pieces.
+    """
     if attrs.get("global_pool", "False") in ("True", "1", "true"):
         return True
     kernel = _pair(attrs.get("kernel", "(1, 1)"))
     return (attrs.get("pool_type") == "avg" and max(kernel) > 3
-            and kernel[0] >= shape[2] and kernel[1] >= shape[3])
+            and (last or (kernel[0] >= shape[2] and kernel[1] >= shape[3])))
 
 
 def _pair(text: str) -> tuple[int, int]:
@@ -249,6 +322,13 @@ def _pair(text: str) -> tuple[int, int]:
     numbers = [int(part.strip().rstrip("L")) for part in text.strip("()[] ").split(",")
                if part.strip()]
     return (numbers[0], numbers[-1]) if numbers else (1, 1)
+
+
+def _last_pair(text: str) -> tuple[int, int]:
+    """Read the last two of ``"(None, None, 2, 2)"``, a step along each axis; 1 where none is."""
+    parts = [part.strip() for part in text.strip("()[] ").split(",") if part.strip()]
+    steps = [1 if part == "None" else abs(int(part.rstrip("L"))) for part in parts]
+    return (steps[2], steps[3]) if len(steps) == 4 else (1, 1)
 
 
 def _trunk(nodes: list[Node], heads: list[int]) -> tuple[int, ...]:

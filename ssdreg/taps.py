@@ -13,7 +13,7 @@ from attrs import frozen
 
 from ssdreg.backbone import Tap
 from ssdreg.errors import TapError
-from ssdreg.graph import CONVOLUTIONS, ELEMENTWISE, Graph, Node, is_scalar, read_graph
+from ssdreg.graph import CONVOLUTIONS, ELEMENTWISE, POOLINGS, Graph, Node, is_scalar, read_graph
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -67,8 +67,8 @@ def verify(symbol: mx.sym.Symbol, taps: Iterable[Tap | str],
     """
     if isinstance(taps, str):
         raise TapError(f"taps={taps!r} must be a list or tuple of nodes")
-    shape = (data_shape, data_shape) if isinstance(data_shape, int) else tuple(data_shape)
-    graph = read_graph(symbol, (shape[0], shape[1]))
+    shape = _shape(data_shape)
+    graph = read_graph(symbol, shape)
     declared = tuple(taps)
     names = tuple(tap.node if isinstance(tap, Tap) else tap for tap in declared)
     complaints = [complaint for tap in declared for complaint in _complaints(graph, tap)]
@@ -86,6 +86,58 @@ def verify(symbol: mx.sym.Symbol, taps: Iterable[Tap | str],
             f"  They use {share:.0%} of the backbone's weights ({used:,} of {weights:,}).",
             f"  The right tap for each stride is {ends}."]))
     return Verification(names, share, used, weights, stages)
+
+
+def find_taps(symbol: mx.sym.Symbol, data_shape: int | tuple[int, int]) -> tuple[Tap, ...]:
+    """Find the taps of a classification network: the ends of its stages, the finest first.
+
+    `symbol` is the network's own, classifier included where it has one; `data_shape` is a side in
+    pixels or (height, width). `Tap.stage` counts from 1. What is found passes :func:`verify`, so
+    a stage is left out whose cells are not as high as they are wide, and one whose resolution the
+    network comes back to on a later way up. Works on the graph and its inferred shapes; needs no
+    weights and binds nothing.
+
+    Raises TapError when the graph has no usable stages: nothing on the trunk works on a picture,
+    the resolution never drops, or the network parts into branches that never meet again; and
+    InputShapeError when it does not accept this shape.
+    """
+    graph = read_graph(symbol, _shape(data_shape))
+    pictures = [node for stage in _stages(graph) for node in stage]
+    if pictures:
+        _refuse_branches(graph, pictures[-1])
+    ends: list[StageEnd] = []
+    for end in stage_ends(graph):
+        node = graph.find(end.node)
+        assert node is not None
+        if node.stride != (end.stride, end.stride):
+            continue
+        # a tap is the last at its resolution: on the way up again, finer stages take over
+        ends = [each for each in ends if each.stride < end.stride] + [end]
+    if not ends:
+        first = next((node for node in graph.nodes if node.op != "null" and node.from_data), None)
+        seen = f"; the first node, {first.name!r}, is {first.op}" if first else ""
+        raise TapError(f"the network has no stages: no convolution or merge works on a picture "
+                       f"that every path runs through{seen}")
+    if ends[-1].stride == 1:
+        raise TapError(f"the network has no stages: its resolution never drops, {ends[-1].node!r} "
+                       f"still has a cell for every pixel")
+    for end in ends:
+        if graph.count(end.node) > 1:
+            raise TapError(_ambiguous(graph, end.node))
+    return tuple(Tap(stage, end.stride, end.channels, end.node)
+                 for stage, end in enumerate(ends, start=1))
+
+
+def _refuse_branches(graph: Graph, last: Node) -> None:
+    """Raise TapError when the network goes on beside or behind `last`, the trunk's last picture."""
+    before = graph.upstream([last])
+    for node in graph.nodes:
+        if node.stride is not None and node.kernel > 1 and node.index not in before:
+            raise TapError(
+                f"the network has no usable stages: behind {last.name!r} (stride "
+                f"{_text(last.stride)}) it parts into branches that never meet in one map again, "
+                f"{node.name!r} is in one of them; give a classification network's own symbol, "
+                f"with one output, instead of a detector's")
 
 
 def stage_ends(graph: Graph) -> tuple[StageEnd, ...]:
@@ -174,6 +226,8 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     node = graph.find(name)
     if node is None or node.op == "null":
         return [f"there is no node {name!r}: {graph.suggest(name)}"]
+    if graph.count(node.name) > 1:
+        return [_ambiguous(graph, node.name)]
     if node.stride is None:
         return [f"{name!r} is no feature map: its shape is {node.shape}, behind the point where "
                 f"the picture is pooled away"]
@@ -190,6 +244,11 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     else:
         found += _unfinished(graph, node, tap)
     return found
+
+
+def _ambiguous(graph: Graph, name: str) -> str:
+    return (f"{graph.count(name)} nodes are called {name!r}, so none of them can be tapped: build "
+            f"the network so that they have names of their own")
 
 
 def _off_trunk(graph: Graph, node: Node) -> str:
@@ -254,8 +313,28 @@ def _coverage(graph: Graph, names: Sequence[str]) -> tuple[int, int]:
     pictures = [node for stage in _stages(graph) for node in stage]
     if not pictures:
         return 0, 0
-    backbone = graph.upstream([pictures[-1].name])
+    backbone = graph.upstream([_before_classifier(graph, pictures)])
     return graph.weights(graph.upstream(names) & backbone), graph.weights(backbone)
+
+
+def _before_classifier(graph: Graph, pictures: Sequence[Node]) -> Node:
+    """Return the last node of the backbone, of the pictures on the trunk.
+
+    A classifier may be a 1x1 convolution whose scores are averaged over the map (Lin et al.,
+    Network In Network, 2013): the last layer with weights, and a pooling behind it.
+    """
+    trunk = [graph.nodes[index] for index in graph.trunk]
+    last = [node for node in trunk if graph.weights(node.inputs)][-1:]
+    for before, node in zip(pictures, pictures[1:]):
+        if ([node] == last and node.op in CONVOLUTIONS and node.kernel == 1
+                and any(each.op in POOLINGS for each in trunk if each.index > node.index)):
+            return before
+    return pictures[-1]
+
+
+def _shape(data_shape: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = (data_shape,) * 2 if isinstance(data_shape, int) else data_shape
+    return height, width
 
 
 def _text(stride: tuple[int, int] | None) -> str:
