@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssdreg.backbone import Backbone
 from ssdreg.errors import PlanError
+from ssdreg.finding import complete
 from ssdreg.head import Head, Predictions
 from ssdreg.planning import Plan, plan
 from ssdreg.plugins import get_backbone, get_head
@@ -30,7 +31,7 @@ def build(backbone: str | Backbone, num_classes: int = 20,
     All are float32. The same call gives the same symbol, whatever was built before. Raises
     TapError when the taps are not the ends of the backbone's stages, and what `plan` raises.
     """
-    source = get_backbone(backbone)
+    source = complete(get_backbone(backbone))
     made = plan(source, num_classes, data_shape, head, **overrides)
     symbol = source.symbol()
     declared = {tap.node: tap for tap in source.taps}

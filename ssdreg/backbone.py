@@ -79,11 +79,19 @@ class Backbone:
 
     `build` returns the network's own symbol, classifier included where it has one; it is a
     callable or the text ``"module:function"``, loaded on first use, and is called with
-    `arguments` as keywords. `taps` holds the end of **every** stage, the finest first; `detect`
-    names, by stride, those that feed detection by default, and `l2_scales` maps the stride of a
-    tap that needs L2 normalisation (Liu et al., ParseNet, 2015) to its initial scale. `depth`
-    orders the members of a `family`: the deeper one must have more parameters. `normalisation`
-    is what the network expects of its input.
+    `arguments` as keywords. `taps` holds the end of **every** stage, the finest first; without
+    any they are found on the graph when they are first needed (:func:`ssdreg.finding.complete`).
+    `detect` names, by stride, those that feed detection by default; without any it is the two
+    coarsest.
+
+    `l2_scales` maps the stride of a tap that needs L2 normalisation (Liu et al., ParseNet, 2015)
+    to its initial scale. `projections` maps the stride of a tap with raw features, such as a
+    linear bottleneck's (Sandler et al., MobileNetV2, 2018), to the channels of the 1x1
+    convolution with batch normalisation and ReLU that is put behind it: predictors diverge on
+    values that nothing keeps small.
+
+    `depth` orders the members of a `family`: the deeper one must have more parameters.
+    `normalisation` is what the network expects of its input.
 
     Raises ValueError or TypeError when a declaration contradicts itself.
     """
@@ -93,15 +101,16 @@ class Backbone:
     depth: int = field(validator=_positive)
     build: Callable[..., mx.sym.Symbol] | str = field(validator=valid_reference)
     taps: tuple[Tap, ...] = field(
-        converter=as_tuple,
-        validator=[validators.min_len(1), validators.deep_iterable(validators.instance_of(Tap))])
-    detect: tuple[int, ...] = field(converter=as_tuple)
+        default=(), converter=as_tuple,
+        validator=validators.deep_iterable(validators.instance_of(Tap)))
+    detect: tuple[int, ...] = field(default=(), converter=as_tuple)
     paper: str = field(validator=_text)
     aliases: tuple[str, ...] = field(
         default=(), converter=_names,
         validator=validators.deep_iterable(validators.instance_of(str)))
     arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)
     l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)
+    projections: tuple[tuple[int, int], ...] = field(default=(), converter=_pairs)
     presets: tuple[Preset, ...] = field(default=(), converter=as_tuple)
     normalisation: Normalisation = field(factory=Normalisation)
 
@@ -114,11 +123,10 @@ class Backbone:
 
     @detect.validator
     def _detect_are_taps(self, attribute: Any, detect: tuple[int, ...]) -> None:
-        for stride in detect:
-            self.tap(stride)
-        if not detect or list(detect) != sorted(set(detect)):
+        self._check_strides(detect)
+        if list(detect) != sorted(set(detect)):
             raise ValueError(f"backbone {self.name!r}: detect must list strides in rising order, "
-                             f"at least one, not {detect}")
+                             f"not {detect}")
 
     @arguments.validator
     def _arguments_are_hashable(self, attribute: Any,
@@ -133,16 +141,33 @@ class Backbone:
     @l2_scales.validator
     def _scales_are_of_taps(self, attribute: Any,
                             l2_scales: tuple[tuple[int, float], ...]) -> None:
+        self._check_strides(stride for stride, _ in l2_scales)
         for stride, scale in l2_scales:
-            self.tap(stride)
             if scale <= 0:
                 raise ValueError(f"backbone {self.name!r}: the L2 scale at stride {stride} must "
                                  f"be positive, not {scale}")
 
+    @projections.validator
+    def _projections_are_of_taps(self, attribute: Any,
+                                 projections: tuple[tuple[int, int], ...]) -> None:
+        self._check_strides(stride for stride, _ in projections)
+        for stride, channels in projections:
+            if channels < 1:
+                raise ValueError(f"backbone {self.name!r}: the projection at stride {stride} must "
+                                 f"have at least one channel, not {channels}")
+            if self.l2_scale(stride) is not None:
+                raise ValueError(f"backbone {self.name!r}: the tap at stride {stride} has an L2 "
+                                 f"scale and a projection; one of them is enough")
+
     @presets.validator
     def _presets_detect_taps(self, attribute: Any, presets: tuple[Preset, ...]) -> None:
         for preset in presets:
-            for stride in preset.detect:
+            self._check_strides(preset.detect)
+
+    def _check_strides(self, strides: Iterable[int]) -> None:
+        """Check that there is a tap at each stride, as far as they are declared."""
+        if self.taps:
+            for stride in strides:
                 self.tap(stride)
 
     def tap(self, stride: int) -> Tap:
@@ -156,6 +181,10 @@ class Backbone:
     def l2_scale(self, stride: int) -> float | None:
         """Return the initial scale of the L2 normalisation of the tap at `stride`, if it has."""
         return dict(self.l2_scales).get(stride)
+
+    def projection(self, stride: int) -> int | None:
+        """Return the channels of the projection behind the tap at `stride`, if it has one."""
+        return dict(self.projections).get(stride)
 
     def preset(self, data_shape: tuple[int, int]) -> Preset | None:
         """Return the published numbers for this input shape (height, width), if there are any."""

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ssdreg.backbone import Backbone
 from ssdreg.errors import SsdregError
+from ssdreg.finding import complete
 from ssdreg.graph import read_graph
 from ssdreg.planning import plan
 from ssdreg.plugins import backbones
@@ -82,7 +83,7 @@ def _check(backbone: Backbone, family: Sequence[Backbone],
         return Checked(backbone.name, backbone.family, 0, 0.0, SHAPES[:1], (size,))
     for shape in SHAPES:
         try:
-            coverage = verify(backbone.symbol(), backbone.taps, shape).coverage
+            coverage = verify(backbone.symbol(), complete(backbone).taps, shape).coverage
             plan(backbone, data_shape=shape)
         except SsdregError as error:
             problems.append(f"at {shape[0]}x{shape[1]}: {error}")

@@ -46,6 +46,8 @@ PER_LEVEL: dict[str, Rule] = {
     "ratios": Rule(_positives, "positive numbers, at least one"),
     "normalizations": Rule(lambda value: value == UNUSED or _positive(value),
                            f"a positive number, or {UNUSED} for none"),
+    "projections": Rule(lambda value: is_whole(value) and (value > 0 or value == UNUSED),
+                        f"a positive whole number, or {UNUSED} for none"),
     "steps": Rule(lambda value: _positive(value) or (_positives(value) and len(value) == 2),
                   "a positive number, or two of them (down, across)"),
 }

@@ -12,6 +12,7 @@ from ssdreg import anchors
 from ssdreg import overrides as rules
 from ssdreg.backbone import Backbone, Extra
 from ssdreg.errors import InputShapeError, PlanError
+from ssdreg.finding import complete
 from ssdreg.graph import Graph, read_graph
 from ssdreg.head import Head
 from ssdreg.normalisation import Normalisation
@@ -51,6 +52,8 @@ class Plan:
       tap. A tap with L2 normalisation has its channels in `num_filters`.
     - `sizes`, `ratios`: of the anchors, as shares of the image's height, and width / height.
     - `normalizations`: initial L2 scale, -1 where there is none.
+    - `projections`: channels of the 1x1 convolution with batch normalisation and ReLU between a
+      tap and its predictors, -1 where there is none.
     - `steps`: distance of anchor centres as a share of the image's sides, or as two, of height
       and width; empty: one cell.
     - `variances`, `nms_threshold`, `nms_topk`, `force_suppress`: of encoding and post-processing.
@@ -71,6 +74,7 @@ class Plan:
     normalizations: tuple[float, ...]
     steps: tuple[Step, ...]
     levels: tuple[Level, ...]
+    projections: tuple[int, ...] = ()
     variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
     nms_threshold: float = 0.5
     nms_topk: int = 400
@@ -103,7 +107,7 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
 
     Raises PlanError, which names the level, when the shape is too small or an override cannot be.
     """
-    source, shape = get_backbone(backbone), _shape(data_shape)
+    source, shape = complete(get_backbone(backbone)), _shape(data_shape)
     rules.check_names(overrides)
     if not rules.is_whole(num_classes) or num_classes < 1:
         raise PlanError(f"num_classes={num_classes!r}: at least one class is needed "
@@ -208,6 +212,7 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
     count = len(taps) + len(extras)
     declared = {tap.node: tap.stride for tap in source.taps}
     scales = [source.l2_scale(declared[tap]) if tap in declared else None for tap in taps]
+    projections = [source.projection(declared[tap]) if tap in declared else None for tap in taps]
     channels = []
     for level, tap in enumerate(taps):
         _map(graph, level, tap)
@@ -219,6 +224,8 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
         "ratios": anchors.default_ratios(count),
         "normalizations": [UNUSED if scale is None else scale for scale in scales]
                           + [UNUSED] * len(extras),
+        "projections": [projection or UNUSED for projection in projections]
+                       + [UNUSED] * len(extras),
         "steps": [step / shape[0] for step in preset_steps],
     }
     values.update({name: overrides[name] for name in rules.PER_LEVEL if name in overrides})
@@ -252,7 +259,15 @@ def _measure(found: Plan, graph: Graph, tap_channels: list[int]) -> Iterable[Lev
                     f"must be {UNUSED}, not {stride} and {pad}, and in num_filters {UNUSED} or "
                     f"its channels ({tap_channels[level]}), not {channels}")
             size, channels = _map(graph, level, layer), tap_channels[level]
+            projection = found.projections[level]
+            if projection != UNUSED and found.normalizations[level] != UNUSED:
+                raise PlanError(f"level {level} has an L2 scale in normalizations and channels in "
+                                f"projections: one of them must be {UNUSED}")
+            channels = channels if projection == UNUSED else projection
         else:
+            if found.projections[level] != UNUSED:
+                raise PlanError(f"level {level} is made by a convolution: its entry in "
+                                f"projections must be {UNUSED}, not {found.projections[level]}")
             if stride < 1 or pad < 0 or channels < 1:
                 raise PlanError(f"level {level} is made by a convolution: its stride ({stride}) "
                                 f"and channels ({channels}) must be positive, its pad ({pad}) "

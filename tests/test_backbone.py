@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from ssdreg import Backbone, Extra, Normalisation, Preset, Tap, get_backbone
+from ssdreg.finding import complete
 
 TAPS = (Tap(1, 4, 16, "c1"), Tap(2, 8, 32, "c2"))
 
@@ -32,9 +33,11 @@ def test_declarations_are_frozen_and_hashable():
 @pytest.mark.parametrize(("changes", "message"), [
     ({"taps": TAPS[::-1]}, "taps must be declared with rising strides, one a stride, not [8, 4]"),
     ({"taps": (*TAPS, TAPS[1])}, "one a stride, not [4, 8, 8]"),
-    ({"taps": ()}, "taps"),
     ({"detect": (16,)}, "has no tap at stride 16: its taps are at 4, 8"),
-    ({"detect": ()}, "detect must list strides in rising order, at least one"),
+    ({"projections": {16: 32}}, "has no tap at stride 16"),
+    ({"projections": {4: 0}}, "the projection at stride 4 must have at least one channel, not 0"),
+    ({"projections": {4: 32}, "l2_scales": {4: 20.0}},
+     "the tap at stride 4 has an L2 scale and a projection; one of them is enough"),
     ({"detect": (8, 4)}, "detect must list strides in rising order"),
     ({"l2_scales": {16: 20.0}}, "has no tap at stride 16"),
     ({"l2_scales": {4: -1.0}}, "the L2 scale at stride 4 must be positive, not -1.0"),
@@ -82,10 +85,12 @@ def test_normalisation_is_checked(fields):
 
 
 def test_a_tap_by_stride_and_a_scale():
-    backbone = declare(l2_scales={4: 20.0})
+    backbone = declare(l2_scales={4: 20.0}, projections={8: 64})
     assert backbone.tap(8) == TAPS[1]
     assert backbone.l2_scale(4) == 20.0
     assert backbone.l2_scale(8) is None
+    assert backbone.projection(8) == 64
+    assert backbone.projection(4) is None
 
 
 def test_a_preset_is_for_its_square_only():
@@ -119,7 +124,7 @@ def test_deeper_members_of_a_family_have_more_parameters():
     import ssdreg
     sizes: dict[str, list[int]] = {}
     for backbone in ssdreg.backbones():  # sorted by family and depth
-        found = ssdreg.verify(backbone.symbol(), backbone.taps, 299)
+        found = ssdreg.verify(backbone.symbol(), complete(backbone).taps, 299)
         sizes.setdefault(backbone.family, []).append(found.weights)
     assert len(sizes["resnet"]) == 7
     for family in sizes.values():

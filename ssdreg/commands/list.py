@@ -48,8 +48,12 @@ HEADER = ("backbone", "family", "detection taps (stride: node, channels)", "pape
 
 
 def row(backbone: Backbone) -> tuple[str, ...]:
-    """Return a backbone's line: name, family, the taps that feed detection, paper."""
+    """Return a backbone's line: name, family, the taps that feed detection, paper.
+
+    Taps that are not declared stay unknown here: finding them means building the network.
+    """
     taps = [tap for tap in backbone.taps if tap.stride in backbone.detect]
     return (backbone.name, backbone.family,
-            "; ".join(f"{tap.stride}: {tap.node}, {tap.channels}" for tap in taps),
+            "; ".join(f"{tap.stride}: {tap.node}, {tap.channels}" for tap in taps)
+            or "found from the graph",
             backbone.paper)

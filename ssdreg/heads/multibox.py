@@ -25,11 +25,23 @@ def feature_levels(backbone: mx.sym.Symbol, plan: Plan, extra: ExtraLayer) -> li
     features: list[mx.sym.Symbol] = []
     for index, layer in enumerate(plan.from_layers):
         if layer:
-            features.append(internals[f"{layer}_output"])
+            features.append(_projected(internals[f"{layer}_output"], plan, index))
         else:
             features.append(extra(features[-1], f"multi_feat_{index}", plan.num_filters[index],
                                   plan.strides[index], plan.pads[index]))
     return features
+
+
+def _projected(feature: mx.sym.Symbol, plan: Plan, level: int) -> mx.sym.Symbol:
+    """Put the plan's projection behind a tap with raw features, where it has one."""
+    from ssdreg.mx import mx
+    if not plan.projections or plan.projections[level] == UNUSED:
+        return feature
+    name = f"{feature.name}_projection"
+    feature = mx.sym.Convolution(feature, num_filter=plan.projections[level], kernel=(1, 1),
+                                 no_bias=True, name=f"{name}_conv")
+    feature = mx.sym.BatchNorm(feature, fix_gamma=False, name=f"{name}_bn")
+    return mx.sym.Activation(feature, act_type="relu", name=f"{name}_relu")
 
 
 def predict(features: list[mx.sym.Symbol], plan: Plan, predictor: Predictor) -> Predictions:
