@@ -23,10 +23,13 @@ from ssdreg.errors import (
 )
 from ssdreg.head import Head, Predictions
 from ssdreg.hookspecs import hookimpl
+from ssdreg.legacy import CheckpointWarning, load
 from ssdreg.normalisation import Normalisation
 from ssdreg.planning import Level, Plan, plan
 from ssdreg.plugins import PluginWarning, get_backbone, get_head
-from ssdreg.taps import StageEnd, Verification, verify
+from ssdreg.taps import StageEnd, Verification, find_taps, verify
+from ssdreg.weights.declaration import Weights
+from ssdreg.weights.loading import load_weights
 
 if TYPE_CHECKING:
     from ssdreg.plugins import backbones, heads
@@ -35,8 +38,9 @@ else:
     from ssdreg import backbones, heads
 
 __all__ = [
-    "Backbone", "DataError", "Extra", "Head", "InputShapeError", "Level", "Normalisation", "Plan",
-    "PlanError", "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError", "StageEnd",
-    "Tap", "TapError", "UnknownNameError", "Verification", "__version__", "assemble", "backbones",
-    "build", "get_backbone", "get_head", "heads", "hookimpl", "plan", "verify",
+    "Backbone", "CheckpointWarning", "DataError", "Extra", "Head", "InputShapeError", "Level",
+    "Normalisation", "Plan", "PlanError", "PluginWarning", "Predictions", "Preset", "RunError",
+    "SsdregError", "StageEnd", "Tap", "TapError", "UnknownNameError", "Verification", "Weights",
+    "__version__", "assemble", "backbones", "build", "find_taps", "get_backbone", "get_head",
+    "heads", "hookimpl", "load", "load_weights", "plan", "verify",
 ]

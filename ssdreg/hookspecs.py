@@ -8,6 +8,7 @@ import pluggy
 
 from ssdreg.backbone import Backbone
 from ssdreg.head import Head
+from ssdreg.weights.declaration import Weights
 
 NAMESPACE = "ssdreg"
 
@@ -27,3 +28,11 @@ def ssdreg_backbones() -> Iterable[Backbone]:  # type: ignore[empty-body]
 @hookspec
 def ssdreg_heads() -> Iterable[Head]:  # type: ignore[empty-body]
     """Yield the detection heads this plug-in brings. Called once, like ``ssdreg_backbones``."""
+
+
+@hookspec
+def ssdreg_weights() -> Iterable[Weights]:  # type: ignore[empty-body]
+    """Yield the weights this plug-in knows of, its own backbones' or others'.
+
+    Called once, like ``ssdreg_backbones``. Declare only: nothing may be looked for or fetched here.
+    """

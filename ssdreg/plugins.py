@@ -18,6 +18,7 @@ from ssdreg import hookspecs
 from ssdreg.backbone import Backbone
 from ssdreg.errors import UnknownNameError
 from ssdreg.head import Head
+from ssdreg.weights.declaration import Weights
 
 Declaration = TypeVar("Declaration", bound=Union[Backbone, Head])
 
@@ -31,10 +32,11 @@ class PluginWarning(UserWarning):
 
 @frozen
 class Registry:
-    """Everything declared, by exact name, with the plug-in that declared it."""
+    """Everything declared, by exact name; weights by their title."""
 
     backbones: dict[str, Backbone] = field(factory=dict)
     heads: dict[str, Head] = field(factory=dict)
+    weights: dict[str, Weights] = field(factory=dict)
 
 
 @cache
@@ -80,7 +82,8 @@ def registry() -> Registry:
     """Ask every plug-in, the built-in ones first, what it declares."""
     found = Registry()
     for hook, kind, declared in (("ssdreg_backbones", Backbone, found.backbones),
-                                 ("ssdreg_heads", Head, found.heads)):
+                                 ("ssdreg_heads", Head, found.heads),
+                                 ("ssdreg_weights", Weights, found.weights)):
         # pluggy calls the latest registration first: ask in the order of registration instead,
         # so that a name belongs to whoever was there before
         order = [name for name, _ in manager().list_name_plugin()]
@@ -92,8 +95,7 @@ def registry() -> Registry:
 
 def _collect(plugin: str, hook: Any, kind: type[Any], declared: dict[str, Any]) -> None:
     """Add what one plug-in's hook yields; warn about what cannot be taken."""
-    taken = {_key(alias): item.name for item in declared.values()
-             for alias in (item.name, *item.aliases)}
+    taken = {_key(name): title for title, item in declared.items() for name in _names(item)}
     try:
         items = list(hook())
     except Exception as error:
@@ -103,13 +105,19 @@ def _collect(plugin: str, hook: Any, kind: type[Any], declared: dict[str, Any]) 
         if not isinstance(item, kind):
             _warn(plugin, f"yielded {item!r} from {hook.__name__}, which is no {kind.__name__}")
             continue
-        clash = [alias for alias in (item.name, *item.aliases) if _key(alias) in taken]
+        title, *_ = names = _names(item)
+        clash = [name for name in names if _key(name) in taken]
         if clash:
-            _warn(plugin, f"{clash[0]!r} of its {item.name!r} is taken "
+            _warn(plugin, f"{clash[0]!r} of its {title!r} is taken "
                           f"by {taken[_key(clash[0])]!r}; it was left out")
             continue
-        declared[item.name] = item
-        taken.update((_key(alias), item.name) for alias in (item.name, *item.aliases))
+        declared[title] = item
+        taken.update((_key(name), title) for name in names)
+
+
+def _names(item: Backbone | Head | Weights) -> tuple[str, ...]:
+    """Return all that a declaration is called, its own name first."""
+    return (item.title,) if isinstance(item, Weights) else (item.name, *item.aliases)
 
 
 def _warn(plugin: str, reason: str) -> None:
@@ -125,6 +133,11 @@ def backbones() -> tuple[Backbone, ...]:
 def heads() -> tuple[Head, ...]:
     """Return every registered head, by name."""
     return tuple(sorted(registry().heads.values(), key=lambda head: head.name))
+
+
+def declared_weights() -> tuple[Weights, ...]:
+    """Return all weights that are declared, in that order: a backbone's default before others."""
+    return tuple(registry().weights.values())
 
 
 def get_backbone(name: str | Backbone) -> Backbone:
@@ -152,6 +165,11 @@ def _look_up(kind: str, name: str, declared: Iterable[Declaration]) -> Declarati
     raise UnknownNameError(
         f"no {kind} is called {name!r}: {hint} `ssdreg list` shows all; more come from "
         f"packages that declare an entry point in the group {hookspecs.NAMESPACE!r}.")
+
+
+def same_name(one: str, other: str) -> bool:
+    """Tell whether two names are spellings of one."""
+    return _key(one) == _key(other)
 
 
 def _key(name: str) -> str:

@@ -1,0 +1,70 @@
+"""``ssdreg weights``: what pretrained weights there are, and fetching them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from ssdreg.errors import UnknownNameError
+from ssdreg.plugins import declared_weights
+from ssdreg.tables import text_table
+from ssdreg.weights.declaration import Weights
+from ssdreg.weights.fetching import fetch, on_disk
+from ssdreg.weights.loading import find_weights, weights_of
+
+NAME = "weights"
+SUMMARY = "list pretrained weights and whether they are on disk; fetch them"
+
+HEADER = ("weights", "on disk", "licence", "from")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("backbones", metavar="BACKBONE", nargs="*",
+                        help="only the weights of these (all when none is named); BACKBONE/NAME "
+                             "chooses one of several")
+    parser.add_argument("--fetch", action="store_true",
+                        help="fetch the default weights of each BACKBONE, or those so named")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a table of the declared weights, after fetching what is asked for."""
+    if options.fetch and not options.backbones:
+        raise UnknownNameError("say whose weights to fetch: `ssdreg weights BACKBONE --fetch`")
+    # nothing is fetched when a later name is wrong
+    fetched = [_named(text)[0] for text in options.backbones] if options.fetch else []
+    for each in fetched:
+        fetch(each)
+    chosen = (tuple(dict.fromkeys(each for text in options.backbones for each in _named(text)))
+              if options.backbones else declared_weights())
+    if options.json:
+        print(json.dumps([_entry(each) for each in chosen], indent=2))
+    elif chosen:
+        print(text_table(HEADER, [_row(each) for each in chosen]))
+    else:
+        print("no weights are declared; plug-ins bring them (ssdreg-resnet, for instance)")
+    return 0
+
+
+def _named(text: str) -> Sequence[Weights]:
+    """Return the weights that ``BACKBONE`` or ``BACKBONE/NAME`` stands for; one at least."""
+    backbone, slash, name = text.partition("/")
+    if slash:
+        return (find_weights(backbone, name),)
+    return weights_of(backbone) or (find_weights(backbone),)
+
+
+def _entry(weights: Weights) -> dict[str, str | None]:
+    path = on_disk(weights)
+    return {"backbone": weights.backbone, "name": weights.name, "url": weights.url,
+            "sha256": weights.sha256, "path": None if path is None else str(path),
+            "licence": weights.licence, "about": weights.about}
+
+
+def _row(weights: Weights) -> tuple[str, ...]:
+    source = urlsplit(weights.url).hostname or ""
+    return (weights.title, "no" if on_disk(weights) is None else "yes", weights.licence or "?",
+            ": ".join(filter(None, (source, weights.about))) or "its plug-in")

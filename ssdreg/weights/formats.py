@@ -1,0 +1,66 @@
+"""Files of weights by their extension, each read to a dictionary of NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ssdreg.errors import RunError
+from ssdreg.run import read_params
+from ssdreg.weights.errors import WeightsError
+from ssdreg.weights.torch_file import read_torch
+
+#: NumPy's type for each of safetensors'; bfloat16 is the upper half of a float32.
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
+          "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
+          "BOOL": "?"}
+
+
+def read_file(path: Path) -> dict[str, np.ndarray]:
+    """Read a file of weights of any format in `READERS`: its arrays by name, in their own types.
+
+    bfloat16, which NumPy lacks, becomes float32. Raises WeightsError, naming the file, for an
+    extension that is not there, or a file that is damaged.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise WeightsError(f"{path}: weights are read from files that end in "
+                           f"{', '.join(READERS)}, not in {path.suffix or path.name!r}")
+    return reader(path)
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Read a file of safetensors; raise WeightsError when it is damaged or of an odd type."""
+    # its reader for NumPy has no bfloat16; this one gives bytes, whatever the type
+    from safetensors import SafetensorError, deserialize
+    try:
+        tensors = deserialize(path.read_bytes())
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no file of safetensors, or it is truncated: "
+                           f"{error}") from error
+    found = {}
+    for name, tensor in tensors:
+        if tensor["dtype"] not in DTYPES:
+            raise WeightsError(f"{path}: {name!r} is of the type {tensor['dtype']}; known are "
+                               f"{', '.join(DTYPES)}")
+        array = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]])
+        if tensor["dtype"] == "BF16":
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        found[name] = array.reshape(tensor["shape"])
+    return found
+
+
+def read_mxnet(path: Path) -> dict[str, np.ndarray]:
+    """Read MXNet's ``.params``, with or without ``arg:`` and ``aux:`` in front of the names."""
+    try:
+        params = read_params(path)
+    except RunError as error:
+        raise WeightsError(str(error)) from error
+    return {name: array.asnumpy() for name, array in {**params.args, **params.auxs}.items()}
+
+
+READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".safetensors": read_safetensors, ".params": read_mxnet,
+    ".pth": read_torch, ".pt": read_torch, ".bin": read_torch}
