@@ -1,0 +1,90 @@
+"""The boxes of a data set as one array, and what there is to know about their sizes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+
+from ssdreg.data.packed import Packed
+from ssdreg.data.recordio import index_records
+from ssdreg.data.voc import Dataset
+from ssdreg.errors import DataError
+
+#: A record begins with its frame (magic number, length), then its image header (the number of
+#: floats in the label, a single label, two identifiers); the label follows.
+_HEAD = struct.Struct("<IIIfQQ")
+_LABEL_LENGTH = 2
+
+#: The shares of boxes below which the widths and heights of `Statistics` are.
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@frozen
+class Statistics:
+    """How many boxes there are of each class, and how large they are.
+
+    `widths` and `heights` are the `QUANTILES` of the boxes' sides, `smallest` the (width, height)
+    of the box with the least area; all are shares of the image's sides, 0 to 1.
+    """
+
+    classes: tuple[tuple[str, int], ...]
+    widths: tuple[float, ...]
+    heights: tuple[float, ...]
+    smallest: tuple[float, float]
+
+    @property
+    def boxes(self) -> int:
+        """How many boxes there are in all."""
+        return sum(count for _, count in self.classes)
+
+
+def boxes(source: Packed | Dataset) -> np.ndarray:
+    """Return all boxes of a data set, (n, 5) float64: class, x1, y1, x2, y2.
+
+    Corners are shares of the image's sides, 0 to 1. Difficult objects are among them, as they are
+    in training; no image is decoded. Raises DataError when there is no box, and what
+    `index_records` raises.
+    """
+    if isinstance(source, Dataset):
+        where, found = source.root, _annotated(source)
+    else:
+        where, found = source.rec, _recorded(source.rec)
+    if not len(found):
+        raise DataError(f"{where}: these images have no box, so there is nothing to measure")
+    return found
+
+
+def describe(boxes: np.ndarray, classes: Sequence[str]) -> Statistics:
+    """Count and measure the boxes (n, 5) of `classes`."""
+    sides = boxes[:, 3:] - boxes[:, 1:3]
+    counts = np.bincount(boxes[:, 0].astype(int), minlength=len(classes))
+    widths, heights = np.quantile(sides, QUANTILES, axis=0).T.tolist()
+    width, height = sides[sides.prod(axis=1).argmin()].tolist()
+    return Statistics(tuple(zip(classes, counts.tolist())), tuple(widths), tuple(heights),
+                      (width, height))
+
+
+def _annotated(dataset: Dataset) -> np.ndarray:
+    number = {name: index for index, name in enumerate(dataset.classes)}
+    rows = [(number[box.label], box.x1 / sample.width, box.y1 / sample.height,
+             box.x2 / sample.width, box.y2 / sample.height)
+            for sample in dataset.samples for box in sample.boxes]
+    return np.array(rows, dtype=np.float64).reshape(-1, 5)
+
+
+def _recorded(rec: Path) -> np.ndarray:
+    index = index_records(rec)  # which has checked every label
+    rows = []
+    with rec.open("rb") as file:
+        for offset in index.offsets.tolist():
+            file.seek(offset)
+            length = _HEAD.unpack(file.read(_HEAD.size))[_LABEL_LENGTH]
+            label = np.frombuffer(file.read(4 * length), "<f4")
+            rows.append(label[index.header_width:].reshape(-1, index.object_width)[:, :5])
+    found = np.concatenate(rows).astype(np.float64)
+    # rows that enclose nothing stand for "no object", or MXNet drops them
+    return found[(found[:, 3] > found[:, 1]) & (found[:, 4] > found[:, 2])]
