@@ -1,0 +1,144 @@
+"""Audit of a detector whose feature maps come from an extractor of its own.
+
+There is no list of layer names to look up: the levels are the extractor's outputs, some of them
+behind a branch (an L2 normalisation), the last ones made behind the backbone. Which layers are
+tapped, and whether they are ends of stages, is read off the extractor's graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from ssdreg.audit.audited import (
+    ALTERED,
+    RIGHT,
+    WRONG,
+    Audited,
+    as_layer,
+    right_layers,
+    shortened,
+    undecided,
+    weights_used,
+)
+from ssdreg.errors import TapError
+from ssdreg.graph import CONVOLUTIONS, Graph, Node, read_graph
+from ssdreg.taps import stage_ends, verify
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+@frozen(eq=False)
+class Tapped:
+    """A node on the extractor's trunk, and what works between it and the level it feeds."""
+
+    node: Node
+    branch: tuple[Node, ...]
+
+
+def judge_extractor(preset: str, network: str, outputs: Sequence[mx.sym.Symbol],
+                    plain: mx.sym.Symbol | None, data_shape: tuple[int, int]) -> Audited:
+    """Judge the taps behind the `outputs` of a feature extractor, the finest first.
+
+    `plain` is the classification network it was made from, where there is one. A tap that works
+    on at its resolution here, but ends its stage there, is ``altered``.
+    """
+    graph = read_graph(outputs[-1], data_shape)
+    levels = [_source(graph, read_graph(output, data_shape)) for output in outputs]
+    taps = _taps(graph, levels)
+    if not taps:
+        return undecided(preset, network, data_shape, (), "its finest level is no feature map")
+    names = [tap.node.name for tap in taps]
+    branching = next((tap for tap in taps if tap.branch), None)
+    if branching is not None:
+        return undecided(preset, network, data_shape, names,
+                         f"a level is computed by a branch of its own from "
+                         f"{branching.node.name!r}, with {branching.branch[-1].name!r} in it")
+    declared = tuple(as_layer(tap.node) for tap in taps)
+    reasons, verdicts = [], [RIGHT]
+    for tap in taps:
+        later = _later(graph, tap.node)
+        if later:
+            ends = plain is not None and _ends_in(plain, tap.node.name, data_shape)
+            verdicts.append(ALTERED if ends else WRONG)
+            reasons.append(_reason(graph, tap.node, later, network if ends else ""))
+    verdict = next(each for each in (WRONG, ALTERED, RIGHT) if each in verdicts)
+    found = Audited(
+        preset=preset, network=network, data_shape=data_shape, declared=declared, verdict=verdict,
+        right=declared if verdict == RIGHT else right_layers(stage_ends(graph), declared),
+        weights_used=weights_used(graph, names), weights=weights_used(graph, names[-1:]),
+        reasons=tuple(reasons))
+    return shortened(found, _shared_prefix([*names, *(layer.name for layer in found.right)]))
+
+
+def _source(graph: Graph, level: Graph) -> Tapped:
+    """Walk back from a level to the trunk of the whole extractor."""
+    trunk = {graph.nodes[index].name: graph.nodes[index] for index in graph.trunk}
+    branch: list[Node] = []
+    for index in reversed(level.trunk):
+        node = level.nodes[index]
+        if node.name in trunk:
+            return Tapped(trunk[node.name], tuple(branch))
+        if level.mixes(node) or node.op in CONVOLUTIONS:
+            branch.append(node)
+    raise TapError("a level of the feature extractor does not depend on its input")
+
+
+def _taps(graph: Graph, levels: Sequence[Tapped]) -> list[Tapped]:
+    """Leave out the levels behind the backbone: a 1x1 convolution and one more, or a mean."""
+    kept: list[Tapped] = []
+    for level in levels:
+        if level.node.stride is None or (kept and _is_extra(graph, kept[-1].node, level.node)):
+            break
+        kept.append(level)
+    return kept
+
+
+def _is_extra(graph: Graph, before: Node, level: Node) -> bool:
+    between = [graph.nodes[index] for index in graph.trunk
+               if before.index < index <= level.index
+               and graph.nodes[index].op in CONVOLUTIONS]
+    return len(between) == 2 and between[0].kernel == 1
+
+
+def _later(graph: Graph, tap: Node) -> list[Node]:
+    """Return what works on the trunk behind a tap, on maps of the same size."""
+    behind = (graph.nodes[index] for index in graph.trunk if index > tap.index)
+    return [node for node in behind if graph.mixes(node) and node.shape[2:] == tap.shape[2:]]
+
+
+def _ends_in(plain: mx.sym.Symbol, name: str, data_shape: tuple[int, int]) -> bool:
+    """Tell whether a node, under its name without the detector's prefix, ends a stage here."""
+    graph = read_graph(plain, data_shape)
+    node = next((node for node in graph.nodes if node.op != "null"
+                 and f"_{name}".endswith(f"_{node.name}")), None)
+    if node is None:
+        return False
+    try:
+        return bool(verify(plain, [node.name], data_shape).taps)
+    except TapError:
+        return False
+
+
+def _reason(graph: Graph, tap: Node, later: Sequence[Node], network: str) -> str:
+    merges = [node for node in later if graph.merges(node)]
+    what = (f"{len(merges)} units follow" if len(merges) > 1 else "1 unit follows" if merges else
+            f"{later[-1].name!r} follows")
+    height, width = tap.shape[2:]
+    here = f"{what} on maps of the same {height}x{width} cells"
+    if not network:
+        return f"{tap.name!r} is not the end of its stage: {here}"
+    return (f"{tap.name!r} is the end of a stage of {network}, but the detector took a stride "
+            f"away: {here}")
+
+
+def _shared_prefix(names: Sequence[str]) -> str:
+    """Return what different names begin with, up to an underscore."""
+    if len(set(names)) < 2:
+        return ""
+    parts = zip(*(name.split("_") for name in names))
+    return "".join(f"{part[0]}_" for part in takewhile(lambda part: len(set(part)) == 1, parts))

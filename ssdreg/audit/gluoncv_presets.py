@@ -1,0 +1,237 @@
+"""Audit of the SSD presets of the installed GluonCV (Apache-2.0; 0.10.5 is the last release).
+
+Every function ``ssd_*`` of its model zoo is a preset. They are built without weights; nothing is
+downloaded.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, field, frozen
+
+from ssdreg.audit import extractors
+from ssdreg.audit.audited import RIGHT, Audit, Audited, AuditError, judge, shortened, undecided
+from ssdreg.errors import DependencyError
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+COUNTED = ("published: all values in the parameters and running moments of the preset as GluonCV "
+           "{version} builds it, tables of anchors and other constants left out; corrected: of "
+           "the same preset built by GluonCV with the right taps as its features. Presets that "
+           "differ in their classes only share a line; the parameters are those of the first")
+
+#: The function through which each preset is made, and its arguments that matter here.
+MAKER = "get_ssd"
+#: For presets that leave the classes to their caller: as many as PASCAL VOC has.
+CLASSES = tuple(f"class{index}" for index in range(20))
+
+
+class _MadeError(Exception):
+    """Leaves a preset once its arguments are known, before anything is built."""
+
+
+@frozen(eq=False)
+class Preset:
+    """A preset's name, and what it calls GluonCV's ``get_ssd`` with."""
+
+    name: str
+    maker: Callable[..., Any] = field(repr=False)
+    arguments: Mapping[str, Any]
+
+    @property
+    def network(self) -> str:
+        """GluonCV's name of the backbone."""
+        return str(self.arguments["name"])
+
+    @property
+    def side(self) -> int:
+        """The side of the square input in pixels."""
+        return int(self.arguments["base_size"])
+
+    @property
+    def features(self) -> tuple[str, ...] | Callable[..., Any]:
+        """The layers tapped, or the maker of a feature extractor of its own."""
+        features = self.arguments["features"]
+        return features if callable(features) else tuple(features)
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What presets share that differ in their classes and anchors only."""
+        others = {name: repr(value) for name, value in self.arguments.items()
+                  if name not in ("name", "base_size", "features", "sizes", "ratios", "steps",
+                                  "classes", "dataset")}
+        return (self.network, self.side, self.features, tuple(sorted(others.items())))
+
+    def build(self, **changed: Any) -> Any:
+        """Build the detector, a Gluon block without values."""
+        from ssdreg.mx import mx
+        with mx.name.NameManager(), _quiet():
+            return self.maker(**{**self.arguments, **changed, "pretrained": False,
+                                 "pretrained_base": False})
+
+
+def audit_gluoncv() -> Audit:
+    """Audit every SSD preset of the installed GluonCV, each at its own input size.
+
+    Raises DependencyError when GluonCV cannot be imported.
+    """
+    gluoncv = import_gluoncv()
+    items: list[Audited] = []
+    groups: dict[tuple[Any, ...], list[Preset]] = {}
+    for name, function in _functions(gluoncv):
+        preset = recorded(name, function)
+        if isinstance(preset, Preset):
+            groups.setdefault(preset.kind, []).append(preset)
+        else:
+            items.append(preset)
+    for group in groups.values():
+        found = _audit(gluoncv, group[0])
+        items.append(evolve(found, also=tuple(preset.name for preset in group[1:])))
+    return Audit(tuple(items), COUNTED.format(version=version("gluoncv")))
+
+
+def import_gluoncv() -> ModuleType:
+    """Import GluonCV, which needs MXNet made ready first; raise DependencyError if it is missing.
+
+    It refuses to be imported where PyTorch 2 is installed, although its MXNet half does not use
+    PyTorch: that is kept out of sight meanwhile.
+    """
+    import ssdreg.mx  # noqa: F401  (puts back what MXNet, and GluonCV too, reads of NumPy)
+    try:
+        version("gluoncv")
+    except PackageNotFoundError as error:
+        raise DependencyError("GluonCV is not installed: run `pip install gluoncv==0.10.5`"
+                              ) from error
+    try:
+        with _hidden("torch"):
+            import gluoncv
+            import gluoncv.model_zoo
+            return gluoncv  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise DependencyError(f"GluonCV is installed but cannot be imported; `pip check` names "
+                              f"what it lacks ({error})") from error
+
+
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Let an import of `module` fail as if it were not installed."""
+    missing = object()
+    before: Any = sys.modules.get(module, missing)
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if before is missing:
+            del sys.modules[module]
+        else:
+            sys.modules[module] = before
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back two warnings of MXNet that say nothing here.
+
+    The input has no type yet, which is meant to be so; and the initialiser of an anchor table,
+    registered under its address in memory, may meet that of one that is gone.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
+        warnings.filterwarnings("ignore", ".*New initializer", UserWarning)
+        yield
+
+
+def _functions(gluoncv: ModuleType) -> list[tuple[str, Any]]:
+    found = [(name, function)
+             for name, function in inspect.getmembers(gluoncv.model_zoo, inspect.isfunction)
+             if name.startswith("ssd_")]
+    if not found:
+        raise AuditError("the model zoo of the installed GluonCV has no SSD presets")
+    return sorted(found, key=lambda each: each[1].__code__.co_firstlineno)
+
+
+def recorded(name: str, function: Any) -> Preset | Audited:
+    """Call a preset up to where it would build its detector; return what it would build."""
+    scope = function.__globals__
+    maker = scope.get(MAKER)
+    if maker is None:
+        return undecided(name, "", (0, 0), (), f"it is not made by GluonCV's {MAKER}")
+    seen: dict[str, Any] = {}
+
+    def record(*args: Any, **kwargs: Any) -> None:
+        bound = inspect.signature(maker).bind(*args, **kwargs)
+        seen.update({**bound.arguments, **bound.arguments.get("kwargs", {})})
+        seen.pop("kwargs", None)
+        raise _MadeError
+
+    needed = inspect.signature(function).parameters
+    classes = {"classes": CLASSES} if "classes" in needed else {}
+    scope[MAKER] = record
+    try:
+        function(**classes, pretrained_base=False)
+    except _MadeError:
+        return Preset(name, maker, seen)
+    finally:
+        scope[MAKER] = maker
+    return undecided(name, "", (0, 0), (), f"it does not call GluonCV's {MAKER}")
+
+
+def _audit(gluoncv: ModuleType, preset: Preset) -> Audited:
+    shape, features = (preset.side, preset.side), preset.features
+    detector, plain = preset.build(), _network(gluoncv, preset.network)
+    published = count(detector, shape)
+    if callable(features):
+        found = extractors.judge_extractor(
+            preset.name, preset.network, symbols(detector.features),
+            None if plain is None else symbols(plain)[0], shape)
+        return evolve(found, published=published,
+                      corrected=published if found.verdict == RIGHT else None)
+    if plain is None:
+        return evolve(undecided(preset.name, preset.network, shape, features,
+                                "its network is not in GluonCV's model zoo"), published=published)
+    found = shortened(judge(preset.name, preset.network, symbols(plain)[0],
+                            [f"{plain.prefix}{layer}" for layer in features], shape),
+                      plain.prefix)
+    corrected = None
+    if found.verdict == RIGHT:
+        corrected = published
+    elif len(found.right) == len(found.declared):
+        corrected = count(preset.build(features=[layer.name for layer in found.right]), shape)
+    return evolve(found, published=published, corrected=corrected)
+
+
+def _network(gluoncv: ModuleType, name: str) -> Any:
+    """Build a classification network of GluonCV without values; None when it has none so named."""
+    from ssdreg.mx import mx
+    if name not in gluoncv.model_zoo.get_model_list():
+        return None
+    with mx.name.NameManager():
+        return gluoncv.model_zoo.get_model(name, pretrained=False)
+
+
+def symbols(block: Any) -> list[mx.sym.Symbol]:
+    """Return the outputs of a Gluon block as symbols."""
+    from ssdreg.mx import mx
+    with mx.name.NameManager(), _quiet():
+        outputs = block(mx.sym.Variable("data"))
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+
+
+def count(block: Any, data_shape: tuple[int, int]) -> int:
+    """Count the values in a Gluon block's parameters and running moments, constants left out."""
+    from ssdreg.mx import mx
+    symbol = mx.sym.Group(symbols(block))
+    arguments, _, auxiliary = symbol.infer_shape_partial(data=(1, 3, *data_shape))
+    shapes = dict(zip((*symbol.list_arguments(), *symbol.list_auxiliary_states()),
+                      (*arguments, *auxiliary)))
+    return sum(math.prod(shapes[name]) for name, parameter in block.collect_params().items()
+               if name in shapes and not isinstance(parameter, mx.gluon.Constant))

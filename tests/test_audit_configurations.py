@@ -1,0 +1,271 @@
+"""``ssdreg audit`` on configurations as MXNet's SSD example has them."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from runs import command, refused
+
+import ssdreg
+from ssdreg.audit import RIGHT, UNKNOWN, WRONG
+from ssdreg.audit.configurations import read_configurations
+from ssdreg.audit.reading import Computed, NotLiteralError, evaluate, read_factory
+from ssdreg.checking import parameter_count
+
+REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
+RESNET50 = ssdreg.plan("resnet50")
+INCEPTION = ssdreg.plan("inceptionv3", detect=(16, 32), data_shape=512)
+VGG300, VGG512 = ssdreg.plan("vgg16_reduced", data_shape=300), ssdreg.plan("vgg16_reduced",
+                                                                           data_shape=512)
+
+
+def fields(plan, indent):
+    """Write a plan's fields as a configuration does; ResNet's copies were made like this."""
+    lines = [f"{name} = {[list(entry) if isinstance(entry, tuple) else entry for entry in value]}"
+             for name, value in (("from_layers", plan.from_layers),
+                                 ("num_filters", plan.num_filters), ("strides", plan.strides),
+                                 ("pads", plan.pads), ("sizes", plan.sizes),
+                                 ("ratios", plan.ratios),
+                                 ("normalizations", plan.normalizations))]
+    return "\n".join(" " * indent + line for line in lines)
+
+
+#: The configuration with the historic mistake, in its shape: ResNet-101 with ResNet-50's layers.
+FACTORY = f'''
+import logging
+from no_such_package import symbol_builder
+
+open("executed", "w").close()
+
+def get_config(network, data_shape, **kwargs):
+    """Configure a network."""
+    if network == 'vgg16_reduced':
+        if data_shape >= 448:
+{fields(VGG512, 12)}
+            steps = [] if data_shape != 512 else [x / 512.0 for x in [8, 16, 32]]
+        else:
+{fields(VGG300, 12)}
+        if not (data_shape == 300 or data_shape == 512):
+            logging.warn('data_shape %d was not tested' % data_shape)
+        return locals()
+    elif network == 'inceptionv3':
+{fields(INCEPTION, 8)}
+        return locals()
+    elif network == 'resnet50':
+        num_layers = 50
+        network = 'resnet'
+{fields(RESNET50, 8)}
+        normalizations = -1
+        return locals()
+    elif network in ('resnet101', 'resnet152'):
+        num_layers = 101
+        network = 'resnet'
+{fields(RESNET50, 8)}
+        normalizations = -1
+        return locals()
+    elif network == 'someones_own':
+        from_layers = ['here', 'there', '']
+        return locals()
+    elif network == 'in_a_loop':
+        from_layers = ['level{{}}'.format(i) for i in range(6)]
+        return locals()
+    elif network == 'resnet18':
+        assert data_shape == 384
+        from_layers = {list(ssdreg.plan("resnet18").from_layers)}
+        sizes = scales(0.2, 0.9)
+        return dict(from_layers=from_layers, sizes=sizes)
+    else:
+        raise NotImplementedError('No configuration found for %s' % network)
+
+def get_symbol(network, data_shape, **kwargs):
+    return symbol_builder.get_symbol(**get_config(network, data_shape, **kwargs))
+'''
+
+
+@pytest.fixture
+def factory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "symbol_factory.py"
+    file.write_text(FACTORY)
+    return file
+
+
+def audited(capsys, *arguments):
+    done = command(capsys, "audit", *arguments, "--json")
+    assert done.err == ""
+    return done.status, {each["preset"]: each for each in json.loads(done.out)}
+
+
+def size(backbone, plan, data_shape=300):
+    """Count the parameters of the example's detector on a backbone, whatever its taps are."""
+    made = ssdreg.plan(backbone, 20, data_shape, from_layers=plan.from_layers)
+    return parameter_count(ssdreg.assemble(ssdreg.get_backbone(backbone).symbol(), made, "deploy"),
+                           made.data_shape)
+
+
+# The example's file
+
+def test_the_historic_mistake_is_found_and_nothing_else(capsys, factory):
+    status, found = audited(capsys, factory)
+    assert status == 1
+    assert {name: each["verdict"] for name, each in found.items()} == {
+        "vgg16_reduced at 300": RIGHT, "vgg16_reduced at 512": RIGHT, "inceptionv3": RIGHT,
+        "resnet50": RIGHT, "resnet101": WRONG, "resnet152": WRONG, "someones_own": UNKNOWN,
+        "in_a_loop": UNKNOWN, "resnet18": UNKNOWN}
+    assert not (factory.parent / "executed").exists()
+
+
+def test_its_figures_are_those_of_the_detectors(capsys, factory):
+    _, found = audited(capsys, factory)
+    wrong, own = found["resnet101"], ssdreg.plan("resnet101")
+    assert wrong["published"] == size("resnet101", RESNET50)
+    assert wrong["corrected"] == size("resnet101", own)
+    assert wrong["published"] < found["resnet50"]["published"] < wrong["corrected"]
+    assert [layer["name"] for layer in wrong["right"]] == list(own.taps)
+    assert found["resnet152"]["share"] < wrong["share"] < 0.3
+
+
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference files are not beside the project")
+@pytest.mark.parametrize("network", ["vgg16_reduced-300", "vgg16_reduced-512", "resnet50-300",
+                                     "resnet101-512", "inceptionv3-512"])
+def test_corrected_sizes_are_those_of_the_reference(capsys, factory, network):
+    name, _, side = network.rpartition("-")
+    reference = json.loads((REFERENCE / f"example-ssd-{network}.json").read_text())
+    _, found = audited(capsys, factory, "--data-shape", side, "--num-classes",
+                       reference["num_classes"])
+    assert found[name]["corrected"] == reference["parameters"]
+
+
+def test_what_cannot_be_told_is_reported_with_its_reason(capsys, factory):
+    _, found = audited(capsys, factory)
+    reasons = {name: each["reasons"][0] for name, each in found.items() if each["reasons"]}
+    assert "no registered backbone is called 'someones_own'" in reasons["someones_own"]
+    assert [layer["name"] for layer in found["someones_own"]["declared"]] == ["here", "there"]
+    assert "its from_layers are computed, on line" in reasons["in_a_loop"]
+    assert "get_config refuses this input size, on line" in reasons["resnet18"]
+
+
+def test_a_given_input_size_is_the_only_one(capsys, factory):
+    _, found = audited(capsys, factory, "--data-shape", 384)
+    assert "vgg16_reduced" in found
+    assert found["resnet18"]["verdict"] == RIGHT
+    assert found["resnet18"]["published"] is None
+    assert "its sizes are computed, on line" in found["resnet18"]["reasons"][0]
+
+
+def test_the_table_names_every_network(capsys, factory):
+    done = command(capsys, "audit", factory)
+    names = [line.split()[0] for line in done.out.split("\n\n")[0].splitlines()[1:]
+             if not line.startswith(" ")]
+    assert names == ["vgg16_reduced", "vgg16_reduced", "inceptionv3", "resnet50", "resnet101",
+                     "resnet152", "someones_own", "in_a_loop", "resnet18"]
+    assert "resnet101: a tap is not the end of its stage\n- " in done.out
+
+
+# Dictionaries
+
+CONFIGURATION = {"network": "ResNet-101", "from_layers": list(RESNET50.from_layers)}
+
+
+@pytest.mark.parametrize("write", [json.dumps, repr])
+@pytest.mark.parametrize("value", [
+    CONFIGURATION, [CONFIGURATION], {"ResNet-101": {"from_layers": CONFIGURATION["from_layers"]}}])
+def test_a_dictionary_with_the_same_fields(capsys, tmp_path, write, value):
+    file = tmp_path / ("config.json" if write is json.dumps else "config.txt")
+    file.write_text(write(value))
+    status, found = audited(capsys, file)
+    assert (status, found["ResNet-101"]["verdict"]) == (1, WRONG)
+    assert found["ResNet-101"]["published"] == size("resnet101", RESNET50)
+
+
+def test_a_dictionary_may_have_its_own_input_size(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**CONFIGURATION, "data_shape": 512}))
+    assert read_configurations(file)[0].data_shape == 512
+    assert read_configurations(file, 256)[0].data_shape == 256
+
+
+def test_fields_that_contradict_each_other_are_named(capsys, tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**CONFIGURATION, "network": "resnet50", "strides": [1, 2]}))
+    status, found = audited(capsys, file)
+    assert (status, found["resnet50"]["published"]) == (0, None)
+    assert "cannot be counted: strides has 2 entries" in found["resnet50"]["reasons"][0]
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), [
+    ("a.py", "def get_config(network", "it is neither Python 3 with the example's get_config"),
+    ("a.py", "print('hello')", "it is neither Python 3 with the example's get_config"),
+    ("a.py", "def get_config(network, data_shape):\n    return {}", "no name of a network"),
+    ("a.json", "[]", "holds no configurations"),
+    ("a.json", "{}", "holds no configurations"),
+    ("a.json", "[3]", "'3' is no configuration"),
+    ("a.json", '{"resnet50": 3}', "'3' is no configuration"),
+    ("a.json", '{"network": "x", "from_layers": [], "data_shape": "big"}',
+     "the data_shape of 'x' must be a side in pixels, not 'big'"),
+    ("a.txt", "\0\1\2", "it is neither Python 3"),
+    ("a.txt", "(" * 500, "it is neither Python 3"),
+])
+def test_a_file_without_configurations_is_one_sentence(capsys, tmp_path, name, content, sentence):
+    (tmp_path / name).write_text(content)
+    assert refused(command(capsys, "audit", tmp_path / name), sentence)
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--layers", "a"], "is no symbol: --layers are for symbols"),
+    (["--data-shape", "300x200"], "give --data-shape as a side"),
+])
+def test_arguments_that_do_not_fit_configurations(capsys, factory, arguments, sentence):
+    assert refused(command(capsys, "audit", factory, *arguments), sentence)
+
+
+@pytest.mark.parametrize("layers", [[], ["", ""], [1, 2], "relu4_3", [["a"], ["b"]]])
+def test_layers_that_are_no_names_are_unknown(capsys, tmp_path, layers):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"network": "resnet50", "from_layers": layers}))
+    status, found = audited(capsys, file)
+    assert (status, found["resnet50"]["verdict"]) == (1, UNKNOWN)
+
+
+# What is worked out, and what is not
+
+@pytest.mark.parametrize(("text", "value"), [
+    ("[-1] * 3", [-1, -1, -1]), ("[1, 2] + [1./3]", [1, 2, 1 / 3]), ("(1, 2)", [1, 2]),
+    ("[x / n for x in [2, 4] if x > 2]", [2.0]), ("n == 2 and not n > 3 or n < 0", True),
+    ("'a' if n in (1, 2) else 'b'", "a"), ("len(a)", 2), ("-n + 7 % 4 // 2", -1),
+])
+def test_an_expression_is_worked_out(text, value):
+    assert evaluate(ast.parse(text, mode="eval").body, {"n": 2, "a": [1, 2]}) == value
+
+
+@pytest.mark.parametrize("text", [
+    "[0] * 10 ** 9", "[0] * 1000000000", "'%1000000000d' % 1", "'a' * 1000000000", "open('x')",
+    "__import__('os')", "[].append", "missing", "hidden + 1", "1 / 0", "'a' < 1", "len(1)",
+    "{1: 2}[1]", "lambda: 0", "n(1)", "1 < n < 3",
+])
+def test_an_expression_is_left_alone(text):
+    with pytest.raises(NotLiteralError):
+        evaluate(ast.parse(text, mode="eval").body, {"n": 2, "hidden": Computed(1)})
+
+
+def test_what_is_not_followed_spoils_only_what_it_touches():
+    factory = read_factory('''
+def get_config(net, side):
+    if net == "a":
+        from_layers, pads = ["x"], [1]
+        sizes = [[1.0]]
+        sizes.append([2.0])
+        for strides in range(3):
+            pass
+        ratios = [[1.0]]
+        return {"from_layers": from_layers, "sizes": sizes, "strides": strides, "ratios": ratios}
+    if "b" == net or side > unknown():
+        return locals()
+''')
+    found = factory.config("a", 300)
+    assert (found["from_layers"], found["sizes"]) == (Computed(4), Computed(6))
+    assert (found["strides"], found["ratios"]) == (Computed(7), [[1.0]])
+    assert factory.networks == ("a",)
