@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, fields
 
 from ssdreg.commands import arguments
 from ssdreg.errors import SsdregError
-from ssdreg.training.options import OPTIMIZERS, TrainOptions
+from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, TrainOptions
 
 if TYPE_CHECKING:
+    from ssdreg.backbone import Backbone
     from ssdreg.data import Augmentation
     from ssdreg.data.splits import DataSource
     from ssdreg.run import Run
@@ -24,6 +27,8 @@ NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
+#: What `--pretrained` alone stands for.
+DECLARED = ""
 
 _DEFAULTS = {field.name: field.default for field in fields(TrainOptions)}
 
@@ -61,8 +66,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"how parameters are updated (default: {_DEFAULTS['optimizer']})")
     parser.add_argument("--freeze", metavar="REGEX", default=argparse.SUPPRESS,
                         help="leave parameters alone whose names start like this")
-    parser.add_argument("--pretrained", type=Path, metavar="FILE",
-                        help="start from a .params file or a run, as far as it fits")
+    parser.add_argument("--freeze-stages", type=int, metavar="N", default=argparse.SUPPRESS,
+                        help="leave the first N stages of the backbone alone")
+    parser.add_argument("--freeze-norm", action="store_true", default=argparse.SUPPRESS,
+                        help="leave the backbone's batch normalisation alone")
+    parser.add_argument("--head-lr", type=float, metavar="FACTOR", default=argparse.SUPPRESS,
+                        help="multiply the learning rate by this behind the backbone "
+                             f"(default: {_DEFAULTS['head_lr']:g})")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--pretrained", nargs="?", const=DECLARED, metavar="NAME|FILE",
+                       help="start from weights of the backbone (see `ssdreg weights`), fetched "
+                            "if need be, from a .params file or a run, as far as it fits; by "
+                            "default from the backbone's own where they are on disk")
+    start.add_argument("--no-pretrained", action="store_true", help="start from nothing")
     parser.add_argument("--augment", default=AUGMENT, choices=("light", "ssd", "none"),
                         help="mild augmentation, the paper's for long trainings, or none")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -88,7 +104,8 @@ def _start(options: argparse.Namespace) -> Run:
     import ssdreg
     from ssdreg.data import RECIPES, splits
     from ssdreg.run import create_run, refuse_run
-    from ssdreg.training.start import frozen_names, read_checkpoint, take
+    from ssdreg.training.freezing import fixed
+    from ssdreg.training.start import choose_start, take
     from ssdreg.training.trainer import check_devices, train
     if options.backbone is None or options.data is None:
         raise SsdregError("--backbone and --data are needed to start a run "
@@ -99,25 +116,43 @@ def _start(options: argparse.Namespace) -> Run:
     recipe = _recipe(options)
     contexts = arguments.contexts(options.ctx)
     check_devices(recipe, contexts)
+    start = None if options.no_pretrained else choose_start(backbone, options.pretrained)
+    if start is not None:
+        recipe = _recipe(options, FINE_TUNING)
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
-    settings = arguments.overrides(options)
+    settings = _settings(options, backbone, data)
     shared = (backbone, len(classes), options.data_shape, options.head)
     plan = ssdreg.plan(*shared, **settings)
     symbol = ssdreg.build(*shared, **settings)
-    frozen_names(symbol, recipe.freeze, ("data", "label"))
+    fixed(symbol, plan, recipe)
     taken = None
-    if options.pretrained:
+    if start is not None:
         inputs = {"data": (1, 3, *plan.data_shape), "label": (1, data.train.max_objects, 6)}
-        taken = take(read_checkpoint(options.pretrained), symbol, inputs, options.pretrained)
-        print(taken.describe())
+        taken = take(start.params, symbol, inputs, start.what)
+        print(f"starts from {start.what}: {taken.describe()}")
     run = create_run(options.out, classes, plan, symbol,
                      ssdreg.build(*shared, mode="deploy", **settings))
     print(f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
           f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
           f"classes ({', '.join(classes)})")
     return train(run, data, recipe, contexts, taken)
+
+
+def _settings(options: argparse.Namespace, backbone: Backbone, data: Data) -> dict[str, Any]:
+    """Return the plan's overrides; anchors that are to fit the data are fitted here."""
+    import ssdreg
+    from ssdreg.anchor_report import FITTED
+    from ssdreg.data.boxes import boxes
+    from ssdreg.fitting import fit_sizes
+    settings = arguments.overrides(options)
+    if settings.get("sizes", FITTED) == FITTED:
+        settings.pop("sizes", None)
+        draft = ssdreg.plan(backbone, len(data.train.classes), options.data_shape, options.head,
+                            **settings)
+        settings["sizes"] = fit_sizes(boxes(data.train), draft)
+    return settings
 
 
 def _resume(options: argparse.Namespace) -> Run:
@@ -158,9 +193,10 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in _DEFAULTS if hasattr(options, name)}
 
 
-def _recipe(options: argparse.Namespace) -> TrainOptions:
+def _recipe(options: argparse.Namespace, defaults: Mapping[str, Any] = MappingProxyType({})
+            ) -> TrainOptions:
     try:
-        return TrainOptions(**_given(options))
+        return TrainOptions(**{**defaults, **_given(options)})
     except (ValueError, TypeError) as error:
         # attrs puts attribute and value behind its sentence
         raise SsdregError(f"this recipe cannot be: {error.args[0]}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen, validators
@@ -34,6 +34,10 @@ class TrainOptions:
     - `warmup`: steps over which the rate rises from nothing.
     - `freeze`: a regular expression; parameters whose names it matches from the start stay as
       they are.
+    - `freeze_stages`: so many stages of the backbone stay as they are, the finest first.
+    - `freeze_norm`: the backbone's batch normalisation stays as it is: its scales and offsets,
+      and its running moments, which it then uses in training too.
+    - `head_lr`: what the rate is multiplied by for everything behind the backbone.
     - `seed`: of starting values, order and augmentation.
     - `validate_every`: epochs between validations; `keep`: parameter files kept besides the best.
     """
@@ -48,6 +52,9 @@ class TrainOptions:
     lr_factor: float = field(default=0.1, validator=_positive)
     warmup: int = field(default=50, validator=_not_negative)
     freeze: str | None = field(default=None, validator=_is_pattern)
+    freeze_stages: int = field(default=0, validator=_not_negative)
+    freeze_norm: bool = field(default=False, validator=validators.instance_of(bool))
+    head_lr: float = field(default=1.0, validator=_positive)
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
     keep: int = field(default=10, validator=_positive)
@@ -60,3 +67,7 @@ class TrainOptions:
             return self.lr * rise * self.lr_factor**passed
         progress = step / (self.epochs * steps_per_epoch)
         return self.lr * rise * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+#: What changes in the recipe when the backbone starts from weights: it knows most already.
+FINE_TUNING: Mapping[str, Any] = {}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
 
+from ssdreg.backbone import Backbone
 from ssdreg.errors import RunError
+from ssdreg.plugins import same_name
 from ssdreg.run import Params, open_run, read_params
 
 if TYPE_CHECKING:
@@ -55,8 +55,38 @@ def read_checkpoint(path: Path) -> Params:
     return read_params(path)
 
 
+@frozen
+class Start:
+    """Parameters to start from, and what they are in words."""
+
+    params: Params
+    what: str
+
+
+def choose_start(backbone: Backbone, asked: str | None) -> Start | None:
+    """Read the parameters a training starts from.
+
+    `asked` is a run's folder, a ``.params`` file, the name of weights declared for the backbone
+    or ``""`` for its default ones, fetched if need be. None takes those declared that are on disk
+    already, and gives None where there are none.
+
+    Raises RunError when there is no such file, UnknownNameError when no such weights are
+    declared, WeightsError when they cannot be fetched or do not fit.
+    """
+    from ssdreg.weights.fetching import fetch
+    from ssdreg.weights.loading import find_weights, read_weights, weights_of, weights_on_disk
+    if asked and Path(asked).exists():
+        return Start(read_checkpoint(Path(asked)), asked)
+    if asked and not any(same_name(asked, each.name) for each in weights_of(backbone)):
+        read_checkpoint(Path(asked))  # says that it is not there
+    weights = weights_on_disk(backbone) if asked is None else find_weights(backbone, asked or None)
+    if weights is None:
+        return None
+    return Start(read_weights(weights, fetch(weights), backbone), f"the weights {weights.title}")
+
+
 def take(checkpoint: Params, symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]],
-         source: Path) -> Taken:
+         source: str | Path) -> Taken:
     """Keep what of `checkpoint` the symbol has under the same name and shape.
 
     Raises RunError when nothing fits, or when what fits is not finite.
@@ -95,22 +125,6 @@ def _shapes(symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]]
     args, _, auxs = symbol.infer_shape(**shapes)
     return {**dict(zip(symbol.list_arguments(), args)),
             **dict(zip(symbol.list_auxiliary_states(), auxs))}
-
-
-def frozen_names(symbol: mx.sym.Symbol, pattern: str | None, inputs: Iterable[str]) -> list[str]:
-    """Return the parameters whose names `pattern` matches from the start.
-
-    Raises RunError when it matches none, or all of them.
-    """
-    if pattern is None:
-        return []
-    names = [name for name in symbol.list_arguments() if name not in inputs]
-    found = [name for name in names if re.match(pattern, name)]
-    if not found or len(found) == len(names):
-        count = "none" if not found else "every one"
-        raise RunError(f"--freeze {pattern!r} matches {count} of the {len(names)} parameters, "
-                       f"such as {', '.join(names[:3])} and {names[-1]}")
-    return found
 
 
 def initializer() -> mx.init.Initializer:

@@ -15,11 +15,13 @@ from ssdreg.data.splits import DataSource
 from ssdreg.errors import RunError
 from ssdreg.inference import Inference
 from ssdreg.log import Epoch, write_log
+from ssdreg.planning import Plan
 from ssdreg.run import Params, Run
 from ssdreg.training import state as states
+from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.progress import Progress
-from ssdreg.training.start import Taken, frozen_names, initializer
+from ssdreg.training.start import Taken, initializer
 from ssdreg.training.state import Saved, State, Sums
 from ssdreg.training.stopping import Interrupted, StopRequest
 
@@ -78,6 +80,16 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return (seed * 1_000_003 + epoch) % 2**31
 
 
+def head_rates(symbol: mx.sym.Symbol, plan: Plan, factor: float) -> dict[str, float]:
+    """Return the multiplier of the learning rate for every parameter behind the backbone.
+
+    It is `factor` times the one that the symbol itself gives a parameter.
+    """
+    attributes, backbone = symbol.attr_dict(), backbone_parameters(symbol, plan)
+    return {name: factor * float(attributes.get(name, {}).get("__lr_mult__", 1))
+            for name in symbol.list_arguments() if name not in {*backbone, *INPUTS}}
+
+
 class _Trainer:
     """A module bound to a run's symbol, with what it takes to step, save and restore it."""
 
@@ -92,9 +104,10 @@ class _Trainer:
         self.run, self.data, self.options, self.contexts = run, data, options, list(contexts)
         symbol = run.load_symbol("ssd")
         outputs = mx.sym.Group([symbol[name] for name in STEP_OUTPUTS])
+        stays = fixed(outputs, run.plan, options)
         self.module = mx.mod.Module(
-            outputs, data_names=("data",), label_names=("label",), context=self.contexts,
-            fixed_param_names=frozen_names(outputs, options.freeze, ("data", "label")))
+            with_fixed_norms(outputs, stays.norms), data_names=("data",), label_names=("label",),
+            context=self.contexts, fixed_param_names=list(stays.parameters))
         batches = self._open_train(0)
         self.steps_per_epoch = len(batches)
         self.module.bind(batches.provide_data, batches.provide_label)
@@ -237,6 +250,8 @@ class _Trainer:
             "learning_rate": options.lr, "wd": options.wd, "begin_num_update": updates,
             # the losses are means over the batch already, one on each device
             "rescale_grad": 1.0 / len(self.contexts), **momentum})
+        self.module._optimizer.set_lr_mult(
+            head_rates(self.module.symbol, self.run.plan, options.head_lr))
 
     # The updater is private to MXNet's module, which saves its state as a pickle only. A pickle
     # runs code when it is read, and MXNet 1.9.1 is final, so the arrays are taken from there.

@@ -1,0 +1,110 @@
+"""What of a network does not learn: named parameters, whole stages, batch normalisation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from ssdreg.errors import RunError
+from ssdreg.finding import complete
+from ssdreg.planning import Plan
+from ssdreg.plugins import get_backbone
+from ssdreg.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+INPUTS = ("data", "label")
+NORM = "BatchNorm"
+
+
+@frozen
+class Fixed:
+    """The `parameters` that stay as they start, and the batch normalisations that use their
+    running moments in training too, so that these stay as well."""
+
+    parameters: tuple[str, ...] = ()
+    norms: tuple[str, ...] = ()
+
+
+def fixed(symbol: mx.sym.Symbol, plan: Plan, options: TrainOptions) -> Fixed:
+    """Work out what `options` freeze of a training symbol.
+
+    A frozen stage is everything up to its end. Raises RunError when a stage is asked for that
+    the backbone does not have, or when nothing, or everything, is frozen by name.
+    """
+    parameters = dict.fromkeys(_matching(symbol, options.freeze))
+    norms: dict[str, None] = {}
+    if options.freeze_stages:
+        part = _up_to(symbol, [_stage_end(plan, options.freeze_stages)])
+        parameters.update(dict.fromkeys(_parameters(part)))
+        norms.update(dict.fromkeys(_norms(part)))
+    if options.freeze_norm:
+        part = _up_to(symbol, plan.taps)
+        found = _norms(part)
+        norms.update(dict.fromkeys(found))
+        parameters.update(dict.fromkeys(name for norm in found.values() for name in norm))
+    return Fixed(tuple(parameters), tuple(norms))
+
+
+def backbone_parameters(symbol: mx.sym.Symbol, plan: Plan) -> set[str]:
+    """Return the names of the parameters that the plan's taps are computed from."""
+    return set(_parameters(_up_to(symbol, plan.taps)))
+
+
+def with_fixed_norms(symbol: mx.sym.Symbol, norms: Collection[str]) -> mx.sym.Symbol:
+    """Return the same network, in which these normalisations never look at their batch."""
+    from ssdreg.mx import mx
+    if not norms:
+        return symbol
+    content = json.loads(symbol.tojson())
+    for node in content["nodes"]:
+        if node["name"] in norms and node["op"] == NORM:
+            node.setdefault("attrs", {})["use_global_stats"] = "True"
+    with mx.name.NameManager():
+        return mx.sym.load_json(json.dumps(content))
+
+
+def _matching(symbol: mx.sym.Symbol, pattern: str | None) -> list[str]:
+    """Return the parameters whose names `pattern` matches from the start."""
+    if pattern is None:
+        return []
+    names = _parameters(symbol)
+    found = [name for name in names if re.match(pattern, name)]
+    if not found or len(found) == len(names):
+        count = "none" if not found else "every one"
+        raise RunError(f"--freeze {pattern!r} matches {count} of the {len(names)} parameters, "
+                       f"such as {', '.join(names[:3])} and {names[-1]}")
+    return found
+
+
+def _stage_end(plan: Plan, count: int) -> str:
+    taps = complete(get_backbone(plan.backbone)).taps
+    if count > len(taps):
+        raise RunError(f"--freeze-stages {count}: {plan.backbone} has {len(taps)} stages, "
+                       f"at strides {', '.join(str(tap.stride) for tap in taps)}")
+    return taps[count - 1].node
+
+
+def _up_to(symbol: mx.sym.Symbol, nodes: Iterable[str]) -> mx.sym.Symbol:
+    from ssdreg.mx import mx
+    internals = symbol.get_internals()
+    return mx.sym.Group([internals[f"{node}_output"] for node in nodes])
+
+
+def _parameters(symbol: mx.sym.Symbol) -> list[str]:
+    return [name for name in symbol.list_arguments() if name not in INPUTS]
+
+
+def _norms(symbol: mx.sym.Symbol) -> dict[str, tuple[str, ...]]:
+    """Return the batch normalisations, each with its learnt parameters."""
+    nodes: list[dict[str, Any]] = json.loads(symbol.tojson())["nodes"]
+    learnt = set(symbol.list_arguments())
+    return {node["name"]: tuple(name for index, *_ in node["inputs"]
+                                if (name := nodes[index]["name"]) in learnt
+                                and nodes[index]["op"] == "null" and name not in INPUTS)
+            for node in nodes if node["op"] == NORM}
