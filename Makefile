@@ -2,20 +2,29 @@
 # PYTHON=...      names the Python to take instead of the newest supported one that is found
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check clean
+.PHONY: help demo test test-plugins install-plugins lint check clean
 
 export PYTHON
 
 help:   ## list the targets
-	@sed -n 's/^\([a-z]*\): .*##/make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\): .*##/make \1\t/p' Makefile | expand -t 23
 
 demo:   ## train a small detector on drawn shapes, score it and show what it finds
 	@tools/make-venv
 	@.venv/bin/ssdreg demo
 
-test:   ## run the whole test suite
+test:   ## run the whole test suite, that of every plug-in included
 	@tools/make-venv test
 	@.venv/bin/python -m pytest
+	@tools/test-plugins
+
+test-plugins:  ## build and install every plug-in afresh, and test them there
+	@tools/make-venv test
+	@tools/test-plugins
+
+install-plugins:  ## install every plug-in of plugins/ into .venv, editable
+	@tools/make-venv
+	@for each in plugins/*/; do .venv/bin/python -m pip install --quiet --editable "$$each"; done
 
 lint:   ## run the linter and the type checker
 	@tools/make-venv lint
