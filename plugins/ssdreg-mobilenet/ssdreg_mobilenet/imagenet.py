@@ -1,0 +1,7 @@
+"""The normalisation that most published ImageNet weights of these networks expect."""
+
+from __future__ import annotations
+
+from ssdreg import Normalisation
+
+NORMALISATION = Normalisation(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))

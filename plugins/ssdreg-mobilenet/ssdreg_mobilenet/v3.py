@@ -1,0 +1,79 @@
+"""MobileNetV3, small and large (Howard et al., Searching for MobileNetV3, 2019).
+
+The paper's detectors read the expansion of the first block at stride 32, and the last 1x1
+convolution; see :mod:`ssdreg_mobilenet.v2` for what is tapped here, and how to name theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssdreg import Backbone
+from ssdreg_mobilenet import inverted
+from ssdreg_mobilenet.imagenet import NORMALISATION
+from ssdreg_mobilenet.inverted import Block, Network
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+PAPER = "https://arxiv.org/abs/1905.02244"
+RELU, HSWISH = "relu", "hswish"
+#: Batch normalisation's, as the networks were published. (Their momentum, 0.99, is not taken
+#: over: the averages of a detector's short training would still hold its first batches.)
+EPSILON = 1e-3
+
+#: Table 2 of the paper: kernel, channels inside and at the end, stride, activation, gate.
+SMALL = (
+    Block(3, 16, 16, 2, RELU, gated=True),
+    Block(3, 72, 24, 2, RELU),
+    Block(3, 88, 24, 1, RELU),
+    Block(5, 96, 40, 2, HSWISH, gated=True),
+    Block(5, 240, 40, 1, HSWISH, gated=True),
+    Block(5, 240, 40, 1, HSWISH, gated=True),
+    Block(5, 120, 48, 1, HSWISH, gated=True),
+    Block(5, 144, 48, 1, HSWISH, gated=True),
+    Block(5, 288, 96, 2, HSWISH, gated=True),
+    Block(5, 576, 96, 1, HSWISH, gated=True),
+    Block(5, 576, 96, 1, HSWISH, gated=True),
+)
+#: Table 1 of the paper.
+LARGE = (
+    Block(3, 16, 16, 1, RELU),
+    Block(3, 64, 24, 2, RELU),
+    Block(3, 72, 24, 1, RELU),
+    Block(5, 72, 40, 2, RELU, gated=True),
+    Block(5, 120, 40, 1, RELU, gated=True),
+    Block(5, 120, 40, 1, RELU, gated=True),
+    Block(3, 240, 80, 2, HSWISH),
+    Block(3, 200, 80, 1, HSWISH),
+    Block(3, 184, 80, 1, HSWISH),
+    Block(3, 184, 80, 1, HSWISH),
+    Block(3, 480, 112, 1, HSWISH, gated=True),
+    Block(3, 672, 112, 1, HSWISH, gated=True),
+    Block(5, 672, 160, 2, HSWISH, gated=True),
+    Block(5, 960, 160, 1, HSWISH, gated=True),
+    Block(5, 960, 160, 1, HSWISH, gated=True),
+)
+
+NETWORKS = {
+    "small": Network(16, SMALL, 576, 1024, HSWISH, EPSILON),
+    "large": Network(16, LARGE, 960, 1280, HSWISH, EPSILON),
+}
+
+
+def symbol(size: str, num_classes: int = 1000) -> mx.sym.Symbol:
+    """Build the classifier: ``data`` (B, 3, H, W) to ``softmax`` (B, num_classes)."""
+    return inverted.symbol(NETWORKS[size], num_classes)
+
+
+def declare(size: str) -> Backbone:
+    """Declare the ``small`` or ``large`` network; detection reads strides 16 and 32."""
+    network = NETWORKS[size]
+    return Backbone(
+        name=f"mobilenetv3_{size}", family="mobilenetv3", depth=len(network.blocks),
+        build="ssdreg_mobilenet.v3:symbol", arguments={"size": size}, taps=network.taps,
+        detect=(16, 32), projections=network.projections, normalisation=NORMALISATION,
+        paper=PAPER)
+
+
+BACKBONES = tuple(declare(size) for size in NETWORKS)
