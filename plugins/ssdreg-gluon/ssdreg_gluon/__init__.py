@@ -1,0 +1,20 @@
+"""The networks of MXNet's Gluon model zoo, and of GluonCV, as backbones of ssdreg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ssdreg
+from ssdreg_gluon import declaring
+
+
+@ssdreg.hookimpl
+def ssdreg_backbones() -> Iterator[ssdreg.Backbone]:
+    """Yield every network of the zoos that are installed and whose family is known."""
+    yield from declaring.backbones()
+
+
+@ssdreg.hookimpl
+def ssdreg_weights() -> Iterator[ssdreg.Weights]:
+    """Yield the ImageNet weights that the zoos' own stores hold for these networks."""
+    yield from declaring.weights()

@@ -1,0 +1,68 @@
+"""The zoos' weights: where their own loaders keep them, and what they call them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from ssdreg.weights.errors import WeightsError
+from ssdreg_gluon.network import block, load
+from ssdreg_gluon.zoo import ZOOS, digests
+
+
+def locate(weights: object, zoo: str, network: str) -> Path | None:
+    """Return the file that the zoo's loader has stored, None if it has not; fetches nothing."""
+    file = stored_file(zoo, network)
+    return file if file.is_file() else None
+
+
+def fetch(weights: object, zoo: str, network: str) -> Path:
+    """Let the zoo's own loader download the weights, and check their SHA-1.
+
+    Raises WeightsError when it cannot.
+    """
+    load(zoo)
+    store = import_module(f"{ZOOS[zoo].module}.model_store")
+    file = stored_file(zoo, network)
+    try:
+        # it tells about its tries on standard output, which belongs to the command's result
+        with contextlib.redirect_stdout(sys.stderr):
+            return Path(store.get_model_file(network, root=str(file.parent)))
+    except (OSError, RuntimeError, ValueError) as error:  # requests' errors are OSErrors
+        raise WeightsError(
+            f"the loader of {ZOOS[zoo].module} cannot fetch the weights of {network} "
+            f"({_reason(error)}); get them where there is a network, and put them at {file}"
+        ) from error
+
+
+def rename(arrays: Mapping[str, np.ndarray], zoo: str, network: str) -> dict[str, np.ndarray]:
+    """Name a file's arrays as the network's symbol does.
+
+    Gluon saves by the way to a parameter through the blocks (``features.0.weight``), and saved,
+    before its version 1.3, by the parameter's name without the network's prefix.
+    """
+    net = block(zoo, network)
+    if not any("." in name for name in arrays):
+        return {net.prefix + name: array for name, array in arrays.items()}
+    # what Gluon's own load_parameters looks names up in
+    known = net._collect_params_with_prefix()
+    return {known[name].name if name in known else name: array for name, array in arrays.items()}
+
+
+def stored_file(zoo: str, network: str) -> Path:
+    """Return where the zoo's loader keeps the weights of a network, as MXNET_HOME says."""
+    folder = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser() / "models"
+    return folder / f"{network}-{digests(ZOOS[zoo])[network][:8]}.params"
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost reason of a failed connection, in its own words."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {error}"
