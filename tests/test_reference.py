@@ -96,12 +96,29 @@ def test_names_and_shapes(reference, network):
     assert count == reference.get("parameters", count)
 
 
+def among_ties(detection, index, value):
+    """Return the sampled value, or one nearer to `value` of a row with the same score.
+
+    Rows are sorted by score, and processors round differently: those whose scores agree in six
+    digits may change places.
+    """
+    image, row, column = np.unravel_index(index, detection.shape)
+    scores = detection[image, :, 1]
+    ties = np.flatnonzero(np.isclose(scores, scores[row], rtol=1e-6, atol=0))
+    candidates = detection[image, ties, column]
+    return candidates[np.abs(candidates - value).argmin()]
+
+
 @pytest.mark.parametrize("name", reference_rule.SAMPLED)
 def test_values(reference, outputs, name):
     expected, got = reference[name], outputs[name]
     assert list(got.shape) == expected["shape"]
     values = np.array(expected["value"])
-    error = np.abs(got.ravel()[expected["index"]] - values).max()
+    sampled = got.ravel()[expected["index"]]
+    if name == "detection":
+        sampled = [among_ties(got, index, value)
+                   for index, value in zip(expected["index"], values)]
+    error = np.abs(sampled - values).max()
     assert error <= TOLERANCE * np.abs(values).max()
     # signs cancel in a sum: its error is measured by what was summed
     allowed = TOLERANCE * expected["abs_sum"]
@@ -114,5 +131,5 @@ def test_detections_that_survive(reference, outputs):
 
 
 def test_every_own_reference_is_made_by_the_script():
-    assert {path.name for path in OWN.iterdir()} == {
+    assert {path.name for path in OWN.glob("*.json")} == {
         case.path.name for case in make_reference.CASES}
