@@ -1,4 +1,4 @@
-"""What the tests of all plug-ins share. They run against installed wheels: see tools/test-plugins."""
+"""What the tests of all plug-ins share; tools/test-plugins runs them on installed wheels."""
 
 from __future__ import annotations
 
@@ -9,5 +9,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_configure(config):
+    """Leave out warnings that nobody here can mend."""
     # MXNet 1.9.1 is the last release: what it does in an outdated way will stay
     config.addinivalue_line("filterwarnings", r"ignore::DeprecationWarning:mxnet(\..*)?")

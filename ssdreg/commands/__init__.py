@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
-from ssdreg.commands import build, check, demo, env, predict, train
+from ssdreg.commands import audit, build, check, demo, draw, env, predict, show, train, weights
+from ssdreg.commands import data as measuring
 from ssdreg.commands import eval as evaluate
+from ssdreg.commands import import_ as importing
 from ssdreg.commands import list as listing
 
 
@@ -26,4 +28,6 @@ class Command(Protocol):
         """Do it and return the exit status."""
 
 
-COMMANDS: tuple[Command, ...] = (listing, check, build, train, evaluate, predict, demo, env)
+COMMANDS: tuple[Command, ...] = (
+    listing, show, draw, check, audit, build, measuring, train, evaluate, predict, demo, env,
+    weights, importing)

@@ -69,7 +69,8 @@ class Lite:
     @property
     def taps(self) -> tuple[Tap, ...]:
         """The last block's end before each drop in resolution, counted from the blocks."""
-        taps, stride, done = [], 2, 0
+        taps: list[Tap] = []
+        stride, done = 2, 0
         for index, group in enumerate(self.groups):
             stride *= group.stride
             done += group.count

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssdreg import Weights
-
 from ssdreg_efficientnet.lite import VARIANTS
 
 if TYPE_CHECKING:
