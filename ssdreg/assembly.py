@@ -33,10 +33,15 @@ def build(backbone: str | Backbone, num_classes: int = 20,
     """
     source = complete(get_backbone(backbone))
     made = plan(source, num_classes, data_shape, head, **overrides)
+    return assemble(prove(source, made), made, mode, head)
+
+
+def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
+    """Verify a plan's taps on its backbone's own symbol, and return that; see :func:`build`."""
     symbol = source.symbol()
     declared = {tap.node: tap for tap in source.taps}
-    verify(symbol, [declared.get(node, node) for node in made.taps], made.data_shape)
-    return assemble(symbol, made, mode, head)
+    verify(symbol, [declared.get(node, node) for node in plan.taps], plan.data_shape)
+    return symbol
 
 
 def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from types import SimpleNamespace
 
 import attrs
@@ -145,3 +147,43 @@ def test_normalisation_is_the_backbones_and_travels_with_the_run(monkeypatch, ti
     seen = prepare(image, again.plan.data_shape, again.plan.normalisation)
     assert (seen == 1).all()
     assert command(capsys, "eval", run.path).status == 0
+
+
+def go_on(capsys, tmp_path, data, *arguments):
+    return command(capsys, "train", "--data", data, "--out", tmp_path / "next", "--epochs", 1,
+                   "--batch-size", 8, *arguments)
+
+
+def test_a_run_goes_on_as_the_network_it_is(capsys, tmp_path, tiny_run, tiny_shapes):
+    done = go_on(capsys, tmp_path, tiny_shapes, "--pretrained", tiny_run, "--freeze-stages", 1)
+    assert done.status == 0, done.err
+    before, after = open_run(tiny_run), open_run(tmp_path / "next")
+    assert after.plan == before.plan
+    for symbol in ("ssd", "deploy"):
+        assert after.load_symbol(symbol).tojson() == before.load_symbol(symbol).tojson()
+    assert (after.load_params().args[STEM].asnumpy()
+            == before.load_params().args[STEM].asnumpy()).all()
+    assert "0 of it not needed" in done.out
+
+
+def test_a_run_goes_on_with_other_classes(capsys, tmp_path, tiny_run, tiny_shapes):
+    """The same numbers, but for the class predictors, which start anew."""
+    data = shutil.copytree(tiny_shapes, tmp_path / "data")
+    for file in (data / "Annotations").iterdir():
+        file.write_text(re.sub("<name>[a-z]+</name>", "<name>shape</name>", file.read_text()))
+    done = go_on(capsys, tmp_path, data, "--pretrained", tiny_run)
+    assert done.status == 0, done.err
+    before, after = open_run(tiny_run), open_run(tmp_path / "next")
+    assert after.classes == ("shape",)
+    assert after.plan == attrs.evolve(before.plan, num_classes=1)
+    assert "start anew, of another shape there" in done.out
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--sizes", "paper"], "--sizes goes with --backbone: without one, the network of"),
+    (["--data-shape", "128"], "--data-shape goes with --backbone"),
+])
+def test_a_run_that_goes_on_keeps_its_network(capsys, tmp_path, tiny_run, tiny_shapes, arguments,
+                                              sentence):
+    done = go_on(capsys, tmp_path, tiny_shapes, "--pretrained", tiny_run, *arguments)
+    assert refused(done, sentence)

@@ -17,16 +17,20 @@ from ssdreg.errors import SsdregError
 from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, TrainOptions
 
 if TYPE_CHECKING:
-    from ssdreg.backbone import Backbone
     from ssdreg.data import Augmentation
     from ssdreg.data.splits import DataSource
     from ssdreg.run import Run
+    from ssdreg.training.network import Network
+    from ssdreg.training.start import Start
     from ssdreg.training.trainer import Data
 
 NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
+#: What decides the network, with defaults; they cannot be told from nothing given.
+DETECTOR = {"detect": None, "sizes": None, "loss": None, "head": arguments.HEAD,
+            "data_shape": arguments.DATA_SHAPE}
 #: What `--pretrained` alone stands for.
 DECLARED = ""
 
@@ -76,8 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--pretrained", nargs="?", const=DECLARED, metavar="NAME|FILE",
                        help="start from weights of the backbone (see `ssdreg weights`), fetched "
-                            "if need be, from a .params file or a run, as far as it fits; by "
-                            "default from the backbone's own where they are on disk")
+                            "if need be, or from a .params file or a run, as far as it fits; by "
+                            "default from the backbone's own where they are on disk. A run "
+                            "without --backbone goes on as the network it is")
     start.add_argument("--no-pretrained", action="store_true", help="start from nothing")
     parser.add_argument("--augment", default=AUGMENT, choices=("light", "ssd", "none"),
                         help="mild augmentation, the paper's for long trainings, or none")
@@ -101,58 +106,82 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _start(options: argparse.Namespace) -> Run:
-    import ssdreg
     from ssdreg.data import RECIPES, splits
     from ssdreg.run import create_run, refuse_run
     from ssdreg.training.freezing import fixed
-    from ssdreg.training.start import choose_start, take
+    from ssdreg.training.start import take
     from ssdreg.training.trainer import check_devices, train
-    if options.backbone is None or options.data is None:
-        raise SsdregError("--backbone and --data are needed to start a run "
-                          "(--resume goes on with one)")
+    continued = _continued(options)
+    if options.data is None or (options.backbone is None and continued is None):
+        raise SsdregError("--backbone and --data are needed to start a run (--pretrained RUN "
+                          "stands for a backbone too, and --resume goes on with a run)")
     # whatever can be refused is refused before data are packed and a folder is made
     refuse_run(options.out)
-    backbone = ssdreg.get_backbone(options.backbone)
     recipe = _recipe(options)
     contexts = arguments.contexts(options.ctx)
     check_devices(recipe, contexts)
-    start = None if options.no_pretrained else choose_start(backbone, options.pretrained)
+    start = _start_from(options, continued)
     if start is not None:
         recipe = _recipe(options, FINE_TUNING)
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
-    settings = _settings(options, backbone, data)
-    shared = (backbone, len(classes), options.data_shape, options.head)
-    plan = ssdreg.plan(*shared, **settings)
-    symbol = ssdreg.build(*shared, **settings)
-    fixed(symbol, plan, recipe)
+    network = _network(options, continued, data)
+    plan = network.plan
+    fixed(network.train, plan, recipe)
     taken = None
     if start is not None:
         inputs = {"data": (1, 3, *plan.data_shape), "label": (1, data.train.max_objects, 6)}
-        taken = take(start.params, symbol, inputs, start.what)
+        taken = take(start.params, network.train, inputs, start.what)
         print(f"starts from {start.what}: {taken.describe()}")
-    run = create_run(options.out, classes, plan, symbol,
-                     ssdreg.build(*shared, mode="deploy", **settings))
+    run = create_run(options.out, classes, plan, network.train, network.deploy)
     print(f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
           f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
           f"classes ({', '.join(classes)})")
     return train(run, data, recipe, contexts, taken)
 
 
-def _settings(options: argparse.Namespace, backbone: Backbone, data: Data) -> dict[str, Any]:
-    """Return the plan's overrides; anchors that are to fit the data are fitted here."""
-    import ssdreg
+def _continued(options: argparse.Namespace) -> Run | None:
+    """Return the run whose network goes on with other data: `--pretrained RUN`, no `--backbone`."""
+    from ssdreg.run import CONFIG, open_run
+    if options.backbone is not None or not options.pretrained:
+        return None
+    folder = Path(options.pretrained)
+    if not (folder / CONFIG).is_file():
+        return None
+    for name, default in DETECTOR.items():
+        if getattr(options, name) != default:
+            raise SsdregError(f"--{name.replace('_', '-')} goes with --backbone: without one, the "
+                              f"network of {folder} goes on as it is")
+    return open_run(folder)
+
+
+def _start_from(options: argparse.Namespace, continued: Run | None) -> Start | None:
+    from ssdreg.plugins import get_backbone
+    from ssdreg.training.start import Start, choose_start
+    if continued is not None:
+        return Start(continued.load_params(), str(continued.path))
+    backbone = get_backbone(options.backbone)
+    return None if options.no_pretrained else choose_start(backbone, options.pretrained)
+
+
+def _network(options: argparse.Namespace, continued: Run | None, data: Data) -> Network:
+    """Build the network to train; anchors that are to fit the data are fitted here."""
+    from ssdreg import plan
     from ssdreg.anchor_report import FITTED
     from ssdreg.data.boxes import boxes
     from ssdreg.fitting import fit_sizes
+    from ssdreg.plugins import get_backbone
+    from ssdreg.training.network import build_network, network_of
+    count = len(data.train.classes)
+    if continued is not None:
+        return network_of(continued, count)
+    shared = (get_backbone(options.backbone), count, options.data_shape, options.head)
     settings = arguments.overrides(options)
     if settings.get("sizes", FITTED) == FITTED:
         settings.pop("sizes", None)
-        draft = ssdreg.plan(backbone, len(data.train.classes), options.data_shape, options.head,
-                            **settings)
-        settings["sizes"] = fit_sizes(boxes(data.train), draft)
-    return settings
+        settings["sizes"] = fit_sizes(boxes(data.train), plan(*shared, **settings))
+    return build_network(*shared, **settings)
 
 
 def _resume(options: argparse.Namespace) -> Run:
@@ -179,10 +208,9 @@ def _resume(options: argparse.Namespace) -> Run:
 
 
 def _refuse_other_detector(options: argparse.Namespace) -> None:
-    """Refuse what only a new run can be told; defaults cannot be told from nothing given."""
-    defaults = {"backbone": None, "pretrained": None, "detect": None, "sizes": None, "loss": None,
-                "head": arguments.HEAD, "data_shape": arguments.DATA_SHAPE, "augment": AUGMENT}
-    for name, default in defaults.items():
+    """Refuse what only a new run can be told."""
+    defaults = {"backbone": None, "pretrained": None, "no_pretrained": False, "augment": AUGMENT}
+    for name, default in {**defaults, **DETECTOR}.items():
         if getattr(options, name) != default:
             raise SsdregError(f"--{name.replace('_', '-')} is for a new run: a resumed one keeps "
                               f"its network and augmentation, leave it out")

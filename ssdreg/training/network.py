@@ -1,0 +1,58 @@
+"""The network a training run is about: its plan, and its symbols to train and to deploy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from ssdreg.assembly import assemble, prove
+from ssdreg.backbone import Backbone
+from ssdreg.errors import RunError
+from ssdreg.finding import complete
+from ssdreg.legacy.levels import OWN_HEAD
+from ssdreg.overrides import PER_LEVEL, SCALARS
+from ssdreg.planning import Plan, plan
+from ssdreg.plugins import get_backbone
+from ssdreg.run import Run
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+@frozen(eq=False)
+class Network:
+    """A detector to be trained; see `ssdreg.build` for what the two symbols compute."""
+
+    plan: Plan
+    train: mx.sym.Symbol
+    deploy: mx.sym.Symbol
+
+
+def build_network(backbone: Backbone, num_classes: int, data_shape: int | tuple[int, int],
+                  head: str, **overrides: Any) -> Network:
+    """Plan and verify once, assemble both symbols. Arguments and errors are `ssdreg.build`'s."""
+    source = complete(backbone)
+    made = plan(source, num_classes, data_shape, head, **overrides)
+    symbol = prove(source, made)
+    return Network(made, assemble(symbol, made, "train"), assemble(symbol, made, "deploy"))
+
+
+def network_of(run: Run, num_classes: int) -> Network:
+    """Take a run's network as it is; for other classes, build it anew with the same numbers.
+
+    Raises RunError when that cannot be: the network is a checkpoint's own, which ssdreg runs and
+    trains but does not build.
+    """
+    if num_classes == run.plan.num_classes:
+        return Network(run.plan, run.load_symbol("ssd"), run.load_symbol())
+    if run.plan.head == OWN_HEAD:
+        raise RunError(f"the network of {run.path} is its checkpoint's own, which detects "
+                       f"{run.plan.num_classes} classes, and the data have {num_classes}: name a "
+                       f"--backbone to build another network that starts from it")
+    settings = {name: getattr(run.plan, name) for name in ("from_layers", *PER_LEVEL, *SCALARS)}
+    if not settings["projections"]:  # a run older than this field
+        del settings["projections"]
+    return build_network(get_backbone(run.plan.backbone), num_classes, run.plan.data_shape,
+                         run.plan.head, **settings)
+
