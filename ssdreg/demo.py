@@ -107,6 +107,7 @@ def train_on_shapes(out: Path) -> float:
     from ssdreg.mx import mx
     from ssdreg.run import create_run
     from ssdreg.shapes import write_shapes
+    from ssdreg.training.network import build_network
     from ssdreg.training.options import TrainOptions
     from ssdreg.training.trainer import Data, train
     data_folder, run_folder = out / "shapes", out / "run"
@@ -116,9 +117,8 @@ def train_on_shapes(out: Path) -> float:
     source = splits.choose(data_folder)
     learning, validation = splits.open_source(source)
     shared = (BACKBONE, len(learning.classes), SHAPE)
-    run = create_run(run_folder, learning.classes, ssdreg.plan(*shared, sizes=SIZES),
-                     ssdreg.build(*shared, sizes=SIZES),
-                     ssdreg.build(*shared, mode="deploy", sizes=SIZES))
+    network = build_network(*shared, sizes=SIZES)
+    run = create_run(run_folder, learning.classes, network.plan, network.train, network.deploy)
     train(run, Data(source=source, train=learning, validation=validation,
                     augmentation=AUGMENTATION),
           TrainOptions(epochs=10, optimizer="adam", lr=2e-3, wd=1e-5, warmup=50), [mx.cpu()])

@@ -135,7 +135,8 @@ def test_the_heads_rate_is_a_multiple_of_the_backbones(network, tiny_run):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--freeze-stages", 9], "--freeze-stages 9: resnet18 has 5 stages, at strides 2, 4, 8"),
+    (["--freeze-stages", 9], "--freeze-stages 9: resnet18 has 4 stages up to its last tap, at "
+                              "strides 2, 4, 8, 16"),
     (["--freeze-stages", -1], "this recipe cannot be: 'freeze_stages' must be >= 0: -1"),
     (["--head-lr", 0], "this recipe cannot be: 'head_lr' must be > 0: 0.0"),
 ])

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ssdreg.errors import RunError
-from ssdreg.finding import complete
 from ssdreg.planning import Plan
-from ssdreg.plugins import get_backbone
+from ssdreg.taps import find_taps
 from ssdreg.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def fixed(symbol: mx.sym.Symbol, plan: Plan, options: TrainOptions) -> Fixed:
     parameters = dict.fromkeys(_matching(symbol, options.freeze))
     norms: dict[str, None] = {}
     if options.freeze_stages:
-        part = _up_to(symbol, [_stage_end(plan, options.freeze_stages)])
+        part = _up_to(symbol, [_stage_end(symbol, plan, options.freeze_stages)])
         parameters.update(dict.fromkeys(_parameters(part)))
         norms.update(dict.fromkeys(_norms(part)))
     if options.freeze_norm:
@@ -82,11 +81,15 @@ def _matching(symbol: mx.sym.Symbol, pattern: str | None) -> list[str]:
     return found
 
 
-def _stage_end(plan: Plan, count: int) -> str:
-    taps = complete(get_backbone(plan.backbone)).taps
+def _stage_end(symbol: mx.sym.Symbol, plan: Plan, count: int) -> str:
+    """Return the end of the `count`-th stage, found on the network up to its last tap.
+
+    So it is known for a network that only its checkpoint knows, too.
+    """
+    taps = find_taps(_up_to(symbol, plan.taps[-1:]), plan.data_shape)
     if count > len(taps):
-        raise RunError(f"--freeze-stages {count}: {plan.backbone} has {len(taps)} stages, "
-                       f"at strides {', '.join(str(tap.stride) for tap in taps)}")
+        raise RunError(f"--freeze-stages {count}: {plan.backbone} has {len(taps)} stages up to "
+                       f"its last tap, at strides {', '.join(str(tap.stride) for tap in taps)}")
     return taps[count - 1].node
 
 

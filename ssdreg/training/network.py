@@ -30,7 +30,7 @@ class Network:
 
 
 def build_network(backbone: Backbone, num_classes: int, data_shape: int | tuple[int, int],
-                  head: str, **overrides: Any) -> Network:
+                  head: str = "ssd", **overrides: Any) -> Network:
     """Plan and verify once, assemble both symbols. Arguments and errors are `ssdreg.build`'s."""
     source = complete(backbone)
     made = plan(source, num_classes, data_shape, head, **overrides)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from attrs import field, frozen, validators
@@ -69,5 +70,6 @@ class TrainOptions:
         return self.lr * rise * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-#: What changes in the recipe when the backbone starts from weights: it knows most already.
-FINE_TUNING: Mapping[str, Any] = {}
+#: What changes in the recipe when training starts from weights: the network knows most already,
+#: and edges and textures, which the first stages see, are the same in all photos.
+FINE_TUNING: Mapping[str, Any] = MappingProxyType({"epochs": 20, "freeze_stages": 2})

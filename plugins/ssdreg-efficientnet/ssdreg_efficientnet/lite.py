@@ -163,13 +163,7 @@ def _norm(x: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
 
 
 def _relu6(x: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
-    """Cut off below 0 and above 6.
-
-    The clip alone would do. With the ReLU in front, whose layout in memory is the convolution's,
-    a training step takes a fifth less time.
-    """
     from ssdreg.mx import mx
-    x = mx.sym.Activation(x, act_type="relu", name=f"{name}_relu")
     return mx.sym.clip(x, a_min=0.0, a_max=6.0, name=name)
 
 
