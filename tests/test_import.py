@@ -57,6 +57,10 @@ def test_a_run_of_this_program_comes_back_as_it_was(capsys, tmp_path, tiny_run, 
     scores = [json.loads(command(capsys, "eval", folder, "--data", tiny_shapes, "--split", "val",
                                  "--json").out) for folder in (tiny_run, tmp_path / "run")]
     assert scores[0]["map"] == scores[1]["map"]
+    assert refused(command(capsys, "eval", tmp_path / "run"),
+                   f"{tmp_path / 'run'} was imported, not trained here, and has no data of its own")
+    assert refused(command(capsys, "train", "--resume", "--out", tmp_path / "run"),
+                   "nothing was saved yet, or it was imported")
 
 
 def test_predict_and_training_go_on_with_it(capsys, tmp_path, tiny_run, tiny_shapes):

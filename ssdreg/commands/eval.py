@@ -37,6 +37,9 @@ def run(options: argparse.Namespace) -> int:
     found = open_run(options.run_folder)
     if options.data is not None:
         packed = load(options.data, options.split, found.classes)
+    elif not (found.path / state.FILE).is_file():
+        raise RunError(f"{found.path} was imported, not trained here, and has no data of its own: "
+                       f"give --data")
     else:
         _, validation = splits.open_source(state.load_source(found))
         if validation is None:

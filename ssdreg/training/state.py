@@ -126,8 +126,8 @@ def _reading(run: Run) -> Iterator[dict[str, Any]]:
     """Give the state as it was written; what goes wrong while it is read is the file's fault."""
     file = run.path / FILE
     if not file.is_file():
-        raise RunError(f"{run.path} has no {FILE}: nothing was saved yet, so there is nothing to "
-                       f"resume; start anew with another --out")
+        raise RunError(f"{run.path} has no {FILE}: nothing was saved yet, or it was imported, so "
+                       f"there is nothing to resume; start anew with another --out")
     try:
         yield json.loads(file.read_text(encoding="utf-8"))
     except RunError:

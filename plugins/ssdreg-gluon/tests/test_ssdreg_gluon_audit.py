@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,7 @@ EXPECTED = {
     # layer3's stride is set to 1: layer2 ends where layer3 goes on, and layer4 is at 16
     "ssd_300_resnet34_v1b_voc": ("altered", {8: 128, 16: 512}, {8: 256, 16: 512}),
 }
+README = Path(__file__).parents[3] / "README.md"
 #: Values in the parameters and running moments of MXNet's own SSD example with VGG-16 at 300,
 #: which GluonCV's preset repeats layer by layer.
 VGG16_300 = 26_285_486
@@ -134,6 +136,16 @@ def test_the_command_fails_and_prints_the_table(capsys):
     assert [row.split(" | ")[0][2:] for row in rows if "**WRONG**" in row] == [
         "ssd_512_resnet101_v2_voc", "ssd_512_resnet152_v2_voc"]
     assert any(row.startswith("| ssd_512_resnet50_v1_voc, _coco, _custom |") for row in rows)
+
+
+@pytest.mark.skipif(not README.is_file(), reason="the sources of ssdreg are not around")
+def test_the_readme_shows_what_is_found(capsys):
+    held = README.read_text(encoding="utf-8").partition("<!-- audit -->")[2]
+    held = held.partition("<!-- /audit -->")[0].strip().splitlines()
+    main(["audit", "--gluoncv", "--markdown"])
+    printed = capsys.readouterr().out.splitlines()
+    assert len(held) == len(EXPECTED) + 2
+    assert [line for line in held if line not in printed] == []
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
