@@ -27,7 +27,8 @@ from ssdreg.legacy import CheckpointWarning, load
 from ssdreg.normalisation import Normalisation
 from ssdreg.planning import Level, Plan, plan
 from ssdreg.plugins import PluginWarning, get_backbone, get_head
-from ssdreg.taps import StageEnd, Verification, find_taps, verify
+from ssdreg.stages import StageEnd
+from ssdreg.taps import Verification, find_taps, verify
 from ssdreg.weights.declaration import Weights
 from ssdreg.weights.loading import load_weights
 

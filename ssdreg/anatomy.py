@@ -17,7 +17,7 @@ from attrs import field, frozen
 from ssdreg.backbone import Tap
 from ssdreg.errors import TapError
 from ssdreg.graph import CONVOLUTIONS, POOLINGS, Graph, Node, read_graph
-from ssdreg.taps import _before_classifier, _finish, _stages, stage_ends
+from ssdreg.stages import backbone_end, finish, stage_ends
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -139,8 +139,9 @@ def dissect(graph: Graph, data_shape: tuple[int, int], taps: Sequence[Tap] = ())
     if not stages:
         raise TapError("the network has no stages: no convolution or block on the way that every "
                        "path takes makes a map")
-    pictures = [node for stage in _stages(graph) for node in stage]
-    backbone = graph.upstream([_before_classifier(graph, pictures)]) | done
+    end_of_backbone = backbone_end(graph)
+    assert end_of_backbone is not None  # there are stages
+    backbone = graph.upstream([end_of_backbone]) | done
     everything = {node.index for node in graph.nodes}
     return Anatomy(data_shape, tuple(stages), _part(graph, backbone - done),
                    _part(graph, everything - backbone))
@@ -187,7 +188,7 @@ def _block_ends(graph: Graph, start: int, end: Node) -> list[Node]:
         ahead.insert(0, node)
         if graph.mixes(node):
             if node.op not in POOLINGS:
-                ends.add(_finish(graph, ahead, node).index)
+                ends.add(finish(graph, ahead, node).index)
             if not graph.gates(node):  # which is a block's last but one step
                 ahead = []
     # the last block takes all there is before the stage's end

@@ -17,7 +17,7 @@ from ssdreg.audit.extractors import judge_extractor
 from ssdreg.audit.gluoncv_presets import _hidden
 from ssdreg.checking import parameter_count
 from ssdreg.mx import mx
-from ssdreg.taps import StageEnd
+from ssdreg.stages import StageEnd
 
 COPIED = ssdreg.plan("resnet50").taps
 OWN = ssdreg.plan("resnet101").taps

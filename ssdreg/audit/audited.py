@@ -11,7 +11,8 @@ from attrs import frozen
 
 from ssdreg.errors import SsdregError, TapError
 from ssdreg.graph import Graph, Node, read_graph
-from ssdreg.taps import StageEnd, stage_ends, verify
+from ssdreg.stages import StageEnd, stage_ends
+from ssdreg.taps import verify
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -26,7 +26,8 @@ from ssdreg.audit.audited import (
 )
 from ssdreg.errors import TapError
 from ssdreg.graph import CONVOLUTIONS, Graph, Node, read_graph
-from ssdreg.taps import stage_ends, verify
+from ssdreg.stages import stage_ends
+from ssdreg.taps import verify
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

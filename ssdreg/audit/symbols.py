@@ -11,7 +11,7 @@ from ssdreg.audit.audited import Audit, AuditError, judge
 from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.backbone import Backbone, Tap
 from ssdreg.graph import read_graph
-from ssdreg.taps import stage_ends
+from ssdreg.stages import stage_ends
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -25,7 +25,8 @@ from ssdreg.legacy.gluon_zoo import members, unscoped
 from ssdreg.legacy.layout import Prior, make_anchors
 from ssdreg.normalisation import Normalisation
 from ssdreg.run import Params
-from ssdreg.taps import find_taps, stage_ends
+from ssdreg.stages import stage_ends
+from ssdreg.taps import find_taps
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
