@@ -34,4 +34,4 @@ lint:   ## run the linter and the type checker
 check: lint test   ## run the linter and the tests
 
 clean:  ## remove the environment and what builds and tools left behind
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv build dist *.egg-info plugins/*/build plugins/*/*.egg-info .pytest_cache .ruff_cache .mypy_cache

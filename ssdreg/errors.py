@@ -41,3 +41,11 @@ class DependencyError(SsdregError, ImportError):
 
 class RunError(SsdregError, ValueError):
     """A run folder, checkpoint or parameter file cannot be read or used."""
+
+
+class WeightsError(SsdregError, ValueError):
+    """Weights cannot be found, fetched or read, or do not fit the backbone."""
+
+
+class AuditError(SsdregError, ValueError):
+    """What was given to be audited cannot be read."""

@@ -14,9 +14,9 @@ from runs import command, refused
 
 import ssdreg
 from ssdreg import Backbone, PluginWarning, Tap, UnknownNameError, Weights, hookimpl, plugins
+from ssdreg.errors import WeightsError
 from ssdreg.mx import mx
 from ssdreg.run import Params, write_params
-from ssdreg.weights.errors import WeightsError
 from ssdreg.weights.formats import read_file
 from ssdreg.weights.loading import (
     find_weights,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ssdreg import Weights
+from ssdreg.errors import WeightsError
 from ssdreg.weights import fetching
-from ssdreg.weights.errors import WeightsError
 from ssdreg.weights.fetching import cache_folder, cached_file, fetch, on_disk
 
 CONTENT = bytes(range(256)) * 3000

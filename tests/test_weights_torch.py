@@ -13,8 +13,8 @@ import make_torch_files
 import numpy as np
 import pytest
 
+from ssdreg.errors import WeightsError
 from ssdreg.weights import torch_pickle
-from ssdreg.weights.errors import WeightsError
 from ssdreg.weights.torch_file import MAGIC_NUMBER, VERSION, read_torch
 
 ARCHIVE, PLAIN, TRAINING = (make_torch_files.ARCHIVE, make_torch_files.PLAIN,

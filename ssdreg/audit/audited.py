@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
-from ssdreg.errors import SsdregError, TapError
+from ssdreg.errors import TapError
 from ssdreg.graph import Graph, Node, read_graph
 from ssdreg.stages import StageEnd, stage_ends
 from ssdreg.taps import verify
@@ -26,10 +26,6 @@ VERDICTS = {
     ALTERED: "the taps are ends of the network's stages, but the detector changed its strides",
     UNKNOWN: "it cannot be told",
 }
-
-
-class AuditError(SsdregError, ValueError):
-    """What was given to be audited cannot be read."""
 
 
 @frozen

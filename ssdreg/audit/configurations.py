@@ -14,11 +14,11 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from ssdreg.audit.audited import Audit, Audited, AuditError, judge, undecided
+from ssdreg.audit.audited import Audit, Audited, judge, undecided
 from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.audit.reading import Computed, NoConfigurationError, read_factory
 from ssdreg.backbone import Backbone
-from ssdreg.errors import PlanError, TapError, UnknownNameError
+from ssdreg.errors import AuditError, PlanError, TapError, UnknownNameError
 from ssdreg.overrides import UNUSED
 from ssdreg.plugins import get_backbone
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from ssdreg.audit import extractors
-from ssdreg.audit.audited import RIGHT, Audit, Audited, AuditError, judge, shortened, undecided
-from ssdreg.errors import DependencyError
+from ssdreg.audit.audited import RIGHT, Audit, Audited, judge, shortened, undecided
+from ssdreg.errors import AuditError, DependencyError
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssdreg.audit.audited import Audit, AuditError, judge
+from ssdreg.audit.audited import Audit, judge
 from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.backbone import Backbone, Tap
+from ssdreg.errors import AuditError
 from ssdreg.graph import read_graph
 from ssdreg.stages import stage_ends
 

@@ -18,10 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 from tqdm import tqdm
 
+from ssdreg.errors import WeightsError
 from ssdreg.files import replacing
 from ssdreg.references import Reference, resolve
 from ssdreg.weights.declaration import Weights
-from ssdreg.weights.errors import WeightsError
 
 OFFLINE = "SSDREG_OFFLINE"
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ssdreg.backbone import Backbone
-from ssdreg.errors import UnknownNameError
+from ssdreg.errors import UnknownNameError, WeightsError
 from ssdreg.graph import Graph, read_graph
 from ssdreg.plugins import declared_weights, get_backbone, same_name
 from ssdreg.references import resolve
 from ssdreg.run import Params
 from ssdreg.weights.declaration import Weights
-from ssdreg.weights.errors import WeightsError
 from ssdreg.weights.fetching import fetch, on_disk
 from ssdreg.weights.formats import read_file
 

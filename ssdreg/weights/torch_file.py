@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ssdreg.weights.errors import WeightsError
+from ssdreg.errors import WeightsError
 from ssdreg.weights.torch_pickle import Storage, Tensor, read_pickle
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C

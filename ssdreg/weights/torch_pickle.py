@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from attrs import field, frozen
 
-from ssdreg.weights.errors import WeightsError
+from ssdreg.errors import WeightsError
 
 #: Steps that reading one pickle may take; a state dict needs about 40 a tensor.
 MAX_STEPS = 2_000_000

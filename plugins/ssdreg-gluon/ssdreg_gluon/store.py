@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdreg.weights.errors import WeightsError
+from ssdreg.errors import WeightsError
 from ssdreg_gluon.network import block, load
 from ssdreg_gluon.zoo import ZOOS, digests
 
