@@ -21,8 +21,9 @@ from ssdreg.mx import mx
 from ssdreg.run import create_run, open_run, read_params
 from ssdreg.shapes import write_shapes
 from ssdreg.training import state
+from ssdreg.training.freezing import fixed
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.start import frozen_names, read_checkpoint, take
+from ssdreg.training.start import read_checkpoint, take
 from ssdreg.training.stopping import Interrupted, StopRequest
 from ssdreg.training.trainer import Data, resume, train
 
@@ -212,7 +213,7 @@ def test_frozen_parameters_stay(tmp_path, data):
                                                   ("", "matches every one of the")])
 def test_a_freeze_that_cannot_be_meant_is_refused(pattern, message):
     with pytest.raises(RunError, match=message):
-        frozen_names(ssdreg.build(BACKBONE), pattern, ("data", "label"))
+        fixed(ssdreg.build(BACKBONE), ssdreg.plan(BACKBONE), TrainOptions(freeze=pattern))
 
 
 def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
