@@ -9,7 +9,7 @@ own scale, the geometric mean of it and the next one's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ssdreg.errors import PlanError
 
@@ -46,17 +46,35 @@ def example_sizes(levels: int) -> Sizes:
     return tuple((low, round(high, digits)) for low, high in paper_sizes(levels))
 
 
-#: The schemes by name; `DEFAULT_SIZES` is what a plan takes when nothing is said.
+#: The schemes by name; `DEFAULT_SIZES` is what a plan takes when neither its head nor anybody
+#: else says anything.
 SIZES: dict[str, Callable[[int], Sizes]] = {"example": example_sizes, "paper": paper_sizes}
 DEFAULT_SIZES = "example"
+#: Not a scheme, but what the plan's head has for its own.
+HEAD_SIZES = "head"
 
 
 def named_sizes(name: str, levels: int) -> Sizes:
-    """Return the sizes of the scheme `name`; raise PlanError listing the schemes there are."""
+    """Return the sizes of the scheme `name`; raise PlanError listing the schemes there are.
+
+    `HEAD_SIZES` are here those of a head that says nothing.
+    """
+    if name == HEAD_SIZES:
+        name = DEFAULT_SIZES
     if name not in SIZES:
-        raise PlanError(f"sizes={name!r} is no scheme: there are {', '.join(sorted(SIZES))}, "
-                        f"or give a tuple of sizes per level")
+        raise PlanError(f"sizes={name!r} is no scheme: there are {', '.join(sorted(SIZES))} and "
+                        f"{HEAD_SIZES} (the head's own), or give a tuple of sizes per level")
     return SIZES[name](levels)
+
+
+def cell_sizes(cells: Sequence[float], heights: Sequence[int]) -> Sizes:
+    """Return sizes of so many cells on levels of `heights` cells, as shares of the image's height.
+
+    Where the smallest would be higher than the image, it is as high, and the others are larger in
+    the same proportion.
+    """
+    return tuple(tuple(size * min(1 / height, 1 / min(cells)) for size in cells)
+                 for height in heights)
 
 
 def default_ratios(levels: int) -> tuple[tuple[float, ...], ...]:

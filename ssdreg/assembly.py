@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ssdreg.backbone import Backbone
 from ssdreg.errors import PlanError
 from ssdreg.finding import complete
-from ssdreg.head import Head, Predictions
+from ssdreg.head import DETECTION, TRAIN_OUTPUTS, Head, Predictions
 from ssdreg.planning import Plan, plan
 from ssdreg.plugins import get_backbone, get_head
 from ssdreg.references import resolve
@@ -50,21 +50,46 @@ def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",
 
     `head` is the plan's own when None.
     """
-    from ssdreg.mx import mx
     if mode not in MODES:
         raise PlanError(f"mode={mode!r}: there are {', '.join(MODES)}")
     made = get_head(head or plan.head)
-    with mx.name.NameManager():
+    with _head_names():
         return MODES[mode](made, resolve(made.predict)(symbol, plan), plan)
+
+
+def _head_names() -> mx.name.NameManager:
+    """Return a manager whose automatic names are none of a backbone's.
+
+    Both are numbered from 0: a sum in a loss would be called ``_plus0``, as the first one in a
+    ResNet is, and a convolution without a name would share the weights of the backbone's first.
+    """
+    from ssdreg.mx import mx
+
+    class HeadNames(mx.name.NameManager):
+        def get(self, name: str | None, hint: str) -> str:
+            return name or f"head_{super().get(None, hint)}"
+
+    return HeadNames()
 
 
 def _train(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
     from ssdreg.mx import mx
-    return resolve(head.train)(predictions, mx.sym.Variable("label"), plan)
+    made = resolve(head.train)(predictions, mx.sym.Variable("label"), plan)
+    missing = [name for name in TRAIN_OUTPUTS if name not in made.list_outputs()]
+    if missing:
+        raise PlanError(f"the head {head.name!r} cannot be trained: its train gives "
+                        f"{', '.join(made.list_outputs())}, and not {', '.join(missing)}; see "
+                        f"ssdreg.Head for what it must give")
+    return made
 
 
 def _deploy(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
-    return resolve(head.detect)(predictions, plan)
+    made = resolve(head.detect)(predictions, plan)
+    if made.list_outputs() != [DETECTION]:
+        raise PlanError(f"the head {head.name!r} cannot detect: its detect gives "
+                        f"{', '.join(made.list_outputs())}, and not {DETECTION} alone; see "
+                        f"ssdreg.Head for what it must give")
+    return made
 
 
 MODES: dict[str, Callable[[Head, Predictions, Plan], mx.sym.Symbol]] = {

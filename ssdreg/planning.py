@@ -14,7 +14,7 @@ from ssdreg.backbone import Backbone, Extra
 from ssdreg.errors import InputShapeError, PlanError
 from ssdreg.finding import complete
 from ssdreg.graph import Graph, read_graph
-from ssdreg.head import Head
+from ssdreg.head import Head, PlanDefaults
 from ssdreg.normalisation import Normalisation
 from ssdreg.overrides import UNUSED
 from ssdreg.plugins import get_backbone, get_head
@@ -52,12 +52,13 @@ class Plan:
       tap. A tap with L2 normalisation has its channels in `num_filters`.
     - `sizes`, `ratios`: of the anchors, as shares of the image's height, and width / height.
     - `normalizations`: initial L2 scale, -1 where there is none.
-    - `projections`: channels of the 1x1 convolution with batch normalisation and ReLU between a
-      tap and its predictors, -1 where there is none.
+    - `projections`: channels of the 1x1 convolution that the head puts between a tap and its
+      predictors (SSD's with batch normalisation and ReLU behind it), -1 where there is none.
     - `steps`: distance of anchor centres as a share of the image's sides, or as two, of height
       and width; empty: one cell.
     - `variances`, `nms_threshold`, `nms_topk`, `force_suppress`: of encoding and post-processing.
-    - `loss`: ``softmax`` with hard negative mining, or ``focal``.
+    - `loss`: of classification, one of the head's; SSD's are ``softmax`` with hard negative mining
+      and ``focal``.
     - `normalisation`: what is done to pixels before ``data``.
     """
 
@@ -102,8 +103,9 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
     (height, width). Any field of the plan with an entry per level may be given as a keyword of
     its name, and so may `variances`, `nms_threshold`, `nms_topk`, `force_suppress`, `loss` and
     `normalisation`; `detect` picks, by stride, the taps that feed detection; `sizes` may be the
-    name of a scheme (``example``, the default, or ``paper``). `from_layers` also sets the number
-    of levels; taps named there are not verified here, but by `build`.
+    name of a scheme (``example``, ``paper``, or ``head`` for the head's own, the default, which
+    is ``example`` for SSD). `from_layers` also sets the number of levels; taps named there are not
+    verified here, but by `build`. What is not given follows the head's `defaults`.
 
     Raises PlanError, which names the level, when the shape is too small or an override cannot be.
     """
@@ -113,14 +115,14 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
         raise PlanError(f"num_classes={num_classes!r}: at least one class is needed "
                         f"(the background is not counted)")
     head, symbol = get_head(head), source.symbol()
-    layers, extras, steps = _layers(source, shape, overrides)
+    layers, extras, steps = _layers(source, shape, head.defaults, overrides)
     try:
         graph = read_graph(symbol, shape)
     except InputShapeError as error:
         raise PlanError(_too_small(error, symbol.get_internals().list_outputs(), layers)
                         ) from error
     if extras is None:
-        extras = _derive_extras(graph, layers)
+        extras = _derive_extras(graph, layers, head.defaults)
     return _assemble(source, head, int(num_classes), shape, graph, layers, extras, steps, overrides)
 
 
@@ -132,7 +134,8 @@ def _shape(data_shape: int | Sequence[int]) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
-def _layers(source: Backbone, shape: tuple[int, int], overrides: dict[str, Any]
+def _layers(source: Backbone, shape: tuple[int, int], defaults: PlanDefaults,
+            overrides: dict[str, Any]
             ) -> tuple[list[str], list[Extra] | None, tuple[float, ...]]:
     """Choose the taps, the levels behind them (None: to be derived), and published steps."""
     if "from_layers" in overrides:
@@ -142,9 +145,10 @@ def _layers(source: Backbone, shape: tuple[int, int], overrides: dict[str, Any]
         if not taps or taps != layers[:len(taps)]:
             raise PlanError(f"from_layers={tuple(layers)!r} must name backbone nodes first and "
                             f'then "" for each level made behind them')
-        return taps, [Extra(_extra_channels(level)) for level in range(len(taps), len(layers))], ()
-    preset = None if "detect" in overrides else source.preset(shape)
-    detect = (preset and preset.detect) or source.detect
+        return taps, [Extra(_extra_channels(level, defaults))
+                      for level in range(len(taps), len(layers))], ()
+    preset = None if "detect" in overrides or defaults.own_levels else source.preset(shape)
+    detect = (preset and preset.detect) or _natural(source, defaults)
     if "detect" in overrides:
         detect = rules.listed("detect", overrides["detect"])
     if not detect or len(set(detect)) < len(detect):
@@ -158,6 +162,13 @@ def _layers(source: Backbone, shape: tuple[int, int], overrides: dict[str, Any]
     return taps, None, ()
 
 
+def _natural(source: Backbone, defaults: PlanDefaults) -> tuple[int, ...]:
+    """Return the strides of the taps that feed a head by default, the backbone's own if none."""
+    least = defaults.least_stride
+    strides = tuple(tap.stride for tap in source.taps if least is not None and tap.stride >= least)
+    return strides or source.detect
+
+
 def _too_small(error: InputShapeError, outputs: list[str], taps: list[str]) -> str:
     """Say which level an input that is too small for the backbone cannot reach."""
     order = {name[:-len("_output")]: index for index, name in enumerate(outputs)
@@ -168,8 +179,11 @@ def _too_small(error: InputShapeError, outputs: list[str], taps: list[str]) -> s
     return f"{where}{error}; take a larger data_shape"
 
 
-def _derive_extras(graph: Graph, taps: list[str]) -> list[Extra]:
-    """Halve the last tap's map until it is a single cell; refuse taps that repeat a map."""
+def _derive_extras(graph: Graph, taps: list[str], defaults: PlanDefaults) -> list[Extra]:
+    """Halve the last tap's map until it is a single cell, or as often as the head wants it.
+
+    Taps that repeat a map are refused.
+    """
     maps = [_map(graph, level, node) for level, node in enumerate(taps)]
     for level, (before, here) in enumerate(zip(maps, maps[1:]), start=1):
         if before == here:
@@ -179,16 +193,18 @@ def _derive_extras(graph: Graph, taps: list[str]) -> list[Extra]:
                 f"take a larger data_shape or fewer strides in detect")
     extras: list[Extra] = []
     here = maps[-1]
-    while here != (1, 1):
-        extra = Extra(_extra_channels(len(taps) + len(extras)))
+    most = defaults.extra_levels
+    while here != (1, 1) and (most is None or len(extras) < most):
+        extra = Extra(_extra_channels(len(taps) + len(extras), defaults))
         here = _after(here, extra.stride, extra.pad)
         extras.append(extra)
     return extras
 
 
-def _extra_channels(level: int) -> int:
+def _extra_channels(level: int, defaults: PlanDefaults) -> int:
     """Return the channels of an extra level; levels outside the table take its nearest entry."""
-    return EXTRA_CHANNELS[min(max(level, min(EXTRA_CHANNELS)), max(EXTRA_CHANNELS))]
+    nearest = min(max(level, min(EXTRA_CHANNELS)), max(EXTRA_CHANNELS))
+    return defaults.channels or EXTRA_CHANNELS[nearest]
 
 
 def _map(graph: Graph, level: int, name: str) -> tuple[int, int]:
@@ -209,10 +225,8 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
               graph: Graph, taps: list[str], extras: list[Extra], preset_steps: tuple[float, ...],
               overrides: dict[str, Any]) -> Plan:
     """Put defaults and overrides together, level by level."""
-    count = len(taps) + len(extras)
-    declared = {tap.node: tap.stride for tap in source.taps}
-    scales = [source.l2_scale(declared[tap]) if tap in declared else None for tap in taps]
-    projections = [source.projection(declared[tap]) if tap in declared else None for tap in taps]
+    count, defaults = len(taps) + len(extras), head.defaults
+    scales, projections = _behind_taps(source, taps, defaults)
     channels = []
     for level, tap in enumerate(taps):
         _map(graph, level, tap)
@@ -220,8 +234,8 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
     values: dict[str, Any] = {
         "strides": [UNUSED] * len(taps) + [extra.stride for extra in extras],
         "pads": [UNUSED] * len(taps) + [extra.pad for extra in extras],
-        "sizes": anchors.DEFAULT_SIZES,
-        "ratios": anchors.default_ratios(count),
+        "sizes": anchors.HEAD_SIZES,
+        "ratios": (defaults.ratios,) * count if defaults.ratios else anchors.default_ratios(count),
         "normalizations": [UNUSED if scale is None else scale for scale in scales]
                           + [UNUSED] * len(extras),
         "projections": [projection or UNUSED for projection in projections]
@@ -229,8 +243,12 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
         "steps": [step / shape[0] for step in preset_steps],
     }
     values.update({name: overrides[name] for name in rules.PER_LEVEL if name in overrides})
-    if isinstance(values["sizes"], str):
-        values["sizes"] = anchors.named_sizes(values["sizes"], count)
+    asked: Any = values["sizes"]
+    in_cells: tuple[float, ...] = ()
+    if isinstance(asked, str):
+        # in cells until the maps are known
+        in_cells = defaults.cells if asked == anchors.HEAD_SIZES else ()
+        values["sizes"] = (in_cells,) * count if in_cells else anchors.named_sizes(asked, count)
     for name in values:
         values[name] = rules.per_level(name, values[name], count)
     values.setdefault("num_filters", (
@@ -240,10 +258,45 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
     scalars = {name: rules.scalar(name, overrides[name])
                for name in rules.SCALARS if name in overrides}
     scalars.setdefault("normalisation", source.normalisation)
+    if scalars.setdefault("loss", head.losses[0]) not in head.losses:
+        raise PlanError(f"loss must be {' or '.join(head.losses)}, not {scalars['loss']!r}, for "
+                        f"the head {head.name!r}")
     found = Plan(
         backbone=source.name, head=head.name, num_classes=num_classes, data_shape=shape,
         from_layers=(*taps, *[""] * len(extras)), levels=(), **values, **scalars)
-    return attrs.evolve(found, levels=tuple(_measure(found, graph, channels)))
+    levels = tuple(_measure(found, graph, channels))
+    if defaults.uniform:
+        _check_uniform(head, levels)
+    if in_cells:
+        sizes = anchors.cell_sizes(in_cells, [level.height for level in levels])
+        found = attrs.evolve(found, sizes=sizes)
+    return attrs.evolve(found, levels=levels)
+
+
+def _behind_taps(source: Backbone, taps: list[str], defaults: PlanDefaults
+                 ) -> tuple[list[float | None], list[int | None]]:
+    """Return, for each tap, the scale of its L2 normalisation and the channels of its projection.
+
+    A head with channels of its own projects every tap.
+    """
+    if defaults.channels:
+        return [None] * len(taps), [defaults.channels] * len(taps)
+    declared = {tap.node: tap.stride for tap in source.taps}
+    return ([source.l2_scale(declared[tap]) if tap in declared else None for tap in taps],
+            [source.projection(declared[tap]) if tap in declared else None for tap in taps])
+
+
+def _check_uniform(head: Head, levels: tuple[Level, ...]) -> None:
+    """Refuse levels that cannot share predictors."""
+    first = levels[0]
+    for index, level in enumerate(levels):
+        for what, here, there in (("channels", level.channels, first.channels),
+                                  ("anchors a cell", level.anchors_per_cell,
+                                   first.anchors_per_cell)):
+            if here != there:
+                raise PlanError(f"level {index} has {here} {what} and level 0 has {there}: the "
+                                f"levels of the head {head.name!r} share their predictors, and "
+                                f"must have the same number")
 
 
 def _measure(found: Plan, graph: Graph, tap_channels: list[int]) -> Iterable[Level]:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 
+import attrs
 import numpy as np
 import numpy_ops
 import pytest
 
 import ssdreg
+from ssdreg import ops
+from ssdreg.data import splits
+from ssdreg.demo import BACKBONE
+from ssdreg.heads import multibox, ssd
 from ssdreg.mx import mx
+from ssdreg.run import create_run
+from ssdreg.training.network import build_network
+from ssdreg.training.options import TrainOptions
+from ssdreg.training.trainer import Data, train
 
 SHAPE = (64, 96)
 CLASSES = 3
@@ -243,3 +253,126 @@ def test_ssdlite_predicts_with_separable_convolutions():
             assert shapes[f"{layer}_cls_pred_conv_dw_conv_weight"] == (level.channels, 1, 3, 3)
             assert shapes[f"{layer}_cls_pred_conv_weight"] == (
                 level.anchors_per_cell * (CLASSES + 1), level.channels, 1, 1)
+
+
+def test_the_focal_loss_starts_with_objects_that_are_rare():
+    plan, focal, _ = make(loss="focal")
+    _, softmax, _ = make(loss="softmax")
+    assert focal.list_arguments() == softmax.list_arguments()
+    data, label = pictures(2), labels(plan, 2)
+    for symbol, objects in ((focal, 0.01), (softmax, CLASSES / (CLASSES + 1))):
+        started = values(module(symbol, plan, data, label))
+        names = [name for name in started if name.endswith("_cls_pred_conv_bias")]
+        assert len(names) == len(plan.levels)
+        for name in names:
+            biases = started[name].reshape(1, -1, CLASSES + 1).transpose(0, 2, 1)
+            share = numpy_ops.softmax(biases)[0]
+            assert share[1:].sum(axis=0) == pytest.approx(objects, rel=1e-5)
+            assert share[1:] == pytest.approx(objects / CLASSES, rel=1e-5)
+
+
+# Heads that bring a step of their own
+
+def declare(**steps):
+    return ssdreg.Head(name="own", summary="SSD but for a step", paper="https://example.org",
+                       **{"predict": "ssdreg.heads.ssd:predict", **steps})
+
+
+def one_object_only(predictions, plan):
+    """Suppress every box that overlaps a better one, whatever its class, and doubtful ones."""
+    return ops.detection(
+        mx.sym.softmax(predictions.cls_pred, axis=1), predictions.loc_pred, predictions.anchors,
+        variances=plan.variances, nms_threshold=0.2, nms_topk=-1, force_suppress=True,
+        score_threshold=0.3)
+
+
+def with_a_second_loss(predictions, label, plan):
+    """Train as SSD does, and learn to tell how large offsets are in the mean."""
+    guess = mx.sym.Variable("guess", shape=(1,), init=mx.init.Zero())
+    size = mx.sym.mean(mx.sym.BlockGrad(mx.sym.abs(predictions.loc_pred)))
+    return mx.sym.Group([*multibox.train(predictions, label, plan),
+                         mx.sym.MakeLoss(mx.sym.square(guess - size), name="guess_loss")])
+
+
+def test_a_head_may_replace_post_processing_alone():
+    plan, train, deploy = make()
+    own_plan, own_train, own_deploy = make(declare(detect=one_object_only))
+    assert attrs.evolve(own_plan, head="ssd") == plan
+    assert own_train.tojson() == train.tojson()
+    data = pictures(2)
+    inside = own_deploy.get_internals()
+    raw = [inside[f"multibox_{name}_output"] for name in ("cls_pred", "loc_pred", "anchors")]
+    cls_pred, loc_pred, anchors, found = forward(
+        module(mx.sym.Group([*raw, own_deploy]), plan, data), data)
+    (others,) = forward(module(deploy, plan, data), data)
+    survivors = numpy_ops.detection(numpy_ops.softmax(cls_pred), loc_pred, anchors[0],
+                                    plan.variances, 0.2, -1, True, 0.3)
+    for rows, kept, before in zip(found, survivors, others):
+        rows = rows[rows[:, 0] >= 0]
+        np.testing.assert_allclose(rows, kept, rtol=1e-4, atol=1e-4)
+        assert 0 < len(rows) < (before[:, 0] >= 0).sum()
+
+
+def test_a_head_may_replace_the_losses_alone_and_is_trained_by_them(tmp_path, tiny_shapes):
+    head = declare(train=with_a_second_loss)
+    _, _, deploy = make()
+    _, own_train, own_deploy = make(head)
+    assert own_deploy.tojson() == deploy.tojson()
+    assert own_train.list_outputs() == [*OUTPUTS, "guess_loss_output"]
+
+    source = splits.choose(tiny_shapes)
+    learning, validation = splits.open_source(source)
+    network = build_network(BACKBONE, len(learning.classes), 64, head)
+    run = create_run(tmp_path / "run", learning.classes, network.plan, network.train,
+                     network.deploy)
+    train(run, Data(source=source, train=learning, validation=validation, augmentation=None),
+          TrainOptions(epochs=1, batch_size=8), [mx.cpu()])
+    assert run.plan.head == "own"
+    # nothing but the second loss moves it, and no weight decay moves a zero
+    assert run.load_params().args["guess"].asscalar() > 0
+    assert 0 <= run.log()[-1].map <= 1
+
+
+@pytest.mark.parametrize(("steps", "mode", "message"), [
+    ({"train": lambda predictions, label, plan: predictions.cls_pred}, "train",
+     "the head 'own' cannot be trained: its train gives multibox_cls_pred_output, and not "
+     "cls_prob_output, loc_loss_output, cls_label_output"),
+    ({"detect": lambda predictions, plan: predictions.loc_pred}, "deploy",
+     "the head 'own' cannot detect: its detect gives multibox_loc_pred_output, and not "
+     "detection_output alone"),
+    ({"losses": ["giou"]}, "train", "loss 'giou': there are softmax, focal here, and the head "
+                                    "'own' needs a train of its own for another"),
+])
+def test_a_head_without_what_others_read_is_refused(steps, mode, message):
+    with pytest.raises(ssdreg.PlanError, match=re.escape(message)):
+        ssdreg.build("resnet18", CLASSES, SHAPE, declare(**steps), mode)
+
+
+def unnamed(backbone, plan):
+    """Predict as SSD does, behind a convolution without a name."""
+    feature = mx.sym.Convolution(multibox.feature_levels(backbone, plan, ssd.extra)[0],
+                                 num_filter=plan.levels[0].channels, kernel=(1, 1))
+    return multibox.predict([feature + 1.0], plan, ssd.predictor)
+
+
+@pytest.mark.parametrize("settings", [
+    {"loss": "focal"},
+    {"head": declare(predict=unnamed), "from_layers": [BACKBONE.tap(8).node]}])
+def test_names_of_a_head_are_none_of_its_backbones(settings):
+    symbol = ssdreg.build(BACKBONE, CLASSES, 96, **settings)
+    names = [node["name"] for node in json.loads(symbol.tojson())["nodes"]]
+    assert len(names) == len(set(names))
+    assert any(name.startswith("head_") for name in names)
+    # numbered as ever, whatever was built before
+    assert ssdreg.build(BACKBONE, CLASSES, 96, **settings).tojson() == symbol.tojson()
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"losses": "focal"}, "losses must be a list or tuple of names, not the text 'focal'"),
+    ({"losses": ()}, "losses"),
+    ({"defaults": {"channels": 3}}, "defaults"),
+    ({"train": "nowhere"}, "Head 'own': train must be a callable or 'module:function'"),
+])
+def test_a_declaration_that_cannot_be_is_refused(fields, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        declare(**fields)

@@ -183,6 +183,97 @@ def test_a_plan_is_frozen_and_hashable():
         made.loss = "focal"
 
 
+# What a head asks of its plan
+
+def head(**defaults):
+    return ssdreg.Head(name="own", summary="a head with numbers of its own",
+                       paper="https://example.org", predict="ssdreg.heads.ssd:predict",
+                       defaults=ssdreg.PlanDefaults(**defaults))
+
+
+def test_a_head_that_asks_for_nothing_has_the_plan_of_ssd():
+    for backbone in FIVE:
+        made = plan(backbone, head=head())
+        assert attrs.evolve(made, head="ssd") == plan(backbone)
+
+
+def test_a_head_may_take_every_tap_of_a_stride_and_coarser():
+    backbone = ssdreg.get_backbone("resnet50")
+    for stride, strides in ((8, (8, 16, 32)), (32, (32,)), (64, backbone.detect)):
+        made = plan(backbone, head=head(least_stride=stride))
+        assert made.taps == tuple(backbone.tap(each).node for each in strides)
+    made = plan(backbone, head=head(least_stride=8), detect=(16,))
+    assert made.taps == (backbone.tap(16).node,)
+
+
+@pytest.mark.parametrize(("most", "shape", "count"), [(0, 300, 2), (2, 300, 4), (9, 300, 6),
+                                                      (2, 64, 3)])
+def test_a_head_may_limit_the_levels_behind_the_taps(most, shape, count):
+    made = plan("resnet50", data_shape=shape, head=head(extra_levels=most))
+    assert len(made.levels) == count
+    usual = plan("resnet50", data_shape=shape)
+    assert sides(made) == sides(usual)[:count]
+    assert made.num_filters == usual.num_filters[:count]
+
+
+def test_a_head_may_have_as_many_channels_on_every_level():
+    made = plan("vgg16_reduced", head=head(channels=96))
+    assert {level.channels for level in made.levels} == {96}
+    assert made.projections[:2] == (96, 96)
+    assert set(made.normalizations) == {-1}  # a projected tap needs no scale
+    assert made.num_filters[2:] == (96,) * (len(made.levels) - 2)
+    named = plan("vgg16_reduced", head=head(channels=96), from_layers=made.from_layers)
+    assert attrs.evolve(named, steps=made.steps) == made
+
+
+def test_published_numbers_are_for_heads_that_leave_the_levels_to_the_backbone():
+    ssd = plan("vgg16_reduced")
+    assert plan("vgg16_reduced", head=head(ratios=(1, 2))).steps == ssd.steps != ()
+    for defaults in ({"least_stride": 8}, {"extra_levels": 4}, {"channels": 32}):
+        assert plan("vgg16_reduced", head=head(**defaults)).steps == ()
+
+
+def test_a_head_may_have_its_sizes_in_cells():
+    own = head(cells=(3, 4), ratios=(1, 0.5))
+    made = plan("resnet50", head=own)
+    for level, sizes in zip(made.levels, made.sizes):
+        # no less than the image, where three cells are more than that
+        assert sizes[0] == pytest.approx(min(3 / level.height, 1))
+        assert sizes[1] == pytest.approx(sizes[0] * 4 / 3)
+        assert level.anchors_per_cell == 3
+    assert set(made.ratios) == {(1, 0.5)}
+    assert plan("resnet50", head=own, sizes="head") == made
+    assert plan("resnet50", head=own, sizes="example").sizes == plan("resnet50").sizes
+    assert plan("resnet50", sizes="head") == plan("resnet50")
+
+
+def test_the_losses_are_the_heads():
+    own = attrs.evolve(head(), losses=("giou", "focal"))
+    assert plan("resnet50", head=own).loss == "giou"
+    assert plan("resnet50", head=own, loss="focal").loss == "focal"
+    assert "loss must be giou or focal, not 'softmax', for the head 'own'" in refused(
+        head=own, loss="softmax")
+
+
+@pytest.mark.parametrize(("overrides", "message"), [
+    ({}, "level 1 has 2048 channels and level 0 has 1024: the levels of the head 'own' share "
+         "their predictors, and must have the same number"),
+    ({"projections": [64, 64, -1], "num_filters": [-1, -1, 64],
+      "ratios": [(1,), (1,), (1, 2)]},
+     "level 2 has 3 anchors a cell and level 0 has 2"),
+])
+def test_levels_that_share_predictors_must_be_alike(overrides, message):
+    assert message in refused(head=head(uniform=True, extra_levels=1), **overrides)
+
+
+@pytest.mark.parametrize("defaults", [
+    {"least_stride": 0}, {"extra_levels": -1}, {"channels": 0}, {"channels": 1.5},
+    {"cells": (4, 0)}, {"ratios": (-1,)}, {"uniform": "yes"}])
+def test_defaults_that_cannot_be_are_refused(defaults):
+    with pytest.raises((TypeError, ValueError), match=next(iter(defaults))):
+        ssdreg.PlanDefaults(**defaults)
+
+
 # Errors, as their reader sees them.
 
 @pytest.mark.parametrize(("arguments", "message"), [

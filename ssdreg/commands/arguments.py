@@ -52,10 +52,13 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detect", type=numbers, metavar="STRIDES",
                         help="the taps that feed detection, by stride: 8,16,32")
     parser.add_argument("--sizes", type=sizes, metavar="SCHEME|LIST",
-                        help="anchor sizes: example, paper, data (those that fit the boxes, where "
-                             "there are data), or those of each level as shares of the image's "
-                             "height, as in 0.08,0.11/0.2,0.25/0.4,0.5")
-    parser.add_argument("--loss", metavar="LOSS", help="classification loss: softmax or focal")
+                        help="anchor sizes: head (its own; SSD's are example), example, paper, "
+                             "data (those that fit the boxes, where there are data), or those of "
+                             "each level as shares of the image's height, as in "
+                             "0.08,0.11/0.2,0.25/0.4,0.5")
+    parser.add_argument("--loss", metavar="LOSS",
+                        help="classification loss: softmax (SSD's default) or focal; a head may "
+                             "have only one, or others")
 
 
 def overrides(options: argparse.Namespace) -> dict[str, Any]:

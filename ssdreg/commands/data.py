@@ -49,11 +49,12 @@ def measure_anchors(options: argparse.Namespace) -> int:
     import ssdreg
     from ssdreg.anchor_picture import draw_anchors
     from ssdreg.anchor_report import FITTED, GIVEN, report, to_dict, to_text
-    from ssdreg.anchors import DEFAULT_SIZES
+    from ssdreg.anchors import DEFAULT_SIZES, HEAD_SIZES
     from ssdreg.data import describe_problems
     from ssdreg.data.boxes import boxes
     settings = arguments.overrides(options)
-    asked = settings.pop("sizes", DEFAULT_SIZES)
+    own = HEAD_SIZES if ssdreg.get_head(options.head).defaults.cells else DEFAULT_SIZES
+    asked = settings.pop("sizes", own)
     if asked != FITTED:
         settings["sizes"] = asked
     # a detector that cannot be is refused before the data are read

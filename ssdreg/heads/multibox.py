@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+from attrs import frozen
+
 from ssdreg import ops
+from ssdreg.errors import PlanError
 from ssdreg.head import Predictions
 from ssdreg.overrides import UNUSED
 from ssdreg.planning import Level, Plan, Step
@@ -15,8 +20,11 @@ if TYPE_CHECKING:
 
 #: Makes an extra level: (feature, name, channels, stride, pad) to a symbol.
 ExtraLayer = Callable[["mx.sym.Symbol", str, int, int, int], "mx.sym.Symbol"]
-#: Predicts on a level: (feature, name, outputs, channels of the feature) to (B, outputs, h, w).
-Predictor = Callable[["mx.sym.Symbol", str, int, int], "mx.sym.Symbol"]
+#: Predicts on a level: (feature, name, outputs, channels of the feature, what the biases start
+#: with) to (B, outputs, h, w).
+Predictor = Callable[["mx.sym.Symbol", str, int, int, "mx.init.Initializer"], "mx.sym.Symbol"]
+#: How probable an object is at first, where the loss is focal.
+OBJECT_PRIOR = 0.01
 
 
 def feature_levels(backbone: mx.sym.Symbol, plan: Plan, extra: ExtraLayer) -> list[mx.sym.Symbol]:
@@ -44,27 +52,69 @@ def _projected(feature: mx.sym.Symbol, plan: Plan, level: int) -> mx.sym.Symbol:
     return mx.sym.Activation(feature, act_type="relu", name=f"{name}_relu")
 
 
+@frozen
+class Predicted:
+    """What is predicted on one level, for R scores an anchor and A anchors a cell.
+
+    `scores` are (B, A * R, h, w), `offsets` (B, A * 4, h, w), both anchor by anchor; `feature`
+    (B, K, h, w) is what they were predicted from, `name` what the level is called.
+    """
+
+    name: str
+    feature: mx.sym.Symbol
+    scores: mx.sym.Symbol
+    offsets: mx.sym.Symbol
+
+
 def predict(features: list[mx.sym.Symbol], plan: Plan, predictor: Predictor) -> Predictions:
     """Predict class scores and offsets on every level and put them behind one another."""
     from ssdreg.mx import mx
-    sym = mx.sym
-    locs, classes, anchors = [], [], []
+    found = []
     for index, (feature, level) in enumerate(zip(features, plan.levels)):
         name = feature.name
         if plan.normalizations[index] != UNUSED:
             feature = _l2_normalised(feature, level, plan.normalizations[index])
         cells = level.anchors_per_cell
-        loc = predictor(feature, f"{name}_loc_pred_conv", cells * 4, level.channels)
+        loc = predictor(feature, f"{name}_loc_pred_conv", cells * 4, level.channels,
+                        mx.init.Constant(0.0))
         cls = predictor(feature, f"{name}_cls_pred_conv", cells * (plan.num_classes + 1),
-                        level.channels)
-        locs.append(_flat(loc, f"{name}_loc_pred"))
-        classes.append(_flat(cls, f"{name}_cls_pred"))
+                        level.channels, _class_bias(plan, cells))
+        found.append(Predicted(name, feature, cls, loc))
+    return join(found, plan, plan.num_classes + 1)
+
+
+def _class_bias(plan: Plan, cells: int) -> mx.init.Initializer:
+    """Return what the biases of a level's class scores start with.
+
+    Without mining nearly all anchors are background, and a network that gives every class the
+    same probability starts with a loss that is nothing but those: so the focal loss starts with
+    objects of the probability `OBJECT_PRIOR`, as in Lin et al., Focal Loss for Dense Object
+    Detection, 2017, section 4.1, here all classes together.
+    """
+    from ssdreg.mx import mx
+    if plan.loss != "focal":
+        return mx.init.Constant(0.0)
+    background = math.log(plan.num_classes * (1 - OBJECT_PRIOR) / OBJECT_PRIOR)
+    return mx.init.Constant(np.array([background, *[0.0] * plan.num_classes] * cells))
+
+
+def join(levels: Iterable[Predicted], plan: Plan, rows: int) -> Predictions:
+    """Lay what all levels predict out behind one another, cell by cell, with the anchors.
+
+    `rows` is the number of scores an anchor has: `cls_pred` comes out as (B, rows, N).
+    """
+    from ssdreg.mx import mx
+    sym = mx.sym
+    locs, classes, anchors = [], [], []
+    for index, level in enumerate(levels):
+        locs.append(_flat(level.offsets, f"{level.name}_loc_pred"))
+        classes.append(_flat(level.scores, f"{level.name}_cls_pred"))
         anchors.append(sym.Flatten(ops.prior(
-            feature, plan.sizes[index], plan.ratios[index],
-            _pair(plan.steps[index]) if plan.steps else None, name=f"{name}_anchors"),
-            name=f"{name}_anchors_flatten"))
+            level.feature, plan.sizes[index], plan.ratios[index],
+            _pair(plan.steps[index]) if plan.steps else None, name=f"{level.name}_anchors"),
+            name=f"{level.name}_anchors_flatten"))
     scores = sym.Reshape(sym.Concat(*classes, dim=1, name="multibox_cls_pred_concat"),
-                         shape=(0, -1, plan.num_classes + 1), name="multibox_cls_pred_reshape")
+                         shape=(0, -1, rows), name="multibox_cls_pred_reshape")
     boxes = sym.Concat(*anchors, dim=1, name="multibox_anchors_concat")
     return Predictions(
         cls_pred=sym.transpose(scores, axes=(0, 2, 1), name="multibox_cls_pred"),
@@ -99,27 +149,41 @@ def train(predictions: Predictions, label: mx.sym.Symbol, plan: Plan) -> mx.sym.
     They stand in the order, and under the names, that metrics written for MXNet's SSD example
     read: (B, C + 1, N), (B, N * 4), (B, N), (B, N, 6). Only the first two have a gradient.
     """
-    from ssdreg.mx import mx
-    focal = plan.loss == "focal"
+    if plan.loss not in LOSSES:
+        raise PlanError(f"loss {plan.loss!r}: there are {', '.join(LOSSES)} here, and the head "
+                        f"{plan.head!r} needs a train of its own for another")
+    classify, negative_ratio = LOSSES[plan.loss]
     goal = ops.targets(predictions.anchors, label, predictions.cls_pred,
-                       variances=plan.variances, negative_ratio=-1.0 if focal else 3.0)
-    classify = ops.focal_loss if focal else ops.softmax_loss
+                       variances=plan.variances, negative_ratio=negative_ratio)
     cls_prob = classify(predictions.cls_pred, goal.cls_target)
+    return outputs(cls_prob, goal, predictions, plan)
+
+
+def outputs(cls_prob: mx.sym.Symbol, goal: ops.Targets, predictions: Predictions, plan: Plan
+            ) -> mx.sym.Symbol:
+    """Group what `train` returns, from probabilities (B, C + 1, N) that have the gradient."""
+    from ssdreg.mx import mx
     loc_loss = ops.smooth_l1_loss(predictions.loc_pred, goal)
     cls_label = mx.sym.MakeLoss(goal.cls_target, grad_scale=0.0, name="cls_label")
-    found = _detections(cls_prob, predictions, plan)
+    found = detections(cls_prob, predictions, plan)
     return mx.sym.Group([cls_prob, loc_loss, cls_label,
                          mx.sym.MakeLoss(found, grad_scale=0.0, name="det_out")])
+
+
+#: Classification losses by name, each with the negatives it wants for a positive; -1 for all.
+LOSSES: dict[str, tuple[Callable[[mx.sym.Symbol, mx.sym.Symbol], mx.sym.Symbol], float]] = {
+    "softmax": (ops.softmax_loss, 3.0), "focal": (ops.focal_loss, -1.0)}
 
 
 def detect(predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
     """Return the output ``detection`` (B, N, 6): class, score, x1, y1, x2, y2."""
     from ssdreg.mx import mx
     cls_prob = mx.sym.softmax(predictions.cls_pred, axis=1, name="cls_prob")
-    return _detections(cls_prob, predictions, plan)
+    return detections(cls_prob, predictions, plan)
 
 
-def _detections(cls_prob: mx.sym.Symbol, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
+def detections(cls_prob: mx.sym.Symbol, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
+    """Decode and suppress as the plan says, from probabilities (B, C + 1, N), background first."""
     return ops.detection(
         cls_prob, predictions.loc_pred, predictions.anchors, variances=plan.variances,
         nms_threshold=plan.nms_threshold, nms_topk=plan.nms_topk,

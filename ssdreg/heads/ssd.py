@@ -39,9 +39,10 @@ def _conv_relu(x: mx.sym.Symbol, name: str, channels: int,
     return mx.sym.Activation(x, act_type="relu", name=f"{name}_relu")
 
 
-def predictor(feature: mx.sym.Symbol, name: str, outputs: int, channels: int) -> mx.sym.Symbol:
+def predictor(feature: mx.sym.Symbol, name: str, outputs: int, channels: int,
+              bias: mx.init.Initializer) -> mx.sym.Symbol:
     """Predict `outputs` values a cell with a 3x3 convolution; its bias learns twice as fast."""
     from ssdreg.mx import mx
-    bias = mx.sym.Variable(f"{name}_bias", init=mx.init.Constant(0.0), lr_mult=2.0)
-    return mx.sym.Convolution(feature, bias=bias, num_filter=outputs, kernel=(3, 3),
+    biases = mx.sym.Variable(f"{name}_bias", init=bias, lr_mult=2.0)
+    return mx.sym.Convolution(feature, bias=biases, num_filter=outputs, kernel=(3, 3),
                               pad=(1, 1), name=name)

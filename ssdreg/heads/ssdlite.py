@@ -26,12 +26,13 @@ def extra(feature: mx.sym.Symbol, name: str, channels: int, stride: int,
     return _conv_norm(feature, f"{name}_conv_3x3", channels, kernel=(1, 1))
 
 
-def predictor(feature: mx.sym.Symbol, name: str, outputs: int, channels: int) -> mx.sym.Symbol:
+def predictor(feature: mx.sym.Symbol, name: str, outputs: int, channels: int,
+              bias: mx.init.Initializer) -> mx.sym.Symbol:
     """Predict `outputs` values a cell: a depthwise 3x3, then a linear 1x1 with bias."""
     from ssdreg.mx import mx
     feature = _depthwise(feature, f"{name}_dw", channels, 1, 1)
-    bias = mx.sym.Variable(f"{name}_bias", init=mx.init.Constant(0.0), lr_mult=2.0)
-    return mx.sym.Convolution(feature, bias=bias, num_filter=outputs, kernel=(1, 1), name=name)
+    biases = mx.sym.Variable(f"{name}_bias", init=bias, lr_mult=2.0)
+    return mx.sym.Convolution(feature, bias=biases, num_filter=outputs, kernel=(1, 1), name=name)
 
 
 def _depthwise(x: mx.sym.Symbol, name: str, channels: int, stride: int,

@@ -64,11 +64,21 @@ def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: flo
     rest = sym.maximum(1.0 - sym.exp(log_p), 1e-12)
     loss = -1.0 * weight * rest ** gamma * log_p
     loss = sym.broadcast_div(loss, sym.maximum(sym.sum(positive), 1.0))
-    # The output must be the probabilities and the gradient that of the loss. So the loss is
-    # added and taken off again: (loss - loss) is exactly 0, and the second has no gradient.
-    # It goes to the background's row alone, so that it counts once and not per class.
-    ghost = sym.expand_dims(loss - sym.BlockGrad(loss), axis=1)
+    return learning(prob, loss, name=name)
+
+
+def learning(prob: mx.sym.Symbol, loss: mx.sym.Symbol, *, name: str) -> mx.sym.Symbol:
+    """Return probabilities as they are, with the gradient of a loss: (B, K, N), same.
+
+    `loss` (B, N) is that of each anchor, divided by whatever it is to be; what it says about
+    `prob` itself has no part in the gradient. For losses that no operator of MXNet has.
+    """
+    from ssdreg.mx import mx
+    sym = mx.sym
     prob = sym.BlockGrad(prob)
-    background = sym.slice_axis(prob, axis=1, begin=0, end=1) + ghost
-    objects = sym.slice_axis(prob, axis=1, begin=1, end=None)
-    return sym.MakeLoss(sym.Concat(background, objects, dim=1), grad_scale=1.0, name=name)
+    # The loss is added and taken off again: (loss - loss) is exactly 0, and the second has no
+    # gradient. It goes to the first row alone, so that it counts once and not per class.
+    ghost = sym.expand_dims(loss - sym.BlockGrad(loss), axis=1)
+    first = sym.slice_axis(prob, axis=1, begin=0, end=1) + ghost
+    others = sym.slice_axis(prob, axis=1, begin=1, end=None)
+    return sym.MakeLoss(sym.Concat(first, others, dim=1), grad_scale=1.0, name=name)

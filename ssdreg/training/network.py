@@ -10,6 +10,7 @@ from ssdreg.assembly import assemble, prove
 from ssdreg.backbone import Backbone
 from ssdreg.errors import RunError
 from ssdreg.finding import complete
+from ssdreg.head import Head
 from ssdreg.legacy.levels import OWN_HEAD
 from ssdreg.overrides import PER_LEVEL, SCALARS
 from ssdreg.planning import Plan, plan
@@ -30,12 +31,13 @@ class Network:
 
 
 def build_network(backbone: Backbone, num_classes: int, data_shape: int | tuple[int, int],
-                  head: str = "ssd", **overrides: Any) -> Network:
+                  head: str | Head = "ssd", **overrides: Any) -> Network:
     """Plan and verify once, assemble both symbols. Arguments and errors are `ssdreg.build`'s."""
     source = complete(backbone)
     made = plan(source, num_classes, data_shape, head, **overrides)
     symbol = prove(source, made)
-    return Network(made, assemble(symbol, made, "train"), assemble(symbol, made, "deploy"))
+    return Network(made, assemble(symbol, made, "train", head),
+                   assemble(symbol, made, "deploy", head))
 
 
 def network_of(run: Run, num_classes: int) -> Network:

@@ -13,6 +13,7 @@ from ssdreg import data as datasets
 from ssdreg.data import Augmentation, Packed
 from ssdreg.data.splits import DataSource
 from ssdreg.errors import RunError
+from ssdreg.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.inference import Inference
 from ssdreg.log import Epoch, write_log
 from ssdreg.planning import Plan
@@ -27,10 +28,6 @@ from ssdreg.training.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
-
-#: Outputs of the training symbol that a step needs; the detections are left out, because
-#: non-maximum suppression in every step costs time and teaches nothing.
-STEP_OUTPUTS = ("cls_prob_output", "loc_loss_output", "cls_label_output")
 
 
 @frozen(kw_only=True)
@@ -90,6 +87,16 @@ def head_rates(symbol: mx.sym.Symbol, plan: Plan, factor: float) -> dict[str, fl
             for name in symbol.list_arguments() if name not in {*backbone, *INPUTS}}
 
 
+def step_outputs(symbol: mx.sym.Symbol) -> list[str]:
+    """Return the outputs of a training symbol that a step needs: those read, then other losses.
+
+    The detections are left out, because non-maximum suppression in every step costs time and
+    teaches nothing.
+    """
+    others = [name for name in symbol.list_outputs() if name not in (*TRAIN_OUTPUTS, SHOWN)]
+    return [*TRAIN_OUTPUTS, *others]
+
+
 class _Trainer:
     """A module bound to a run's symbol, with what it takes to step, save and restore it."""
 
@@ -103,7 +110,7 @@ class _Trainer:
                            f"with --pretrained {run.path}")
         self.run, self.data, self.options, self.contexts = run, data, options, list(contexts)
         symbol = run.load_symbol("ssd")
-        outputs = mx.sym.Group([symbol[name] for name in STEP_OUTPUTS])
+        outputs = mx.sym.Group([symbol[name] for name in step_outputs(symbol)])
         stays = fixed(outputs, run.plan, options)
         self.module = mx.mod.Module(
             with_fixed_norms(outputs, stays.norms), data_names=("data",), label_names=("label",),
@@ -175,7 +182,7 @@ class _Trainer:
         self.module._optimizer.set_learning_rate(rate)
         self.module.forward_backward(batch)
         self.module.update()
-        cls_prob, loc_loss, cls_label = self.module.get_outputs()
+        cls_prob, loc_loss, cls_label, *_ = self.module.get_outputs()
         counted = cls_label >= 0
         picked = mx.nd.pick(cls_prob, mx.nd.maximum(cls_label, 0), axis=1)
         entropy = -mx.nd.log(mx.nd.maximum(picked, 1e-12)) * counted

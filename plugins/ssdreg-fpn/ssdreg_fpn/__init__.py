@@ -1,0 +1,31 @@
+"""A feature pyramid with shared predictors and focal loss (RetinaNet) as a head of ssdreg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ssdreg
+
+PAPER = "https://arxiv.org/abs/1708.02002"
+#: Sizes of a level's anchors, in its cells: four, and twice a third of an octave more.
+CELLS = tuple(4 * 2 ** (third / 3) for third in range(3))
+RATIOS = (1.0, 2.0, 0.5)
+
+
+def defaults(channels: int) -> ssdreg.PlanDefaults:
+    """Return what a pyramid of so many channels asks of its plan: P3 to P7 where there is room."""
+    return ssdreg.PlanDefaults(least_stride=8, extra_levels=2, channels=channels, cells=CELLS,
+                               ratios=RATIOS, uniform=True)
+
+
+@ssdreg.hookimpl
+def ssdreg_heads() -> Iterator[ssdreg.Head]:
+    """Yield the head of the paper, and one for small networks."""
+    for name, aliases, channels, depth in (("fpn", ("retinanet",), 256, "four"),
+                                           ("fpn_small", (), 64, "two")):
+        yield ssdreg.Head(
+            name=name, aliases=aliases, paper=PAPER, losses=("focal",),
+            summary=f"feature pyramid of {channels} channels, one predictor of {depth} "
+                    f"convolutions for all levels, focal loss",
+            predict=f"ssdreg_fpn.predictors:{name}", train="ssdreg_fpn.sigmoid:train",
+            detect="ssdreg_fpn.sigmoid:detect", defaults=defaults(channels))
