@@ -7,41 +7,64 @@
 Importing ssdreg does not import MXNet; the first symbol does.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ssdreg._version import __version__
-from ssdreg.assembly import assemble, build
 from ssdreg.backbone import Backbone, Extra, Preset, Tap
 from ssdreg.errors import (
     DataError,
     InputShapeError,
     PlanError,
+    PluginError,
     RunError,
     SsdregError,
     TapError,
     UnknownNameError,
 )
-from ssdreg.head import Head, Predictions
+from ssdreg.head import Head, PlanDefaults, Predictions
 from ssdreg.hookspecs import hookimpl
-from ssdreg.legacy import CheckpointWarning, load
 from ssdreg.normalisation import Normalisation
-from ssdreg.planning import Level, Plan, plan
 from ssdreg.plugins import PluginWarning, get_backbone, get_head
-from ssdreg.stages import StageEnd
-from ssdreg.taps import Verification, find_taps, verify
 from ssdreg.weights.declaration import Weights
-from ssdreg.weights.loading import load_weights
 
 if TYPE_CHECKING:
+    from ssdreg.assembly import assemble, build
+    from ssdreg.legacy import CheckpointWarning, load
+    from ssdreg.planning import Level, Plan, plan
     from ssdreg.plugins import backbones, heads
+    from ssdreg.stages import StageEnd
+    from ssdreg.taps import Verification, find_taps, verify
+    from ssdreg.weights.loading import load_weights
 else:
     # packages that, called, are those functions
     from ssdreg import backbones, heads
 
+#: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
+_LATER = {
+    "CheckpointWarning": "ssdreg.legacy", "Level": "ssdreg.planning", "Plan": "ssdreg.planning",
+    "StageEnd": "ssdreg.stages", "Verification": "ssdreg.taps", "assemble": "ssdreg.assembly",
+    "build": "ssdreg.assembly", "find_taps": "ssdreg.taps", "load": "ssdreg.legacy",
+    "load_weights": "ssdreg.weights.loading", "plan": "ssdreg.planning", "verify": "ssdreg.taps",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'ssdreg' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
 __all__ = [
     "Backbone", "CheckpointWarning", "DataError", "Extra", "Head", "InputShapeError", "Level",
-    "Normalisation", "Plan", "PlanError", "PluginWarning", "Predictions", "Preset", "RunError",
-    "SsdregError", "StageEnd", "Tap", "TapError", "UnknownNameError", "Verification", "Weights",
-    "__version__", "assemble", "backbones", "build", "find_taps", "get_backbone", "get_head",
-    "heads", "hookimpl", "load", "load_weights", "plan", "verify",
+    "Normalisation", "Plan", "PlanDefaults", "PlanError", "PluginError", "PluginWarning",
+    "Predictions", "Preset", "RunError", "SsdregError", "StageEnd", "Tap", "TapError",
+    "UnknownNameError", "Verification", "Weights", "__version__", "assemble", "backbones", "build",
+    "find_taps", "get_backbone", "get_head", "heads", "hookimpl", "load", "load_weights", "plan",
+    "verify",
 ]

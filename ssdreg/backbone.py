@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen, validators
 
 from ssdreg.converters import as_tuple
+from ssdreg.errors import PluginError, SsdregError
 from ssdreg.normalisation import Normalisation
 from ssdreg.references import resolve, valid_reference
 
@@ -198,7 +199,15 @@ class Backbone:
 
         It is built under a fresh name manager, so that automatic names such as ``_plus0`` are
         the same whatever was built before in the process.
+
+        Raises PluginError, with the cause chained, when `build` fails.
         """
         from ssdreg.mx import mx
-        with mx.name.NameManager():
-            return resolve(self.build)(**dict(self.arguments))
+        try:
+            with mx.name.NameManager():
+                return resolve(self.build)(**dict(self.arguments))
+        except SsdregError:
+            raise
+        except Exception as error:  # a stranger's module may raise anything
+            raise PluginError(f"backbone {self.name!r} cannot be built: {type(error).__name__}: "
+                              f"{error}") from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from ssdreg.backbone import Backbone
-from ssdreg.errors import SsdregError
+from ssdreg.errors import PluginError, SsdregError
 from ssdreg.finding import complete
 from ssdreg.graph import read_graph
 from ssdreg.planning import plan
@@ -50,14 +51,9 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
     family are built too, when one of it is checked. Whatever goes wrong with a backbone is among
     its problems: a plug-in that cannot be built does not hide the verdict on the others.
     """
-    families = {backbone.family for backbone in chosen}
     # what is checked counts for what is registered under its name
-    relatives = {each.name: each for each in (*backbones(), *chosen) if each.family in families}
-    # a classifier's size may follow from the input's: the first shape serves the whole family
-    sizes = {name: _size(each) for name, each in relatives.items()}
-    return tuple(_check(backbone, [each for each in relatives.values()
-                                   if each.family == backbone.family], sizes)
-                 for backbone in chosen)
+    everybody = {each.name: each for each in (*backbones(), *chosen)}.values()
+    return tuple(_check(backbone, everybody) for backbone in chosen)
 
 
 def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
@@ -66,19 +62,33 @@ def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
     return graph.weights(node.index for node in graph.nodes if not node.name.endswith("label"))
 
 
+def family_problems(backbone: Backbone, others: Iterable[Backbone]) -> list[str]:
+    """Say which shallower members of its family, among `others`, are as large or larger."""
+    size = _size(backbone)
+    relatives = ((each, _size(each)) for each in others
+                 if each.family == backbone.family and each.depth < backbone.depth)
+    return [f"is deeper ({backbone.depth}) than {other.name} ({other.depth}) but has fewer or "
+            f"as many parameters: {size:,} against {others_size:,}"
+            for other, others_size in relatives
+            if isinstance(size, int) and isinstance(others_size, int) and others_size >= size]
+
+
+@cache
 def _size(backbone: Backbone) -> int | str:
-    """Return the parameter count, or why there is none."""
+    """Return the parameter count, or why there is none.
+
+    A classifier's size may follow from the input's: the first shape serves the whole family.
+    """
     try:
         return parameter_count(backbone.symbol(), SHAPES[0])
+    except PluginError as error:
+        return str(error)
     except SsdregError as error:
         return f"at {SHAPES[0][0]}x{SHAPES[0][1]}: {error}"
-    except Exception as error:  # a stranger's module may raise anything
-        return f"its symbol cannot be built: {type(error).__name__}: {error}"
 
 
-def _check(backbone: Backbone, family: Sequence[Backbone],
-           sizes: Mapping[str, int | str]) -> Checked:
-    problems, coverage, size = [], 0.0, sizes[backbone.name]
+def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
+    problems, coverage, size = [], 0.0, _size(backbone)
     if isinstance(size, str):
         return Checked(backbone.name, backbone.family, 0, 0.0, SHAPES[:1], (size,))
     for shape in SHAPES:
@@ -87,10 +97,5 @@ def _check(backbone: Backbone, family: Sequence[Backbone],
             plan(backbone, data_shape=shape)
         except SsdregError as error:
             problems.append(f"at {shape[0]}x{shape[1]}: {error}")
-    for other in family:
-        others = sizes[other.name]
-        if isinstance(others, int) and other.depth < backbone.depth and others >= size:
-            problems.append(
-                f"is deeper ({backbone.depth}) than {other.name} ({other.depth}) but has fewer or "
-                f"as many parameters: {size:,} against {others:,}")
+    problems += family_problems(backbone, everybody)
     return Checked(backbone.name, backbone.family, size, coverage, SHAPES, tuple(problems))

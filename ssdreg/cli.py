@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ssdreg._version import __version__
-from ssdreg.commands import COMMANDS
+from ssdreg.commands import MODULES, command
 from ssdreg.errors import SsdregError
-from ssdreg.plugins import PluginWarning
+from ssdreg.plugin_control import ALLOW, DISABLE, NO_PLUGINS, no_plugins
+from ssdreg.plugins import PluginWarning, forget
 
 DESCRIPTION = "SSD object detectors on Apache MXNet, with any backbone, as plug-ins."
 
@@ -21,8 +23,9 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    options = parser().parse_args(argv)
-    with warnings.catch_warnings():
+    given = sys.argv[1:] if argv is None else argv
+    options = _parser_for(given).parse_args(given)
+    with warnings.catch_warnings(), _plugins(options.no_plugins):
         warnings.showwarning = _show_warning
         try:
             status = int(options.run(options))
@@ -59,18 +62,40 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Build the parser of all commands."""
+def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Build the parser for the command that is called; of all where none is, or a wrong one."""
+    called = next((each for each in arguments if not each.startswith("-")), "")
+    return parser((called,) if called in MODULES else tuple(MODULES))
+
+
+def parser(names: Sequence[str] = tuple(MODULES)) -> argparse.ArgumentParser:
+    """Build the parser of these commands, all by default."""
     top = argparse.ArgumentParser(prog="ssdreg", description=DESCRIPTION)
     top.add_argument("--version", action="version", version=f"ssdreg {__version__}")
+    top.add_argument(NO_PLUGINS, action="store_true",
+                     help=f"load no installed plug-in; {DISABLE} and {ALLOW} choose among them")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        sentence = f"{command.SUMMARY[0].upper()}{command.SUMMARY[1:]}."
-        sub = commands.add_parser(command.NAME, help=command.SUMMARY, description=sentence,
+    for each in map(command, names):
+        sentence = f"{each.SUMMARY[0].upper()}{each.SUMMARY[1:]}."
+        sub = commands.add_parser(each.NAME, help=each.SUMMARY, description=sentence,
                                   formatter_class=_Defaults)
-        command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
+        each.add_arguments(sub)
+        sub.set_defaults(run=each.run)
     return top
+
+
+@contextmanager
+def _plugins(none: bool) -> Iterator[None]:
+    """Leave installed plug-ins out, if asked, while a command runs."""
+    if not none:
+        yield
+        return
+    forget()
+    try:
+        with no_plugins():
+            yield
+    finally:
+        forget()
 
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int,

@@ -49,3 +49,7 @@ class WeightsError(SsdregError, ValueError):
 
 class AuditError(SsdregError, ValueError):
     """What was given to be audited cannot be read."""
+
+
+class PluginError(SsdregError, RuntimeError):
+    """A plug-in failed, is disabled or cannot be registered; the cause is chained."""

@@ -136,7 +136,7 @@ def test_a_plug_in_that_cannot_be_built_does_not_hide_the_others():
     assert [name for name, each in found.items() if not each["passed"]] == [
         "gone", "raises", "copied"]
     assert found["gone"]["problems"] == [
-        "its symbol cannot be built: ModuleNotFoundError: No module named 'no_such_module'"]
+        "backbone 'gone' cannot be built: ModuleNotFoundError: No module named 'no_such_module'"]
     assert found["raises"]["problems"] == [
-        "its symbol cannot be built: ZeroDivisionError: division by zero"]
+        "backbone 'raises' cannot be built: ZeroDivisionError: division by zero"]
     assert found["true"]["passed"]

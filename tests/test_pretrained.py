@@ -48,14 +48,10 @@ def saved(tmp_path_factory):
 @pytest.fixture
 def declared(saved):
     """Weights as a plug-in declares them: the first are the default."""
-    host = plugins.manager()
     weights = [Weights(backbone="resnet18", name=name, locate=lambda weights: saved[weights.name])
                for name in saved]
-    host.register(SimpleNamespace(ssdreg_weights=hookimpl(lambda: weights)), name="some weights")
-    plugins.registry.cache_clear()
-    yield
-    host.unregister(name="some weights")
-    plugins.registry.cache_clear()
+    with plugins.register(SimpleNamespace(ssdreg_weights=hookimpl(lambda: weights)), "some"):
+        yield
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
 """The commands, each a module with NAME, SUMMARY, `add_arguments` and `run`.
 
-What a command needs of MXNet it imports when it runs, so that ``ssdreg --help`` stays quick.
+Only the one that is called is imported, and what it needs of MXNet it imports when it runs, so that
+``ssdreg list`` and ``ssdreg --help`` stay quick.
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import Protocol
-
-from ssdreg.commands import audit, build, check, demo, draw, env, predict, show, train, weights
-from ssdreg.commands import data as measuring
-from ssdreg.commands import eval as evaluate
-from ssdreg.commands import import_ as importing
-from ssdreg.commands import list as listing
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 
 class Command(Protocol):
@@ -28,6 +24,23 @@ class Command(Protocol):
         """Do it and return the exit status."""
 
 
-COMMANDS: tuple[Command, ...] = (
-    listing, show, draw, check, audit, build, measuring, train, evaluate, predict, demo, env,
-    weights, importing)
+#: The names of the commands in the order of ``--help``, with their modules.
+MODULES = {name: name.replace("-", "_") for name in (
+    "list", "show", "draw", "check", "audit", "build", "data", "train", "eval", "predict", "demo",
+    "env", "weights", "import", "plugins", "new-plugin")}
+MODULES["import"] = "import_"  # which is no name in Python
+
+if TYPE_CHECKING:
+    COMMANDS: tuple[Command, ...]
+
+
+def command(name: str) -> Command:
+    """Import the command of this name."""
+    return cast(Command, import_module(f"ssdreg.commands.{MODULES[name]}"))
+
+
+def __getattr__(name: str) -> Any:
+    """Give all commands, as `COMMANDS`, imported when they are first asked for."""
+    if name != "COMMANDS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return tuple(map(command, MODULES))

@@ -17,12 +17,20 @@ SUMMARY = "verify the taps of registered backbones, and that deeper ones are lar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("names", nargs="*", metavar="NAME",
-                        help="backbones; all when none is given")
+                        help="backbones; all when none is given. With --plugin, patterns such as "
+                             "'gluon.res*' for what to examine of the distribution")
+    parser.add_argument("--plugin", metavar="DIST",
+                        help="examine what an installed distribution brings as the tests of its "
+                             "plug-ins do (ssdreg.testing): build, train a step, save, detect")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def run(options: argparse.Namespace) -> int:
     """Check and print; the exit status is 1 when anything fails."""
+    return _conformance(options) if options.plugin else _declarations(options)
+
+
+def _declarations(options: argparse.Namespace) -> int:
     from ssdreg.checking import check
     chosen = [get_backbone(name) for name in options.names] or list(backbones())
     checked = check(chosen)
@@ -39,3 +47,28 @@ def run(options: argparse.Namespace) -> int:
             for problem in each.problems:
                 print(f"\n{each.name}: {problem}")
     return 0 if all(each.passed for each in checked) else 1
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ssdreg.testing import Package, examine
+    package = Package(options.plugin, *options.names)
+    examined = list(tqdm(examine(package), total=1 + len(package.subjects), disable=None,
+                         leave=False, unit="backbone"))
+    verdicts = [verdict for each in examined for verdict in each]
+    if options.json:
+        print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in verdicts],
+                         indent=2))
+    else:
+        print(text_table(
+            ("examined", "verdict", "passed", "failed", "not looked at"),
+            [(each[0].title, "ok" if all(verdict.passed for verdict in each) else "WRONG",
+              f"{sum(verdict.passed for verdict in each)} of {len(each)}",
+              " ".join(verdict.check for verdict in each if verdict.problem) or "-",
+              " ".join(verdict.check for verdict in each if verdict.failed_needs) or "-")
+             for each in examined]))
+        for verdict in verdicts:
+            if verdict.problem:
+                print(f"\n{verdict.sentence}")
+    return 0 if all(verdict.passed for verdict in verdicts) else 1

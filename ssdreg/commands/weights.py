@@ -11,8 +11,6 @@ from ssdreg.errors import UnknownNameError
 from ssdreg.plugins import declared_weights
 from ssdreg.tables import text_table
 from ssdreg.weights.declaration import Weights
-from ssdreg.weights.fetching import fetch, on_disk
-from ssdreg.weights.loading import find_weights, weights_of
 
 NAME = "weights"
 SUMMARY = "list pretrained weights and whether they are on disk; fetch them"
@@ -32,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a table of the declared weights, after fetching what is asked for."""
+    from ssdreg.weights.fetching import fetch
     if options.fetch and not options.backbones:
         raise UnknownNameError("say whose weights to fetch: `ssdreg weights BACKBONE --fetch`")
     # nothing is fetched when a later name is wrong
@@ -51,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _named(text: str) -> Sequence[Weights]:
     """Return the weights that ``BACKBONE`` or ``BACKBONE/NAME`` stands for; one at least."""
+    from ssdreg.weights.loading import find_weights, weights_of
     backbone, slash, name = text.partition("/")
     if slash:
         return (find_weights(backbone, name),)
@@ -58,6 +58,7 @@ def _named(text: str) -> Sequence[Weights]:
 
 
 def _entry(weights: Weights) -> dict[str, str | None]:
+    from ssdreg.weights.fetching import on_disk
     path = on_disk(weights)
     return {"backbone": weights.backbone, "name": weights.name, "url": weights.url,
             "sha256": weights.sha256, "path": None if path is None else str(path),
@@ -65,6 +66,7 @@ def _entry(weights: Weights) -> dict[str, str | None]:
 
 
 def _row(weights: Weights) -> tuple[str, ...]:
+    from ssdreg.weights.fetching import on_disk
     source = urlsplit(weights.url).hostname or ""
     return (weights.title, "no" if on_disk(weights) is None else "yes", weights.licence or "?",
             ": ".join(filter(None, (source, weights.about))) or "its plug-in")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import field, frozen, validators
 
@@ -49,8 +48,12 @@ class Weights:
 
     @url.validator
     def _is_an_address(self, attribute: Any, url: str) -> None:
+        if not url:
+            return
+        # takes a few milliseconds, which most plug-ins need not spend
+        from urllib.parse import urlsplit
         parts = urlsplit(url)
-        if url and not (parts.scheme in ("http", "https") and parts.hostname
+        if not (parts.scheme in ("http", "https") and parts.hostname
                         and not parts.path.endswith("/")):
             raise ValueError(f"weights {self.title!r}: the url must be the http or https address "
                              f"of a file, not {url!r}")

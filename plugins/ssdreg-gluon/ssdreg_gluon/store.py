@@ -8,12 +8,14 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ssdreg.errors import WeightsError
 from ssdreg_gluon.network import block, load
 from ssdreg_gluon.zoo import ZOOS, digests
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def locate(weights: object, zoo: str, network: str) -> Path | None:
