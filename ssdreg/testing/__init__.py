@@ -1,0 +1,24 @@
+"""Conformance: does a plug-in keep what it promises? For pytest and for ``ssdreg check --plugin``.
+
+A plug-in's whole test file:
+
+    from ssdreg.testing import conformance
+
+    test_conformance = conformance("ssdreg-mobilenet")
+
+Importing this imports neither MXNet nor pytest.
+"""
+
+from ssdreg.testing.checks import BACKBONE_CHECKS, HEAD_CHECKS, checks_for
+from ssdreg.testing.distribution import subjects_of
+from ssdreg.testing.examination import Check, Examination
+from ssdreg.testing.examining import examine
+from ssdreg.testing.package import PACKAGE_CHECKS, Package, PackageCheck
+from ssdreg.testing.pytest_items import conformance
+from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
+
+__all__ = [
+    "BACKBONE_CHECKS", "HEAD_CHECKS", "PACKAGE_CHECKS", "Check", "ConformanceError", "Examination",
+    "Package", "PackageCheck", "Subject", "Verdict", "checks_for", "conformance", "examine",
+    "subjects_of",
+]

@@ -1,0 +1,116 @@
+"""One subject under examination: what its checks share is made once, when first needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from ssdreg.backbone import Backbone
+from ssdreg.errors import SsdregError
+from ssdreg.finding import complete
+from ssdreg.testing.rehearsal import Inferred, Step, infer, pictures, step
+from ssdreg.testing.small import Detector, smallest_detector
+from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ssdreg.mx import mx
+
+
+@frozen
+class Check:
+    """One promise: `run` raises ConformanceError where it is broken.
+
+    `needs` are the checks that must have passed before this one can say anything of its own.
+    """
+
+    name: str
+    promise: str
+    run: Callable[[Examination], None]
+    needs: tuple[Check, ...] = ()
+
+
+class Examination:
+    """What the checks of one subject look at, and their verdicts.
+
+    The network is trained for one step only once, and bound for inference once. It holds up to
+    a gigabyte for a large network: let go of it before the next.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._verdicts: dict[str, Verdict] = {}
+
+    def verdict(self, check: Check) -> Verdict:
+        """Return what a check finds; checks that it needs are run before it."""
+        if check.name not in self._verdicts:
+            self._verdicts[check.name] = self._look(check)
+        return self._verdicts[check.name]
+
+    def _look(self, check: Check) -> Verdict:
+        failed = tuple(need.name for need in check.needs if not self.verdict(need).passed)
+        problem = None if failed else self._problem(check)
+        return Verdict(self.subject.plugin, self.subject.title, check.name, problem, failed)
+
+    def _problem(self, check: Check) -> str | None:
+        try:
+            check.run(self)
+        except ConformanceError as error:
+            return str(error)
+        except SsdregError as error:
+            return one_line(error)
+        except Exception as error:  # a stranger's code may raise anything
+            return f"{type(error).__name__}: {one_line(error)}"
+        return None
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone, with its taps and what feeds detection filled in."""
+        return complete(self.subject.backbone)
+
+    @cached_property
+    def symbol(self) -> mx.sym.Symbol:
+        """The backbone's own symbol."""
+        return self.subject.backbone.symbol()
+
+    @cached_property
+    def detector(self) -> Detector:
+        """A small detector that stands on the backbone."""
+        return smallest_detector(self.backbone, self.symbol, self.subject.head)
+
+    @cached_property
+    def pictures(self) -> np.ndarray:
+        """A batch of input for the detector, (B, 3, H, W) float32."""
+        return pictures(self.detector.plan)
+
+    @cached_property
+    def step(self) -> Step:
+        """One step of training."""
+        return step(self.detector, self.pictures)
+
+    @cached_property
+    def inferred(self) -> Inferred:
+        """What the detector says after that step."""
+        return infer(self.detector, self.step.params, self.pictures)
+
+
+def one_line(error: BaseException) -> str:
+    """Bring an error's message, which may be a list of complaints or a stack of C++, to a line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    complaints = [line[2:] for line in lines if line.startswith("- ")]
+    if complaints:
+        return "; ".join(complaints)
+    failed = next((line for line in lines if "Check failed: " in line), None)
+    if failed is None:
+        mxnet = [line for line in lines if line.startswith("MXNetError: ")]
+        return next((line for line in (*mxnet, *lines) if line), "no message")
+    # MXNet writes "Error in operator NAME: ... Check failed: condition in C++: what it means"
+    where = re.search(r"Error in operator ([^\s:]+)", failed)
+    reason = failed.rpartition("Check failed: ")[2]
+    reason = (reason.partition(": ")[2] or reason).strip()
+    return f"at node {where.group(1)!r}: {reason}" if where else reason

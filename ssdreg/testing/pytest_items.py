@@ -1,0 +1,50 @@
+"""Conformance as items of pytest: one for each subject and check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Union
+
+from ssdreg.testing.checks import checks_for
+from ssdreg.testing.examination import Check, Examination
+from ssdreg.testing.package import PACKAGE_CHECKS, Package, PackageCheck
+from ssdreg.testing.verdict import Subject, Verdict
+
+Case = tuple[Union[Subject, Package], Union[Check, PackageCheck]]
+
+
+def conformance(distribution: str, *names: str) -> Callable[..., None]:
+    """Return the test of a distribution's plug-ins; give it a name that begins with ``test``.
+
+    `names`, patterns as of a shell, pick some of what a large distribution brings. The items come
+    backbone by backbone, and share what they look at in that order.
+
+    Raises UnknownNameError when no such distribution is installed, or it brings nothing so called.
+    """
+    import pytest  # here, where a test file asks for it; ssdreg itself has no need of it
+    package = Package(distribution, *names)
+    cases: list[Case] = [(package, check) for check in PACKAGE_CHECKS]
+    cases += [(subject, check) for subject in package.subjects for check in checks_for(subject)]
+    examine = lru_cache(maxsize=1)(Examination)  # the last one only: a network is large
+
+    @pytest.mark.parametrize(("subject", "check"), cases, ids=[
+        f"{subject.title.replace(' ', '-')}-{check.name}" for subject, check in cases])
+    def test_conformance(subject: Subject | Package, check: Check | PackageCheck) -> None:
+        """Fail with the sentence of the check."""
+        verdict = _verdict(subject, check, examine)
+        if verdict.failed_needs:
+            pytest.skip(verdict.sentence)
+        if not verdict.passed:
+            pytest.fail(verdict.sentence, pytrace=False)
+
+    return test_conformance
+
+
+def _verdict(subject: Subject | Package, check: Check | PackageCheck,
+             examine: Callable[[Subject], Examination]) -> Verdict:
+    if isinstance(subject, Package):
+        assert isinstance(check, PackageCheck)
+        return subject.verdict(check)
+    assert isinstance(check, Check)
+    return examine(subject).verdict(check)

@@ -1,0 +1,60 @@
+"""What is examined, and what came of it."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ssdreg.backbone import Backbone
+from ssdreg.errors import SsdregError
+from ssdreg.head import Head
+
+
+class ConformanceError(SsdregError):
+    """A plug-in does not do what it promises, or there is nothing of it to examine.
+
+    Raised by a check; the message goes on where the name of what was examined stands.
+    """
+
+
+@frozen
+class Subject:
+    """A backbone of a plug-in; or, with `head`, a head of a plug-in on somebody's backbone."""
+
+    plugin: str
+    backbone: Backbone
+    head: Head | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in reports."""
+        if self.head is None:
+            return self.backbone.name
+        return f"{self.head.name} on {self.backbone.name}"
+
+
+@frozen
+class Verdict:
+    """What a check of one subject found: a problem, or that it could not be looked for, or none.
+
+    `title` is the subject's, or that of what is examined once for the whole distribution.
+    `failed_needs` are the checks without which this one has nothing to say, and which failed.
+    """
+
+    plugin: str
+    title: str
+    check: str
+    problem: str | None = None
+    failed_needs: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the promise is kept."""
+        return self.problem is None and not self.failed_needs
+
+    @property
+    def sentence(self) -> str:
+        """Say who was examined, and what is wrong, in one sentence."""
+        who = f"{self.plugin}: {self.title}: {self.check}"
+        if self.failed_needs:
+            return f"{who}: not looked at, because it needs {', '.join(self.failed_needs)}"
+        return f"{who}: {self.problem or 'ok'}"
