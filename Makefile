@@ -2,7 +2,7 @@
 # PYTHON=...      names the Python to take instead of the newest supported one that is found
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plugins install-plugins lint check clean
+.PHONY: help demo test test-plugins install-plugins lint docs check clean
 
 export PYTHON
 
@@ -30,6 +30,12 @@ lint:   ## run the linter and the type checker
 	@tools/make-venv lint
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+
+docs:   ## build the documentation into build/docs
+	@tools/make-venv docs
+	@.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env \
+		--doctree-dir build/doctrees docs build/docs
+	@echo "Open build/docs/index.html"
 
 check: lint test   ## run the linter and the tests
 

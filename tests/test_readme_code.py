@@ -1,35 +1,27 @@
-"""What the README says is run: its code, its commands, its numbers."""
+"""What the README says is so: what its code makes, its commands, its numbers.
+
+That its code runs is tested with that of all documents, in test_docs_code.py.
+"""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
+from documents import PYTHON, blocks
+from documents import README as PATH
 
 import ssdreg
 from ssdreg.commands import COMMANDS
 from ssdreg.demo import story
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
-def run(block: str) -> dict[str, object]:
-    names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    return names
-
-
-def test_the_ten_lines_print_what_they_say(capsys):
-    run(BLOCKS[0])
-    printed = capsys.readouterr().out
-    assert printed.startswith("('_plus29', '_plus32', '', '', '', '')")
-    assert "17 units are still to come" in printed
+README = PATH.read_text(encoding="utf-8")
 
 
 def test_the_plug_in_is_a_true_declaration():
-    backbone, = run(BLOCKS[1])["ssdreg_backbones"]()
+    code, = (block.text for block in blocks("README.md")
+             if block.language == PYTHON and "ssdreg_backbones" in block.text)
+    names = {}
+    exec(code, names)
+    backbone, = names["ssdreg_backbones"]()
     for shape in (224, 300, (256, 384)):
         found = ssdreg.verify(backbone.symbol(), backbone.taps, shape)
         assert [end.node for end in found.stages] == [tap.node for tap in backbone.taps]
