@@ -13,6 +13,8 @@ from ssdreg import hookspecs
 from ssdreg.backbone import Backbone
 from ssdreg.errors import UnknownNameError
 from ssdreg.head import Head
+from ssdreg.plugin_control import forbidden
+from ssdreg.plugin_sources import Source
 from ssdreg.plugins import MODULES, get_backbone, hook_arguments
 from ssdreg.testing.verdict import ConformanceError, Subject
 
@@ -56,6 +58,9 @@ def _plugins(distribution: str) -> Iterator[tuple[str, object]]:
         raise UnknownNameError(f"{distribution} has no plug-in of ssdreg: it declares no entry "
                                f"point in the group {hookspecs.NAMESPACE!r}")
     for point in points:
+        reason = forbidden(Source(distribution, installed.version, point.name, point.value, ""))
+        if reason:
+            raise UnknownNameError(f"{distribution}:{point.name} is {reason}")
         try:
             plugin = point.load()
         except Exception as error:  # a stranger's module may raise anything
