@@ -6,6 +6,9 @@
 
 export PYTHON
 
+# of MXNet in each of the two processes that run tests, unless somebody says otherwise
+ONE_THREAD = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
+
 help:   ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*##/make \1\t/p' Makefile | expand -t 23
 
@@ -15,7 +18,7 @@ demo:   ## train a small detector on drawn shapes, score it and show what it fin
 
 test:   ## run the whole test suite, that of every plug-in included
 	@tools/make-venv test
-	@.venv/bin/python -m pytest
+	@$(ONE_THREAD) .venv/bin/python -m pytest -n 2 --dist loadfile
 	@tools/test-plugins
 
 test-plugins:  ## build and install every plug-in afresh, and test them there

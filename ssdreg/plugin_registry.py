@@ -94,7 +94,8 @@ def settle(declared: Sequence[Declared]) -> tuple[Names, list[Trouble]]:
     own = [each for each in declared if each.distribution == BUILT_IN]
     others = [each for each in declared if each.distribution != BUILT_IN]
     reserved = {fold(name): each.item for each in own for name in each.names}
-    wanted = _wanted_by(others)
+    # weights go by their order: the earlier is the default, and keeps its name
+    wanted = _wanted_by(each for each in others if not isinstance(each.item, Weights))
     names.contested.update({key: tuple(qualified) for key, qualified in wanted.items()
                             if len(qualified) > 1 and key not in reserved})
     for each in own:
@@ -107,10 +108,17 @@ def settle(declared: Sequence[Declared]) -> tuple[Names, list[Trouble]]:
                 f"brings {title!r}, which is the name of a built-in: it can be had as "
                 f"{each.distribution}:{title}")))
             item = _qualified(each)
-        elif fold(title) in names.contested:
+        elif fold(title) in names.contested or (isinstance(item, Weights)
+                                                and _others(names, each, title)):
             item = _qualified(each)
         troubles += _enter(names, each, item)
     return names, troubles
+
+
+def _others(names: Names, each: Declared, title: str) -> bool:
+    """Tell whether another distribution has this name already."""
+    found = names.found.get(fold(title))
+    return found is not None and names.plugins[found].partition(":")[0] != each.distribution
 
 
 def _wanted_by(declared: Iterable[Declared]) -> dict[str, dict[str, None]]:

@@ -42,6 +42,7 @@ SAYS_NO = {("audit", "net-symbol.json"), ("audit", "symbol_factory.py")}
 ELSEWHERE = {
     "efficientnet-lite0": "its plug-in's own tests run it, where that is installed",
     "BCCD": "readers get that data set themselves",
+    "fpn_small": "its plug-in's own tests run it",
     "--gluoncv": "the tests of ssdreg-gluon run it, where GluonCV is installed",
 }
 

@@ -107,16 +107,23 @@ def test_names_that_are_unknown(register):
     assert weights_on_disk("vgg16_reduced") is None
 
 
-def test_weights_declared_twice_are_the_earlier_ones(register):
+def test_weights_declared_twice_are_told_apart_and_the_earlier_ones_are_the_default(register):
     first, second = (Weights(backbone=name, locate="a:b") for name in ("tiny", "Ti-ny"))
     register([backbone()], [first, "weights"])
     register([], [second], name="later")
     with pytest.warns(PluginWarning) as caught:
-        assert weights_of("tiny") == (first,)
+        found = weights_of("tiny")
+    assert found == (first, Weights(backbone="Ti-ny", name="later:imagenet", locate="a:b"))
+    assert find_weights("tiny", "Later:ImageNet") == found[1]
     assert [str(warning.message) for warning in caught] == [
-        "plug-in strange yielded 'weights' from <lambda>, which is no Weights",
-        "plug-in later 'Ti-ny/imagenet' of its 'Ti-ny/imagenet' is taken by 'tiny/imagenet'; "
-        "it was left out"]
+        "plug-in strange yielded 'weights' from ssdreg_weights, which is no Weights"]
+
+
+def test_one_distribution_cannot_declare_weights_twice(register):
+    first, second = (Weights(backbone=name, locate="a:b") for name in ("tiny", "Ti-ny"))
+    register([backbone()], [first, second])
+    with pytest.warns(PluginWarning, match="brings 'Ti-ny/imagenet', which 'tiny/imagenet' of"):
+        assert weights_of("tiny") == (first,)
 
 
 def test_looking_for_weights_imports_neither_mxnet_nor_a_network():
