@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from ssdreg._version import __version__
 from ssdreg.commands import MODULES, command
 from ssdreg.errors import SsdregError
-from ssdreg.plugin_control import ALLOW, DISABLE, NO_PLUGINS, no_plugins
+from ssdreg.plugin_control import NO_PLUGINS, PRECEDENCE, no_plugins
 from ssdreg.plugins import PluginWarning, forget
 
 DESCRIPTION = "SSD object detectors on Apache MXNet, with any backbone, as plug-ins."
@@ -70,10 +70,11 @@ def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def parser(names: Sequence[str] = tuple(MODULES)) -> argparse.ArgumentParser:
     """Build the parser of these commands, all by default."""
-    top = argparse.ArgumentParser(prog="ssdreg", description=DESCRIPTION)
+    top = argparse.ArgumentParser(prog="ssdreg", description=DESCRIPTION, epilog=PRECEDENCE,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"ssdreg {__version__}")
     top.add_argument(NO_PLUGINS, action="store_true",
-                     help=f"load no installed plug-in; {DISABLE} and {ALLOW} choose among them")
+                     help="load no installed plug-in")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for each in map(command, names):
         sentence = f"{each.SUMMARY[0].upper()}{each.SUMMARY[1:]}."

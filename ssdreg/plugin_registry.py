@@ -1,168 +1,123 @@
-"""What plug-ins declare, under which names, and what went wrong with which of them.
-
-A built-in name cannot be taken. What two distributions call the same is told apart as
-``distribution:name``, and so is what has the name of a built-in; the bare name, where two third
-parties want it, is an error that lists both.
-"""
+"""What all plug-ins declare, asked once, and what went wrong while they were asked."""
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any, Union
+import reprlib
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from functools import cache
+from typing import Any
 
 import attrs
-from attrs import field, frozen
+from attrs import frozen
 
+from ssdreg import hookspecs
+from ssdreg._version import __version__
 from ssdreg.backbone import Backbone
-from ssdreg.head import Head
-from ssdreg.weights.declaration import Weights
-
-Declaration = Union[Backbone, Head, Weights]
-
-#: Whose plug-ins are ssdreg's own.
-BUILT_IN = "ssdreg"
-
-
-class PluginWarning(UserWarning):
-    """A plug-in could not be loaded or used; everything else goes on without it."""
+from ssdreg.plugin_loading import KINDS, loaded
+from ssdreg.plugin_names import Declared, Names, claiming, fold, settle
+from ssdreg.plugin_trouble import Trouble, message
 
 
 @frozen(eq=False)
-class Trouble:
-    """Something wrong with a plug-in: its title, why in one line, the error, what it would bring.
+class Registry:
+    """Everything declared, and what went wrong while it was asked for."""
 
-    `names` are folded: those it declared before it failed, its own and its distribution's.
-    """
-
-    plugin: str
-    reason: str
-    error: BaseException | None = None
-    names: frozenset[str] = frozenset()
-
-    def warn(self) -> None:
-        """Say it once, as a warning."""
-        warnings.warn(f"plug-in {self.plugin} {self.reason}", PluginWarning, stacklevel=3)
-
-
-@frozen(eq=False)
-class Declared:
-    """One declaration, with the title of the plug-in it comes from."""
-
-    item: Any
-    plugin: str
+    backbone: Names
+    head: Names
+    weight: Names
+    troubles: tuple[Trouble, ...]
 
     @property
-    def distribution(self) -> str:
-        """Whose it is: the distribution, or the module's name for one registered by hand."""
-        return self.plugin.partition(":")[0]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All that it is called, its own name first."""
-        return names_of(self.item)
+    def backbones(self) -> dict[str, Backbone]:
+        """The backbones by the names they are listed under."""
+        return self.backbone.items
 
 
-@frozen(eq=False)
-class Names:
-    """The declarations of one kind, by the name each is listed under.
+@cache
+def registry() -> Registry:
+    """Ask every plug-in, the built-in ones first, what it declares."""
+    host = loaded()
+    with redirect_stdout(sys.stderr):  # as while they are loaded
+        asked = {hook: _ask(hook) for hook in KINDS}
+    backbone, quarrels = settle(asked["ssdreg_backbones"][0])
+    head, others = settle(asked["ssdreg_heads"][0])
+    addressed, homeless = _address(asked["ssdreg_weights"][0], backbone)
+    weight, doubles = settle(addressed)
+    troubles = (*(trouble for _, wrong in asked.values() for trouble in wrong),
+                *quarrels, *others, *homeless, *doubles)
+    for trouble in troubles:
+        trouble.warn(host.version(trouble.plugin))
+    return Registry(backbone, head, weight, troubles)
 
-    `found` leads from every folded name, aliases and qualified names among them, to that; and
-    `contested` from a name that two distributions want to the qualified ones.
+
+def hook_arguments() -> dict[str, Any]:
+    """Return what a hook may take, by name."""
+    return {"host": hookspecs.Host(__version__, hookspecs.VERSION), "version": __version__}
+
+
+def _ask(hook: str) -> tuple[list[Declared], list[Trouble]]:
+    """Call one hook of every plug-in, in the order of registration.
+
+    pluggy calls the latest registration first; a name belongs to whoever was there before.
     """
-
-    items: dict[str, Any] = field(factory=dict)
-    plugins: dict[str, str] = field(factory=dict)
-    found: dict[str, str] = field(factory=dict)
-    contested: dict[str, tuple[str, ...]] = field(factory=dict)
-
-
-def fold(name: str) -> str:
-    """Fold the spellings of one name: case, hyphens, underscores, dots and spaces do not count."""
-    return re.sub(r"[-_. ]", "", name.lower())
-
-
-def names_of(item: Declaration) -> tuple[str, ...]:
-    """Return all that a declaration is called, its own name first."""
-    return (item.title,) if isinstance(item, Weights) else (item.name, *item.aliases)
-
-
-def settle(declared: Sequence[Declared]) -> tuple[Names, list[Trouble]]:
-    """Give every declaration the name it is listed under; say what cannot have its own."""
-    names, troubles = Names(), []
-    own = [each for each in declared if each.distribution == BUILT_IN]
-    others = [each for each in declared if each.distribution != BUILT_IN]
-    reserved = {fold(name): each.item for each in own for name in each.names}
-    # weights go by their order: the earlier is the default, and keeps its name
-    wanted = _wanted_by(each for each in others if not isinstance(each.item, Weights))
-    names.contested.update({key: tuple(qualified) for key, qualified in wanted.items()
-                            if len(qualified) > 1 and key not in reserved})
-    for each in own:
-        troubles += _enter(names, each, each.item)
-    for each in others:
-        item = each.item
-        title, *_ = each.names
-        if fold(title) in reserved:
-            troubles.append(Trouble(each.plugin, (
-                f"brings {title!r}, which is the name of a built-in: it can be had as "
-                f"{each.distribution}:{title}")))
-            item = _qualified(each)
-        elif fold(title) in names.contested or (isinstance(item, Weights)
-                                                and _others(names, each, title)):
-            item = _qualified(each)
-        troubles += _enter(names, each, item)
-    return names, troubles
-
-
-def _others(names: Names, each: Declared, title: str) -> bool:
-    """Tell whether another distribution has this name already."""
-    found = names.found.get(fold(title))
-    return found is not None and names.plugins[found].partition(":")[0] != each.distribution
-
-
-def _wanted_by(declared: Iterable[Declared]) -> dict[str, dict[str, None]]:
-    """Return, for each folded name, the qualified names of the distributions that want it."""
-    wanted: dict[str, dict[str, None]] = {}
-    for each in declared:
-        title, *_ = each.names
-        for name in each.names:
-            wanted.setdefault(fold(name), {})[f"{each.distribution}:{title}"] = None
-    # a distribution that declares a name twice has a quarrel with itself alone: the first stands
-    return {key: dict.fromkeys({title.partition(":")[0]: title for title in reversed(titles)
-                                }.values()) for key, titles in wanted.items()}
-
-
-def _qualified(each: Declared) -> Any:
-    """Return a declaration under its qualified name."""
-    if isinstance(each.item, Weights):
-        return attrs.evolve(each.item, name=f"{each.distribution}:{each.item.name}")
-    return attrs.evolve(each.item, name=f"{each.distribution}:{each.item.name}", aliases=())
-
-
-def _enter(names: Names, each: Declared, item: Any) -> list[Trouble]:
-    """Enter one declaration, under the names that are free."""
+    host = loaded().manager
+    order = {name: place for place, (name, _) in enumerate(host.list_name_plugin())}
+    arguments = hook_arguments()
+    declared: list[Declared] = []
     troubles: list[Trouble] = []
-    title, *aliases = names_of(item)
-    key = fold(title)
-    if key in names.found:
-        return [Trouble(each.plugin, f"brings {title!r}, which {names.found[key]!r} of "
-                                     f"{names.plugins[names.found[key]]} is called already: it "
-                                     f"was left out", names=frozenset({key}))]
-    free = []
-    for alias in aliases:
-        taken = names.found.get(fold(alias))
-        if taken not in (None, title):
-            troubles.append(Trouble(each.plugin, f"brings {title!r} with the alias {alias!r}, "
-                                                 f"which is {taken!r}: it goes without"))
-        elif fold(alias) not in names.contested:
-            free.append(alias)
-    if len(free) < len(aliases):
-        item = attrs.evolve(item, aliases=tuple(free))
-    names.items[title], names.plugins[title] = item, each.plugin
-    for name in (title, *free):
-        names.found[fold(name)] = title
-    if each.distribution != BUILT_IN:
-        for name in each.names:
-            names.found.setdefault(fold(f"{each.distribution}:{name}"), title)
-    return troubles
+    for implementation in sorted(getattr(host.hook, hook).get_hookimpls(),
+                                 key=lambda each: order[each.plugin_name]):
+        title = implementation.plugin_name
+        items: list[Declared] = []
+        try:
+            for item in implementation.function(**{name: arguments[name]
+                                                   for name in implementation.argnames}):
+                if isinstance(item, KINDS[hook]):
+                    items.append(Declared(item, title))
+                else:
+                    troubles.append(Trouble(title, f"yielded {reprlib.repr(item)} from {hook}, "
+                                                   f"which is no {KINDS[hook].__name__}"))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger's function may raise anything
+            names = {fold(name) for each in items for name in each.names}
+            names |= {fold(part) for part in title.split(":")}
+            troubles.append(Trouble(
+                title, f"raised {type(error).__name__} in {hook}: {message(error)}; nothing of it "
+                       f"was taken", error, frozenset(names)))
+            continue
+        for each in items:
+            wrong = claiming(each)
+            if wrong is None:
+                declared.append(each)
+            else:
+                troubles.append(wrong)
+    return declared, troubles
+
+
+def _address(declared: Sequence[Declared], backbones: Names
+             ) -> tuple[list[Declared], list[Trouble]]:
+    """Let weights name their backbone as it is listed.
+
+    A distribution's weights are for its own backbone first; for a name that several others bring
+    they have to say which.
+    """
+    addressed: list[Declared] = []
+    troubles: list[Trouble] = []
+    for each in declared:
+        wanted = each.item.backbone
+        anybodys = backbones.found.get(fold(wanted))
+        own = backbones.found.get(fold(f"{each.distribution}:{wanted}"))
+        if own is not None and own != anybodys:
+            each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=own))
+        elif fold(wanted) in backbones.contested:
+            troubles.append(Trouble(each.plugin, (
+                f"brings {each.item.title!r}, and several plug-ins a backbone of that name: it "
+                f"must be for {' or '.join(backbones.contested[fold(wanted)])}; it was left out")))
+            continue
+        elif ":" in wanted and anybodys is not None:
+            each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=anybodys))
+        addressed.append(each)
+    return addressed, troubles

@@ -5,8 +5,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from ssdreg._version import __version__
-from ssdreg.plugin_registry import BUILT_IN, Names
-from ssdreg.plugins import loaded, registry
+from ssdreg.plugin_loading import loaded
+from ssdreg.plugin_names import BUILT_IN, Names
+from ssdreg.plugin_registry import registry
 
 OK, PARTLY, FAILED, DISABLED = "ok", "partly", "failed", "disabled"
 
@@ -48,7 +49,8 @@ def _report(title: str) -> Report:
     owner, _, name = title.partition(":")
     wrong = [trouble for trouble in (*host.troubles, *found.troubles) if trouble.plugin == title]
     brought = [_brought(names, title) for names in (found.backbone, found.head, found.weight)]
-    reasons = tuple(trouble.reason for trouble in wrong)
+    notes = [note for note in host.notes if note.plugin == title]
+    reasons = tuple(trouble.reason for trouble in (*wrong, *notes))
     if title in host.forbidden:
         state, reasons = DISABLED, (host.forbidden[title],)
     elif wrong:

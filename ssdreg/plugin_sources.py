@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
 from ssdreg._version import __version__
+from ssdreg.plugin_trouble import said
 
 #: The group of entry points, and the name of the hooks' project.
 GROUP = "ssdreg"
 
 _FIELD = re.compile(r"^(Name|Version|Requires-Dist):(.*)$", re.MULTILINE)
-#: The lines below ``[ssdreg]``, and each of them.
-_SECTION = re.compile(rf"^\[\s*{GROUP}\s*\]([^\[]*)", re.MULTILINE)
-_LINE = re.compile(r"^\s*([^=#;\s][^=]*?)\s*=\s*(.+?)\s*$", re.MULTILINE)
+_ASKS = re.compile(rf"^Requires-Dist:\s*{GROUP}(?![\w.-])", re.MULTILINE | re.IGNORECASE)
+#: A requirement of ssdreg that says more than its name.
+_REQUIREMENT = re.compile(rf"{GROUP}\s*[^\w\s.-].*", re.IGNORECASE | re.DOTALL)
 
 
 @frozen(eq=False)
 class Source:
     """One plug-in of an installed distribution.
 
-    `name` and `value` are those of its entry point; `requires` is the range of ssdreg's versions
-    that the distribution asks for, empty where it asks for none.
+    `name` and `value` are those of its entry point; `requires` are the distribution's requirements
+    of ssdreg that say more than its name. `damage` tells why its metadata cannot be read, and is
+    empty when they can.
     """
 
     distribution: str
     version: str
     name: str
     value: str
-    requires: str
+    requires: tuple[str, ...] = ()
+    damage: str = ""
 
     @property
     def title(self) -> str:
@@ -48,54 +52,98 @@ class Source:
         if not self.requires:
             return ""
         # imported only here: most plug-ins ask for nothing
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-        try:
-            wanted = SpecifierSet(self.requires)
-        except InvalidSpecifier:
-            return ""  # pip would not have installed it; there is nothing to compare with
-        if wanted.contains(__version__, prereleases=True):
-            return ""
-        return (f"needs ssdreg {self.requires}, and this is {__version__}: "
-                f"upgrade with `pip install -U ssdreg`")
+        from packaging.requirements import InvalidRequirement, Requirement
+        for text in self.requires:
+            try:
+                wanted = Requirement(text)
+            except InvalidRequirement:
+                continue  # pip would not have installed it; there is nothing to compare with
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+                continue
+            if not wanted.specifier.contains(__version__, prereleases=True):
+                return (f"needs ssdreg {wanted.specifier}, and this is {__version__}: upgrade with "
+                        f"`pip install -U ssdreg {self.distribution}`")
+        return ""
 
 
-def installed_sources() -> Iterator[Source]:
-    """Yield the plug-ins that are installed, in the order in which Python finds them.
+def installed_sources() -> tuple[Source, ...]:
+    """Return the plug-ins that are installed, in the order of their distributions' names.
 
     A distribution found twice (installed, and its sources in the working folder) counts once, as
     Python would import the first. Metadata are read of distributions with a plug-in only, and
     each file once: `importlib.metadata` parses them anew whenever something is asked.
     """
-    seen = set()
+    found: dict[str, list[Source]] = {}
     for distribution in metadata.distributions():
-        section = _SECTION.search(distribution.read_text("entry_points.txt") or "")
-        if section is None:
-            continue
-        headers = _headers(distribution)
-        name, version = headers.get("Name", ["?"])[0], headers.get("Version", [""])[0]
-        if name in seen:
-            continue
-        seen.add(name)
-        required = _required(headers.get("Requires-Dist", []))
-        for point, value in _LINE.findall(section.group(1)):
-            yield Source(name, version, point, value, required)
+        sources = list(_sources(distribution))
+        if sources:
+            found.setdefault(folded(sources[0].distribution), sources)
+    return tuple(source for name in sorted(found) for source in found[name])
 
 
-def _headers(distribution: metadata.Distribution) -> dict[str, list[str]]:
-    """Read a distribution's headers: each time they are asked for, `metadata` parses the page."""
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    found: dict[str, list[str]] = {}
-    for key, value in _FIELD.findall(text.partition("\n\n")[0]):
-        found.setdefault(key, []).append(value.strip())
-    return found
+def folded(name: str) -> str:
+    """Fold the spellings of a distribution's name, as PyPI does."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _required(requirements: Iterable[str]) -> str:
-    """Return the range of ssdreg that a distribution requires, of its own and not of an extra."""
-    for requirement in requirements:
-        needed, _, marker = requirement.partition(";")
-        found = re.fullmatch(r"\s*ssdreg\s*(?:\[[^]]*\])?\s*\(?([^)]*)\)?\s*", needed,
-                             re.IGNORECASE)
-        if found and "extra" not in marker:
-            return found.group(1).strip()
-    return ""
+def _sources(distribution: metadata.Distribution) -> Iterator[Source]:
+    """Yield the plug-ins of one distribution; a single one, damaged, when it cannot be read."""
+    # files may hold anything, and reading them raises whatever that leads to
+    try:
+        declared = distribution.read_text("entry_points.txt") or ""
+    except Exception as error:
+        if _asks_for_ssdreg(distribution):  # anybody else's files are no concern of ssdreg's
+            yield _damaged(distribution, error)
+        return
+    if GROUP not in declared:
+        return
+    try:
+        points = list(_points(declared))
+        name, version, requires = _headers(distribution) if points else ("", "", ())
+    except Exception as error:
+        yield _damaged(distribution, error)
+        return
+    for point, value in points:
+        yield Source(name, version, point, value, requires)
+
+
+def _points(text: str) -> Iterator[tuple[str, str]]:
+    """Yield name and value of the entry points below ``[ssdreg]``."""
+    group = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            group = line.strip("[] \t")
+        elif group == GROUP and line and line[0] not in "#;":
+            name, _, value = map(str.strip, line.partition("="))
+            if not name or not value:
+                raise ValueError(f"{line!r} is no entry point")
+            yield name, value
+
+
+def _headers(distribution: metadata.Distribution) -> tuple[str, str, tuple[str, ...]]:
+    """Read name, version and what is required of ssdreg."""
+    fields = [(key, value.strip())
+              for key, value in _FIELD.findall(_metadata(distribution).partition("\n\n")[0])]
+    values = dict(reversed(fields))
+    if not values.get("Name"):
+        raise ValueError("the distribution has no name")
+    return values["Name"], values.get("Version", ""), tuple(
+        value for key, value in fields
+        if key == "Requires-Dist" and _REQUIREMENT.fullmatch(value))
+
+
+def _metadata(distribution: metadata.Distribution) -> str:
+    return distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+
+
+def _asks_for_ssdreg(distribution: metadata.Distribution) -> bool:
+    try:
+        return _ASKS.search(_metadata(distribution)) is not None
+    except Exception:  # nothing is known of it
+        return False
+
+
+def _damaged(distribution: metadata.Distribution, error: Exception) -> Source:
+    # what pip calls the folder, NAME-VERSION.dist-info, is all that is left to go by
+    name, _, version = Path(str(getattr(distribution, "_path", "?"))).stem.partition("-")
+    return Source(name, version, "?", "", damage=f"has metadata that cannot be read: {said(error)}")

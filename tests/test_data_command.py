@@ -106,7 +106,8 @@ def test_the_picture_shows_every_level_and_both_kinds_of_boxes(capsys, tiny_shap
     plan, _ = planned
     out = tmp_path / "new" / "anchors.png"
     done = command(capsys, "data", "anchors", *DETECTOR, "--data", tiny_shapes, "--out", out)
-    assert (done.status, done.err) == (0, f"drawn: {out}\n")
+    # matplotlib may have warnings of its own there
+    assert (done.status, done.err.splitlines()[-1]) == (0, f"drawn: {out}")
     assert [file.name for file in out.parent.iterdir()] == ["anchors.png"]
     pixels = np.asarray(Image.open(out).convert("RGB"), dtype=int)
     assert pixels.shape[0] >= 600

@@ -191,19 +191,21 @@ def test_broken_plug_ins_take_nothing_else_down(seen):
 
 
 @pytest.mark.parametrize("warning", [
-    "plug-in zoo:missing cannot be loaded: ModuleNotFoundError: No module named 'zoo_missing'",
-    "plug-in zoo:crash cannot be loaded: OSError: no disk today",
-    "plug-in zoo:raise raised KeyError in ssdreg_backbones: 'lost'",
-    "plug-in zoo:halfway raised TypeError in ssdreg_backbones: ",
-    "plug-in zoo:thing yielded 'resnet18' from ssdreg_backbones, which is no Backbone",
-    "plug-in zoo:thief brings 'ResNet_101', which is the name of a built-in: it can be had as "
+    "plug-in zoo:missing 1.0 cannot be loaded: ModuleNotFoundError: No module named 'zoo_missing'",
+    "plug-in zoo:crash 1.0 cannot be loaded: OSError: no disk today",
+    "plug-in zoo:raise 1.0 raised KeyError in ssdreg_backbones: 'lost'",
+    "plug-in zoo:halfway 1.0 raised TypeError in ssdreg_backbones: ",
+    "plug-in zoo:thing 1.0 yielded 'resnet18' from ssdreg_backbones, which is no Backbone",
+    "plug-in zoo:thief 1.0 brings 'ResNet_101', which is the name of a built-in: it can be had as "
     "zoo:ResNet_101",
-    "plug-in zoo:thief brings 'mine' with the alias 'tinynet', which is 'Tiny-Net': it goes "
+    "plug-in zoo:thief 1.0 brings 'mine' with the alias 'tinynet', which is 'Tiny-Net': it goes "
     "without",
-    "plug-in zoo:weights brings 'Tiny-Net/imagenet', which 'tiny_net/imagenet' of zoo:weights is "
-    "called already: it was left out",
-    "plug-in zoo:typo cannot be loaded: PluginValidationError: unknown hook 'ssdreg_backbone'",
-    "plug-in zoo:unmarked brings nothing: none of its functions is marked with @ssdreg.hookimpl",
+    "plug-in zoo:weights 1.0 brings 'Tiny-Net/imagenet', which 'tiny_net/imagenet' of zoo:weights "
+    "is called already: it was left out",
+    "plug-in zoo:typo 1.0 implements ssdreg_backbone, which is no hook: did you mean "
+    "ssdreg_backbones?",
+    "plug-in zoo:unmarked 1.0 brings nothing: none of its functions is marked with "
+    "@ssdreg.hookimpl",
 ])
 def test_every_mistake_is_named_once(seen, warning):
     assert sum(text.startswith(warning) for text in seen["warnings"]) == 1

@@ -90,7 +90,7 @@ def test_a_good_distribution(installed):
     ({"at_import": "import ssdreg.mx"}, "import", "importing it imports MXNet, which makes every"),
     ({"at_build": "import os; os.environ['MXNET_CPU_WORKER_NTHREADS'] = '7'"}, "elsewhere",
      "building first-of-loud_nets for the first time changes the environment, which belongs"),
-    ({"at_build": "name = sorted({'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'}, key=hash)[0]"},
+    ({"at_build": "name = ''.join(sorted({'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'}, key=hash))"},
      "elsewhere", "another process builds other symbols for first-of-loud_nets, second-of-loud_"),
 ])
 def test_a_distribution_that_leaves_traces(installed, mistake, check, sentence):

@@ -18,7 +18,7 @@ from ssdreg.audit.audited import Audit, Audited, judge, undecided
 from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.audit.reading import Computed, NoConfigurationError, read_factory
 from ssdreg.backbone import Backbone
-from ssdreg.errors import AuditError, PlanError, TapError, UnknownNameError
+from ssdreg.errors import AuditError, PlanError, PluginError, TapError, UnknownNameError
 from ssdreg.overrides import UNUSED
 from ssdreg.plugins import get_backbone
 
@@ -141,6 +141,8 @@ def _audit(found: Configuration, num_classes: int) -> Audited:
         return undecided(found.label, found.network, shape, taps,
                          f"no registered backbone is called {found.network!r}; a plug-in may "
                          f"bring it, and its symbol can be audited with --layers")
+    except PluginError as error:
+        return undecided(found.label, found.network, shape, taps, str(error))
     return _on_backbone(found, source, taps, num_classes)
 
 

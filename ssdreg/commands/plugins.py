@@ -8,8 +8,8 @@ import warnings
 
 import attrs
 
-from ssdreg.plugin_registry import PluginWarning
 from ssdreg.plugin_report import FAILED, PARTLY, reports
+from ssdreg.plugin_trouble import PluginWarning
 from ssdreg.tables import text_table
 
 NAME = "plugins"

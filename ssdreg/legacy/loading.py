@@ -11,7 +11,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg.backbone import Backbone
-from ssdreg.errors import RunError, TapError, UnknownNameError
+from ssdreg.errors import PluginError, RunError, TapError, UnknownNameError
 from ssdreg.graph import DATA
 from ssdreg.head import Predictions
 from ssdreg.heads import multibox
@@ -90,7 +90,7 @@ def _verified(plan: Plan, symbol: mx.sym.Symbol, where: str) -> tuple[Verificati
         return verify(get_backbone(plan.backbone).symbol(), plan.taps, plan.data_shape), ""
     except TapError as error:
         return None, str(error)
-    except UnknownNameError:  # a plug-in that is not installed here
+    except (PluginError, UnknownNameError):  # a plug-in that is not installed here, or fails
         return None, ""
 
 

@@ -58,12 +58,12 @@ def _plugins(distribution: str) -> Iterator[tuple[str, object]]:
         raise UnknownNameError(f"{distribution} has no plug-in of ssdreg: it declares no entry "
                                f"point in the group {hookspecs.NAMESPACE!r}")
     for point in points:
-        reason = forbidden(Source(distribution, installed.version, point.name, point.value, ""))
+        reason = forbidden(Source(distribution, installed.version, point.name, point.value))
         if reason:
             raise UnknownNameError(f"{distribution}:{point.name} is {reason}")
         try:
             plugin = point.load()
-        except Exception as error:  # a stranger's module may raise anything
+        except (Exception, SystemExit) as error:  # a stranger's module may raise anything
             raise ConformanceError(f"its plug-in {point.name!r} cannot be loaded: "
                                    f"{type(error).__name__}: {error}") from error
         yield point.name, plugin
@@ -87,7 +87,7 @@ def _declared(distribution: str, name: str, plugin: object) -> Iterator[Subject]
         host.check_pending()
         declared = [each for hook in (host.hook.ssdreg_backbones, host.hook.ssdreg_heads)
                     for found in hook(**hook_arguments()) for each in found]
-    except Exception as error:  # a stranger's hook may raise anything
+    except (Exception, SystemExit) as error:  # a stranger's hook may raise anything
         raise ConformanceError(f"its plug-in {name!r} cannot be asked what it brings: "
                                f"{type(error).__name__}: {error}") from error
     for each in declared:

@@ -1,0 +1,51 @@
+"""What is wrong with a plug-in, said in a line."""
+
+from __future__ import annotations
+
+import warnings
+
+from attrs import field, frozen
+
+#: Characters that a reason may have: some errors quote whole files.
+LIMIT = 300
+
+
+class PluginWarning(UserWarning):
+    """A plug-in could not be loaded or used; everything else goes on without it."""
+
+
+def one_line(text: str) -> str:
+    """Put a text on one line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= LIMIT else f"{line[:LIMIT - 4]} ..."
+
+
+def message(error: BaseException) -> str:
+    """Return what an error says; a stranger's may fail even at that."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"its message raises {type(another).__name__}"
+
+
+def said(error: BaseException) -> str:
+    """Return what an error is and says."""
+    return f"{type(error).__name__}: {message(error)}"
+
+
+@frozen(eq=False)
+class Trouble:
+    """Something wrong with a plug-in: its title, why in one line, the error, what it would bring.
+
+    `names` are folded: those it declared before it failed, its own and its distribution's.
+    """
+
+    plugin: str
+    reason: str = field(converter=one_line)
+    error: BaseException | None = None
+    names: frozenset[str] = frozenset()
+
+    def warn(self, version: str) -> None:
+        """Say it, as a warning; `version` is the plug-in's, empty where it has none."""
+        whose = f"{self.plugin} {version}".rstrip()
+        warnings.warn(f"plug-in {whose} {self.reason}", PluginWarning, stacklevel=3)
