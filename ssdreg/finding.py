@@ -7,6 +7,7 @@ from functools import cache
 from attrs import evolve
 
 from ssdreg.backbone import Backbone
+from ssdreg.taps import find_taps
 
 #: Large enough that every stage of every classifier has a map of its own; which nodes end the
 #: stages does not depend on it.
@@ -23,7 +24,6 @@ def complete(backbone: Backbone) -> Backbone:
     """
     taps = backbone.taps
     if not taps:
-        from ssdreg.taps import find_taps
         taps = find_taps(backbone.symbol(), FIND_AT)
     detect = backbone.detect or tuple(tap.stride for tap in taps[-DETECT:])
     if taps == backbone.taps and detect == backbone.detect:

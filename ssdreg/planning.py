@@ -22,6 +22,9 @@ from ssdreg.plugins import get_backbone, get_head
 #: Output channels of the extra levels, by level, as in MXNet's example; the last level goes on.
 EXTRA_CHANNELS = {2: 512, 3: 256, 4: 256, 5: 128}
 
+#: The head of a plan whose network is a checkpoint's own, and none that ssdreg builds.
+OWN_HEAD = "checkpoint"
+
 
 #: A share of both sides of the image, or one of its height and one of its width.
 Step = Union[float, tuple[float, float]]

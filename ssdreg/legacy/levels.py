@@ -11,10 +11,8 @@ from ssdreg.graph import CONVOLUTIONS, Graph, Node, read_graph
 from ssdreg.legacy.layout import Layout, Prior
 from ssdreg.normalisation import Normalisation
 from ssdreg.overrides import UNUSED
-from ssdreg.planning import Level, Plan, Step
+from ssdreg.planning import OWN_HEAD, Level, Plan, Step
 
-#: The head of a plan whose network is the checkpoint's own.
-OWN_HEAD = "checkpoint"
 #: A level behind the backbone is one or two convolutions; between two taps lie a stage's.
 _MOST_EXTRA_CONVOLUTIONS = 2
 #: What a scale of L2 normalisation begins with (Liu et al., ParseNet, 2015).

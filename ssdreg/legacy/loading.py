@@ -20,13 +20,13 @@ from ssdreg.legacy.detector import Detector
 from ssdreg.legacy.gluon_anchors import read_prior, step_of
 from ssdreg.legacy.gluon_zoo import members, unscoped
 from ssdreg.legacy.layout import PRODUCTS, Layout, Prior, predictions, read_layout
-from ssdreg.legacy.levels import OWN_HEAD, Measured, derive_shape, make_plan, measure
+from ssdreg.legacy.levels import Measured, derive_shape, make_plan, measure
 from ssdreg.legacy.rebuild import rebuild
 from ssdreg.legacy.recognition import Recognised, prove, recognise, registered
 from ssdreg.legacy.source import Source, read_source
 from ssdreg.legacy.symbol_file import Net, parse
 from ssdreg.normalisation import Normalisation
-from ssdreg.planning import Plan
+from ssdreg.planning import OWN_HEAD, Plan
 from ssdreg.plugins import get_backbone
 from ssdreg.run import CONFIG, Params, open_run
 from ssdreg.taps import Verification, verify

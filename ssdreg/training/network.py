@@ -11,9 +11,8 @@ from ssdreg.backbone import Backbone
 from ssdreg.errors import RunError
 from ssdreg.finding import complete
 from ssdreg.head import Head
-from ssdreg.legacy.levels import OWN_HEAD
 from ssdreg.overrides import PER_LEVEL, SCALARS
-from ssdreg.planning import Plan, plan
+from ssdreg.planning import OWN_HEAD, Plan, plan
 from ssdreg.plugins import get_backbone
 from ssdreg.run import Run
 
