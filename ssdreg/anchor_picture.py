@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ssdreg_runtime.files import replacing
+from ssdreg_runtime.palette import class_colours
 
 from ssdreg.errors import DataError
-from ssdreg.files import replacing
 from ssdreg.matching import Matching, corners, grids, shapes
-from ssdreg.palette import class_colours
 from ssdreg.planning import Plan
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from ssdreg_runtime.files import replacing
+
 from ssdreg.errors import DataError
-from ssdreg.files import replacing
 from ssdreg.log import read_log
 
 

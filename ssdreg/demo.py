@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
+from ssdreg_runtime.files import replacing
 
 import ssdreg
 from ssdreg.backbones import resnet
 from ssdreg.checking import parameter_count
 from ssdreg.data import Augmentation, splits
 from ssdreg.errors import RunError
-from ssdreg.files import replacing
 from ssdreg.tables import text_table
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ def _forget(run_folder: Path) -> None:
 
 def _draw_predictions(out: Path, data_folder: Path, run: Run) -> None:
     from PIL import Image
+    from ssdreg_runtime.draw import contact_sheet, draw_boxes
 
     from ssdreg.data import read_voc
-    from ssdreg.draw import contact_sheet, draw_boxes
     from ssdreg.inference import detect_images, open_inference
     samples = read_voc(data_folder, "val").samples[:PICTURES]
     images = [Image.open(sample.image).convert("RGB") for sample in samples]

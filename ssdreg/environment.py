@@ -30,8 +30,9 @@ class Environment:
 
 def describe() -> Environment:
     """Import MXNet and tell what it was given and what it can do."""
+    from ssdreg_runtime.threads import VARIABLE
+
     from ssdreg import mx as gate
-    from ssdreg._threads import VARIABLE
     features = gate.mx.runtime.Features()
     restored = [f"numpy.{name}" for name in gate.restored_aliases]
     if gate.restored_distutils:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+# the base, and what the runtime raises too, which knows nothing of ssdreg
+from ssdreg_runtime.errors import DataError, DependencyError, ModelError, SsdregError
 
-class SsdregError(Exception):
-    """Base of every error that the user, not ssdreg, can mend.
-
-    The message says what is wrong, where, and what to do. The command line prints it without a
-    traceback and exits with status 2.
-    """
+__all__ = ["AuditError", "DataError", "DependencyError", "InputShapeError", "ModelError",
+           "PlanError", "PluginError", "RunError", "SsdregError", "TapError", "UnknownNameError",
+           "WeightsError"]
 
 
 class TapError(SsdregError, ValueError):
@@ -29,14 +28,6 @@ class PlanError(SsdregError, ValueError):
 
 class UnknownNameError(SsdregError, LookupError):
     """No backbone or head has this name; the message lists close matches."""
-
-
-class DataError(SsdregError, ValueError):
-    """A data set or image cannot be read or used."""
-
-
-class DependencyError(SsdregError, ImportError):
-    """A package that MXNet needs is missing, or of a version it cannot use."""
 
 
 class RunError(SsdregError, ValueError):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import attrs
 from attrs import frozen
+from ssdreg_runtime.files import replacing
 
 from ssdreg.errors import DataError
-from ssdreg.files import replacing
 
 
 @frozen

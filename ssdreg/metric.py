@@ -25,9 +25,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike
+from ssdreg_runtime.rows import detection_rows, truth_rows
 
 from ssdreg.errors import DataError
-from ssdreg.rows import detection_rows, truth_rows
 
 # what became of a detection
 _FALSE_POSITIVE, _TRUE_POSITIVE, _IGNORED = 0, 1, 2

@@ -16,8 +16,8 @@ import importlib.util
 import os
 
 import numpy as np
+from ssdreg_runtime.threads import VARIABLE, choose
 
-from ssdreg import _threads
 from ssdreg.errors import DependencyError
 
 #: The names NumPy 1.24 removed, with the builtins they always stood for.
@@ -59,9 +59,9 @@ check_numpy(np.__version__)
 #: What was restored or set before MXNet was imported, as `ssdreg env` shows it.
 restored_aliases = restore_numpy_aliases()
 restored_distutils = restore_distutils()
-threads = _threads.choose(os.environ)
+threads = choose(os.environ)
 if threads.set_here:
-    os.environ[_threads.VARIABLE] = str(threads.count)
+    os.environ[VARIABLE] = str(threads.count)
 
 #: Settings of MXNet that only silence or tame it; the user's own values win.
 DEFAULTS = {

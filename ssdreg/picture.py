@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
+from ssdreg_runtime.files import replacing
 
 from ssdreg.errors import DataError
-from ssdreg.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import cattrs
 from attrs import frozen
+from ssdreg_runtime.files import replacing, write_json
 
 from ssdreg._version import __version__
 from ssdreg.errors import RunError
-from ssdreg.files import replacing, write_json
 from ssdreg.log import Epoch, read_log
 from ssdreg.planning import Plan, Step
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from runs import DETECTOR, TRAIN_IMAGES, command, refused
+from ssdreg_runtime.palette import class_colours
 
 import ssdreg
 from ssdreg.anchor_picture import MOST_DRAWN, draw_anchors
@@ -19,7 +20,6 @@ from ssdreg.data.boxes import boxes
 from ssdreg.errors import DataError
 from ssdreg.fitting import fit_sizes
 from ssdreg.matching import matches
-from ssdreg.palette import class_colours
 
 
 @pytest.fixture(scope="module")

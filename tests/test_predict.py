@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from runs import SIDE, command, refused
+from ssdreg_runtime.pixels import to_rgb
 
 from ssdreg.commands.predict import output_files, read_image
 from ssdreg.errors import DataError
-from ssdreg.pixels import to_rgb
 from ssdreg.run import Params, open_run, write_params
 
 

@@ -8,10 +8,10 @@ import shutil
 import attrs
 import numpy as np
 import pytest
+from ssdreg_runtime.files import replacing, write_json
 
 import ssdreg
 from ssdreg.errors import RunError
-from ssdreg.files import replacing, write_json
 from ssdreg.inference import Inference, open_inference
 from ssdreg.log import write_log
 from ssdreg.mx import mx

@@ -24,8 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build, show the levels, and write the symbol when asked."""
+    from ssdreg_runtime.files import replacing
+
     import ssdreg
-    from ssdreg.files import replacing
     settings = arguments.overrides(options)
     plan = ssdreg.plan(options.backbone, options.num_classes, options.data_shape, options.head,
                        **settings)

@@ -89,8 +89,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 def read_image(file: Path) -> Image.Image:
     """Read an image as RGB, turned upright as its camera noted; raise DataError when it is bad."""
     from PIL import Image, ImageOps, UnidentifiedImageError
-
-    from ssdreg.pixels import to_rgb
+    from ssdreg_runtime.pixels import to_rgb
     try:
         with Image.open(file) as image:
             return to_rgb(ImageOps.exif_transpose(image))
@@ -121,8 +120,8 @@ def output_files(files: Sequence[Path], out: Path) -> dict[Path, Path]:
 
 def _draw(image: Image.Image, rows: np.ndarray, classes: Sequence[str], threshold: float,
           target: Path) -> None:
-    from ssdreg.draw import draw_boxes
-    from ssdreg.files import replacing
+    from ssdreg_runtime.draw import draw_boxes
+    from ssdreg_runtime.files import replacing
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as beside:
         draw_boxes(image, rows, classes, threshold).save(beside)

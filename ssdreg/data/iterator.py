@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, field, frozen
 from PIL import Image
+from ssdreg_runtime.threads import usable_processors
 
-from ssdreg import _threads
 from ssdreg.data.augmentation import Augmentation
 from ssdreg.data.packed import Packed
 from ssdreg.data.recordio import RecordIndex, index_records, read_records
@@ -198,7 +198,7 @@ def _source(packed: Packed, data_shape: tuple[int, int], batch_size: int,
 
 def _thread_count(threads: int | None) -> int:
     if threads is None:
-        return min(MOST_THREADS, len(_threads.usable_processors()))
+        return min(MOST_THREADS, len(usable_processors()))
     if threads < 1:
         raise DataError(f"{threads} threads cannot read data; use 1 or more")
     return threads

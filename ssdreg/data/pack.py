@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 from PIL import Image
+from ssdreg_runtime.pixels import to_rgb
 from tqdm import tqdm
 
 from ssdreg.data import problem as kinds
@@ -19,7 +20,6 @@ from ssdreg.data.packed import Packed, open_rec, write_sidecar
 from ssdreg.data.problem import Problem, describe_problems
 from ssdreg.data.voc import Dataset, Sample, read_voc
 from ssdreg.errors import DataError
-from ssdreg.pixels import to_rgb
 
 #: Part of every cache key: raise it when the packed format changes.
 FORMAT_VERSION = 1

@@ -16,10 +16,10 @@ import time
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from ssdreg_runtime.files import replacing
 from tqdm import tqdm
 
 from ssdreg.errors import WeightsError
-from ssdreg.files import replacing
 from ssdreg.references import Reference, resolve
 from ssdreg.weights.declaration import Weights
 

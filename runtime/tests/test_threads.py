@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from ssdreg import _threads
-from ssdreg._threads import cgroup_quota, choose, physical_cores
+from ssdreg_runtime import threads
+from ssdreg_runtime.threads import cgroup_quota, choose, physical_cores
 
 
 def write(file: Path, text: str) -> None:
@@ -101,20 +100,21 @@ def test_the_users_own_number_wins(value, count):
 @pytest.mark.parametrize("environ", [{}, {"OMP_NUM_THREADS": " "}])
 def test_cores_within_the_quota(monkeypatch, environ, quota, count, says):
     # what the machine has cannot be changed by a test; how it is read is tested above
-    monkeypatch.setattr(_threads, "usable_processors", lambda: frozenset(range(8)))
-    monkeypatch.setattr(_threads, "physical_cores", lambda processors: len(processors) // 2)
-    monkeypatch.setattr(_threads, "cgroup_quota", lambda: quota)
-    threads = choose(environ)
-    assert (threads.count, threads.set_here) == (count, True)
-    assert says in threads.reason
-    assert ("control group" in threads.reason) == (quota < 4)
+    monkeypatch.setattr(threads, "usable_processors", lambda: frozenset(range(8)))
+    monkeypatch.setattr(threads, "physical_cores", lambda processors: len(processors) // 2)
+    monkeypatch.setattr(threads, "cgroup_quota", lambda: quota)
+    chosen = choose(environ)
+    assert (chosen.count, chosen.set_here) == (count, True)
+    assert says in chosen.reason
+    assert ("control group" in chosen.reason) == (quota < 4)
 
 
 @pytest.mark.skipif(shutil.which("taskset") is None, reason="taskset is not installed")
 def test_the_affinity_mask_of_a_process_counts():
     processor = min(os.sched_getaffinity(0))
     environ = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    script = "import os; from ssdreg import _threads; print(_threads.choose(os.environ).count)"
+    script = ("import os; from ssdreg_runtime.threads import choose; "
+              "print(choose(os.environ).count)")
     done = subprocess.run(["taskset", "-c", str(processor), sys.executable, "-c", script],
                           env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from ssdreg.errors import DataError
+from ssdreg_runtime.errors import DataError
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-
-from ssdreg.draw import contact_sheet, draw_boxes, draw_truths
-from ssdreg.errors import DataError
-from ssdreg.palette import BLACK, WHITE, class_colours, text_colour
+from ssdreg_runtime.draw import contact_sheet, draw_boxes, draw_truths
+from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.palette import BLACK, WHITE, class_colours, text_colour
 
 NAMES = ["cat", "dog"]
 LIGHT, DARK = (250, 250, 250), (6, 6, 6)

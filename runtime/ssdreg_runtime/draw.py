@@ -11,9 +11,9 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from ssdreg.errors import DataError
-from ssdreg.palette import BLACK, WHITE, Colour, class_colours, text_colour
-from ssdreg.rows import detection_rows, truth_rows
+from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.palette import BLACK, WHITE, Colour, class_colours, text_colour
+from ssdreg_runtime.rows import detection_rows, truth_rows
 
 #: left, top, right, bottom in pixels; the last two are the last column and row inside.
 Rectangle = tuple[int, int, int, int]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssdreg.errors import DataError
+from ssdreg_runtime.errors import DataError
 
 
 def detection_rows(detections: ArrayLike, class_count: int, where: str) -> np.ndarray:
