@@ -5,9 +5,9 @@ from __future__ import annotations
 # the base, and what the runtime raises too, which knows nothing of ssdreg
 from ssdreg_runtime.errors import DataError, DependencyError, ModelError, SsdregError
 
-__all__ = ["AuditError", "DataError", "DependencyError", "InputShapeError", "ModelError",
-           "PlanError", "PluginError", "RunError", "SsdregError", "TapError", "UnknownNameError",
-           "WeightsError"]
+__all__ = ["AuditError", "DataError", "DependencyError", "ExportError", "InputShapeError",
+           "ModelError", "PlanError", "PluginError", "RunError", "SsdregError", "TapError",
+           "UnknownNameError", "WeightsError"]
 
 
 class TapError(SsdregError, ValueError):
@@ -40,6 +40,10 @@ class WeightsError(SsdregError, ValueError):
 
 class AuditError(SsdregError, ValueError):
     """What was given to be audited cannot be read."""
+
+
+class ExportError(SsdregError, ValueError):
+    """A network cannot be written in this format; the message names the operator and its node."""
 
 
 class PluginError(SsdregError, RuntimeError):

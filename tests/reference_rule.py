@@ -6,30 +6,15 @@ so that numbers can be compared without carrying a checkpoint around.
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 from attrs import frozen
 
 import ssdreg
 from ssdreg.mx import mx
+from ssdreg.random_params import values as fill
 
 BATCH = 2
 SAMPLED = ("cls_pred", "loc_pred", "anchors", "detection", "cls_target", "loc_loss")
-
-
-def fill(name, shape, salt=""):
-    """Return one parameter's values (float64) by its name's ending."""
-    rng = np.random.RandomState(zlib.crc32((salt + name).encode()))
-    if name.endswith("gamma"):
-        return rng.uniform(0.3, 0.7, shape)
-    if name.endswith("moving_var"):
-        return rng.uniform(0.5, 1.5, shape)
-    if name.endswith(("beta", "bias", "moving_mean")):
-        return rng.normal(0, 0.1, shape)
-    if name.endswith("scale"):
-        return rng.uniform(15, 25, shape)
-    return rng.normal(0, np.sqrt(1 / (np.prod(shape[1:]) or 1)), shape)
 
 
 def inputs(data_shape, num_classes):

@@ -1,0 +1,184 @@
+"""MultiBoxDetection in standard ONNX operators: best class, threshold, top-k, decoding, NMS.
+
+The semantics are those of MXNet's operator (`ssdreg.ops.detection` tells them), but for one thing:
+no more rows come out than enter suppression. Only the best boxes are decoded; what every anchor
+needs is its best score and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+
+from ssdreg.export.attributes import Attributes
+from ssdreg.export.reading import Shape
+from ssdreg.export.writer import Value, Writer
+
+
+@frozen(eq=False)
+class Predictions:
+    """What detections are made of, all float32.
+
+    `probabilities` (B, N, C + 1), background first; `offsets` (B, N * 4); `anchors` (1, N, 4)
+    corners. B is the writer's batch.
+    """
+
+    probabilities: Value
+    offsets: Value
+    anchors: np.ndarray
+    count: int
+    classes: int
+
+
+@frozen
+class Rules:
+    """The settings of MultiBoxDetection, by MXNet's names and with its defaults."""
+
+    threshold: float
+    nms_threshold: float
+    nms_topk: int
+    force_suppress: bool
+    clip: bool
+    variances: tuple[float, float, float, float]
+
+    @classmethod
+    def read(cls, attrs: Attributes) -> Rules:
+        """Read them from the operator."""
+        down, across, high, wide = attrs.sequence("variances", (0.1, 0.1, 0.2, 0.2))
+        return cls(attrs.number("threshold", 0.01), attrs.number("nms_threshold", 0.5),
+                   attrs.integer("nms_topk", -1), attrs.flag("force_suppress"),
+                   attrs.flag("clip", True), (down, across, high, wide))
+
+    @property
+    def suppresses(self) -> bool:
+        """Whether there is suppression at all; without, MXNet does not sort either."""
+        return 0 < self.nms_threshold <= 1
+
+    def kept(self, anchors: int) -> int:
+        """How many of the best boxes enter suppression."""
+        return min(self.nms_topk, anchors) if self.nms_topk > 0 else anchors
+
+
+def write_detections(found: Predictions, rules: Rules, writer: Writer) -> Value:
+    """Write the output (B, K, 6): class, score, x1, y1, x2, y2; class -1 for what is dropped."""
+    objects = _objects(found, writer)
+    best = writer.reduce("ReduceMax", objects, [2], False, "best_score")
+    least = writer.floats(rules.threshold, "score_threshold")
+    enough = writer.node("GreaterOrEqual", [best, least], "is_enough")
+    none = writer.floats(-1.0, "none")
+    scores = writer.node("Where", [enough, best, none], "scores")
+    if not rules.suppresses:
+        labels = writer.node("ArgMax", [objects], "best_class", axis=2, keepdims=0)
+        boxes = _decode(found.offsets, found.anchors[0], rules, writer)
+        return _rows(_labelled(labels, scores, writer), scores, boxes, writer)
+    count = rules.kept(found.count)
+    top, index = writer.node_of("TopK", [scores, writer.integers([count], "count")], "best",
+                                (Shape((), ()), Shape((), ())), axis=1, largest=1, sorted=1)
+    index = writer.node("Unsqueeze", [index, writer.integers([2], "last_axis")], "best_index")
+    chosen = writer.node("GatherND", [objects, index], "best_objects", batch_dims=1)
+    labels = _labelled(writer.node("ArgMax", [chosen], "best_class", axis=2, keepdims=0), top,
+                       writer)
+    offsets = writer.node("Reshape", [found.offsets, writer.integers([0, -1, 4], "by_anchor")],
+                          "all_offsets")
+    offsets = writer.node("GatherND", [offsets, index], "best_offsets", batch_dims=1)
+    anchors = writer.node("GatherND", [Value.constant(found.anchors[0], "anchors"), index],
+                          "best_anchors")
+    boxes = _decode(offsets, anchors, rules, writer)
+    labels = _suppress(labels, top, boxes, count, found.classes, rules, writer)
+    return _rows(labels, top, boxes, writer)
+
+
+def write_raw(found: Predictions, rules: Rules, writer: Writer) -> tuple[Value, Value]:
+    """Write ``scores`` (B, N, C) and ``boxes`` (B, N, 4): what suppression would start from."""
+    return (_objects(found, writer, name="scores"),
+            _decode(found.offsets, found.anchors[0], rules, writer))
+
+
+def _objects(found: Predictions, writer: Writer, name: str = "objects") -> Value:
+    """Cut background off the probabilities."""
+    one, all_, last = (writer.integers([value], label) for value, label in (
+        (1, "first_object"), (found.classes + 1, "after_last_object"), (2, "class_axis")))
+    return writer.node("Slice", [found.probabilities, one, all_, last], name)
+
+
+def _decode(offsets: Value, anchors: Value | np.ndarray, rules: Rules, writer: Writer) -> Value:
+    """Write boxes (B, K, 4) of offsets (B, K, 4) or (B, N * 4) and their anchors."""
+    if isinstance(anchors, np.ndarray):
+        anchors = Value.constant(anchors, "anchors")
+        offsets = writer.node("Reshape", [offsets, writer.integers([0, -1, 4], "by_anchor")],
+                              "all_offsets")
+    middle = writer.integers([2, 2], "corner_sizes")
+    low, high = writer.node_of("Split", [anchors, middle], "anchor_corners",
+                               (Shape((), ()),) * 2, axis=-1)
+    size = writer.node("Sub", [high, low], "anchor_size")
+    half = writer.floats(0.5, "half")
+    centre = writer.node("Mul", [writer.node("Add", [low, high], "anchor_sum"), half],
+                         "anchor_centre")
+    shift, growth = writer.node_of("Split", [offsets, middle], "offset_parts",
+                                   (Shape((), ()),) * 2, axis=-1)
+    x, y, width, height = rules.variances
+    shift = writer.node("Mul", [writer.node("Mul", [shift, writer.floats([x, y], "variance_xy")],
+                                            "shift_scaled"), size], "shift")
+    centre = writer.node("Add", [shift, centre], "centre")
+    growth = writer.node("Mul", [growth, writer.floats([width, height], "variance_wh")],
+                         "growth_scaled")
+    # half of the size, as MXNet has it
+    reach = writer.node("Mul", [writer.node("Mul", [writer.node("Exp", [growth], "growth"), size],
+                                            "box_size"), half], "reach")
+    corners = [writer.node("Sub", [centre, reach], "box_low"),
+               writer.node("Add", [centre, reach], "box_high")]
+    if not rules.clip:
+        return writer.node("Concat", corners, "boxes", axis=-1)
+    joined = writer.node("Concat", corners, "unclipped_boxes", axis=-1)
+    return writer.node("Clip", [joined, writer.floats(0.0, "zero"), writer.floats(1.0, "one")],
+                       "boxes")
+
+
+def _labelled(labels: Value, scores: Value, writer: Writer) -> Value:
+    """Write classes as numbers, -1 where the score was not enough."""
+    classes = writer.cast(labels, np.dtype(np.float32), "class_number")
+    used = writer.node("GreaterOrEqual", [scores, writer.floats(0.0, "least")], "is_used")
+    return writer.node("Where", [used, classes, writer.floats(-1.0, "unused")], "used_class")
+
+
+def _suppress(labels: Value, scores: Value, boxes: Value, count: int, classes: int, rules: Rules,
+              writer: Writer) -> Value:
+    """Write classes (B, K) with -1 for boxes that overlap a better one too much."""
+    if rules.force_suppress:
+        by_class = writer.node("Unsqueeze", [scores, writer.integers([1], "class_place")],
+                               "scores_by_class")
+    else:
+        # a row a class, in which the boxes of other classes have no score
+        numbers = writer.constant(np.arange(classes, dtype=np.float32).reshape(1, -1, 1),
+                                  "class_numbers")
+        place = writer.integers([1], "class_place")
+        own = writer.node("Equal", [writer.node("Unsqueeze", [labels, place], "class_of_box"),
+                                    numbers], "is_own_class")
+        by_class = writer.node("Where", [own, writer.node("Unsqueeze", [scores, place],
+                                                          "score_of_box"),
+                                         writer.floats(-1.0, "no_score")], "scores_by_class")
+    # MXNet suppresses from the threshold on, ONNX above it
+    limit = np.nextafter(np.float32(rules.nms_threshold), np.float32(0))
+    selected = writer.node("NonMaxSuppression", [
+        boxes, by_class, writer.integers([count], "most_boxes"),
+        writer.constant(np.array([limit], np.float32), "iou_threshold"),
+        writer.constant(np.array([-0.5], np.float32), "least_score")], "selected")
+    # (image, class, box) of each box that stays: marked in a map of all
+    pairs = writer.node("Gather", [selected, writer.integers([0, 2], "image_and_box")],
+                        "selected_places", axis=1)
+    number = writer.node("Shape", [selected], "selected_count", start=0, end=1)
+    marks = writer.node("Expand", [writer.floats([1.0], "mark"), number], "marks")
+    nothing = writer.node("Mul", [scores, writer.floats(0.0, "nothing_yet")], "no_marks")
+    marked = writer.node("ScatterND", [nothing, pairs, marks], "marked")
+    stays = writer.node("Greater", [marked, writer.floats(0.5, "half_a_mark")], "stays")
+    return writer.node("Where", [stays, labels, writer.floats(-1.0, "suppressed")], "final_class")
+
+
+def _rows(labels: Value, scores: Value, boxes: Value, writer: Writer) -> Value:
+    """Write the rows (B, K, 6)."""
+    last = writer.integers([2], "column_axis")
+    columns: Sequence[Value] = [writer.node("Unsqueeze", [labels, last], "class_column"),
+                                writer.node("Unsqueeze", [scores, last], "score_column"), boxes]
+    return writer.node("Concat", columns, "detection", axis=2)

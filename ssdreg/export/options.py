@@ -1,0 +1,43 @@
+"""What an exported file should be like."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from ssdreg.errors import ExportError
+
+#: The oldest set of ONNX operators that is written.
+OLDEST_OPSET = 17
+PRECISIONS = ("float32", "float16")
+
+
+@frozen(kw_only=True)
+class Options:
+    """How to write a detector as ONNX.
+
+    - `batch`: images at a time; None for any number, decided when it runs.
+    - `opset`: the set of ONNX operators, 17 or later, as far as the installed onnx goes.
+    - `nms`: False leaves out thresholds and suppression: the outputs are then ``scores``
+      (B, N, C), probabilities without background, and ``boxes`` (B, N, 4), decoded corners.
+    - `precision`: ``float16`` halves the file; the network computes in it where the processor
+      can, decoding and suppression stay float32.
+
+    Raises ExportError for anything else.
+    """
+
+    batch: int | None = field(default=1)
+    opset: int = OLDEST_OPSET
+    nms: bool = True
+    precision: str = "float32"
+
+    def __attrs_post_init__(self) -> None:
+        from onnx.defs import onnx_opset_version
+        newest = onnx_opset_version()
+        if not OLDEST_OPSET <= self.opset <= newest:
+            raise ExportError(f"opset {self.opset} cannot be written: the installed onnx knows "
+                              f"those up to {newest}, and detections need {OLDEST_OPSET} or later")
+        if self.batch is not None and self.batch < 1:
+            raise ExportError(f"a batch of {self.batch} images holds nothing: give 1 or more")
+        if self.precision not in PRECISIONS:
+            raise ExportError(f"precision {self.precision!r} cannot be written as ONNX: there are "
+                              f"{' and '.join(PRECISIONS)}; int8 is made by `ssdreg quantize`")
