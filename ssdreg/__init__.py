@@ -29,7 +29,10 @@ from ssdreg.plugins import PluginWarning, get_backbone, get_head
 from ssdreg.weights.declaration import Weights
 
 if TYPE_CHECKING:
+    from ssdreg_runtime.detections import Detections
+
     from ssdreg.assembly import assemble, build
+    from ssdreg.detector import Detector
     from ssdreg.legacy import CheckpointWarning, load
     from ssdreg.planning import Level, Plan, plan
     from ssdreg.plugins import backbones, heads
@@ -42,7 +45,8 @@ else:
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
 _LATER = {
-    "CheckpointWarning": "ssdreg.legacy", "Level": "ssdreg.planning", "Plan": "ssdreg.planning",
+    "CheckpointWarning": "ssdreg.legacy", "Detections": "ssdreg_runtime.detections",
+    "Detector": "ssdreg.detector", "Level": "ssdreg.planning", "Plan": "ssdreg.planning",
     "StageEnd": "ssdreg.stages", "Verification": "ssdreg.taps", "assemble": "ssdreg.assembly",
     "build": "ssdreg.assembly", "find_taps": "ssdreg.taps", "load": "ssdreg.legacy",
     "load_weights": "ssdreg.weights.loading", "plan": "ssdreg.planning", "verify": "ssdreg.taps",
@@ -61,10 +65,10 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Backbone", "CheckpointWarning", "DataError", "Extra", "Head", "InputShapeError", "Level",
-    "Normalisation", "Plan", "PlanDefaults", "PlanError", "PluginError", "PluginWarning",
-    "Predictions", "Preset", "RunError", "SsdregError", "StageEnd", "Tap", "TapError",
-    "UnknownNameError", "Verification", "Weights", "__version__", "assemble", "backbones", "build",
-    "find_taps", "get_backbone", "get_head", "heads", "hookimpl", "load", "load_weights", "plan",
-    "verify",
+    "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "Extra", "Head",
+    "InputShapeError", "Level", "Normalisation", "Plan", "PlanDefaults", "PlanError",
+    "PluginError", "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError", "StageEnd",
+    "Tap", "TapError", "UnknownNameError", "Verification", "Weights", "__version__", "assemble",
+    "backbones", "build", "find_taps", "get_backbone", "get_head", "heads", "hookimpl", "load",
+    "load_weights", "plan", "verify",
 ]

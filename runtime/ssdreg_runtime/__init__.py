@@ -4,10 +4,33 @@
     for found in Detector("cells.onnx").detect(["one.jpg", "two.jpg"]):
         print(found.names, found.scores, found.xyxy)
 
-Importing it imports neither of them; the first detector does.
+Importing it imports neither of them, nor NumPy or Pillow; the first detector does.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ssdreg_runtime._version import __version__
 from ssdreg_runtime.errors import DataError, DependencyError, ModelError, SsdregError
 
-__all__ = ["DataError", "DependencyError", "ModelError", "SsdregError", "__version__"]
+if TYPE_CHECKING:
+    from ssdreg_runtime.detections import Detections
+    from ssdreg_runtime.detector import Detector
+
+#: What is imported when it is first asked for: ssdreg's commands need no more than the errors.
+_LATER = {"Detections": "ssdreg_runtime.detections", "Detector": "ssdreg_runtime.detector"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'ssdreg_runtime' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
+__all__ = ["DataError", "DependencyError", "Detections", "Detector", "ModelError", "SsdregError",
+           "__version__"]

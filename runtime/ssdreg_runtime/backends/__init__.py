@@ -1,0 +1,89 @@
+"""What runs a model file: ONNX Runtime or OpenVINO, whichever is installed.
+
+    backend = open_backend("cells.onnx")
+    detections = backend.run(images)  # uint8 (B, H, W, 3) to float32 (B, K, 6)
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+
+from ssdreg_runtime.backends.model_file import ModelFile, describe
+from ssdreg_runtime.backends.protocol import Backend
+from ssdreg_runtime.errors import DependencyError, ModelError, SsdregError
+from ssdreg_runtime.telemetry import no_telemetry
+from ssdreg_runtime.threads import choose
+
+__all__ = ["AUTO", "BACKENDS", "Backend", "installed", "open_backend", "thread_count"]
+
+AUTO = "auto"
+
+#: The backends, each a module here and a package of the same name, in the order they are preferred.
+BACKENDS = ("openvino", "onnxruntime")
+
+
+def installed() -> tuple[str, ...]:
+    """Return the backends whose packages are installed, the preferred one first."""
+    return tuple(name for name in BACKENDS if find_spec(name) is not None)
+
+
+def open_backend(model: str | os.PathLike[str] | bytes, backend: str = AUTO,
+                 threads: int | None = None, precision: str = AUTO,
+                 name: str = "the model in memory") -> Backend:
+    """Open a model file, or the bytes of an ONNX file, with a backend.
+
+    `backend` is one of `BACKENDS`, or "auto": OpenVINO where it is installed, else ONNX Runtime.
+    `threads` is how many it computes with: by default the number in ``OMP_NUM_THREADS``, or else
+    the real cores this process may use. `precision` is what it computes in: "auto" is what the
+    file was made for, float32 unless it says otherwise; "bfloat16" makes a float32 file faster on
+    processors that have it, with OpenVINO. `name` is what messages call bytes.
+
+    Raises ModelError for a file that is no detector or cannot be run in that way, DependencyError
+    when the backend is not installed.
+    """
+    if backend not in (AUTO, *BACKENDS):
+        raise ModelError(f"there is no backend {backend!r} for model files: choose one of "
+                         f"{', '.join((AUTO, *BACKENDS))}")
+    count = thread_count(threads)
+    file = describe(model, name)
+    chosen = _choose(file, backend)
+    try:
+        with no_telemetry():
+            import_module(chosen)
+    except ImportError as error:
+        raise DependencyError(f"the package {chosen} is installed but cannot be imported: {error}"
+                              ) from error
+    opened: Backend = import_module(f"ssdreg_runtime.backends.{chosen}").open_file(
+        file, count, precision)
+    return opened
+
+
+def thread_count(threads: int | None) -> int:
+    """Return how many threads are meant; raise SsdregError for a number that is none."""
+    if threads is None:
+        # OMP_NUM_THREADS may hold what is no number; then it is as if it were not there
+        return choose(os.environ).count or choose({}).count
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise SsdregError(f"{threads!r} is no number of threads: give 1 or more")
+    return threads
+
+
+def _choose(file: ModelFile, backend: str) -> str:
+    here = installed()
+    if file.is_ir:
+        if backend == "onnxruntime":
+            raise ModelError(f"{file.name} is a model of OpenVINO, which ONNX Runtime cannot run: "
+                             f"use the backend openvino")
+        backend = "openvino"
+    if backend == AUTO:
+        if not here:
+            raise DependencyError("running a model needs OpenVINO or ONNX Runtime, and neither is "
+                                  "installed: run `pip install 'ssdreg-runtime[openvino]'` or "
+                                  "`pip install 'ssdreg-runtime[onnxruntime]'`")
+        return here[0]
+    if backend not in here:
+        raise DependencyError(f"{file.name} needs the package {backend}, which is not installed: "
+                              f"run `pip install 'ssdreg-runtime[{backend}]'`")
+    return backend

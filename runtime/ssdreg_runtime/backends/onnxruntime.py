@@ -1,0 +1,75 @@
+"""ONNX Runtime, on the processor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from ssdreg_runtime.backends.model_file import (
+    INPUT,
+    OUTPUT,
+    ModelFile,
+    check_interface,
+    unreadable,
+)
+from ssdreg_runtime.backends.precisions import MIXED, resolve
+from ssdreg_runtime.errors import ModelError
+from ssdreg_runtime.facts import ModelFacts
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+#: Of its five levels of messages the last; what it raises tells the same.
+_FATAL_ONLY = 4
+
+
+@frozen(eq=False)
+class OnnxRuntimeBackend:
+    """A session of ONNX Runtime. Several threads may run it at once."""
+
+    facts: ModelFacts
+    precision: str
+    _session: onnxruntime.InferenceSession = field(repr=False)
+    name: str = "onnxruntime"
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """See `Backend.run`."""
+        found: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
+        return found
+
+
+def open_file(file: ModelFile, threads: int, precision: str) -> OnnxRuntimeBackend:
+    """Open an ONNX file; see `open_backend`."""
+    import onnxruntime
+    computed = resolve(precision, file.facts, file.name)
+    if computed in ("bfloat16", MIXED):
+        raise ModelError(f"{file.name}: ONNX Runtime has no bfloat16 on processors; use the "
+                         f"backend openvino, or another precision")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # its threads wait by spinning, which makes a run faster; between runs others need the cores
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    model = file.content if file.path is None else str(file.path)
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except _errors() as error:
+        raise unreadable(file, "onnxruntime", onnxruntime.__version__, error) from error
+    inputs = session.get_inputs()
+    shape = [side if isinstance(side, int) else None
+             for side in (inputs[0].shape if inputs else ())]
+    check_interface(file.name, [each.name for each in inputs],
+                    [each.name for each in session.get_outputs()], shape, file.facts)
+    return OnnxRuntimeBackend(evolve(file.facts, batch=shape[0]), computed, session)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises when it cannot read a file; there is no common base."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+    kinds: list[Any] = [getattr(state, name) for name in (
+        "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented",
+        "RuntimeException")]
+    return (*kinds, RuntimeError)

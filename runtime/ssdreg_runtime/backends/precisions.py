@@ -1,0 +1,35 @@
+"""What a model is computed in, from what was asked for and what its file holds."""
+
+from __future__ import annotations
+
+from ssdreg_runtime.errors import ModelError
+from ssdreg_runtime.facts import PRECISIONS, ModelFacts
+
+AUTO = "auto"
+
+#: Quantised layers in int8, all others in bfloat16.
+MIXED = "int8+bfloat16"
+
+NO_BFLOAT16 = ("this processor has no bfloat16 (AVX-512 BF16 or AMX), which would make it slower: "
+               "use the precision float32")
+
+
+def resolve(asked: str, facts: ModelFacts, name: str) -> str:
+    """Return what to compute in: one of `PRECISIONS`, or `MIXED`.
+
+    Raises ModelError when the file called `name` cannot be computed in what was asked.
+    """
+    if asked not in (AUTO, *PRECISIONS):
+        raise ModelError(f"there is no precision {asked!r}: choose one of "
+                         f"{', '.join((AUTO, *PRECISIONS))}")
+    stored = facts.precision
+    if asked in (AUTO, stored):
+        return stored
+    if asked == "bfloat16":
+        return MIXED if stored == "int8" else asked
+    if asked == "float32" and stored != "int8":
+        return asked
+    how = {"int8": "make one with `ssdreg quantize RUN --data DIR`",
+           "float16": "make one with `ssdreg export RUN --fp16`",
+           "float32": "export the run that it was quantised from"}[asked]
+    raise ModelError(f"{name} holds {stored} and cannot be computed in {asked}: {how}")
