@@ -16,7 +16,7 @@ demo:   ## train a small detector on drawn shapes, score it and show what it fin
 	@tools/make-venv
 	@.venv/bin/ssdreg demo
 
-test:   ## run the whole test suite, that of every plug-in included
+test:   ## run the whole test suite, that of the runtime and of every plug-in included
 	@tools/make-venv test
 	@$(ONE_THREAD) .venv/bin/python -m pytest -n 2 --dist loadfile
 	@tools/test-plugins
@@ -43,4 +43,5 @@ docs:   ## build the documentation into build/docs
 check: lint test   ## run the linter and the tests
 
 clean:  ## remove the environment and what builds and tools left behind
-	rm -rf .venv build dist *.egg-info plugins/*/build plugins/*/*.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf runtime/build runtime/*.egg-info plugins/*/build plugins/*/*.egg-info

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from attrs import frozen
 
 from ssdreg._version import __version__
 
-PACKAGES = ("numpy", "pluggy", "attrs", "cattrs", "pillow", "matplotlib", "tqdm")
+PACKAGES = ("ssdreg-runtime", "numpy", "pluggy", "attrs", "cattrs", "pillow", "matplotlib", "tqdm",
+            "onnx")
+#: What extras install, and what results are handed to: used where they are there.
+OPTIONAL = ("onnxruntime", "openvino", "nncf", "av", "supervision")
 
 
 @frozen
@@ -20,7 +23,9 @@ class Environment:
     platform: str
     ssdreg: str
     packages: dict[str, str]
+    optional: dict[str, str | None]  # None: not installed
     features: tuple[str, ...]
+    instructions: dict[str, tuple[str, ...]]  # for numbers of fewer bits: the processor's own
     gpus: int
     threads: int
     threads_reason: str
@@ -30,6 +35,7 @@ class Environment:
 
 def describe() -> Environment:
     """Import MXNet and tell what it was given and what it can do."""
+    from ssdreg_runtime.processor import BFLOAT16, INT8, flags
     from ssdreg_runtime.threads import VARIABLE
 
     from ssdreg import mx as gate
@@ -44,6 +50,17 @@ def describe() -> Environment:
         python=platform.python_version(), platform=platform.platform(), ssdreg=__version__,
         # MXNet for GPUs is a package of another name, so it is asked itself
         packages={"mxnet": gate.mx.__version__, **{name: version(name) for name in PACKAGES}},
+        optional={name: _installed(name) for name in OPTIONAL},
         features=tuple(sorted(name for name, feature in features.items() if feature.enabled)),
+        instructions={"bfloat16": tuple(sorted(BFLOAT16 & flags())),
+                      "int8": tuple(sorted(INT8 & flags()))},
         gpus=gate.mx.context.num_gpus(), threads=gate.threads.count,
         threads_reason=gate.threads.reason, restored=tuple(restored), set_for_mxnet=settings)
+
+
+def _installed(distribution: str) -> str | None:
+    """Return the version pip has installed, None without; nothing is imported."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

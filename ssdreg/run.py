@@ -153,7 +153,8 @@ def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: m
     path.mkdir(parents=True, exist_ok=True)
     for name, symbol in ((PREFIX, train_symbol), ("deploy", deploy_symbol)):
         with replacing(path / f"{name}-symbol.json") as beside:
-            symbol.save(str(beside))
+            # by default MXNet leaves out what converts to bfloat16
+            symbol.save(str(beside), remove_amp_cast=False)
     # last, because it is what makes the folder a run
     write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
                                  "classes": list(classes), "plan": _converter.unstructure(plan)})

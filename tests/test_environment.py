@@ -7,8 +7,10 @@ import os
 import platform
 import subprocess
 import sys
+from importlib.metadata import distributions
 
 import numpy as np
+import pytest
 
 import ssdreg
 
@@ -22,14 +24,18 @@ def env(*arguments: str, **settings: str) -> str:
     return done.stdout
 
 
-def test_for_machines():
-    found = json.loads(env("--json"))
+@pytest.fixture(scope="module")
+def found() -> dict:
+    return json.loads(env("--json"))
+
+
+def test_for_machines(found):
     assert found["python"] == platform.python_version()
     assert found["ssdreg"] == ssdreg.__version__
     assert found["packages"]["mxnet"] == "1.9.1"
     assert found["packages"]["numpy"] == np.__version__
-    assert set(found["packages"]) == {"mxnet", "numpy", "pluggy", "attrs", "cattrs", "pillow",
-                                      "matplotlib", "tqdm"}
+    assert set(found["packages"]) == {"mxnet", "ssdreg-runtime", "numpy", "pluggy", "attrs",
+                                      "cattrs", "pillow", "matplotlib", "tqdm", "onnx"}
     assert "OPENCV" in found["features"]
     assert found["gpus"] >= 0
     assert found["threads"] >= 1
@@ -39,6 +45,19 @@ def test_for_machines():
         "OMP_NUM_THREADS": str(found["threads"])}
     old = tuple(map(int, np.__version__.split(".")[:2])) < (1, 24)
     assert ("numpy.bool" in found["restored"]) != old
+
+
+def test_optional_packages_are_told_there_or_not(found):
+    there = {each.metadata["Name"].lower(): each.version for each in distributions()}
+    assert found["optional"] == {
+        name: there.get(name) for name in ("onnxruntime", "openvino", "nncf", "av", "supervision")}
+
+
+def test_the_processors_instructions_are_told(found):
+    from ssdreg_runtime.processor import flags
+    assert set(found["instructions"]) == {"bfloat16", "int8"}
+    for there in found["instructions"].values():
+        assert set(there) <= flags()
 
 
 def test_the_users_settings_win_and_are_said():
@@ -57,3 +76,5 @@ def test_for_people():
     assert said["OpenMP threads"].strip() == "3 (OMP_NUM_THREADS was set by you)"
     assert said["set for MXNet"].strip() == "nothing, you set it all"
     assert "mxnet 1.9.1" in said["packages"]
+    assert said["instructions for"].strip().startswith("bfloat16 (")
+    assert "supervision " in said["optional packages"]

@@ -1,11 +1,11 @@
-"""The wheel, installed by pip into empty virtual environments of different Pythons.
+"""The wheels, installed by pip into empty virtual environments of different Pythons.
 
 Needs pip's index. The environments take a while, so they are made once for all tests here.
 """
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from environments import PROJECT, build_wheels, install, python_of, run, version_of
 
-PROJECT = Path(__file__).parent.parent
 SUPPORTED = ("3.12", "3.11", "3.10", "3.9")
 THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 #: An old NumPy 1 that has ready-made wheels for the Python.
@@ -32,73 +32,37 @@ print(np.__version__, bound.outputs[0].asnumpy().shape)
 """
 
 
-def clean() -> dict[str, str]:
-    """Return the environment without what would lead a Python to other packages."""
-    return {name: value for name, value in os.environ.items()
-            if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MAKEFLAGS", "PYTHON")}
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=clean(),
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def second_python() -> str | None:
-    """Return a supported Python of another version than this one, tried out, if there is one."""
-    for version in SUPPORTED:
-        if version == THIS:
-            continue
-        folders = [*os.environ["PATH"].split(os.pathsep),
-                   *Path.home().glob(f".pyenv/versions/{version}*/bin")]
-        for folder in folders:
-            candidate = Path(folder) / f"python{version}"
-            if candidate.is_file() and subprocess.run(
-                    [str(PROJECT / "tools/find-python"), str(candidate)],
-                    capture_output=True, check=False).returncode == 0:
-                return str(candidate)
-    return None
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory) -> list[Path]:
+    """The wheels of ssdreg and of its runtime: neither is on an index."""
+    return build_wheels(tmp_path_factory.mktemp("built"), ".", "runtime")
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory) -> Path:
-    """Copy what is needed to build, so that building leaves nothing in the working tree."""
-    target = tmp_path_factory.mktemp("sources") / "ssdreg"
-    shutil.copytree(PROJECT, target, ignore=shutil.ignore_patterns(
-        ".*", "build", "dist", "*.egg-info", "__pycache__", "runs", "demo", "reference"))
-    return target
+def wheel(wheels) -> zipfile.ZipFile:
+    (found,) = (wheel for wheel in wheels if wheel.name.startswith("ssdreg-"))
+    return zipfile.ZipFile(found)
 
 
 @pytest.fixture(scope="module")
-def wheel(sources, tmp_path_factory) -> Path:
-    target = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", target,
-        sources, cwd=target)
-    (found,) = target.glob("*.whl")
-    return found
-
-
-def install(python: str, folder: Path, *requirements: str | Path) -> Path:
-    """Make an empty virtual environment and install into it; return its folder of programs."""
-    run(python, "-m", "venv", folder, cwd=folder.parent)
-    run(folder / "bin/python", "-m", "pip", "install", "--quiet", *requirements, cwd=folder)
-    return folder / "bin"
+def runtime_wheel(wheels) -> zipfile.ZipFile:
+    (found,) = (wheel for wheel in wheels if wheel.name.startswith("ssdreg_runtime-"))
+    return zipfile.ZipFile(found)
 
 
 @pytest.fixture(scope="module")
-def this_python(wheel, tmp_path_factory) -> Path:
-    return install(sys.executable, tmp_path_factory.mktemp("this") / "venv", wheel)
+def this_python(wheels, tmp_path_factory) -> Path:
+    return install(Path(sys.executable), tmp_path_factory.mktemp("this") / "venv", *wheels)
 
 
 @pytest.fixture(scope="module")
-def other_python(wheel, tmp_path_factory) -> Path:
+def other_python(wheels, tmp_path_factory) -> Path:
     """Another Python, and an old NumPy."""
-    python = second_python()
+    python = python_of(*(version for version in SUPPORTED if version != THIS))
     if python is None:
         pytest.skip(f"there is no second supported Python beside {THIS} on this machine")
-    version = Path(python).name[len("python"):]
-    return install(python, tmp_path_factory.mktemp("other") / "venv", wheel, OLD_NUMPY[version])
+    return install(python, tmp_path_factory.mktemp("other") / "venv", *wheels,
+                   OLD_NUMPY[version_of(python)])
 
 
 @pytest.fixture(params=["this_python", "other_python"])
@@ -106,21 +70,38 @@ def programs(request) -> Path:
     return request.getfixturevalue(request.param)
 
 
-def test_the_wheel_holds_every_package_and_no_tests(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
-    expected = {str(file.relative_to(PROJECT)) for file in (PROJECT / "ssdreg").rglob("*.py")}
+@pytest.mark.parametrize(("built", "sources", "package"), [
+    ("wheel", PROJECT, "ssdreg"), ("runtime_wheel", PROJECT / "runtime", "ssdreg_runtime")])
+def test_a_wheel_holds_every_module_and_no_tests(request, built, sources, package):
+    names = request.getfixturevalue(built).namelist()
+    expected = {str(file.relative_to(sources)) for file in (sources / package).rglob("*.py")}
     assert expected <= set(names)
-    assert "ssdreg/py.typed" in names
+    assert f"{package}/py.typed" in names
     assert any(name.endswith("/LICENSE") for name in names)
-    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"ssdreg"}
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {package}
+
+
+def metadata(wheel: zipfile.ZipFile) -> str:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    return wheel.read(name).decode()
 
 
 def test_the_wheel_is_for_the_supported_pythons(wheel):
-    archive = zipfile.ZipFile(wheel)
-    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-    metadata = archive.read(name).decode()
-    assert "Requires-Python: <3.14,>=3.9" in metadata
-    assert "Requires-Dist: numpy<2" in metadata
+    told = metadata(wheel)
+    assert "Requires-Python: <3.14,>=3.9" in told
+    assert "Requires-Dist: numpy<2" in told
+
+
+def test_the_runtime_is_for_any_python_and_numpy(runtime_wheel):
+    told = metadata(runtime_wheel)
+    assert "Requires-Python: >=3.9\n" in told
+    assert re.search(r"^Requires-Dist: numpy>=[0-9.]+$", told, re.MULTILINE)
+    assert not re.search(r"^Requires-Dist: (mxnet|ssdreg)\b(?!-runtime)", told, re.MULTILINE)
+
+
+def test_ssdreg_asks_for_the_runtime_beside_it(wheel):
+    import ssdreg_runtime
+    assert f"Requires-Dist: ssdreg-runtime=={ssdreg_runtime.__version__}\n" in metadata(wheel)
 
 
 def test_the_command_runs(programs, tmp_path):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from runs import SIDE, command, refused
+from ssdreg_runtime.pictures import read_picture
 from ssdreg_runtime.pixels import to_rgb
+from ssdreg_runtime.targets import output_files
 
-from ssdreg.commands.predict import output_files, read_image
 from ssdreg.errors import DataError
-from ssdreg.run import Params, open_run, write_params
+from ssdreg.run import Params, create_run, open_run, write_params
 
 
 @pytest.fixture
@@ -112,6 +113,121 @@ def test_what_is_refused(capsys, tmp_path, tiny_run, photo, arguments, sentence)
     assert not (tmp_path / "out").exists()
 
 
+def test_lines_of_json(capsys, tiny_run, photo, tiny_shapes):
+    arguments = ("predict", tiny_run, tiny_shapes / "JPEGImages", "--threshold", 0.1)
+    array = json.loads(command(capsys, *arguments, "--json").out)
+    lines = command(capsys, *arguments, "--json-lines").out.splitlines()
+    assert [json.loads(line) for line in lines] == array
+    assert len(array) > 2
+    # an array is what it was before there were streams, to the byte
+    done = command(capsys, "predict", tiny_run, photo, photo.parent, "--json")
+    assert done.out == json.dumps(json.loads(done.out), indent=2) + "\n"
+
+
+def test_no_picture_can_be_read(capsys, tmp_path, tiny_run):
+    (tmp_path / "empty.png").write_bytes(b"")
+    done = command(capsys, "predict", tiny_run, tmp_path, "--json")
+    assert (done.status, done.out, len(done.complaints)) == (1, "[]\n", 1)
+
+
+# Videos and standard input
+
+def test_a_video_is_drawn(capsys, tmp_path, tiny_run, tiny_shapes):
+    av = pytest.importorskip("av", reason="PyAV, which reads videos, is not installed")
+    images = sorted((tiny_shapes / "JPEGImages").iterdir())[:6]
+    with av.open(str(tmp_path / "clip.mp4"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = SIDE
+        for image in images:
+            with Image.open(image) as opened:
+                file.mux(stream.encode(av.VideoFrame.from_image(opened)))
+        file.mux(stream.encode(None))
+    target = tmp_path / "drawn.mp4"
+    done = command(capsys, "predict", tiny_run, tmp_path / "clip.mp4", "--out", target,
+                   "--threshold", 0.3)
+    assert (done.status, done.complaints) == (0, [])
+    assert done.out.startswith(f"{tmp_path / 'clip.mp4'}: 6 frames, ")
+    assert done.out.endswith(f" -> {target}\n")
+    with av.open(str(target)) as file:
+        assert [(frame.time, frame.width, frame.height) for frame in file.decode(video=0)] == [
+            (pytest.approx(index / 10), SIDE, SIDE) for index in range(6)]
+
+
+def test_standard_input(capsys, tmp_path, tiny_run, photo, monkeypatch):
+    with Image.open(photo) as image:
+        image.save(tmp_path / "one.png")
+    (tmp_path / "both").write_bytes(photo.read_bytes() + (tmp_path / "one.png").read_bytes())
+    with (tmp_path / "both").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        done = command(capsys, "predict", tiny_run, "-", "--json", "--threshold", 0.05)
+    alone = json.loads(command(capsys, "predict", tiny_run, photo, "--json",
+                               "--threshold", 0.05).out)[0]
+    found = json.loads(done.out)
+    assert [each["number"] for each in found] == [1, 2]
+    assert found[0]["objects"] == found[1]["objects"] == alone["objects"]
+
+
+# Backends
+
+@pytest.fixture(scope="module")
+def steady_run(tmp_path_factory):
+    """A run of random weights whose scores lie apart: trained for an epoch, many are 1."""
+    from ssdreg.source import random_source
+    source = random_source("resnet18", 3, SIDE, detect=(8, 16))
+    run = create_run(tmp_path_factory.mktemp("runs") / "steady", source.classes, source.plan,
+                     source.symbol, source.symbol)
+    args = {name: array / 10 if "_cls_pred_" in name else array
+            for name, array in source.params.args.items()}
+    write_params(run.params_file(1), Params(args, source.params.auxs))
+    return run.path
+
+
+@pytest.fixture(scope="module")
+def exported(steady_run, tmp_path_factory):
+    from ssdreg.export import write_onnx
+    from ssdreg.source import open_source
+    file = tmp_path_factory.mktemp("exported") / "steady.onnx"
+    write_onnx(open_source(steady_run), file)
+    return file
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_every_backend_finds_the_same(capsys, steady_run, exported, photo, backend):
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+
+    def objects(model, *arguments):
+        done = command(capsys, "predict", model, photo, "--json", *arguments)
+        assert (done.status, done.complaints) == (0, [])
+        return json.loads(done.out)[0]["objects"]
+
+    by_mxnet = objects(steady_run)
+    assert len(by_mxnet) > 5
+    assert by_mxnet[0]["score"] < 0.9
+    for found in (objects(steady_run, "--backend", backend, "--threads", 1),
+                  objects(exported, "--backend", backend, "--threads", 1)):
+        assert [each["class"] for each in found] == [each["class"] for each in by_mxnet]
+        for each, same in zip(found, by_mxnet):
+            assert each["score"] == pytest.approx(same["score"], abs=1e-3)
+            assert each["box"] == pytest.approx(same["box"], abs=0.11)  # both rounded
+
+
+@pytest.mark.parametrize(("model", "arguments", "sentence"), [
+    ("{exported}", ["--backend", "mxnet"], "steady.onnx was exported, and MXNet cannot run it"),
+    ("{exported}", ["--epoch", "1"], "steady.onnx holds one epoch's parameters"),
+    ("{exported}", ["--ctx", "gpu:0"], "--ctx gpu:0 is a device of MXNet, which does not run this"),
+    ("{run}", ["--threads", "0"], "0 is no number of threads: give 1 or more"),
+    ("{run}", ["--precision", "decimal"], "there is no precision 'decimal': choose one of auto"),
+    ("nowhere.onnx", [], "nowhere.onnx is not there"),
+    ("nowhere", [], "nowhere"),
+])
+def test_what_no_backend_can_do(capsys, tmp_path, tiny_run, exported, photo, model, arguments,
+                                sentence):
+    done = command(capsys, "predict", model.format(run=tiny_run, exported=exported), photo,
+                   "--out", tmp_path / "out", *arguments)
+    assert refused(done, sentence)
+    assert not (tmp_path / "out").exists()
+
+
 # Names of pictures
 
 def test_pictures_of_one_name_are_numbered(tmp_path):
@@ -151,7 +267,7 @@ RAMP = np.linspace(0, 255, 48 * 32).astype(np.uint8).reshape(32, 48)
 
 def saved(path, image, **options):
     image.save(path, **options)
-    return np.asarray(read_image(path))
+    return read_picture(path, str(path))
 
 
 def test_greyscale_is_the_same_in_all_channels(tmp_path):
@@ -190,7 +306,7 @@ def test_a_camera_on_its_side_is_turned_upright(tmp_path):
 def test_fractions_are_refused(tmp_path):
     Image.fromarray(RAMP.astype(np.float32) / 255).save(tmp_path / "float.tif")
     with pytest.raises(DataError, match=r"float\.tif cannot be read .* pixels are fractions"):
-        read_image(tmp_path / "float.tif")
+        read_picture(tmp_path / "float.tif", "float.tif")
 
 
 def test_integers_of_32_bits_are_cut_at_white():

@@ -16,9 +16,11 @@ from ssdreg_runtime.errors import DataError, DependencyError, ModelError, Ssdreg
 if TYPE_CHECKING:
     from ssdreg_runtime.detections import Detections
     from ssdreg_runtime.detector import Detector
+    from ssdreg_runtime.streams import stream
 
 #: What is imported when it is first asked for: ssdreg's commands need no more than the errors.
-_LATER = {"Detections": "ssdreg_runtime.detections", "Detector": "ssdreg_runtime.detector"}
+_LATER = {"Detections": "ssdreg_runtime.detections", "Detector": "ssdreg_runtime.detector",
+          "stream": "ssdreg_runtime.streams"}
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +35,4 @@ def __dir__() -> list[str]:
 
 
 __all__ = ["DataError", "DependencyError", "Detections", "Detector", "ModelError", "SsdregError",
-           "__version__"]
+           "__version__", "stream"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from attrs import frozen
@@ -65,11 +66,22 @@ def draw_boxes(image: Image.Image, detections: ArrayLike, class_names: Sequence[
     at its border. High scores are drawn over low ones. A picture whose shorter side is below 240
     pixels is enlarged by a whole number, so that labels leave something of it to see. Raises
     DataError for other columns, for a class without a name, or for a number that is not finite.
+
+    Labels are in DejaVu Sans where matplotlib, which carries it, is installed: it has European
+    and several other scripts. Elsewhere they are in Pillow's own font, which has ASCII only, and
+    any other letter is a crossed box; nothing else changes.
     """
+    picture = _canvas(image)
+    mark_boxes(picture, detections, class_names, threshold)
+    return picture
+
+
+def mark_boxes(picture: Image.Image, detections: ArrayLike, class_names: Sequence[str],
+               threshold: float = 0.5) -> None:
+    """Draw into an RGB picture itself what `draw_boxes` draws, at the size that it has."""
     rows = detection_rows(detections, len(class_names), "the picture")
     rows = rows[rows[:, 1] >= threshold]
     rows = rows[np.argsort(rows[:, 1], kind="stable")]
-    picture = _canvas(image)
     style = _style(picture.size)
     marks = _marks([(int(label), box, f" {score:.2f}") for label, score, *box in rows],
                    class_names, style, picture.size)
@@ -79,7 +91,6 @@ def draw_boxes(image: Image.Image, detections: ArrayLike, class_names: Sequence[
     # after all boxes: no line may cross a label
     for mark, plate in zip(marks, _plates(marks, style, picture.size)):
         _draw_plate(pen, plate, mark.text, mark.colour, text_colour(mark.colour), style)
-    return picture
 
 
 def draw_truths(image: Image.Image, truths: ArrayLike,
@@ -165,10 +176,11 @@ def _style(size: tuple[int, int]) -> _Style:
 
 @lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Pillow's own font has no letters beyond ASCII; the one that matplotlib carries has the
-    # European and several other scripts
-    import matplotlib
-
+    try:
+        import matplotlib
+    except ImportError:
+        # with a size it is never the bitmap font, which has no sizes
+        return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"),
                               size)
 

@@ -1,14 +1,30 @@
 from __future__ import annotations
 
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
-from ssdreg_runtime.draw import contact_sheet, draw_boxes, draw_truths
+from ssdreg_runtime import draw
+from ssdreg_runtime.draw import contact_sheet, draw_boxes, draw_truths, mark_boxes
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.palette import BLACK, WHITE, class_colours, text_colour
 
 NAMES = ["cat", "dog"]
 LIGHT, DARK = (250, 250, 250), (6, 6, 6)
+
+
+@pytest.fixture(autouse=True, params=["matplotlib's font", "Pillow's font"])
+def font(request, monkeypatch):
+    """Draw with either font: matplotlib is not everywhere."""
+    if request.param == "Pillow's font":
+        monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it now fails
+    elif importlib.util.find_spec("matplotlib") is None:
+        pytest.skip("matplotlib, which carries the font, is not installed")
+    draw._font.cache_clear()
+    yield draw._font(20).getname()[0]
+    draw._font.cache_clear()
 
 
 def blank(size=(640, 480), colour=LIGHT):
@@ -36,6 +52,20 @@ def test_box_has_its_colour_between_a_dark_and_a_light_edge(background):
     across = [tuple(int(c) for c in pixel) for pixel in drawn[240, 475:482]]
     assert across == [background, WHITE, dog, dog, dog, BLACK, background]
     assert colours_in(image) == {background}
+
+
+def test_the_font_is_the_one_at_hand(font):
+    assert font == ("Aileron" if sys.modules["matplotlib"] is None else "DejaVu Sans")
+
+
+def test_marks_are_put_into_the_picture_itself():
+    picture, rows = blank((100, 80)), [(0, 0.9, 0.1, 0.1, 0.5, 0.5)]
+    mark_boxes(picture, rows, NAMES)
+    assert picture.size == (100, 80)
+    assert class_colours(2)[0] in colours_in(picture)
+    large = blank()
+    mark_boxes(large, rows, NAMES)
+    assert large.tobytes() == draw_boxes(blank(), rows, NAMES).tobytes()
 
 
 def test_threshold_and_padding_leave_the_picture_alone():

@@ -27,6 +27,10 @@ def run(options: argparse.Namespace) -> int:
     for name, value in (
             ("ssdreg", found.ssdreg), ("Python", f"{found.python} on {found.platform}"),
             ("packages", ", ".join(f"{name} {text}" for name, text in found.packages.items())),
+            ("optional packages", ", ".join(f"{name} {text or '(not installed)'}"
+                                            for name, text in found.optional.items())),
+            ("instructions for", ", ".join(f"{name} ({', '.join(there) or 'none'})"
+                                           for name, there in found.instructions.items())),
             ("MXNet features", ", ".join(found.features)), ("GPUs", found.gpus),
             ("OpenMP threads", f"{found.threads} ({found.threads_reason})"),
             ("restored for MXNet", ", ".join(found.restored) or "nothing was missing"),

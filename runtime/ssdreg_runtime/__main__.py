@@ -1,0 +1,8 @@
+"""``python -m ssdreg_runtime`` is ``ssdreg-detect``."""
+
+import sys
+
+from ssdreg_runtime.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
