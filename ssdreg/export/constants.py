@@ -7,23 +7,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssdreg.export.reading import Operator
+from ssdreg.export.reading import Network, Operator
+from ssdreg.export.translation import unsupported
 from ssdreg.export.writer import Value
+from ssdreg.graph import DATA
 
-#: Operators that look at the shape of what they read, and not at its values.
-SHAPE_ONLY = {"_contrib_MultiBoxPrior", "zeros_like", "ones_like", "shape_array"}
+#: Operators that look at the shape of an input from this one on, and not at its values.
+SHAPE_ONLY = {"_contrib_MultiBoxPrior": 0, "zeros_like": 0, "ones_like": 0, "slice_like": 1,
+              "broadcast_like": 1, "reshape_like": 1, "_contrib_BilinearResize2D": 1, "Crop": 1}
+#: How the names of operators begin that are different each time.
+_RANDOM = ("_random_", "_sample_", "_shuffle")
 
 
-def is_constant(operator: Operator, inputs: Sequence[Value]) -> bool:
-    """Tell whether an operator's result is the same for every image."""
-    if operator.op in SHAPE_ONLY:
-        return not any(any(shape.follows) for shape in operator.outputs)
-    return all(value.array is not None for value in inputs)
+def find_constants(network: Network) -> frozenset[int]:
+    """Return the indices of all operators, parameters included, that are the same for any image."""
+    found: set[int] = set()
+    for operator in network.operators:
+        if operator.op == "null":
+            constant = operator.name != DATA
+        else:
+            count = SHAPE_ONLY.get(operator.op, len(operator.inputs))
+            constant = all(source in found for source, _ in operator.inputs[:count]) \
+                and not any(any(shape.follows) for shape in operator.outputs)
+        if constant:
+            found.add(operator.index)
+    return frozenset(found)
 
 
 def evaluate(operator: Operator, inputs: Sequence[Value]) -> list[Value]:
     """Run one operator in MXNet and return its outputs as constants."""
     from ssdreg.mx import mx
+    if operator.op.startswith(_RANDOM):
+        raise unsupported(operator, "it draws at random")
     names = [f"input{index}" for index in range(len(inputs))]
     count = len(inputs)
     nodes = [*({"op": "null", "name": name, "inputs": []} for name in names),
@@ -33,9 +48,13 @@ def evaluate(operator: Operator, inputs: Sequence[Value]) -> list[Value]:
         "nodes": nodes, "arg_nodes": list(range(count)), "node_row_ptr": list(range(count + 2)),
         "heads": [[count, index, 0] for index in range(len(operator.outputs))],
         "attrs": {"mxnet_version": ["int", 10901]}}))
-    arrays = {name: mx.nd.array(np.zeros(value.sizes) if value.array is None else value.array)
-              for name, value in zip(names, inputs)}
-    bound = symbol.bind(mx.cpu(), arrays, grad_req="null")
+    arrays = {}
+    for name, value in zip(names, inputs):
+        # of an image, of which only the shape counts, the values do not matter
+        array = np.zeros(value.sizes, np.float32) if value.array is None else value.array
+        arrays[name] = mx.nd.array(array, dtype=array.dtype)
+    running = {name: arrays.pop(name) for name in symbol.list_auxiliary_states()}
+    bound = symbol.bind(mx.cpu(), arrays, grad_req="null", aux_states=running)
     return [Value.constant(output.asnumpy(), operator.name if index == 0 else
                            f"{operator.name}_{index}")
             for index, output in enumerate(bound.forward(is_train=False))]

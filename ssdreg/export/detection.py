@@ -16,6 +16,11 @@ from ssdreg.export.attributes import Attributes
 from ssdreg.export.reading import Shape
 from ssdreg.export.writer import Value, Writer
 
+#: Beyond every end, as a Slice may have it.
+_END = np.iinfo(np.int64).max
+#: From here on OpenVINO, which computes whole numbers with 32 bits, could not sort by them.
+_INT32_END = 2**31
+
 
 @frozen(eq=False)
 class Predictions:
@@ -76,6 +81,8 @@ def write_detections(found: Predictions, rules: Rules, writer: Writer) -> Value:
     count = rules.kept(found.count)
     top, index = writer.node_of("TopK", [scores, writer.integers([count], "count")], "best",
                                 (Shape((), ()), Shape((), ())), axis=1, largest=1, sorted=1)
+    if count * found.count < _INT32_END:
+        index = _lower_anchor_first(index, top, found.count, writer)
     index = writer.node("Unsqueeze", [index, writer.integers([2], "last_axis")], "best_index")
     chosen = writer.node("GatherND", [objects, index], "best_objects", batch_dims=1)
     labels = _labelled(writer.node("ArgMax", [chosen], "best_class", axis=2, keepdims=0), top,
@@ -88,6 +95,33 @@ def write_detections(found: Predictions, rules: Rules, writer: Writer) -> Value:
     boxes = _decode(offsets, anchors, rules, writer)
     labels = _suppress(labels, top, boxes, count, found.classes, rules, writer)
     return _rows(labels, top, boxes, writer)
+
+
+def _lower_anchor_first(index: Value, scores: Value, anchors: int, writer: Writer) -> Value:
+    """Write the anchors (B, K) of sorted scores (B, K) anew, in order among equal scores.
+
+    As ONNX says of TopK, and MXNet does; OpenVINO has them in any order, and scores of just 1 are
+    not rare. A group of equal scores has a number, and that and the anchor make one to sort by.
+    """
+    axis = writer.integers([1], "rank_axis")
+    zero, one, last, end = (writer.integers([value], label) for value, label in (
+        (0, "first_rank"), (1, "second_rank"), (-1, "last_rank"), (_END, "behind_last_rank")))
+    before, after = (writer.node("Slice", [scores, begin, stop, axis], name)
+                     for begin, stop, name in ((zero, last, "score_before"),
+                                               (one, end, "score_after")))
+    lower = writer.cast(writer.node("Less", [after, before], "is_lower"), np.dtype(np.int64),
+                        "is_lower_number")
+    pads = writer.integers([0, 1, 0, 0], "one_before")
+    steps = writer.node("Pad", [lower, pads], "steps_down")
+    group = writer.node("CumSum", [steps, writer.constant(np.array(1, np.int64), "along_ranks")],
+                        "group")
+    offset = writer.node("Mul", [group, writer.integers([anchors], "anchor_count")],
+                         "group_offset")
+    key = writer.node("Add", [offset, index], "place_key")
+    length = writer.node("Shape", [key], "key_count", start=1, end=2)
+    _, order = writer.node_of("TopK", [key, length], "place", (Shape((), ()),) * 2, axis=1,
+                              largest=0, sorted=1)
+    return writer.node("GatherElements", [index, order], "best_anchor", axis=1)
 
 
 def write_raw(found: Predictions, rules: Rules, writer: Writer) -> tuple[Value, Value]:
@@ -146,19 +180,20 @@ def _labelled(labels: Value, scores: Value, writer: Writer) -> Value:
 def _suppress(labels: Value, scores: Value, boxes: Value, count: int, classes: int, rules: Rules,
               writer: Writer) -> Value:
     """Write classes (B, K) with -1 for boxes that overlap a better one too much."""
+    # rows are sorted already, so their ranks stand for their scores: no runtime sees a tie
+    ranks = writer.constant(np.arange(count, 0, -1, dtype=np.float32).reshape(1, 1, -1), "ranks")
+    by_box = writer.node("Unsqueeze", [labels, writer.integers([1], "class_place")],
+                         "class_of_box")
     if rules.force_suppress:
-        by_class = writer.node("Unsqueeze", [scores, writer.integers([1], "class_place")],
-                               "scores_by_class")
+        looked_at = writer.node("GreaterOrEqual", [by_box, writer.floats(0.0, "first_class")],
+                                "has_class")
     else:
-        # a row a class, in which the boxes of other classes have no score
+        # a row a class, in which the boxes of other classes have no rank
         numbers = writer.constant(np.arange(classes, dtype=np.float32).reshape(1, -1, 1),
                                   "class_numbers")
-        place = writer.integers([1], "class_place")
-        own = writer.node("Equal", [writer.node("Unsqueeze", [labels, place], "class_of_box"),
-                                    numbers], "is_own_class")
-        by_class = writer.node("Where", [own, writer.node("Unsqueeze", [scores, place],
-                                                          "score_of_box"),
-                                         writer.floats(-1.0, "no_score")], "scores_by_class")
+        looked_at = writer.node("Equal", [by_box, numbers], "is_own_class")
+    by_class = writer.node("Where", [looked_at, ranks, writer.floats(-1.0, "no_rank")],
+                           "ranks_by_class")
     # MXNet suppresses from the threshold on, ONNX above it
     limit = np.nextafter(np.float32(rules.nms_threshold), np.float32(0))
     selected = writer.node("NonMaxSuppression", [

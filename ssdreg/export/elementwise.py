@@ -13,27 +13,30 @@ from ssdreg.export.writer import Value, Writer
 #: MXNet's functions of one value that ONNX has too.
 UNARY = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log",
          "sqrt": "Sqrt", "abs": "Abs", "negative": "Neg", "floor": "Floor", "ceil": "Ceil",
-         "erf": "Erf", "softsign": "Softsign", "reciprocal": "Reciprocal"}
+         "erf": "Erf", "softsign": "Softsign", "reciprocal": "Reciprocal", "sign": "Sign",
+         "sin": "Sin", "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos",
+         "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh"}
 #: What passes its value on at inference.
-PASSING = ("identity", "_copy", "BlockGrad", "stop_gradient", "Dropout", "MakeLoss", "make_loss",
-           "_identity_with_attr_like_rhs", "IdentityAttachKLSparseReg")
-BINARY = {"Add": ("elemwise_add", "_plus", "_Plus", "broadcast_add", "broadcast_plus"),
-          "Sub": ("elemwise_sub", "_minus", "_Minus", "broadcast_sub", "broadcast_minus"),
-          "Mul": ("elemwise_mul", "_mul", "_Mul", "broadcast_mul"),
-          "Div": ("elemwise_div", "_div", "_Div", "broadcast_div"),
-          "Pow": ("_power", "_Power", "broadcast_power"),
-          "Max": ("_maximum", "_Maximum", "broadcast_maximum"),
-          "Min": ("_minimum", "_Minimum", "broadcast_minimum")}
+PASSING = ("_copy", "BlockGrad", "MakeLoss", "make_loss", "LinearRegressionOutput",
+           "MAERegressionOutput")
+BINARY = {"Add": ("elemwise_add", "broadcast_add"),
+          "Sub": ("elemwise_sub", "broadcast_sub"),
+          "Mul": ("elemwise_mul", "broadcast_mul"),
+          "Div": ("elemwise_div", "broadcast_div"),
+          "Pow": ("_power", "broadcast_power"),
+          "Max": ("_maximum", "broadcast_maximum"),
+          "Min": ("_minimum", "broadcast_minimum")}
 #: Operators with a number: ONNX's, and whether the number stands before the value.
 SCALAR = {"_plus_scalar": ("Add", False), "_minus_scalar": ("Sub", False),
           "_rminus_scalar": ("Sub", True), "_mul_scalar": ("Mul", False),
           "_div_scalar": ("Div", False), "_rdiv_scalar": ("Div", True),
           "_power_scalar": ("Pow", False), "_rpower_scalar": ("Pow", True),
           "_maximum_scalar": ("Max", False), "_minimum_scalar": ("Min", False)}
-#: The same operators have a second name each, as _PlusScalar is.
-SCALAR.update({f"_{name[1:].title().replace('_', '')}": how for name, how in list(SCALAR.items())})
-ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus",
-               "softsign": "Softsign"}
+#: Comparisons, which MXNet answers by the numbers 1 and 0: ONNX's, and whether it is denied.
+COMPARISONS = {"equal": ("Equal", False), "not_equal": ("Equal", True),
+               "greater": ("Greater", False), "greater_equal": ("GreaterOrEqual", False),
+               "lesser": ("Less", False), "lesser_equal": ("LessOrEqual", False)}
+_BOOL = np.dtype(bool)
 
 
 def _simple(op: str) -> Translation:
@@ -42,11 +45,26 @@ def _simple(op: str) -> Translation:
     return write
 
 
+def _comparing(op: str, denied: bool) -> Translation:
+    def write(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+        both: list[Value | str] = [*inputs]
+        if len(inputs) == 1:
+            both.append(_number(operator, writer))
+        found = writer.node(op, both, f"{operator.name}_is", operator.shape)
+        if denied:
+            found = writer.node("Not", [found], f"{operator.name}_is_not", operator.shape)
+        return [writer.cast(found, writer.dtype, operator.name)]
+    return write
+
+
 for _mxnet, _onnx in UNARY.items():
     translates(_mxnet)(_simple(_onnx))
 for _onnx, _names in BINARY.items():
     translates(*_names)(_simple(_onnx))
-translates("add_n", "ElementWiseSum", "_sum")(_simple("Sum"))
+for _mxnet, (_onnx, _denied) in COMPARISONS.items():
+    translates(f"_{_mxnet}", f"broadcast_{_mxnet}", f"_{_mxnet}_scalar")(
+        _comparing(_onnx, _denied))
+translates("add_n")(_simple("Sum"))
 
 
 @translates(*PASSING)
@@ -55,7 +73,15 @@ def passing(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list
     return [inputs[0]]
 
 
-@translates("Cast", "cast", "amp_cast")
+@translates("Dropout")
+def dropout(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Pass the value on, where nothing is dropped at inference."""
+    if operator.attrs.text("mode", "training") != "training":
+        raise unsupported(operator, "it drops values at random at inference too (mode='always')")
+    return [inputs[0]] * len(operator.outputs)
+
+
+@translates("Cast", "amp_cast")
 def cast(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Pass floating-point values on: the file's precision is chosen when it is written."""
     dtype = operator.attrs.text("dtype")
@@ -74,9 +100,13 @@ def multicast(operator: Operator, inputs: Sequence[Value], writer: Writer) -> li
 def scalar(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write an operator with a number."""
     op, before = SCALAR[operator.op]
-    number = writer.floats(operator.attrs.number("scalar"), f"{operator.name}_number")
+    number = _number(operator, writer)
     both: list[Value | str] = [number, inputs[0]] if before else [inputs[0], number]
     return [writer.node(op, both, operator.name, operator.shape)]
+
+
+def _number(operator: Operator, writer: Writer) -> str:
+    return writer.floats(operator.attrs.number("scalar"), f"{operator.name}_number")
 
 
 @translates("square")
@@ -85,55 +115,43 @@ def square(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[
     return [writer.node("Mul", [inputs[0], inputs[0]], operator.name, operator.shape)]
 
 
-@translates("Activation")
-def activation(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write ``act_type``."""
-    kind = operator.attrs.text("act_type")
-    if kind not in ACTIVATIONS:
-        raise unsupported(operator, f"it is {kind!r}; there are {', '.join(ACTIVATIONS)}")
-    return [writer.node(ACTIVATIONS[kind], inputs, operator.name, operator.shape)]
+@translates("rsqrt")
+def reciprocal_root(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write ``1 / sqrt(x)``."""
+    root = writer.node("Sqrt", inputs, f"{operator.name}_root")
+    return [writer.node("Reciprocal", [root], operator.name, operator.shape)]
 
 
-@translates("LeakyReLU")
-def leaky(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write the activations that MXNet has under this name."""
-    kind, slope = operator.attrs.text("act_type", "leaky"), operator.attrs.number("slope", 0.25)
-    name, shape = operator.name, operator.shape
-    if kind == "leaky":
-        return [writer.node("LeakyRelu", inputs, name, shape, alpha=slope)]
-    if kind == "elu":
-        return [writer.node("Elu", inputs, name, shape, alpha=slope)]
-    if kind == "selu":
-        return [writer.node("Selu", inputs, name, shape)]
-    if kind == "prelu":
-        data, gamma = inputs
-        if gamma.array is not None and gamma.array.ndim == 1:
-            # a slope a channel
-            gamma = Value.constant(gamma.array.reshape(-1, *[1] * (len(data.sizes) - 2)),
-                                   gamma.label)
-        return [writer.node("PRelu", [data, gamma], name, shape)]
-    if kind == "gelu":
-        half = writer.floats(0.5, f"{name}_half")
-        scaled = writer.node("Mul", [inputs[0], writer.floats(np.sqrt(0.5), f"{name}_root")],
-                             f"{name}_scaled")
-        error = writer.node("Erf", [scaled], f"{name}_erf")
-        above = writer.node("Add", [error, writer.floats(1.0, f"{name}_one")], f"{name}_above")
-        twice = writer.node("Mul", [inputs[0], above], f"{name}_twice")
-        return [writer.node("Mul", [twice, half], name, shape)]
-    raise unsupported(operator, f"it is {kind!r}, which draws its slope at random or is unknown")
+@translates("log1p")
+def log1p(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write ``log(1 + x)``."""
+    above = writer.node("Add", [inputs[0], writer.floats(1.0, f"{operator.name}_one")],
+                        f"{operator.name}_above")
+    return [writer.node("Log", [above], operator.name, operator.shape)]
 
 
-@translates("hard_sigmoid")
-def hard_sigmoid(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write ``clip(alpha * x + beta, 0, 1)``."""
-    return [writer.node("HardSigmoid", inputs, operator.name, operator.shape,
-                        alpha=operator.attrs.number("alpha", 0.2),
-                        beta=operator.attrs.number("beta", 0.5))]
+@translates("_contrib_div_sqrt_dim")
+def div_sqrt_dim(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write a division by the root of the last dimension, as attention has it."""
+    root = writer.floats(np.sqrt(inputs[0].sizes[-1]), f"{operator.name}_root")
+    return [writer.node("Div", [inputs[0], root], operator.name, operator.shape)]
 
 
-@translates("clip")
-def clip(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a value kept between two bounds, as ReLU6 is."""
-    bounds = [writer.floats(operator.attrs.number(name), f"{operator.name}_{name}")
-              for name in ("a_min", "a_max")]
-    return [writer.node("Clip", [inputs[0], *bounds], operator.name, operator.shape)]
+@translates("where")
+def where(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write a choice between two values; a condition for each image counts for all of it."""
+    condition, one, other = inputs
+    if len(condition.sizes) < len(one.sizes):
+        shape = [-1, *[1] * (len(one.sizes) - 1)]
+        condition = writer.node("Reshape", [condition, writer.integers(
+            shape, f"{operator.name}_by_image")], f"{operator.name}_condition")
+    holds = writer.cast(condition, _BOOL, f"{operator.name}_holds")
+    return [writer.node("Where", [holds, one, other], operator.name, operator.shape)]
+
+
+@translates("zeros_like", "ones_like")
+def filled(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write zeros or ones of a value's shape; of a fixed shape they are a constant already."""
+    number = writer.floats(float(operator.op == "ones_like"), f"{operator.name}_value")
+    shape = writer.node("Shape", inputs, f"{operator.name}_shape")
+    return [writer.node("Expand", [number, shape], operator.name, operator.shape)]

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import frozen
 
-from ssdreg.export.convolutions import affine
-from ssdreg.export.reading import Network, Operator
+from ssdreg.export.convolutions import dilated_groups, window
+from ssdreg.export.normalising import BATCH_NORMS, affine, channel_axis
+from ssdreg.export.reading import Network, Operator, Port
 from ssdreg.export.writer import Value, Writer
 
 _CONVOLUTIONS = ("Convolution", "Convolution_v1")
@@ -21,67 +22,78 @@ _CONVOLUTIONS = ("Convolution", "Convolution_v1")
 
 @frozen(eq=False)
 class Chain:
-    """A convolution, the padding (top, left, bottom, right) that it gets, and its normalisation."""
+    """A convolution and what is absorbed into it.
 
-    convolution: Operator
-    pads: tuple[int, int, int, int]
+    `pads` are the padding that it gets (all before, all after), `norm` its normalisation;
+    `operators` are all of them, the convolution first.
+    """
+
+    operators: tuple[Operator, ...]
+    pads: tuple[int, ...]
     norm: Operator | None
-    last: Operator
+
+    @property
+    def convolution(self) -> Operator:
+        """What absorbs the others."""
+        return self.operators[0]
+
+    @property
+    def last(self) -> Operator:
+        """The operator whose output is the chain's."""
+        return self.operators[-1]
 
 
-def find_chains(network: Network) -> dict[int, Chain]:
-    """Return the chains of more than a convolution, by the index of their last operator."""
-    chains = (_chain(network, operator) for operator in network.operators
-              if operator.op in _CONVOLUTIONS)
-    return {chain.last.index: chain for chain in chains if chain.last is not chain.convolution}
+def find_chains(network: Network, constants: frozenset[int]) -> tuple[Chain, ...]:
+    """Return the chains of more than a convolution; `constants` are the operators that are."""
+    chains = (_chain(network, operator, constants) for operator in network.operators
+              if operator.op in _CONVOLUTIONS and operator.index not in constants)
+    return tuple(chain for chain in chains if len(chain.operators) > 1)
 
 
-def _chain(network: Network, convolution: Operator) -> Chain:
-    down, across = convolution.attrs.pair("pad", 0)
-    pads, norm, last = (down, across, down, across), None, convolution
-    following = network.sole_reader(last)
+def _chain(network: Network, convolution: Operator, constants: frozenset[int]) -> Chain:
+    rank = len(convolution.shape.sizes) - 2
+    before = after = convolution.attrs.extent("pad", rank, 0)
+    operators, norm = [convolution], None
+    following = network.sole_reader(convolution)
     if following is not None and following.op == "slice":
-        fewer = _less_padding(convolution, following)
+        fewer = _less_padding(convolution, following, before)
         if fewer is not None:
-            pads, last = (*fewer, down, across), following
-            following = network.sole_reader(last)
-    if (following is not None and following.op == "BatchNorm"
-            and following.inputs[0][0] == last.index
-            and following.attrs.integer("axis", 1) == 1
-            and all(_is_parameter(network, source) for source, _ in
+            before = fewer
+            operators.append(following)
+            following = network.sole_reader(following)
+    if (following is not None and following.op in BATCH_NORMS
+            and following.inputs[0] == (operators[-1].index, 0)
+            and len(following.outputs) == 1 and channel_axis(following, rank + 2) == 1
+            and all(source in constants for source, _ in
                     (*convolution.inputs[1:], *following.inputs[1:]))):
-        norm = last = following
-    return Chain(convolution, pads, norm, last)
+        norm = following
+        operators.append(norm)
+    return Chain(tuple(operators), (*before, *after), norm)
 
 
-def _less_padding(convolution: Operator, cut: Operator) -> tuple[int, int] | None:
-    """Return the padding at the top and on the left that makes a cut needless, if some does."""
-    if cut.attrs.given("step"):
+def _less_padding(convolution: Operator, cut: Operator,
+                  pads: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the padding before the map that makes a cut needless, if some does."""
+    rank = len(pads)
+    begins = [begin or 0 for begin in cut.attrs.sequence("begin")]
+    begins += [0] * (rank + 2 - len(begins))
+    if (any(step not in (None, 1) for step in cut.attrs.sequence("step"))
+            or any(end is not None for end in cut.attrs.sequence("end"))
+            or any(begins[:2]) or min(begins) < 0):
         return None
-    begins, ends = (cut.attrs.sequence(name) for name in ("begin", "end"))
-    whole = [end is None for end in ends]
-    taken = [begin or 0 for begin in begins]
-    if not all(whole) or len(taken) != 4 or any(taken[:2]) or min(taken) < 0:
-        return None
-    top, left = (pad - cells * stride for pad, cells, stride in zip(
-        convolution.attrs.pair("pad", 0), taken[2:], convolution.attrs.pair("stride", 1)))
-    return (top, left) if min(top, left) >= 0 else None
+    left = [pad - begin * stride for pad, begin, stride in zip(
+        pads, begins[2:], window(convolution)["strides"])]
+    return tuple(left) if min(left) >= 0 else None
 
 
-def _is_parameter(network: Network, source: int) -> bool:
-    return network.operators[source].op == "null"
-
-
-def write_chain(chain: Chain, values: Mapping[tuple[int, int], Value], writer: Writer) -> Value:
+def write_chain(chain: Chain, values: Mapping[Port, Value], writer: Writer) -> Value:
     """Write a chain as one Conv, called as its last operator."""
     convolution = chain.convolution
     inputs: Sequence[Value] = [values[port] for port in convolution.inputs]
     if chain.norm is not None:
         inputs = _normalised(chain.norm, inputs, [values[port] for port in chain.norm.inputs[1:]])
-    attrs = convolution.attrs
     return writer.node("Conv", inputs, chain.last.name, chain.last.shape, pads=chain.pads,
-                       kernel_shape=attrs.pair("kernel", 1), strides=attrs.pair("stride", 1),
-                       dilations=attrs.pair("dilate", 1), group=attrs.integer("num_group", 1))
+                       **window(convolution), **dilated_groups(convolution))
 
 
 def _normalised(norm: Operator, inputs: Sequence[Value], moments: Sequence[Value]) -> list[Value]:

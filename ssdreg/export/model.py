@@ -10,13 +10,11 @@ import numpy as np
 
 from ssdreg._version import __version__
 from ssdreg.errors import ExportError
-from ssdreg.export import convolutions, elementwise, normalising, shaping
-from ssdreg.export.constants import evaluate, is_constant
 from ssdreg.export.detection import Predictions, Rules, write_detections, write_raw
-from ssdreg.export.fusing import find_chains, write_chain
 from ssdreg.export.options import Options
 from ssdreg.export.reading import Network, Operator, Port, read_network
-from ssdreg.export.translation import translation_of, unsupported
+from ssdreg.export.translation import unsupported
+from ssdreg.export.walking import write_network
 from ssdreg.export.writer import Value, Writer
 from ssdreg.graph import DATA
 from ssdreg.source import Source
@@ -24,13 +22,12 @@ from ssdreg.source import Source
 if TYPE_CHECKING:
     import onnx
 
-#: The modules that fill the table of translations.
-TRANSLATED_BY = (convolutions, elementwise, normalising, shaping)
 DETECTION = "_contrib_MultiBoxDetection"
 #: The version of what the metadata say; a reader refuses a newer one.
 FORMAT = 1
-#: The name of the input.
+#: The name of the input, and of all outputs that there may be.
 IMAGES = "images"
+OUTPUTS = ("detection", "scores", "boxes")
 #: The name that stands for the batch where it may be any.
 BATCH = "batch"
 _FLOAT32 = np.dtype(np.float32)
@@ -47,12 +44,16 @@ def to_onnx(source: Source, options: Options | None = None) -> onnx.ModelProto:
     """
     import onnx
     chosen = options or Options()
-    network = read_network(source.symbol, source.plan.data_shape)
+    network = read_network(source.symbol, source.plan.data_shape, _param_shapes(source))
     last = network.operators[network.output[0]]
     if last.op != DETECTION:
         raise unsupported(last, f"a detector's last operator is {DETECTION}")
     writer = Writer(chosen.opset, chosen.batch, np.dtype(chosen.precision))
-    values = _write_network(network, last, source, writer)
+    # before any node of the network can take their names
+    for name in (IMAGES, *OUTPUTS):
+        writer.reserve(name)
+    values = write_network(network, [index for index, _ in last.inputs],
+                           lambda operator: _leaf(operator, source, writer), writer)
     found, rules = _predictions(network, last, values, writer), Rules.read(last.attrs)
     writer.dtype = _FLOAT32
     if chosen.nms:
@@ -71,44 +72,9 @@ def to_onnx(source: Source, options: Options | None = None) -> onnx.ModelProto:
     return model
 
 
-def _write_network(network: Network, last: Operator, source: Source,
-                   writer: Writer) -> dict[Port, Value]:
-    """Write normalisation and everything that the last operator reads."""
-    values: dict[Port, Value] = {}
-    chains = find_chains(network)
-    absorbed = {operator.index for chain in chains.values()
-                for operator in (chain.convolution, chain.last, _between(network, chain.last))}
-    needed = _needed(network, last)
-    for operator in network.operators:
-        if operator.index not in needed or operator.index == last.index:
-            continue
-        if operator.op == "null":
-            values[(operator.index, 0)] = _leaf(operator, source, writer)
-        elif operator.index in chains:
-            values[(operator.index, 0)] = write_chain(chains[operator.index], values, writer)
-        elif operator.index not in absorbed:
-            inputs = [values[port] for port in operator.inputs]
-            written = (evaluate(operator, inputs) if is_constant(operator, inputs)
-                       else translation_of(operator)(operator, inputs, writer))
-            values.update({(operator.index, output): value
-                           for output, value in enumerate(written)})
-    return values
-
-
-def _between(network: Network, last: Operator) -> Operator:
-    """Return the operator before the last of a chain: a cut between it and the convolution."""
-    return network.operators[last.inputs[0][0]]
-
-
-def _needed(network: Network, last: Operator) -> set[int]:
-    """Return the indices of all that an operator is computed from."""
-    waiting, seen = [last.index], set[int]()
-    while waiting:
-        index = waiting.pop()
-        if index not in seen:
-            seen.add(index)
-            waiting.extend(source for source, _ in network.operators[index].inputs)
-    return seen
+def _param_shapes(source: Source) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(array.shape) for part in (source.params.args, source.params.auxs)
+            for name, array in part.items()}
 
 
 def _leaf(operator: Operator, source: Source, writer: Writer) -> Value:
@@ -119,12 +85,16 @@ def _leaf(operator: Operator, source: Source, writer: Writer) -> Value:
     if operator.name not in arrays:
         raise ExportError(f"{source.name} lacks the parameter {operator.name!r} that its symbol "
                           f"reads: the two do not belong together")
-    return Value.constant(arrays[operator.name].asnumpy().astype(np.float32), operator.name)
+    array = arrays[operator.name].asnumpy().astype(np.float32, copy=False)
+    if array.shape != operator.shape.sizes:
+        raise ExportError(f"the parameter {operator.name!r} of {source.name} has the shape "
+                          f"{array.shape}, and its symbol reads {operator.shape.sizes}: the two "
+                          f"do not belong together")
+    return Value.constant(array, operator.name)
 
 
 def _normalised_images(operator: Operator, source: Source, writer: Writer) -> Value:
     """Write (B, H, W, 3) uint8 to (B, 3, H, W), normalised."""
-    writer.reserve(IMAGES)
     turned = writer.node("Transpose", [IMAGES], "pixels", perm=[0, 3, 1, 2])
     # normalised in float32, whatever the network computes in
     value = writer.cast(turned, _FLOAT32, "numbers")
@@ -184,19 +154,27 @@ def _model(writer: Writer, source: Source,
                                            [batch, *source.plan.data_shape, 3])
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *sizes])
                for name, (_, sizes) in outputs.items()]
-    nodes = list(writer.nodes)
-    for wanted, (written, _) in outputs.items():
-        if written != wanted:
-            nodes.append(helper.make_node("Identity", [written], [wanted], name=f"{wanted}_out"))
-    nodes = _read_nodes(nodes, set(outputs))
+    final = {written: wanted for wanted, (written, _) in outputs.items()}
+    nodes = _read_nodes(_renamed(writer.nodes, final), set(outputs))
     read = {name for node in nodes for name in node.input}
-    graph = helper.make_graph(
-        nodes, source.name, [images], results,
-        [tensor for name, tensor in writer.constants.items() if name in read])
-    return helper.make_model(
+    # by no path: the same detector is the same file wherever it lies
+    graph = helper.make_graph(nodes, source.plan.backbone, [images], results)
+    model = helper.make_model(
         graph, producer_name="ssdreg", producer_version=__version__,
         opset_imports=[helper.make_opsetid("", writer.opset)],
         ir_version=helper.find_min_ir_version_for([helper.make_opsetid("", writer.opset)]))
+    # only now, because making a model copies its graph
+    model.graph.initializer.extend(tensor for name, tensor in writer.constants.items()
+                                   if name in read)
+    return model
+
+
+def _renamed(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:
+    """Return the nodes with other names for some values."""
+    for node in nodes:
+        for fields in (node.input, node.output):
+            fields[:] = [names.get(name, name) for name in fields]
+    return list(nodes)
 
 
 def _read_nodes(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from ssdreg.errors import ExportError
+from ssdreg.errors import DependencyError, ExportError
 
 #: The oldest set of ONNX operators that is written.
 OLDEST_OPSET = 17
@@ -22,7 +22,7 @@ class Options:
     - `precision`: ``float16`` halves the file; the network computes in it where the processor
       can, decoding and suppression stay float32.
 
-    Raises ExportError for anything else.
+    Raises ExportError for anything else, DependencyError where onnx cannot be imported.
     """
 
     batch: int | None = field(default=1)
@@ -31,8 +31,7 @@ class Options:
     precision: str = "float32"
 
     def __attrs_post_init__(self) -> None:
-        from onnx.defs import onnx_opset_version
-        newest = onnx_opset_version()
+        newest = newest_opset()
         if not OLDEST_OPSET <= self.opset <= newest:
             raise ExportError(f"opset {self.opset} cannot be written: the installed onnx knows "
                               f"those up to {newest}, and detections need {OLDEST_OPSET} or later")
@@ -41,3 +40,13 @@ class Options:
         if self.precision not in PRECISIONS:
             raise ExportError(f"precision {self.precision!r} cannot be written as ONNX: there are "
                               f"{' and '.join(PRECISIONS)}; int8 is made by `ssdreg quantize`")
+
+
+def newest_opset() -> int:
+    """Return the newest set of operators that the installed onnx knows."""
+    try:
+        from onnx.defs import onnx_opset_version
+    except ImportError as error:
+        raise DependencyError(f"writing ONNX needs the package onnx, which cannot be imported "
+                              f"({error}): run `pip install onnx`") from error
+    return int(onnx_opset_version())

@@ -7,6 +7,7 @@ decides how a reshape is written, whatever codes MXNet has for it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Two batch sizes to compare; a size that is half again as large with the second follows the batch.
 _BATCHES = (2, 3)
+#: Operators of a network that was quantised, or whose parts were joined to run faster.
+_PREPARED = ("_contrib_quantize", "_contrib_requantize", "_contrib_dequantize", "_sg_")
 
 #: An output of a node: (index of the node, which of its outputs).
 Port = tuple[int, int]
@@ -36,6 +39,11 @@ class Shape:
     def fixed(cls, sizes: tuple[int, ...]) -> Shape:
         """Return a shape that the batch has no part in."""
         return cls(sizes, (False,) * len(sizes))
+
+    @property
+    def known(self) -> bool:
+        """Whether all of it could be inferred."""
+        return bool(self.sizes) and all(self.sizes)
 
     def of(self, batch: int | None) -> tuple[int, ...]:
         """Return the sizes for a batch, -1 where they follow one of any size (None)."""
@@ -76,10 +84,23 @@ class Network:
         return self.operators[readers[0]]
 
 
-def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> Network:
-    """Read a symbol with the input ``data`` (B, 3, H, W) and one output."""
+def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int],
+                 params: Mapping[str, tuple[int, ...]] | None = None) -> Network:
+    """Read a symbol with the input ``data`` (B, 3, H, W) and one output.
+
+    `params` are the shapes of parameters by name, for those that do not follow from the network.
+    Raises ExportError for a symbol of several outputs, and for one that computes in int8.
+    """
     content = json.loads(symbol.tojson())
-    shapes = _shapes(content, data_shape)
+    if len(content["heads"]) != 1:
+        raise ExportError(f"the symbol has {len(content['heads'])} outputs: only a deploy symbol, "
+                          f"with the one output 'detection', can be exported")
+    for node in content["nodes"]:
+        if node["op"].startswith(_PREPARED):
+            raise ExportError(f"{node['op']} at node {node['name']!r} belongs to a network that "
+                              f"was quantised or fused for MXNet's own int8 and cannot be "
+                              f"exported: export the float32 run that it was made from")
+    shapes = _shapes(content, data_shape, params or {})
     operators: list[Operator] = []
     readers: list[list[int]] = [[] for _ in content["nodes"]]
     for index, node in enumerate(content["nodes"]):
@@ -88,39 +109,43 @@ def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> Network:
             readers[source].append(index)
         operators.append(Operator(index, node["name"], node["op"],
                                   Attributes(node.get("attrs", {})), inputs, shapes[index]))
-    if len(content["heads"]) != 1:
-        raise ExportError(f"the symbol has {len(content['heads'])} outputs: only a deploy symbol, "
-                          f"with the one output 'detection', can be exported")
     source, output, *_ = content["heads"][0]
     return Network(tuple(operators), (source, output), tuple(map(tuple, readers)))
 
 
-def _shapes(content: dict[str, Any], data_shape: tuple[int, int]) -> list[tuple[Shape, ...]]:
+def _shapes(content: dict[str, Any], data_shape: tuple[int, int],
+            params: Mapping[str, tuple[int, ...]]) -> list[tuple[Shape, ...]]:
     """Infer the shapes of all outputs of every node."""
     from ssdreg.mx import mx
-    # names of nodes need not be unique, and those of outputs tell nodes apart below
-    nodes = [{**node, "name": node["name"] if node["op"] == "null" else f"node{index}"}
-             for index, node in enumerate(content["nodes"])]
+    # names need not be unique, neither those of nodes nor those of variables
+    nodes = [{**node, "name": f"node{index}"} for index, node in enumerate(content["nodes"])]
     inside = mx.sym.load_json(json.dumps({**content, "nodes": nodes})).get_internals()
-    names = inside.list_outputs()
-    one, other = (inside.infer_shape_partial(**{DATA: (batch, 3, *data_shape)})[1]
+    variables = {f"node{index}": node["name"] for index, node in enumerate(content["nodes"])
+                 if node["op"] == "null"}
+    one, other = (_infer(inside, variables, (batch, 3, *data_shape), params)
                   for batch in _BATCHES)
-    found: list[tuple[Shape, ...]] = []
-    position = 0
-    for index, node in enumerate(nodes):
-        own: list[Shape] = []
-        while position < len(names) and _belongs(names[position], node):
-            own.append(_shape(one[position], other[position], content["nodes"][index]))
-            position += 1
-        found.append(tuple(own))
-    return found
+    found: list[list[Shape]] = [[] for _ in nodes]
+    for name, first, second in zip(inside.list_outputs(), one, other):
+        index = int(name.split("_")[0].replace("node", ""))
+        found[index].append(_shape(first, second, content["nodes"][index]))
+    return [tuple(shapes) for shapes in found]
 
 
-def _belongs(output: str, node: dict[str, Any]) -> bool:
-    """Tell whether an output of the internals is this node's."""
-    if node["op"] == "null":
-        return output == node["name"]
-    return output.startswith(f"{node['name']}_")
+def _infer(inside: mx.sym.Symbol, variables: Mapping[str, str], images: tuple[int, ...],
+           params: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Infer the shapes of all outputs; `variables` are the names that parameters have by ours."""
+    from ssdreg.mx import mx
+    known = {own: images for own, name in variables.items() if name == DATA}
+    try:
+        inferred: list[tuple[int, ...]] = inside.infer_shape_partial(**known)[1]
+        missing = {own: params[variables[own]]
+                   for own, shape in zip(inside.list_outputs(), inferred)
+                   if variables.get(own) in params and not Shape.fixed(shape).known}
+        # what a scale is multiplied by says nothing of the scale's shape: it has to be told
+        return (inside.infer_shape_partial(**known, **missing)[1] if missing else inferred)
+    except mx.MXNetError as error:
+        raise ExportError(f"the network does not take {images[0]} images of "
+                          f"{images[2]}x{images[3]}: {str(error).splitlines()[-1]}") from error
 
 
 def _shape(one: tuple[int, ...], other: tuple[int, ...], node: dict[str, Any]) -> Shape:

@@ -1,40 +1,46 @@
-"""Operators that move, cut, join and enlarge, and that reduce axes."""
+"""Operators that give values another shape or order, join them, repeat them and put borders round.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from ssdreg.export.reading import Operator
 from ssdreg.export.translation import translates, unsupported
 from ssdreg.export.writer import Value, Writer
 
-#: Means "to the end" in a Slice.
-_END = np.iinfo(np.int64).max
 
-
-@translates("Flatten", "flatten", "Reshape", "reshape", "expand_dims", "squeeze", "reshape_like",
-            "_npx_reshape")
+@translates("Flatten", "Reshape", "expand_dims", "squeeze", "reshape_like")
 def reshape(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write any operator that only gives its values another shape: the inferred one."""
+    before, after = inputs[0].shape, operator.shape
+    if math.prod(before.sizes) != math.prod(after.sizes) \
+            or any(before.follows) != any(after.follows):
+        raise unsupported(operator, f"its shape {operator.attrs.text('shape')} is fixed to a "
+                                    f"number of images")
+    return [_reshaped(inputs[0], operator, writer)]
+
+
+def _reshaped(value: Value, operator: Operator, writer: Writer) -> Value:
+    """Write the operator's own inferred shape."""
     sizes = operator.shape.of(writer.batch)
     if sizes.count(-1) > 1:
         raise unsupported(operator, "more than one dimension of its result grows with the batch")
-    return [writer.node("Reshape", [inputs[0], writer.integers(sizes, f"{operator.name}_shape")],
-                        operator.name, operator.shape)]
+    return writer.node("Reshape", [value, writer.integers(sizes, f"{operator.name}_shape")],
+                       operator.name, operator.shape)
 
 
 @translates("transpose")
 def transpose(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a transposition."""
+    """Write a transposition, by default the reverse order of axes."""
     rank = len(inputs[0].sizes)
     axes = operator.attrs.sequence("axes") or tuple(reversed(range(rank)))
     return [writer.node("Transpose", [inputs[0]], operator.name, operator.shape,
                         perm=[axis % rank for axis in axes])]
 
 
-@translates("SwapAxis", "swapaxes")
+@translates("SwapAxis")
 def swap_axes(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write an exchange of two axes."""
     axes = list(range(len(inputs[0].sizes)))
@@ -43,7 +49,7 @@ def swap_axes(operator: Operator, inputs: Sequence[Value], writer: Writer) -> li
     return [writer.node("Transpose", [inputs[0]], operator.name, operator.shape, perm=axes)]
 
 
-@translates("Concat", "concat")
+@translates("Concat")
 def concat(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write a concatenation."""
     if len(inputs) == 1:
@@ -52,83 +58,27 @@ def concat(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[
                         axis=operator.attrs.integer("dim", 1))]
 
 
-@translates("SliceChannel", "split")
-def split(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a cut into equal parts."""
-    axis = operator.attrs.integer("axis", 1)
-    parts = operator.attrs.integer("num_outputs")
-    size = inputs[0].sizes[axis] // parts
-    found = []
-    for index, shape in enumerate(operator.outputs):
-        part = _slice(writer, inputs[0], [(axis, index * size, (index + 1) * size, 1)],
-                      f"{operator.name}_{index}", operator)
-        if operator.attrs.flag("squeeze_axis"):
-            part = writer.node("Reshape", [part, writer.integers(
-                shape.of(writer.batch), f"{operator.name}_{index}_shape")],
-                f"{operator.name}_{index}_squeezed", shape)
-        found.append(part)
-    return found
+@translates("stack")
+def stack(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write a concatenation along a new axis."""
+    name, axis = operator.name, operator.attrs.integer("axis")
+    place = writer.integers([axis], f"{name}_axis")
+    parts = [writer.node("Unsqueeze", [value, place], f"{name}_{index}")
+             for index, value in enumerate(inputs)]
+    return [writer.node("Concat", parts, name, operator.shape, axis=axis)]
 
 
-@translates("slice", "crop")
-def slice_(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a cut along several axes."""
-    begins, ends = operator.attrs.sequence("begin"), operator.attrs.sequence("end")
-    steps = operator.attrs.sequence("step") or (None,) * len(begins)
-    cuts = [(axis, begin, end, step or 1)
-            for axis, (begin, end, step) in enumerate(zip(begins, ends, steps))
-            if (begin or 0, end, step or 1) != (0, None, 1)]
-    return [_slice(writer, inputs[0], cuts, operator.name, operator)]
-
-
-@translates("slice_axis")
-def slice_axis(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a cut along one axis."""
-    axis = operator.attrs.integer("axis") % len(inputs[0].sizes)
-    (end,) = operator.attrs.sequence("end", (None,))
-    return [_slice(writer, inputs[0], [(axis, operator.attrs.integer("begin"), end, 1)],
-                   operator.name, operator)]
-
-
-@translates("slice_like")
-def slice_like(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a cut to the size of another value."""
-    rank = len(inputs[0].sizes)
-    axes = [axis % rank for axis in operator.attrs.sequence("axes")] or range(rank)
-    cuts = [(axis, 0, inputs[1].sizes[axis], 1) for axis in axes
-            if inputs[0].sizes[axis] != inputs[1].sizes[axis]]
-    return [_slice(writer, inputs[0], cuts, operator.name, operator)]
-
-
-@translates("Crop")
-def crop(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a cut of a map to a height and width, in its middle or from an offset."""
-    sizes, wanted = inputs[0].sizes[2:], operator.shape.sizes[2:]
-    begins = operator.attrs.sequence("offset") or (0, 0)
-    if operator.attrs.flag("center_crop"):
-        begins = tuple((size - want) // 2 for size, want in zip(sizes, wanted))
-    cuts = [(axis, begin, begin + want, 1)
-            for axis, begin, want in zip((2, 3), begins, wanted)]
-    return [_slice(writer, inputs[0], cuts, operator.name, operator)]
-
-
-def _slice(writer: Writer, value: Value, cuts: Sequence[tuple[int, int | None, int | None, int]],
-           name: str, operator: Operator) -> Value:
-    """Write cuts: (axis, begin, end, step) each; None stands for an end of the axis."""
-    if not cuts:
-        return value
-    if any(value.shape.follows[axis] for axis, *_ in cuts):
-        raise unsupported(operator, "it cuts along the batch")
-    axes, begins, ends, steps = zip(*(
-        (axis, (0 if step > 0 else _END) if begin is None else begin,
-         (_END if step > 0 else -_END) if end is None else end, step)
-        for axis, begin, end, step in cuts))
+@translates("reverse")
+def reverse(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write axes turned round."""
+    axes, name = operator.attrs.sequence("axis"), operator.name
     parts = [writer.integers(part, f"{name}_{label}") for part, label in (
-        (begins, "begins"), (ends, "ends"), (axes, "axes"), (steps, "steps"))]
-    return writer.node("Slice", [value, *parts], name, operator.outputs[0])
+        ([-1] * len(axes), "begins"), ([-2**63 + 1] * len(axes), "ends"), (axes, "axes"),
+        ([-1] * len(axes), "steps"))]
+    return [writer.node("Slice", [inputs[0], *parts], name, operator.shape)]
 
 
-@translates("Pad", "pad")
+@translates("Pad")
 def pad(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write a border around a map."""
     widths = operator.attrs.sequence("pad_width")
@@ -140,40 +90,60 @@ def pad(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Val
                         mode=mode)]
 
 
-@translates("UpSampling", "_contrib_BilinearResize2D")
-def enlarge(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a map's new size: each cell repeated, or bilinear as the setting of corners says."""
-    attrs, name = operator.attrs, operator.name
-    if operator.op == "UpSampling":
-        if attrs.text("sample_type") != "nearest" or attrs.integer("num_args", 1) != 1:
-            raise unsupported(operator, "only one map, with repeated cells, can be enlarged")
-        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric",
-               "nearest_mode": "floor"}
-    else:
-        how = {"mode": "linear", "coordinate_transformation_mode":
-               "align_corners" if attrs.flag("align_corners", True) else "half_pixel"}
-    # by sizes and not by factors, which rounding could turn into another size
-    head = writer.node("Shape", [inputs[0]], f"{name}_before", start=0, end=2)
-    tail = writer.integers(operator.shape.sizes[2:], f"{name}_map")
-    sizes = writer.node("Concat", [head, tail], f"{name}_sizes", axis=0)
-    return [writer.node("Resize", [inputs[0], "", "", sizes], name, operator.shape, **how)]
+@translates("tile")
+def tile(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write a value several times beside itself, along each axis."""
+    (data,), name, reps = inputs, operator.name, operator.attrs.sequence("reps")
+    missing = len(reps) - len(data.sizes)
+    if missing > 0:
+        data = writer.node("Unsqueeze", [data, writer.integers(
+            range(missing), f"{name}_axes")], f"{name}_unsqueezed")
+    counts = writer.integers([*[1] * -missing, *reps], f"{name}_reps")
+    return [writer.node("Tile", [data, counts], name, operator.shape)]
 
 
-#: Operators that put axes together.
-REDUCTIONS = {"mean": "ReduceMean", "sum": "ReduceSum", "sum_axis": "ReduceSum",
-              "max": "ReduceMax", "max_axis": "ReduceMax", "min": "ReduceMin",
-              "min_axis": "ReduceMin", "prod": "ReduceProd"}
+@translates("repeat")
+def repeat(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write each cell of an axis several times in a row."""
+    (data,), name, attrs = inputs, operator.name, operator.attrs
+    if not attrs.given("axis"):
+        raise unsupported(operator, "it has no axis, and so runs over the images as well")
+    rank = len(data.sizes)
+    axis = attrs.integer("axis") % rank
+    apart = writer.node("Unsqueeze", [data, writer.integers([axis + 1], f"{name}_axis")],
+                        f"{name}_apart")
+    counts = [1] * (rank + 1)
+    counts[axis + 1] = attrs.integer("repeats")
+    tiled = writer.node("Tile", [apart, writer.integers(counts, f"{name}_counts")],
+                        f"{name}_tiled")
+    return [_reshaped(tiled, operator, writer)]
 
 
-@translates(*REDUCTIONS)
-def reduction(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a mean, sum or extreme over axes."""
-    rank = len(inputs[0].sizes)
-    axes = [axis % rank for axis in operator.attrs.sequence("axis")] or list(range(rank))
-    if operator.attrs.flag("exclude"):
-        axes = [axis for axis in range(rank) if axis not in axes]
-    op, keep = REDUCTIONS[operator.op], operator.attrs.flag("keepdims")
-    if op == "ReduceSum":  # its axes became an input earlier than those of the others
-        return [writer.node(op, [inputs[0], writer.integers(axes, f"{operator.name}_axes")],
-                            operator.name, operator.shape, keepdims=int(keep))]
-    return [writer.reduce(op, inputs[0], axes, keep, operator.name, operator.shape)]
+@translates("broadcast_to", "broadcast_axis")
+def broadcast(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write a value repeated along the axes that it has the size 1 in."""
+    before, after = inputs[0].shape, operator.shape
+    if any(grows and not grew for grows, grew in zip(after.follows, before.follows)):
+        raise unsupported(operator, "it repeats a value for every image")
+    # along the batch the value has its size already, for which 1 stands
+    sizes = [1 if follows else size for size, follows in zip(after.sizes, after.follows)]
+    return [writer.node("Expand", [inputs[0], writer.integers(sizes, f"{operator.name}_sizes")],
+                        operator.name, after)]
+
+
+@translates("broadcast_like")
+def broadcast_like(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write a value repeated to the shape of another."""
+    if operator.attrs.given("lhs_axes"):
+        return broadcast(operator, inputs[:1], writer)
+    shape = writer.node("Shape", [inputs[1]], f"{operator.name}_shape")
+    return [writer.node("Expand", [inputs[0], shape], operator.name, operator.shape)]
+
+
+@translates("depth_to_space", "space_to_depth")
+def blocks(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write channels as blocks of cells, or blocks as channels."""
+    op = "DepthToSpace" if operator.op == "depth_to_space" else "SpaceToDepth"
+    settings = {"mode": "DCR"} if operator.op == "depth_to_space" else {}
+    return [writer.node(op, inputs, operator.name, operator.shape,
+                        blocksize=operator.attrs.integer("block_size"), **settings)]

@@ -1,12 +1,16 @@
 """The table of translations: which function writes which MXNet operator.
 
 A translation takes the operator, the values it reads and the writer, adds nodes, and returns the
-values of the operator's outputs. Modules register theirs by `translates`.
+values of the operator's outputs. Modules register theirs by `translates`. The names are those
+that MXNet itself writes to a symbol: where an operator has several, it keeps one of them.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from ssdreg.errors import ExportError
 from ssdreg.export.reading import Operator
@@ -15,6 +19,7 @@ from ssdreg.export.writer import Value, Writer
 Translation = Callable[[Operator, Sequence[Value], Writer], "list[Value]"]
 
 TRANSLATIONS: dict[str, Translation] = {}
+_FLOAT32 = np.dtype(np.float32)
 
 
 def translates(*names: str) -> Callable[[Translation], Translation]:
@@ -24,6 +29,25 @@ def translates(*names: str) -> Callable[[Translation], Translation]:
             TRANSLATIONS[name] = function
         return function
     return register
+
+
+def in_float32(function: Translation) -> Translation:
+    """Let a translation compute in float32, in a file of float16 too.
+
+    For sums of squares, which leave the range of float16, and for epsilons, which are 0 in it.
+    """
+    @functools.wraps(function)
+    def write(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+        own = writer.dtype
+        if own == _FLOAT32:
+            return function(operator, inputs, writer)
+        wide = [value if value.array is not None else
+                writer.cast(value, _FLOAT32, f"{operator.name}_float32") for value in inputs]
+        writer.dtype = _FLOAT32
+        found = function(operator, wide, writer)
+        writer.dtype = own
+        return [writer.cast(value, own, f"{operator.name}_{own}") for value in found]
+    return write
 
 
 def unsupported(operator: Operator, why: str) -> ExportError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import define, field, frozen
 
+from ssdreg.errors import ExportError
 from ssdreg.export.reading import Shape
 
 if TYPE_CHECKING:
@@ -91,14 +92,15 @@ class Writer:
         if key not in self._written:
             # kept, so that no other array gets its number
             self._alive.append(array)
-            self._written[key] = self.constant(array.astype(dtype), value.label)
+            self._written[key] = self.constant(_converted(array, dtype, value.label), value.label)
         return self._written[key]
 
     def constant(self, array: np.ndarray, label: str) -> str:
         """Write a constant in its own type and return its name."""
         from onnx import numpy_helper
         name = self.reserve(label)
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.constants[name] = numpy_helper.from_array(
+            np.asarray(array, order="C"), name)
         return name
 
     def integers(self, values: Sequence[int], label: str) -> str:
@@ -107,12 +109,12 @@ class Writer:
 
     def floats(self, values: float | Sequence[float], label: str) -> str:
         """Write a number or a list in the current floating-point type; return its name."""
-        return self.constant(np.array(values, self.dtype), label)
+        return self.constant(_converted(np.array(values, np.float64), self.dtype, label), label)
 
     def reduce(self, op: str, value: Value, axes: Sequence[int], keep: bool, name: str,
                shape: Shape | None = None) -> Value:
         """Add a ReduceMax, ReduceMean, ...: from opset 18 on their axes are an input."""
-        if self.opset >= 18:
+        if self.opset >= 18 or op == "ReduceSum":  # the one whose axes were an input earlier
             return self.node(op, [value, self.integers(axes, f"{name}_axes")], name, shape,
                              keepdims=int(keep))
         return self.node(op, [value], name, shape, axes=list(axes), keepdims=int(keep))
@@ -122,3 +124,13 @@ class Writer:
         from onnx import helper
         return self.node("Cast", [value], name, value.shape,
                          to=helper.np_dtype_to_tensor_dtype(dtype))
+
+
+def _converted(array: np.ndarray, dtype: np.dtype[Any], label: str) -> np.ndarray:
+    """Return a constant in another type; raise ExportError where that cannot hold its values."""
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype, copy=False)
+    if array.dtype.kind == "f" and (np.isinf(converted) & np.isfinite(array)).any():
+        raise ExportError(f"{label!r} has values up to {np.abs(array).max():.3g}, which {dtype} "
+                          f"cannot hold: export in float32")
+    return converted

@@ -1,0 +1,83 @@
+"""From a network's inputs to what is asked of it, operator by operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from ssdreg.export import (
+    activations,
+    convolutions,
+    cutting,
+    elementwise,
+    normalising,
+    pooling,
+    probabilities,
+    products,
+    reducing,
+    resizing,
+    shaping,
+)
+from ssdreg.export.constants import evaluate, find_constants
+from ssdreg.export.fusing import find_chains, write_chain
+from ssdreg.export.probabilities import LABELLED
+from ssdreg.export.reading import Network, Operator, Port
+from ssdreg.export.translation import translation_of, unsupported
+from ssdreg.export.writer import Value, Writer
+
+#: The modules that fill the table of translations.
+TRANSLATED_BY = (activations, convolutions, cutting, elementwise, normalising, pooling,
+                 probabilities, products, reducing, resizing, shaping)
+
+
+def write_network(network: Network, wanted: Iterable[int], leaf: Callable[[Operator], Value],
+                  writer: Writer) -> dict[Port, Value]:
+    """Write all that the wanted operators (by index) are computed from, and themselves.
+
+    `leaf` returns the value of an input or a parameter. What is the same for every image is
+    computed and becomes a constant. Raises ExportError, naming operator and node, where one has
+    no translation or its shape is not known.
+    """
+    values: dict[Port, Value] = {}
+    constants = find_constants(network)
+    chains = {chain.last.index: chain for chain in find_chains(network, constants)}
+    absorbed = {operator.index for chain in chains.values() for operator in chain.operators}
+    for operator in _needed(network, wanted):
+        if operator.op == "null":
+            values[(operator.index, 0)] = leaf(operator)
+            continue
+        if not all(shape.known for shape in operator.outputs):
+            raise unsupported(operator, "its shape does not follow from the network and the size "
+                                        "of its input")
+        if operator.index in constants:
+            written = evaluate(operator, _inputs(operator, values))
+        elif operator.index in chains:
+            written = [write_chain(chains[operator.index], values, writer)]
+        elif operator.index in absorbed:
+            continue
+        else:
+            written = translation_of(operator)(operator, _inputs(operator, values), writer)
+        values.update({(operator.index, output): value for output, value in enumerate(written)})
+    return values
+
+
+def _inputs(operator: Operator, values: Mapping[Port, Value]) -> list[Value]:
+    """Return what an operator reads; labels are left out."""
+    ports = operator.inputs[:1] if operator.op in LABELLED else operator.inputs
+    missing = [port for port in ports if port not in values]
+    if missing:
+        raise unsupported(operator, f"it reads output {missing[0][1]} of an operator that has only "
+                                    f"its results written")
+    return [values[port] for port in ports]
+
+
+def _needed(network: Network, wanted: Iterable[int]) -> list[Operator]:
+    """Return all that operators are computed from, in topological order."""
+    waiting, seen = list(wanted), set[int]()
+    while waiting:
+        index = waiting.pop()
+        if index not in seen:
+            seen.add(index)
+            operator = network.operators[index]
+            ports = operator.inputs[:1] if operator.op in LABELLED else operator.inputs
+            waiting.extend(source for source, _ in ports)
+    return [operator for operator in network.operators if operator.index in seen]
