@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ssdreg.errors import SsdregError
+from ssdreg.normalisation import Normalisation
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -65,6 +66,42 @@ def overrides(options: argparse.Namespace) -> dict[str, Any]:
     """Return the plan's overrides among the options."""
     return {name: getattr(options, name) for name in ("detect", "sizes", "loss")
             if getattr(options, name) is not None}
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Declare what `ssdreg.load` has to be told of a checkpoint that does not tell it itself."""
+    parser.add_argument("--epoch", type=int,
+                        help="the epoch, where there are several; of a run the best by default")
+    parser.add_argument("--classes", metavar="A,B,C|FILE",
+                        help="the classes' names in order, or a file with a name a line")
+    parser.add_argument("--data-shape", type=shape, metavar="SIDE|HxW",
+                        help="the network's input in pixels, where the files do not tell it")
+    for name, what in (("mean", "taken off"), ("std", "divided by")):
+        parser.add_argument(f"--{name}", type=_three, metavar="R,G,B",
+                            help=f"what pixels of 0 to 255 are {what}, where it is not the usual")
+
+
+def _three(text: str) -> tuple[float, ...]:
+    """Read ``123.68,116.78,103.94``."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} are no three numbers, as 123,117,104")
+    return values
+
+
+def normalisation(options: argparse.Namespace) -> Normalisation | None:
+    """Return what was given of the normalisation; None leaves it to the kind of checkpoint."""
+    if options.mean is None and options.std is None:
+        return None
+    if options.mean is None:
+        raise SsdregError("--std goes with --mean: give --mean too, as 0,0,0")
+    try:
+        return Normalisation(options.mean, options.std or (1.0, 1.0, 1.0))
+    except ValueError as error:
+        raise SsdregError(f"--mean and --std: {error}") from error
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ssdreg.plugins import backbones, get_backbone
 from ssdreg.tables import text_table
+
+if TYPE_CHECKING:
+    from ssdreg.testing import Verdict
 
 NAME = "check"
 SUMMARY = "verify the taps of registered backbones, and that deeper ones are larger"
@@ -64,11 +68,15 @@ def _conformance(options: argparse.Namespace) -> int:
         print(text_table(
             ("examined", "verdict", "passed", "failed", "not looked at"),
             [(each[0].title, "ok" if all(verdict.passed for verdict in each) else "WRONG",
-              f"{sum(verdict.passed for verdict in each)} of {len(each)}",
+              f"{sum(_examined(verdict) and verdict.passed for verdict in each)} of {len(each)}",
               " ".join(verdict.check for verdict in each if verdict.problem) or "-",
-              " ".join(verdict.check for verdict in each if verdict.failed_needs) or "-")
+              " ".join(verdict.check for verdict in each if not _examined(verdict)) or "-")
              for each in examined]))
         for verdict in verdicts:
             if verdict.problem:
                 print(f"\n{verdict.sentence}")
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _examined(verdict: Verdict) -> bool:
+    return not verdict.failed_needs and not verdict.unexamined

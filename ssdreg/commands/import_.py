@@ -8,8 +8,6 @@ import warnings
 from pathlib import Path
 
 from ssdreg.commands import arguments
-from ssdreg.errors import SsdregError
-from ssdreg.normalisation import Normalisation
 
 NAME = "import"
 SUMMARY = "turn a checkpoint of MXNet's SSD example, SageMaker or GluonCV into a run"
@@ -21,25 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a prefix, a .params file, a -symbol.json, or a model.tar.gz")
     parser.add_argument("--out", type=Path, metavar="RUN",
                         help="the run's folder; without it, only what was found is shown")
-    parser.add_argument("--epoch", type=int, help="the epoch, where the prefix has several")
-    parser.add_argument("--classes", metavar="A,B,C|FILE",
-                        help="the classes' names in order, or a file with a name a line")
-    parser.add_argument("--data-shape", type=arguments.shape, metavar="SIDE|HxW",
-                        help="the network's input in pixels, where the files do not tell it")
-    for name, what in (("mean", "taken off"), ("std", "divided by")):
-        parser.add_argument(f"--{name}", type=_three, metavar="R,G,B",
-                            help=f"what pixels of 0 to 255 are {what}, where it is not the usual")
-
-
-def _three(text: str) -> tuple[float, ...]:
-    """Read ``123.68,116.78,103.94``."""
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError(f"{text!r} are no three numbers, as 123,117,104")
-    return values
+    arguments.add_checkpoint(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         # said below, as a sentence of this command
         warnings.simplefilter("ignore", CheckpointWarning)
         found = ssdreg.load(options.path, options.epoch, classes, options.data_shape,
-                            _normalisation(options))
+                            arguments.normalisation(options))
     print(found.describe())
     if found.complaint:
         print(f"ssdreg: warning: {found.complaint}\n  It detects as it was trained to. A new "
@@ -64,15 +44,3 @@ def run(options: argparse.Namespace) -> int:
         run = found.save(options.out)
         print(f"written: {run.path}; look at it with: ssdreg predict {run.path} IMAGE")
     return 0
-
-
-def _normalisation(options: argparse.Namespace) -> Normalisation | None:
-    """Return what was given of the normalisation; None leaves it to the kind of checkpoint."""
-    if options.mean is None and options.std is None:
-        return None
-    if options.mean is None:
-        raise SsdregError("--std goes with --mean: give --mean too, as 0,0,0")
-    try:
-        return Normalisation(options.mean, options.std or (1.0, 1.0, 1.0))
-    except ValueError as error:
-        raise SsdregError(f"--mean and --std: {error}") from error

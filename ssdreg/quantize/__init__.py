@@ -1,0 +1,13 @@
+"""Detectors in fewer bits: int8 with scales from real images, and bfloat16."""
+
+from __future__ import annotations
+
+from ssdreg.quantize.images import Example, read_examples
+from ssdreg.quantize.mxnet_bfloat16 import bfloat16_mxnet
+from ssdreg.quantize.mxnet_int8 import quantize_mxnet
+from ssdreg.quantize.onnx_int8 import quantize_onnx
+from ssdreg.quantize.openvino_int8 import quantize_openvino
+from ssdreg.quantize.quantising import Quantised, quantize
+
+__all__ = ["Example", "Quantised", "bfloat16_mxnet", "quantize", "quantize_mxnet",
+           "quantize_onnx", "quantize_openvino", "read_examples"]

@@ -1,0 +1,50 @@
+"""What a model says of itself: read, and written again with another precision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ssdreg_runtime.facts import PREFIX
+
+from ssdreg.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+    import openvino
+
+#: Where a model of OpenVINO keeps the facts.
+_OWN = "ssdreg"
+_PRECISION = "precision"
+
+
+def set_precision(model: onnx.ModelProto, precision: str) -> None:
+    """Let an ONNX model say that it is of this precision."""
+    for entry in model.metadata_props:
+        if entry.key == f"{PREFIX}{_PRECISION}":
+            entry.value = json.dumps(precision)
+
+
+def facts_of(model: onnx.ModelProto) -> dict[str, str]:
+    """Return an ONNX model's facts: JSON by key, the keys without their prefix."""
+    return {entry.key[len(PREFIX):]: entry.value for entry in model.metadata_props
+            if entry.key.startswith(PREFIX)}
+
+
+def write_facts(model: openvino.Model, facts: Mapping[str, str]) -> None:
+    """Let a model of OpenVINO say of itself what an ONNX model's facts say."""
+    for key, value in facts.items():
+        model.set_rt_info(value, [_OWN, key])
+
+
+def with_precision(facts: Mapping[str, str], precision: str) -> dict[str, str]:
+    """Return the facts of a model that differs in its precision."""
+    return {**facts, _PRECISION: json.dumps(precision)}
+
+
+def refuse_unless_float32(facts: Mapping[str, str]) -> None:
+    """Raise ModelError for the facts of a model that is not float32."""
+    precision = json.loads(facts.get(_PRECISION, '"float32"'))
+    if precision != "float32":
+        raise ModelError(f"the model is {precision} already: quantise the run it was made from")
