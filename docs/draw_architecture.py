@@ -93,9 +93,13 @@ STEPS = (
          "metric.py  inference.py  log.py", "the epoch with the best mAP",
          inputs=(Side("old checkpoints", "become runs: legacy/"),),
          outputs=(Side("mAP at IoU 0.5", "per class, per epoch: log.csv"),)),
-    Step("deploy", "a symbol and a .params file; MXNet alone runs them",
-         "run.py  inference.py  draw.py",
-         inputs=(Side("photos", "of any size"),),
+    Step("deploy", "one file, suppression included; no MXNet to run it",
+         "source.py  export/  quantize/  bench/", "detector.onnx, or int8 and bfloat16 of it",
+         outputs=(Side("ONNX file", "any runtime, any language"),
+                  Side("ssdreg bench", "what each engine makes of it"))),
+    Step("detect", "ssdreg-runtime: ONNX Runtime, OpenVINO, or MXNet",
+         "detector.py  inference.py",
+         inputs=(Side("photos, videos, streams", "of any size"),),
          outputs=(Side("detections", "class, score, box"),)),
 )
 

@@ -23,9 +23,9 @@ def values(name: str, shape: tuple[int, ...], salt: str = "") -> np.ndarray:
     rng = np.random.RandomState(zlib.crc32((salt + name).encode()))
     if name.endswith("gamma"):
         return rng.uniform(0.3, 0.7, shape)
-    if name.endswith("moving_var"):
+    if name.endswith(("moving_var", "running_var")):  # MXNet's symbols, Gluon's blocks
         return rng.uniform(0.5, 1.5, shape)
-    if name.endswith(("beta", "bias", "moving_mean")):
+    if name.endswith(("beta", "bias", "moving_mean", "running_mean")):
         return rng.normal(0, 0.1, shape)
     if name.endswith("scale"):
         return rng.uniform(15, 25, shape)

@@ -21,6 +21,7 @@ import pytest
 from attrs import evolve, field, frozen
 from documents import DOCUMENTS, PROJECT, PYTHON, SHELL, SHOWN, blocks
 from runs import SIDE, command
+from ssdreg_runtime.cli import main as detect
 from test_audit_configurations import FACTORY
 from test_legacy_files import tarred
 
@@ -33,7 +34,8 @@ QUICKLY = ("--epochs", "1", "--batch-size", "8")
 SMALL = ("--data-shape", str(SIDE))
 #: Words that stand for something of the reader's, or take long, and what stands for them here.
 REPLACED = {
-    "README.md": {"NAME,NAME": ",".join(ssdreg.plan("resnet50").taps)},
+    "README.md": {"NAME,NAME": ",".join(ssdreg.plan("resnet50").taps),
+                  "photos/ clip.mp4": "photo.jpg", '"one.jpg", "two.jpg"': '"photo.jpg"'},
     "docs/tutorial.md": {"train=1200, val=100": "train=16, val=6"},
 }
 #: Commands that say no, which is what they are shown for.
@@ -43,6 +45,8 @@ ELSEWHERE = {
     "efficientnet-lite0": "its plug-in's own tests run it, where that is installed",
     "BCCD": "readers get that data set themselves",
     "fpn_small": "its plug-in's own tests run it",
+    "bench": "it takes minutes; its own tests run it",
+    "openvino": "docs/precision.md quantises for the other backends, and tests for this one",
     "--gluoncv": "the tests of ssdreg-gluon run it, where GluonCV is installed",
 }
 
@@ -143,6 +147,12 @@ def run_ssdreg(line, where, reader):
     assert done.status == wanted, f"{where}: ssdreg {' '.join(words)}: {done.out}{done.err}"
 
 
+def run_detect(line, where, reader):
+    reader.capsys.readouterr()
+    status = detect(line.arguments)
+    assert status == 0, f"{where}: {reader.capsys.readouterr().err}"
+
+
 def run_make(line, where, reader):
     """Look for the target: most take minutes, and the tests are one of them."""
     targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
@@ -187,5 +197,5 @@ def run_on_folder(line, where, reader):
     assert Path(line.arguments[-1]).is_dir(), where
 
 
-PROGRAMS = {"ssdreg": run_ssdreg, "make": run_make, "pip": run_pip, "cp": run_cp,
-            "pytest": run_on_folder, "python": run_on_folder}
+PROGRAMS = {"ssdreg": run_ssdreg, "ssdreg-detect": run_detect, "make": run_make,
+            "pip": run_pip, "cp": run_cp, "pytest": run_on_folder, "python": run_on_folder}

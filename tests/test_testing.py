@@ -14,6 +14,7 @@ from ssdreg.heads.multibox import detect as multibox_detect
 from ssdreg.heads.ssd import predict as ssd_predict
 from ssdreg.mx import mx
 from ssdreg.testing import BACKBONE_CHECKS, ConformanceError, Examination, Subject, checks_for
+from ssdreg.testing.checks import EXPORT
 from ssdreg.testing.small import smallest_detector
 
 sym = mx.sym
@@ -287,3 +288,30 @@ def test_a_head_that_does_not_learn():
         return attrs.evolve(made, loc_pred=sym.BlockGrad(made.loc_pred))
     said = problem(backbone(), "training", head(predict=predict))
     assert said.startswith("one training step does not move 's4_act_loc_pred_conv_weight'")
+
+
+# Exported
+
+def test_an_operator_that_onnx_does_not_have():
+    def odd(x):
+        return sym.gammaln(x * x + 1, name="odd")
+    said = problem(backbone(lambda: net(third=odd)), "export")
+    assert said.startswith("gammaln at node 'odd' cannot be written as ONNX: ")
+
+
+def test_a_translation_that_is_wrong(monkeypatch):
+    from ssdreg.export import activations
+    monkeypatch.setitem(activations.ACTIVATIONS, "tanh", "Softsign")
+    said = problem(backbone(), "export")
+    assert re.match(r"written as ONNX it detects otherwise: \d+ of \d+ boxes differ; image 0: "
+                    r"class \d of score ", said)
+
+
+def test_without_onnxruntime_it_is_written_and_not_run(monkeypatch):
+    monkeypatch.setattr("ssdreg_runtime.backends.installed", lambda: ())
+    seen = Examination(Subject("strangers-nets", backbone()))
+    verdict = seen.verdict(EXPORT)
+    assert verdict.passed
+    assert verdict.sentence == (
+        "strangers-nets: mine: export: not looked at: it can be written as ONNX, but not run here: "
+        "the package onnxruntime is not installed; run `pip install 'ssdreg[onnxruntime]'`")

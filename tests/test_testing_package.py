@@ -159,7 +159,7 @@ def test_a_test_file_of_three_lines(installed, tmp_path):
         "second-of-half_nets-declared"]
     assert {item for item, result in results.items() if result == "SKIPPED"} == {
         f"second-of-half_nets-{check}"
-        for check in ("forward", "training", "files", "batch", "detections")}
+        for check in ("forward", "training", "files", "batch", "detections", "export")}
     assert ("half-nets: second-of-half_nets: declared: its tap 'r1' is declared with 9 channels "
             "but has 8") in done.stdout.splitlines()
     assert "Traceback" not in done.stdout
@@ -179,9 +179,9 @@ def test_the_command_tells_good_from_bad(installed):
     lines = done.stdout.splitlines()
     assert [line.split() for line in lines[1:3]] == [
         ["the", "package", "ok", "2", "of", "2", "-", "-"],
-        ["first-of-half_nets", "ok", "10", "of", "10", "-", "-"]]
-    assert lines[3].split() == ["second-of-half_nets", "WRONG", "4", "of", "10", "declared",
-                                "forward", "training", "files", "batch", "detections"]
+        ["first-of-half_nets", "ok", "11", "of", "11", "-", "-"]]
+    assert lines[3].split() == ["second-of-half_nets", "WRONG", "4", "of", "11", "declared",
+                                "forward", "training", "files", "batch", "detections", "export"]
     assert lines[5:] == ["half-nets: second-of-half_nets: declared: its tap 'r1' is declared with "
                          "9 channels but has 8"]
     done = check_plugin(name, "first*")
@@ -195,8 +195,9 @@ def test_the_command_speaks_json(installed):
     assert {each["plugin"] for each in found} == {"half-nets"}
     assert [(each["title"], each["check"]) for each in found if each["problem"]] == [
         ("second-of-half_nets", "declared")]
-    assert sum(each["passed"] for each in found) == 2 + 10 + 4
-    assert found[-1]["failed_needs"] == ["forward"]
+    assert sum(each["passed"] for each in found) == 2 + 11 + 4
+    assert found[-1]["failed_needs"] == ["training", "files", "batch", "detections"]
+    assert found[-2]["failed_needs"] == ["forward"]
 
 
 def test_the_command_fails_for_a_plug_in_that_cannot_be_loaded(installed):

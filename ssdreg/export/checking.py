@@ -19,8 +19,7 @@ BATCH_SIZE = 4
 
 
 def compare_file(source: Source, file: Path, images: np.ndarray, threads: int | None = None,
-                 runtimes: Sequence[str] | None = None,
-                 tolerance: Tolerance | None = None) -> dict[str, Parity]:
+                 runtimes: Sequence[str] | None = None) -> dict[str, Parity]:
     """Compare the detections of an exported file with MXNet's, by runtime.
 
     `images` (B, H, W, 3) are uint8, of the network's size. `runtimes` are all that are installed by
@@ -33,9 +32,8 @@ def compare_file(source: Source, file: Path, images: np.ndarray, threads: int | 
     size = opened[0].facts.batch or BATCH_SIZE
     reference = run(MXNetBackend(source, size), images, size)
     rules = facts_of(source)
-    usual = Tolerance() if opened[0].facts.precision == "float32" else HALF
-    return {backend.name: compare(reference, run(backend, images, size), rules,
-                                  tolerance or usual)
+    tolerance = Tolerance() if opened[0].facts.precision == "float32" else HALF
+    return {backend.name: compare(reference, run(backend, images, size), rules, tolerance)
             for backend in opened}
 
 

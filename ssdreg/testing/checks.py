@@ -12,18 +12,22 @@ import numpy as np
 from ssdreg.checking import SHAPES, family_problems
 from ssdreg.errors import TapError
 from ssdreg.graph import read_graph
+from ssdreg.parity import compare
 from ssdreg.plugins import backbones
 from ssdreg.references import resolve
 from ssdreg.run import read_params, write_params
 from ssdreg.taps import verify
 from ssdreg.testing.examination import Check, Examination, one_line
 from ssdreg.testing.moving import unmoved
-from ssdreg.testing.verdict import ConformanceError, Subject
+from ssdreg.testing.rehearsal import pixels
+from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError
 from ssdreg.testing.world import watch
 
 #: How far a batch's features may be from those of its pictures alone, as a share of the largest
 #: of them: libraries add in another order for another batch size.
 ROUNDING = 1e-3
+#: What exported files are run by.
+RUNTIME = "onnxruntime"
 
 
 def same_symbol(seen: Examination) -> None:
@@ -222,6 +226,28 @@ def detections_in_range(seen: Examination) -> None:
                                "round")
 
 
+def exports_the_same(seen: Examination) -> None:
+    """Write the detector as ONNX, and compare what ONNX Runtime detects with what MXNet does."""
+    from ssdreg_runtime.backends import installed, open_backend
+
+    from ssdreg.detector import facts_of
+    from ssdreg.export import Options, to_onnx
+    from ssdreg.inference import Inference
+    from ssdreg.mx import mx
+    source = seen.deployed
+    images = pixels(source.plan)
+    model = to_onnx(source, Options(batch=len(images))).SerializeToString()
+    if RUNTIME not in installed():
+        raise UnexaminedError(f"it can be written as ONNX, but not run here: the package {RUNTIME} "
+                              f"is not installed; run `pip install 'ssdreg[{RUNTIME}]'`")
+    bound = Inference(source.symbol, source.params, len(images), source.plan.data_shape)
+    found = compare(bound.detect(mx.nd.array(seen.pictures)),
+                    open_backend(model, RUNTIME).run(images), facts_of(source))
+    if not found.equal:
+        raise ConformanceError(f"written as ONNX it detects otherwise: {found.mismatches} of "
+                               f"{found.boxes} boxes differ; {found.sentences[0]}")
+
+
 SYMBOL = Check("symbol", "the symbol is the same when it is built again", same_symbol)
 QUIET = Check("quiet", "building it prints nothing and touches no global state", builds_quietly,
               (SYMBOL,))
@@ -239,8 +265,10 @@ BATCH = Check("batch", "a batch of three equals three batches of one", batch_is_
               (FORWARD,))
 DETECTIONS = Check("detections", "detections have real classes, and scores and boxes in 0..1",
                    detections_in_range, (FORWARD,))
+EXPORT = Check("export", "as ONNX, on ONNX Runtime, it detects the same", exports_the_same,
+               (TRAINING, FILES, BATCH, DETECTIONS))
 
-HEAD_CHECKS = (FORWARD, TRAINING, FILES, BATCH, DETECTIONS)
+HEAD_CHECKS = (FORWARD, TRAINING, FILES, BATCH, DETECTIONS, EXPORT)
 BACKBONE_CHECKS = (SYMBOL, QUIET, TAPS, DECLARED, FAMILY, *HEAD_CHECKS)
 
 

@@ -12,14 +12,19 @@ from attrs import frozen
 from ssdreg.backbone import Backbone
 from ssdreg.errors import SsdregError
 from ssdreg.finding import complete
+from ssdreg.run import Params
+from ssdreg.source import Source
 from ssdreg.testing.rehearsal import Inferred, Step, infer, pictures, step
 from ssdreg.testing.small import Detector, smallest_detector
-from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
+from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ssdreg.mx import mx
+
+#: By this, weights drawn as by He et al. (2015) become such as keep a map's size without ReLU.
+SMALLER = 0.7
 
 
 @frozen
@@ -54,12 +59,19 @@ class Examination:
 
     def _look(self, check: Check) -> Verdict:
         failed = tuple(need.name for need in check.needs if not self.verdict(need).passed)
-        problem = None if failed else self._problem(check)
-        return Verdict(self.subject.plugin, self.subject.title, check.name, problem, failed)
+        problem, unexamined = None, ""
+        try:
+            problem = None if failed else self._problem(check)
+        except UnexaminedError as error:
+            unexamined = str(error)
+        return Verdict(self.subject.plugin, self.subject.title, check.name, problem, failed,
+                       unexamined)
 
     def _problem(self, check: Check) -> str | None:
         try:
             check.run(self)
+        except UnexaminedError:
+            raise
         except ConformanceError as error:
             return str(error)
         except SsdregError as error:
@@ -97,6 +109,18 @@ class Examination:
     def inferred(self) -> Inferred:
         """What the detector says after that step."""
         return infer(self.detector, self.step.params, self.pictures)
+
+    @cached_property
+    def deployed(self) -> Source:
+        """The detector after the step, with smaller parameters.
+
+        As they are drawn, scores may be all but 1 and boxes all but endless, and rounding decides.
+        """
+        detector, params = self.detector, self.step.params
+        return Source(self.subject.title, detector.deploy,
+                      Params({name: array * SMALLER for name, array in params.args.items()},
+                             params.auxs), detector.plan,
+                      tuple(f"class {index}" for index in range(detector.plan.num_classes)))
 
 
 def one_line(error: BaseException) -> str:

@@ -56,12 +56,15 @@ class Inferred:
     detections: np.ndarray
 
 
+def pixels(plan: Plan) -> np.ndarray:
+    """Draw a batch of noise as images are: (B, H, W, 3) uint8."""
+    return np.random.default_rng(SEED).integers(0, 256, (BATCH, *plan.data_shape, 3), np.uint8)
+
+
 def pictures(plan: Plan) -> np.ndarray:
-    """Draw a batch of noise, normalised as the backbone wants it."""
-    pixels = np.random.default_rng(SEED).uniform(0, 255, (BATCH, 3, *plan.data_shape))
-    mean, std = (np.array(values).reshape(3, 1, 1)
-                 for values in (plan.normalisation.mean, plan.normalisation.std))
-    return ((pixels - mean) / std).astype("float32")
+    """Return that noise normalised as the backbone wants it: (B, 3, H, W) float32."""
+    mean, std = plan.normalisation.mean, plan.normalisation.std
+    return ((pixels(plan) - np.array(mean)) / std).transpose(0, 3, 1, 2).astype("float32")
 
 
 def labels(plan: Plan) -> np.ndarray:

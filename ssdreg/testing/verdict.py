@@ -16,6 +16,10 @@ class ConformanceError(SsdregError):
     """
 
 
+class UnexaminedError(SsdregError):
+    """What a check looks with is not installed here; the message names it, and how to get it."""
+
+
 @frozen
 class Subject:
     """A backbone of a plug-in; or, with `head`, a head of a plug-in on somebody's backbone."""
@@ -37,7 +41,8 @@ class Verdict:
     """What a check of one subject found: a problem, or that it could not be looked for, or none.
 
     `title` is the subject's, or that of what is examined once for the whole distribution.
-    `failed_needs` are the checks without which this one has nothing to say, and which failed.
+    `failed_needs` are the checks without which this one has nothing to say, and which failed;
+    `unexamined` says what is missing here to look for it, which is no fault of the subject.
     """
 
     plugin: str
@@ -45,10 +50,11 @@ class Verdict:
     check: str
     problem: str | None = None
     failed_needs: tuple[str, ...] = ()
+    unexamined: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the promise is kept."""
+        """Whether the promise is kept, as far as that can be seen here."""
         return self.problem is None and not self.failed_needs
 
     @property
@@ -57,4 +63,6 @@ class Verdict:
         who = f"{self.plugin}: {self.title}: {self.check}"
         if self.failed_needs:
             return f"{who}: not looked at, because it needs {', '.join(self.failed_needs)}"
+        if self.unexamined:
+            return f"{who}: not looked at: {self.unexamined}"
         return f"{who}: {self.problem or 'ok'}"
