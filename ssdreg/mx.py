@@ -12,8 +12,10 @@ where importing should stay cheap.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+from types import ModuleType
 
 import numpy as np
 from ssdreg_runtime.threads import VARIABLE, choose
@@ -75,4 +77,11 @@ os.environ.update(defaults_set)
 
 import mxnet as mx  # noqa: E402
 
-__all__ = ["defaults_set", "mx", "restored_aliases", "restored_distutils", "threads"]
+
+def mixed_precision() -> ModuleType:
+    """Import MXNet's conversion to bfloat16, which MXNet itself does not import."""
+    return importlib.import_module("mxnet.contrib.amp")
+
+
+__all__ = ["defaults_set", "mixed_precision", "mx", "restored_aliases", "restored_distutils",
+           "threads"]

@@ -9,9 +9,9 @@ import attrs
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 from onnx import TensorProto, helper
+from ssdreg_runtime.telemetry import no_telemetry
 
 from ssdreg.detector import facts_of
 from ssdreg.errors import DependencyError, ExportError
@@ -24,6 +24,9 @@ from ssdreg.export.writer import Value, Writer
 from ssdreg.mx import mx
 from ssdreg.parity import compare
 from ssdreg.source import random_source
+
+with no_telemetry():
+    import openvino
 
 FLOAT32 = np.dtype("float32")
 RULES = Rules(threshold=.01, nms_threshold=.45, nms_topk=400, force_suppress=False, clip=True,

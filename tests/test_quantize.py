@@ -12,13 +12,13 @@ import attrs
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 from onnx import TensorProto
 from runs import SIDE
 from ssdreg_runtime import processor
 from ssdreg_runtime.backends import open_backend
 from ssdreg_runtime.processor import BFLOAT16, flags, multiplies_bfloat16
+from ssdreg_runtime.telemetry import no_telemetry
 
 from ssdreg.data import load
 from ssdreg.detector import MXNetBackend, facts_of
@@ -40,6 +40,9 @@ from ssdreg.quantize.searching import Exact, Trial, choices
 from ssdreg.quantize.sensitivity import Layer, measure_layers, worst
 from ssdreg.run import Params
 from ssdreg.source import open_source, random_source
+
+with no_telemetry():
+    import openvino
 
 SHAPE = (SIDE, SIDE)
 

@@ -45,7 +45,9 @@ def _onnx_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> 
 
 
 def _openvino_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> Path:
-    import openvino
+    from ssdreg_runtime.telemetry import no_telemetry
+    with no_telemetry():
+        import openvino
 
     from ssdreg.export import Options, to_onnx
     from ssdreg.quantize import quantize_openvino

@@ -105,7 +105,9 @@ def _onnxruntime(model: Callable[[int], tuple[bytes, np.ndarray]]) -> Callable[[
 def _openvino(model: Callable[[int], tuple[bytes, np.ndarray]], hint: str
               ) -> Callable[[int, int], Work]:
     def work(side: int, threads: int) -> Work:
-        import openvino
+        from ssdreg_runtime.telemetry import no_telemetry
+        with no_telemetry():
+            import openvino
         written, left = model(side)
         core = openvino.Core()
         compiled = core.compile_model(core.read_model(written), "CPU", {

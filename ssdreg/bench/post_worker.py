@@ -123,7 +123,9 @@ def _onnxruntime(job: Mapping[str, Any], part: str) -> Run:
 
 
 def _openvino(job: Mapping[str, Any], part: str) -> Run:
-    import openvino
+    from ssdreg_runtime.telemetry import no_telemetry
+    with no_telemetry():
+        import openvino
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(_model(job, part)), "CPU", {
         "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1,

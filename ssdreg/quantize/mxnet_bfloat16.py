@@ -25,13 +25,13 @@ def bfloat16_mxnet(source: Source) -> Source:
 
     Raises ModelError for a source that is not float32.
     """
-    from ssdreg.mx import mx
+    from ssdreg.mx import mixed_precision, mx
     refuse_unless_float32(source)
-    from mxnet.contrib import amp
     with mx.name.NameManager():
         symbol = cuts_last(source.symbol)
-        converted = amp.convert_symbol(symbol, target_dtype="bfloat16",
-                                       excluded_sym_names=list(outside_network(Graph.of(symbol))))
+        converted = mixed_precision().convert_symbol(
+            symbol, target_dtype="bfloat16",
+            excluded_sym_names=list(outside_network(Graph.of(symbol))))
         return evolve(source, symbol=_with_plain_casts(converted))
 
 

@@ -36,7 +36,7 @@ def quantize_mxnet(source: Source, batches: Iterable[np.ndarray],
     """
     from ssdreg.mx import mx
     refuse_unless_float32(source)
-    from mxnet.contrib import quantization
+    quantization = mx.contrib.quantization
     with mx.name.NameManager():
         fused = cuts_last(source.symbol).get_backend_symbol(_BACKEND)
         graph = Graph.of(fused)
