@@ -96,7 +96,8 @@ class Run:
         from ssdreg.mx import mx
         file = self.path / f"{name}-symbol.json"
         if not file.is_file():
-            raise RunError(f"{file} is missing from the run; it was written when training began")
+            raise RunError(f"{file} is missing from the run; training writes it when it begins, "
+                           f"and a run that was quantised has none: take what it was made from")
         try:
             with mx.name.NameManager():
                 return mx.sym.load(str(file))

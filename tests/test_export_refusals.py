@@ -36,6 +36,7 @@ REFUSED = {
     "its slopes are computed": lambda x: sym.LeakyReLU(
         x, of_all_images(x), act_type="prelu", name="it"),
     "drops values at random": lambda x: sym.Dropout(x, mode="always", name="it"),
+    "makes bfloat16 of its input, which": lambda x: sym.Cast(x, dtype="bfloat16", name="it"),
     "it makes int32 of its input": lambda x: sym.Cast(x, dtype="int32", name="it"),
     "it cuts along the batch": lambda x: sym.slice_axis(x, axis=0, begin=0, end=1, name="it"),
     "makes a shape that does not grow with the batch evenly": lambda x: sym.slice_axis(

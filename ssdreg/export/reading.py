@@ -100,6 +100,10 @@ def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int],
             raise ExportError(f"{node['op']} at node {node['name']!r} belongs to a network that "
                               f"was quantised or fused for MXNet's own int8 and cannot be "
                               f"exported: export the float32 run that it was made from")
+        if node.get("attrs", {}).get("dtype") == "bfloat16":
+            raise ExportError(f"{node['op']} at node {node['name']!r} makes bfloat16 of its input, "
+                              f"which an exported file leaves to what runs it: export the float32 "
+                              f"run that it was made from")
     shapes = _shapes(content, data_shape, params or {})
     operators: list[Operator] = []
     readers: list[list[int]] = [[] for _ in content["nodes"]]
