@@ -22,6 +22,8 @@ from ssdreg.mx import mx
 #: Height and width, with no factor in common.
 SHAPE = (9, 14)
 OUTPUT = "result"
+#: Models of OpenVINO, never freed: see ssdreg_runtime/backends/openvino.py.
+ALIVE = []
 
 
 #: How ONNX Runtime refuses a set of operators: its versions differ.
@@ -146,6 +148,7 @@ def run_openvino(model, data):
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", {
         "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1})
+    ALIVE.append(compiled)
     return compiled([data])[0]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from exporting import ALIVE
 from onnx import TensorProto, helper
 from ssdreg_runtime.telemetry import no_telemetry
 
@@ -74,6 +75,7 @@ def by_openvino(model, **inputs):
     compiled = openvino.Core().compile_model(
         openvino.Core().read_model(model), "CPU",
         {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    ALIVE.append(compiled)
     found = compiled(inputs)
     return [found[index].copy() for index in range(len(compiled.outputs))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ from ssdreg_runtime.facts import ModelFacts
 if TYPE_CHECKING:
     import openvino
 
+#: Compiled models that are never freed. MXNet and OpenVINO each carry oneDNN, and code that the one
+#: frees can be the other's: MXNet crashed in training behind a detector that was done with.
+_ALIVE: list[openvino.CompiledModel] = []
 DEVICE = "CPU"
 
 
@@ -89,7 +93,10 @@ class _Compiler:
         return self._compiled(self.model)
 
     def _compiled(self, model: openvino.Model) -> openvino.InferRequest:
-        return self.core.compile_model(model, DEVICE, dict(self.settings)).create_infer_request()
+        made = self.core.compile_model(model, DEVICE, dict(self.settings))
+        if "mxnet" in sys.modules:
+            _ALIVE.append(made)
+        return made.create_infer_request()
 
 
 def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
