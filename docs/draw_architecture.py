@@ -77,7 +77,7 @@ STEPS = (
          "hookspecs.py  plugins.py  backbones/  heads/", "one Backbone, by its name",
          outputs=(Side("ssdreg list", "names, families, taps"),)),
     Step("derive and verify", "every number is worked out; taps are proven",
-         "planning.py  anchors.py  graph.py  taps.py",
+         "planning.py  graph.py  taps.py  declared.py",
          "Plan: every number of the detector",
          inputs=(Side("input shape, classes", "and what you want otherwise"),
                  Side("boxes of your images", "anchors are fitted to them")),

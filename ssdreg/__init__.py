@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ssdreg._version import __version__
-from ssdreg.backbone import Backbone, Extra, Preset, Tap
+from ssdreg.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.errors import (
     DataError,
     InputShapeError,
@@ -19,6 +19,7 @@ from ssdreg.errors import (
     PluginError,
     RunError,
     SsdregError,
+    SsdregWarning,
     TapError,
     UnknownNameError,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ssdreg_runtime.detections import Detections
 
     from ssdreg.assembly import assemble, build
+    from ssdreg.declared import UnusedWeightsWarning, verify_backbone
     from ssdreg.detector import Detector
     from ssdreg.legacy import CheckpointWarning, load
     from ssdreg.planning import Level, Plan, plan
@@ -47,9 +49,10 @@ else:
 _LATER = {
     "CheckpointWarning": "ssdreg.legacy", "Detections": "ssdreg_runtime.detections",
     "Detector": "ssdreg.detector", "Level": "ssdreg.planning", "Plan": "ssdreg.planning",
-    "StageEnd": "ssdreg.stages", "Verification": "ssdreg.taps", "assemble": "ssdreg.assembly",
-    "build": "ssdreg.assembly", "find_taps": "ssdreg.taps", "load": "ssdreg.legacy",
-    "load_weights": "ssdreg.weights.loading", "plan": "ssdreg.planning", "verify": "ssdreg.taps",
+    "StageEnd": "ssdreg.stages", "UnusedWeightsWarning": "ssdreg.declared",
+    "Verification": "ssdreg.taps", "assemble": "ssdreg.assembly", "build": "ssdreg.assembly",
+    "find_taps": "ssdreg.taps", "load": "ssdreg.legacy", "load_weights": "ssdreg.weights.loading",
+    "plan": "ssdreg.planning", "verify": "ssdreg.taps", "verify_backbone": "ssdreg.declared",
 }
 
 
@@ -66,9 +69,10 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "Extra", "Head",
-    "InputShapeError", "Level", "Normalisation", "Plan", "PlanDefaults", "PlanError",
-    "PluginError", "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError", "StageEnd",
-    "Tap", "TapError", "UnknownNameError", "Verification", "Weights", "__version__", "assemble",
-    "backbones", "build", "find_taps", "get_backbone", "get_head", "heads", "hookimpl", "load",
-    "load_weights", "plan", "verify",
+    "InputShapeError", "Level", "Normalisation", "Plan", "PlanDefaults", "PlanError", "PluginError",
+    "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError", "SsdregWarning",
+    "StageEnd", "StopsAt", "Tap", "TapError", "UnknownNameError", "UnusedWeightsWarning",
+    "Verification", "Weights", "__version__", "assemble", "backbones", "build", "find_taps",
+    "get_backbone", "get_head", "heads", "hookimpl", "load", "load_weights", "plan", "verify",
+    "verify_backbone",
 ]

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ssdreg.backbone import Backbone
+from ssdreg.declared import prove_backbone, tell_unused
 from ssdreg.errors import PlanError
 from ssdreg.finding import complete
+from ssdreg.graph import read_graph
 from ssdreg.head import DETECTION, TRAIN_OUTPUTS, Head, Predictions
 from ssdreg.planning import Plan, plan
 from ssdreg.plugins import get_backbone, get_head
 from ssdreg.references import resolve
-from ssdreg.taps import verify
+from ssdreg.taps import prove as prove_taps
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -37,10 +39,16 @@ def build(backbone: str | Backbone, num_classes: int = 20,
 
 
 def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
-    """Verify a plan's taps on its backbone's own symbol, and return that; see :func:`build`."""
+    """Verify a backbone's declaration and a plan's taps on its own symbol, and return that.
+
+    See :func:`build`. A choice of taps that leaves a good part of the backbone unused is warned of.
+    """
     symbol = source.symbol()
+    graph = read_graph(symbol, plan.data_shape)
+    prove_backbone(graph, source, plan.data_shape)
     declared = {tap.node: tap for tap in source.taps}
-    verify(symbol, [declared.get(node, node) for node in plan.taps], plan.data_shape)
+    chosen = prove_taps(graph, [declared.get(node, node) for node in plan.taps])
+    tell_unused(source, chosen, plan.data_shape)
     return symbol
 
 

@@ -19,6 +19,9 @@ from ssdreg.references import resolve, valid_reference
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
+#: The coarsest first tap: what lies in front of it is a stem, at stride 2 or finer.
+COARSEST_START = 4
+
 _positive = validators.and_(validators.instance_of(int), validators.gt(0))
 _text = validators.and_(validators.instance_of(str), validators.min_len(1))
 
@@ -59,6 +62,18 @@ class Extra:
     pad: int = field(default=1, validator=[validators.instance_of(int), validators.ge(0)])
 
 
+@frozen
+class StopsAt:
+    """Where a backbone's detection stops on purpose, and why.
+
+    `stride` is that of the coarsest tap that feeds detection by default; what lies behind it is
+    left unused. `reason` is a sentence for the reader of ``ssdreg show`` and ``ssdreg check``.
+    """
+
+    stride: int = field(validator=_positive)
+    reason: str = field(validator=_text)
+
+
 @frozen(kw_only=True)
 class Preset:
     """Numbers that a published detector fixes for one square input size.
@@ -91,6 +106,11 @@ class Backbone:
     convolution with batch normalisation and ReLU that is put behind it: predictors diverge on
     values that nothing keeps small.
 
+    A backbone of whose weights detection leaves a good part unused, or that does not declare its
+    last stages, is refused as one whose author forgot a tap, unless `stops_at` says where it stops
+    and why; `detect` ends there. `starts_at` is the stride of the first tap where the stem in
+    front of it, at stride 2 or finer, is left out on purpose.
+
     `depth` orders the members of a `family`: the deeper one must have more parameters.
     `normalisation` is what the network expects of its input.
 
@@ -105,6 +125,9 @@ class Backbone:
         default=(), converter=as_tuple,
         validator=validators.deep_iterable(validators.instance_of(Tap)))
     detect: tuple[int, ...] = field(default=(), converter=as_tuple)
+    stops_at: StopsAt | None = field(
+        default=None, validator=validators.optional(validators.instance_of(StopsAt)))
+    starts_at: int | None = field(default=None, validator=validators.optional(_positive))
     paper: str = field(validator=_text)
     aliases: tuple[str, ...] = field(
         default=(), converter=_names,
@@ -128,6 +151,24 @@ class Backbone:
         if list(detect) != sorted(set(detect)):
             raise ValueError(f"backbone {self.name!r}: detect must list strides in rising order, "
                              f"not {detect}")
+
+    @stops_at.validator
+    def _detection_stops_there(self, attribute: Any, stops_at: StopsAt | None) -> None:
+        if stops_at is None:
+            return
+        self._check_strides((stops_at.stride,))
+        self._check_stop("detect", self.detect)
+
+    @starts_at.validator
+    def _first_tap_is_there(self, attribute: Any, starts_at: int | None) -> None:
+        if starts_at is None:
+            return
+        if not self.taps or self.taps[0].stride != starts_at:
+            raise ValueError(f"backbone {self.name!r}: starts_at={starts_at} must be the stride of "
+                             f"the first of its declared taps")
+        if starts_at > COARSEST_START:
+            raise ValueError(f"backbone {self.name!r}: starts_at={starts_at} would leave out more "
+                             f"than a stem at stride 2: it can be {COARSEST_START} at most")
 
     @arguments.validator
     def _arguments_are_hashable(self, attribute: Any,
@@ -164,6 +205,13 @@ class Backbone:
     def _presets_detect_taps(self, attribute: Any, presets: tuple[Preset, ...]) -> None:
         for preset in presets:
             self._check_strides(preset.detect)
+            self._check_stop(f"the preset for {preset.data_shape}", preset.detect)
+
+    def _check_stop(self, what: str, detect: tuple[int, ...]) -> None:
+        """Check that these strides end where the backbone says that its detection stops."""
+        if self.stops_at is not None and detect and max(detect) != self.stops_at.stride:
+            raise ValueError(f"backbone {self.name!r}: stops_at says that detection stops at "
+                             f"stride {self.stops_at.stride}, but {what} goes to {max(detect)}")
 
     def _check_strides(self, strides: Iterable[int]) -> None:
         """Check that there is a tap at each stride, as far as they are declared."""
@@ -178,6 +226,11 @@ class Backbone:
                 return tap
         raise ValueError(f"backbone {self.name!r} has no tap at stride {stride}: "
                          f"its taps are at {', '.join(str(tap.stride) for tap in self.taps)}")
+
+    def detects_at(self, data_shape: tuple[int, int]) -> tuple[int, ...]:
+        """Return the strides that feed detection by default for this input (height, width)."""
+        preset = self.preset(data_shape)
+        return (preset.detect if preset else ()) or self.detect
 
     def l2_scale(self, stride: int) -> float | None:
         """Return the initial scale of the L2 normalisation of the tap at `stride`, if it has."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.backbone import Backbone
-from ssdreg.errors import PluginError, SsdregError
+from ssdreg.backbone import Backbone, StopsAt
+from ssdreg.declared import unused, verify_backbone
+from ssdreg.errors import PluginError, SsdregError, TapError
 from ssdreg.finding import complete
 from ssdreg.graph import read_graph
 from ssdreg.planning import plan
 from ssdreg.plugins import backbones
-from ssdreg.taps import verify
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -27,14 +27,16 @@ SHAPES = ((224, 224), (300, 300), (512, 512), (256, 448), (384, 224))
 class Checked:
     """The verdict on one backbone: what is wrong with it, if anything.
 
-    `parameters` counts all values of its own symbol, `coverage` is the share of its weights
-    upstream of the declared taps.
+    `parameters` counts all values of its own symbol. `coverage` is the share of its weights, 0..1,
+    that detection uses by default, at the input size where that is least; None where the taps are
+    wrong and lose nothing, which would say nothing good of them, or it is not known.
     """
 
     name: str
     family: str
     parameters: int
-    coverage: float
+    coverage: float | None
+    stops_at: StopsAt | None
     shapes: tuple[tuple[int, int], ...]
     problems: tuple[str, ...]
 
@@ -45,7 +47,10 @@ class Checked:
 
 
 def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
-    """Verify backbones at every size in `SHAPES`, and the family rule.
+    """Verify backbones at every size in `SHAPES` and of their presets, and the family rule.
+
+    A backbone declares the end of every stage, and detection uses most of its weights unless the
+    declaration says why not.
 
     The rule: within a family, a deeper network has more parameters. The other members of a
     family are built too, when one of it is checked. Whatever goes wrong with a backbone is among
@@ -87,15 +92,43 @@ def _size(backbone: Backbone) -> int | str:
         return f"at {SHAPES[0][0]}x{SHAPES[0][1]}: {error}"
 
 
+def by_sizes(complaints: Mapping[tuple[int, int], str]) -> list[str]:
+    """Say complaints, given by input size, once each, with the sizes at which they hold.
+
+    Sizes without a complaint have an empty one.
+    """
+    sizes: dict[str, list[str]] = {}
+    for (height, width), complaint in complaints.items():
+        sizes.setdefault(complaint, []).append(f"{height}x{width}")
+    right = sizes.pop("", None)
+    if len(sizes) == 1 and right is None:
+        return [f"at every input size: {complaint}" for complaint in sizes]
+    return [f"at {', '.join(where)}: {complaint}" for complaint, where in sizes.items()]
+
+
+def shapes_of(backbone: Backbone) -> tuple[tuple[int, int], ...]:
+    """Return the input sizes that a backbone is verified at: `SHAPES`, and those of its presets."""
+    presets = ((preset.data_shape, preset.data_shape) for preset in backbone.presets)
+    return (*SHAPES, *(shape for shape in presets if shape not in SHAPES))
+
+
 def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
-    problems, coverage, size = [], 0.0, _size(backbone)
+    size = _size(backbone)
     if isinstance(size, str):
-        return Checked(backbone.name, backbone.family, 0, 0.0, SHAPES[:1], (size,))
-    for shape in SHAPES:
+        return Checked(backbone.name, backbone.family, 0, None, None, SHAPES[:1], (size,))
+    complaints: dict[tuple[int, int], str] = {}
+    coverages: list[float] = []
+    for shape in shapes_of(backbone):
         try:
-            coverage = verify(backbone.symbol(), complete(backbone).taps, shape).coverage
+            found = verify_backbone(backbone, shape)
+            coverages.append(found.coverage)
             plan(backbone, data_shape=shape)
+            complaints[shape] = unused(complete(backbone), found)
+        except TapError as error:
+            complaints[shape] = str(error)
+            coverages += [] if error.coverage is None else [error.coverage]
         except SsdregError as error:
-            problems.append(f"at {shape[0]}x{shape[1]}: {error}")
-    problems += family_problems(backbone, everybody)
-    return Checked(backbone.name, backbone.family, size, coverage, SHAPES, tuple(problems))
+            complaints[shape] = str(error)
+    return Checked(backbone.name, backbone.family, size, min(coverages, default=None),
+                   backbone.stops_at, shapes_of(backbone),
+                   (*by_sizes(complaints), *family_problems(backbone, everybody)))

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 from ssdreg._version import __version__
 from ssdreg.commands import MODULES, command
-from ssdreg.errors import SsdregError
+from ssdreg.errors import SsdregError, SsdregWarning
 from ssdreg.plugin_control import NO_PLUGINS, PRECEDENCE, no_plugins
-from ssdreg.plugins import PluginWarning, forget
+from ssdreg.plugins import forget
 
 DESCRIPTION = "SSD object detectors on Apache MXNet, with any backbone, as plug-ins."
 
@@ -101,7 +101,7 @@ def _plugins(none: bool) -> Iterator[None]:
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int,
                   file: object = None, line: str | None = None) -> None:
-    """Show a plug-in's warning as a sentence, any other as Python does."""
-    text = (f"ssdreg: warning: {message}\n" if issubclass(category, PluginWarning)
+    """Show a warning of ssdreg's as a sentence, any other as Python does."""
+    text = (f"ssdreg: warning: {message}\n" if issubclass(category, SsdregWarning)
             else warnings.formatwarning(message, category, filename, lineno, line))
     sys.stderr.write(text)

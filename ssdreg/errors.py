@@ -6,12 +6,24 @@ from __future__ import annotations
 from ssdreg_runtime.errors import DataError, DependencyError, ModelError, SsdregError
 
 __all__ = ["AuditError", "DataError", "DependencyError", "ExportError", "InputShapeError",
-           "ModelError", "PlanError", "PluginError", "RunError", "SsdregError", "TapError",
-           "UnknownNameError", "WeightsError"]
+           "ModelError", "PlanError", "PluginError", "RunError", "SsdregError", "SsdregWarning",
+           "TapError", "UnknownNameError", "WeightsError"]
+
+
+class SsdregWarning(UserWarning):
+    """What ssdreg warns of: a clear sentence each, shown by the CLI as it is."""
 
 
 class TapError(SsdregError, ValueError):
-    """The taps of a backbone are not the ends of its stages; the message lists every complaint."""
+    """The taps of a backbone are not the ends of its stages; the message lists every complaint.
+
+    `coverage` is the share of the backbone's weights, 0..1, that the refused taps use; None where
+    they lose none, or it is not known.
+    """
+
+    def __init__(self, message: str, coverage: float | None = None) -> None:
+        super().__init__(message)
+        self.coverage = coverage
 
 
 class InputShapeError(TapError):

@@ -25,7 +25,8 @@ def complete(backbone: Backbone) -> Backbone:
     taps = backbone.taps
     if not taps:
         taps = find_taps(backbone.symbol(), FIND_AT)
-    detect = backbone.detect or tuple(tap.stride for tap in taps[-DETECT:])
+    stop = backbone.stops_at.stride if backbone.stops_at else taps[-1].stride
+    detect = backbone.detect or tuple(tap.stride for tap in taps if tap.stride <= stop)[-DETECT:]
     if taps == backbone.taps and detect == backbone.detect:
         return backbone
     return evolve(backbone, taps=taps, detect=detect)

@@ -151,7 +151,7 @@ def _layers(source: Backbone, shape: tuple[int, int], defaults: PlanDefaults,
         return taps, [Extra(_extra_channels(level, defaults))
                       for level in range(len(taps), len(layers))], ()
     preset = None if "detect" in overrides or defaults.own_levels else source.preset(shape)
-    detect = (preset and preset.detect) or _natural(source, defaults)
+    detect = (preset.detect if preset else ()) or _natural(source, defaults)
     if "detect" in overrides:
         detect = rules.listed("detect", overrides["detect"])
     if not detect or len(set(detect)) < len(detect):

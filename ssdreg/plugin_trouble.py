@@ -6,11 +6,13 @@ import warnings
 
 from attrs import field, frozen
 
+from ssdreg.errors import SsdregWarning
+
 #: Characters that a reason may have: some errors quote whole files.
 LIMIT = 300
 
 
-class PluginWarning(UserWarning):
+class PluginWarning(SsdregWarning):
     """A plug-in could not be loaded or used; everything else goes on without it."""
 
 

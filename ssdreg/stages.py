@@ -30,9 +30,15 @@ class StageEnd:
 
 
 def stage_ends(graph: Graph) -> tuple[StageEnd, ...]:
-    """Return the right tap of every stage that does some work, the finest first."""
+    """Return the right tap of every stage that does some work, the finest first.
+
+    What lies in front of the first convolution prepares the picture, and is no stage.
+    """
     ends = []
+    first = next((node.index for node in graph.nodes if node.op in CONVOLUTIONS), len(graph.nodes))
     for stage in cut_stages(graph):
+        if stage[-1].index < first:
+            continue
         working = [node for node in stage if graph.mixes(node)]
         # the first node of a stage is the one that drops the resolution: for a stage that does
         # nothing else (a pooling stem) there is nothing to tap
@@ -45,6 +51,36 @@ def stage_ends(graph: Graph) -> tuple[StageEnd, ...]:
         ends.append(StageEnd(stride, end.name, end.channels, height, width,
                              units=sum(graph.merges(node) for node in stage)))
     return tuple(ends)
+
+
+def tappable_ends(graph: Graph) -> tuple[StageEnd, ...]:
+    """Return the stage ends that can be tapped, the finest first, one a stride.
+
+    Left out are those whose cells are not as high as they are wide, and those whose resolution the
+    network comes back to on a later way up: a tap is the last map at its resolution.
+    """
+    ends: list[StageEnd] = []
+    for end in stage_ends(graph):
+        node = graph.find(end.node)
+        assert node is not None
+        if node.stride == (end.stride, end.stride):
+            ends = [each for each in ends if each.stride < end.stride] + [end]
+    return tuple(ends)
+
+
+def beyond(graph: Graph, last: Node) -> Node | None:
+    """Return the first node on the trunk behind a stage's end that is more than may follow it.
+
+    Normalisation, activation, dropout and pooling may, and one 1x1 convolution: the one that
+    widens the last map for the classifier (Sandler et al., MobileNetV2, 2018). None where there
+    is nothing else before the classifier.
+    """
+    end = backbone_end(graph)
+    following = [graph.nodes[index] for index in graph.trunk
+                 if end is not None and last.index < index <= end.index]
+    pointwise = [node for node in following if node.op in CONVOLUTIONS and node.kernel == 1]
+    more = [node for node in following if graph.mixes(node) and node.op not in POOLINGS]
+    return min((*more, *pointwise[1:]), key=lambda node: node.index, default=None)
 
 
 def cut_stages(graph: Graph) -> list[list[Node]]:

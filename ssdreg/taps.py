@@ -14,10 +14,14 @@ from attrs import frozen
 from ssdreg.backbone import Tap
 from ssdreg.errors import TapError
 from ssdreg.graph import CONVOLUTIONS, Graph, Node, read_graph
-from ssdreg.stages import StageEnd, coverage, cut_stages, stage_ends
+from ssdreg.stages import StageEnd, coverage, cut_stages, tappable_ends
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
+
+#: A share of weights that is written as 100.0 %: what is lost is a normalisation at the end.
+NEXT_TO_ALL = 0.9995
+
 
 @frozen
 class Verification:
@@ -38,37 +42,57 @@ def verify(symbol: mx.sym.Symbol, taps: Iterable[Tap | str],
            data_shape: int | tuple[int, int]) -> Verification:
     """Prove that `taps` are ends of stages of `symbol`, a backbone's own symbol.
 
-    `taps` are declared ones, the finest first, or bare node names, of which stride and channels
-    are not checked. `data_shape` is a side in pixels or (height, width). Works on the graph and
-    its inferred shapes; needs no weights and binds nothing.
+    `taps` are declared ones, the finest first, or bare node names, of which stride, channels and
+    stage number are not checked. They need not be all there are: that is for
+    :func:`ssdreg.verify_backbone`. `data_shape` is a side in pixels or (height, width). Works on
+    the graph and its inferred shapes; needs no weights and binds nothing.
 
     Raises TapError, a ValueError, with every complaint in its message: a node that does not
-    exist, a stride or channel count other than declared, taps out of order or two at one stride,
-    a tap off the trunk (some path goes around it), a tap that is not the end of its stage
-    (a merge, or a convolution or pooling with a kernel above 1x1, follows at the same
-    resolution).
+    exist, a stride or channel count other than declared, a stage number that is not its place,
+    taps out of order or two at one stride, a tap off the trunk (some path goes around it), a tap
+    that is not the end of its stage (a merge, or a convolution or pooling with a kernel above 1x1,
+    follows at the same resolution).
     """
     if isinstance(taps, str):
         raise TapError(f"taps={taps!r} must be a list or tuple of nodes")
-    shape = _shape(data_shape)
-    graph = read_graph(symbol, shape)
-    declared = tuple(taps)
-    names = tuple(tap.node if isinstance(tap, Tap) else tap for tap in declared)
-    complaints = [complaint for tap in declared for complaint in _complaints(graph, tap)]
-    complaints += _order_complaints(graph, names)
-    if not declared:
+    return prove(read_graph(symbol, as_pair(data_shape)), tuple(taps))
+
+
+def prove(graph: Graph, taps: Sequence[Tap | str]) -> Verification:
+    """Do what :func:`verify` does on a graph that was read before."""
+    names = tuple(map(_name, taps))
+    complaints = complaints_about(graph, taps)
+    if not taps:
         complaints.append("no tap is given")
-    stages = stage_ends(graph)
-    used, weights = coverage(graph, names)
-    share = used / weights if weights else 0.0
     if complaints:
-        ends = ", ".join(f"{end.stride}: {end.node!r} ({end.channels} channels)" for end in stages)
-        raise TapError("\n".join([
-            f"these taps are not the ends of the backbone's stages (input {shape[0]}x{shape[1]}):",
-            *(f"  - {complaint}" for complaint in complaints),
-            f"  They use {share:.0%} of the backbone's weights ({used:,} of {weights:,}).",
-            f"  The right tap for each stride is {ends}."]))
-    return Verification(names, share, used, weights, stages)
+        raise refusal(graph, names, complaints)
+    return verification(graph, names)
+
+
+def verification(graph: Graph, names: tuple[str, ...]) -> Verification:
+    """Return what the graph says of these taps, which passed."""
+    used, weights = coverage(graph, names)
+    return Verification(names, used / weights if weights else 0.0, used, weights,
+                        tappable_ends(graph))
+
+
+def refusal(graph: Graph, names: Sequence[str], complaints: Sequence[str]) -> TapError:
+    """Put complaints into an error that says what these nodes lose, and what is right.
+
+    A share of weights is told only where some are lost: that all of them lie in front of taps
+    that are wrong says nothing good of the taps.
+    """
+    used, weights = coverage(graph, names)
+    ends = ", ".join(f"{end.stride}: {end.node!r} ({end.channels} channels)"
+                     for end in tappable_ends(graph))
+    lines = ["these taps are not the ends of the backbone's stages:",
+             *(f"  - {complaint}" for complaint in complaints)]
+    share = used / weights if weights else 1.0
+    if share < NEXT_TO_ALL:
+        lines.append(f"  They use {share:.1%} of the backbone's weights ({used:,} of {weights:,}); "
+                     f"{1 - share:.1%} are lost.")
+    lines.append(f"  The right tap for each stride is {ends}.")
+    return TapError("\n".join(lines), coverage=share if share < NEXT_TO_ALL else None)
 
 
 def find_taps(symbol: mx.sym.Symbol, data_shape: int | tuple[int, int]) -> tuple[Tap, ...]:
@@ -84,18 +108,12 @@ def find_taps(symbol: mx.sym.Symbol, data_shape: int | tuple[int, int]) -> tuple
     the resolution never drops, or the network parts into branches that never meet again; and
     InputShapeError when it does not accept this shape.
     """
-    graph = read_graph(symbol, _shape(data_shape))
-    pictures = [node for stage in cut_stages(graph) for node in stage]
-    if pictures:
-        _refuse_branches(graph, pictures[-1])
-    ends: list[StageEnd] = []
-    for end in stage_ends(graph):
-        node = graph.find(end.node)
-        assert node is not None
-        if node.stride != (end.stride, end.stride):
-            continue
-        # a tap is the last at its resolution: on the way up again, finer stages take over
-        ends = [each for each in ends if each.stride < end.stride] + [end]
+    graph = read_graph(symbol, as_pair(data_shape))
+    parted = branches(graph)
+    if parted:
+        raise TapError(f"the network has no usable stages: {parted}; give a classification "
+                       f"network's own symbol, with one output, instead of a detector's")
+    ends = tappable_ends(graph)
     if not ends:
         first = next((node for node in graph.nodes if node.op != "null" and node.from_data), None)
         seen = f"; the first node, {first.name!r}, is {first.op}" if first else ""
@@ -111,21 +129,34 @@ def find_taps(symbol: mx.sym.Symbol, data_shape: int | tuple[int, int]) -> tuple
                  for stage, end in enumerate(ends, start=1))
 
 
-def _refuse_branches(graph: Graph, last: Node) -> None:
-    """Raise TapError when the network goes on beside or behind `last`, the trunk's last picture."""
+def branches(graph: Graph) -> str:
+    """Say where the network goes on beside or behind the trunk's last picture; "" if nowhere."""
+    pictures = [node for stage in cut_stages(graph) for node in stage]
+    if not pictures:
+        return ""
+    last = pictures[-1]
     before = graph.upstream([last])
     for node in graph.nodes:
         if node.stride is not None and node.kernel > 1 and node.index not in before:
-            raise TapError(
-                f"the network has no usable stages: behind {last.name!r} (stride "
-                f"{_text(last.stride)}) it parts into branches that never meet in one map again, "
-                f"{node.name!r} is in one of them; give a classification network's own symbol, "
-                f"with one output, instead of a detector's")
+            return (f"behind {last.name!r} (stride {stride_text(last.stride)}) it parts into "
+                    f"branches that never meet in one map again, {node.name!r} is in one of them")
+    return ""
+
+
+def complaints_about(graph: Graph, taps: Sequence[Tap | str]) -> list[str]:
+    """Say what is wrong with taps, one by one and in their order; they need not be all."""
+    return [*(complaint for tap in taps for complaint in _complaints(graph, tap)),
+            *_stage_complaints(graph, [tap for tap in taps if isinstance(tap, Tap)]),
+            *_order_complaints(graph, tuple(map(_name, taps)))]
+
+
+def _name(tap: Tap | str) -> str:
+    return tap.node if isinstance(tap, Tap) else tap
 
 
 def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     """Say what is wrong with one tap taken alone."""
-    name = tap.node if isinstance(tap, Tap) else tap
+    name = _name(tap)
     node = graph.find(name)
     if node is None or node.op == "null":
         return [f"there is no node {name!r}: {graph.suggest(name)}"]
@@ -138,7 +169,7 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     if isinstance(tap, Tap):
         if node.stride != (tap.stride, tap.stride):
             found.append(f"{name!r} is declared at stride {tap.stride} but lies at stride "
-                         f"{_text(node.stride)}")
+                         f"{stride_text(node.stride)}")
         if node.channels != tap.channels:
             found.append(f"{name!r} is declared with {tap.channels} channels but has "
                          f"{node.channels}")
@@ -174,7 +205,7 @@ def _unfinished(graph: Graph, node: Node, tap: Tap | str) -> list[str]:
     working = [each for each in rest if graph.mixes(each)]
     if not working:
         return []
-    stride = _text(node.stride)
+    stride = stride_text(node.stride)
     stage = "its stage"
     if isinstance(tap, Tap) and node.stride == (tap.stride, tap.stride):
         stage = f"stage {tap.stage}"
@@ -194,6 +225,18 @@ def _unfinished(graph: Graph, node: Node, tap: Tap | str) -> list[str]:
             f"{last.name!r} still follows before the resolution drops"]
 
 
+def _stage_complaints(graph: Graph, taps: Sequence[Tap]) -> list[str]:
+    """Say which stage numbers are not the stages' places, counted from 0 for a stem or from 1."""
+    places = {end.stride: place for place, end in enumerate(tappable_ends(graph))}
+    firsts = [tap.stage - places[tap.stride] for tap in taps if tap.stride in places]
+    # as most of them are counted, where that is a way to count
+    first = max((0, 1), key=firsts.count)
+    return [f"{tap.node!r} is declared as the end of stage {tap.stage}, but stride {tap.stride} is "
+            f"stage {places[tap.stride] + first} of {len(places) - 1 + first}, the first being "
+            f"stage {first}"
+            for tap in taps if tap.stride in places and tap.stage - places[tap.stride] != first]
+
+
 def _order_complaints(graph: Graph, names: Sequence[str]) -> list[str]:
     """Say which neighbours share a stride or come in the wrong order."""
     nodes = [node for node in map(graph.find, names)
@@ -204,18 +247,21 @@ def _order_complaints(graph: Graph, names: Sequence[str]) -> list[str]:
         assert right.stride is not None
         if left.stride == right.stride:
             found.append(f"{left.name!r} and {right.name!r} are both at stride "
-                         f"{_text(left.stride)}: a stage has one end")
+                         f"{stride_text(left.stride)}: a stage has one end")
         elif left.stride > right.stride:
-            found.append(f"{left.name!r} at stride {_text(left.stride)} comes before "
-                         f"{right.name!r} at stride {_text(right.stride)}: the finest goes first")
+            found.append(f"{left.name!r} at stride {stride_text(left.stride)} comes before "
+                         f"{right.name!r} at stride {stride_text(right.stride)}: the finest goes "
+                         f"first")
     return found
 
 
-def _shape(data_shape: int | tuple[int, int]) -> tuple[int, int]:
+def as_pair(data_shape: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (height, width); a number is both sides."""
     height, width = (data_shape,) * 2 if isinstance(data_shape, int) else data_shape
     return height, width
 
 
-def _text(stride: tuple[int, int] | None) -> str:
+def stride_text(stride: tuple[int, int] | None) -> str:
+    """Write a stride as one number, or as two where cells are not square."""
     down, across = stride or (0, 0)
     return str(down) if down == across else f"{down}x{across}"

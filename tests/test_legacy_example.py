@@ -116,7 +116,7 @@ def test_the_historic_mistake_loads_and_says_what_was_lost(tmp_path):
     assert found.verification is None
     for right in files.taps_of("resnet101", 16, 32):
         assert repr(right) in found.complaint
-    assert "28% of the backbone's weights" in found.complaint
+    assert "28.0% of the backbone's weights" in found.complaint
     assert "NOT the ends" in found.describe()
     assert same(found, checkpoint, batch=1)
 

@@ -30,7 +30,8 @@ def assert_says_what_a_person_needs(message: str) -> None:
     assert "its stage (stride 16): 17 units are still to come before the resolution" in message
     assert "the last ends in '_plus29'" in message
     assert "'_plus12' and '_plus15' are both at stride 16: a stage has one end" in message
-    assert "They use 28% of the backbone's weights" in message
+    assert "They use 28.0% of the backbone's weights" in message
+    assert "; 72.0% are lost." in message
     assert "16: '_plus29' (1024 channels), 32: '_plus32' (2048 channels)" in message
 
 
@@ -179,7 +180,7 @@ def test_5_a_pooling_that_keeps_the_resolution():
 def test_every_complaint_is_in_one_message():
     message = refused(residual(), [Tap(3, 8, 32, "s3u1_out"), Tap(2, 4, 16, "nowhere"),
                                    Tap(1, 4, 16, "s2u2_b")])
-    assert message.count("  - ") == 4  # unfinished, unknown, off the trunk, out of order
+    assert message.count("  - ") == 5  # unfinished, unknown, off the trunk, stage, out of order
     assert "The right tap for each stride is 2: 'stem_relu' (8 channels), 4: 's2u2_out'" in message
 
 
@@ -212,5 +213,15 @@ def test_the_classifier_does_not_count():
 
 
 def test_the_message_gives_the_coverage():
-    assert "They use 100% of the backbone's weights" in \
-        refused(residual(), ["s3u2_out", "s2u2_out"])
+    with pytest.raises(TapError) as caught:
+        verify(residual(), ["s3u1_out"], 64)
+    share = caught.value.coverage
+    assert 0.5 < share < 0.7
+    assert f"They use {share:.1%} of the backbone's weights" in str(caught.value)
+
+
+def test_the_message_does_not_reassure_where_all_weights_are_used():
+    with pytest.raises(TapError) as caught:
+        verify(residual(), ["s3u2_out", "s2u2_out"], 64)
+    assert caught.value.coverage is None
+    assert "of the backbone's weights" not in str(caught.value)

@@ -41,9 +41,9 @@ TAPS = tuple(ssdreg.Tap(stage, 2**stage, channels, f"s{stage}_act")
              for stage, channels in enumerate(CHANNELS, start=1))
 
 
-def with_tap(stage, **changes):
+def with_tap(number, **changes):
     """Return the taps with another declaration of one."""
-    return tuple(attrs.evolve(tap, **changes) if tap.stage == stage else tap for tap in TAPS)
+    return tuple(attrs.evolve(tap, **changes) if tap.stage == number else tap for tap in TAPS)
 
 
 def backbone(build=net, **changes):
@@ -77,7 +77,10 @@ def depends(check, name):
 
 
 @pytest.mark.parametrize("made", [
-    backbone(), backbone(taps=()), backbone(detect=(4, 8, 16, 32)), backbone(detect=(4, 8)),
+    backbone(), backbone(taps=()), backbone(detect=(4, 8, 16, 32)),
+    backbone(detect=(4, 8), stops_at=ssdreg.StopsAt(8, "its objects are small")),
+    backbone(taps=TAPS[1:], starts_at=4),
+    backbone(taps=TAPS[:-1], stops_at=ssdreg.StopsAt(16, "nothing is that large")),
     # the noise of rounding is all the gradient that a bias in front of a normalisation has
     backbone(lambda: net(no_bias=False)),
     # MXNet's default: a scale that is 1 whatever its parameter holds
@@ -85,7 +88,8 @@ def depends(check, name):
     # a constant
     backbone(lambda: net(first=lambda x: sym.broadcast_mul(x, sym.Variable(
         "colour_weight", shape=(1, 3, 1, 1), lr_mult=0)))),
-], ids=["declared", "found", "four taps", "first taps", "biases", "fixed scale", "constant"])
+], ids=["declared", "found", "four taps", "first taps", "no stem",
+        "no end", "biases", "fixed scale", "constant"])
 def test_a_good_backbone_passes(made):
     assert examined(made) == ({}, set())
 
@@ -112,8 +116,24 @@ def test_taps_inside_a_stage():
     def build():
         return net(third=lambda x: unit(x, "s2b", 8, stride=1))
     assert problem(backbone(build), "taps") == (
-        "at 224x224, 300x300, 512x512, 256x448, 384x224: 's2_act' is not the end of its stage "
-        "(stride 4): the 3x3 convolution 's2b_conv' still follows before the resolution drops")
+        "at every input size: 's2_act' is not the end of stage 2 (stride 4): the 3x3 convolution "
+        "'s2b_conv' still follows before the resolution drops. The right tap for each stride is "
+        "2: 's1_act' (4 channels), 4: 's2b_act' (8 channels), 8: 's3_act' (8 channels), "
+        "16: 's4_act' (8 channels), 32: 's5_act' (8 channels)")
+
+
+def test_a_forgotten_tap():
+    said = problem(backbone(taps=TAPS[:-1]), "taps")
+    assert said.startswith("at every input size: the last tap is missing: 's5_act' (stride 32, 8 "
+                           "channels) ends a stage behind 's4_act' and is not declared. They use ")
+    assert re.search(r"\d+\.\d% are lost\. The right tap for each stride is 2: 's1_act'", said)
+
+
+def test_taps_that_detection_leaves_unused():
+    said = problem(backbone(detect=(2, 4)), "coverage")
+    assert said.startswith("at every input size: detection uses ")
+    assert said.endswith("add stride 8 and 16 and 32 to detect, or say why not with "
+                         "stops_at=ssdreg.StopsAt(4, \"the reason\")")
 
 
 def test_a_network_that_does_not_take_every_input():
@@ -127,19 +147,23 @@ def test_a_network_that_does_not_take_every_input():
 
 def test_a_network_for_one_input_size():
     def build():
-        return net(third=lambda x: sym.Reshape(x, shape=(-1, 8, 56, 56), name="fixed"))
+        return net(third=lambda x: sym.slice_axis(x, axis=2, begin=0, end=56, name="fixed"))
     assert problem(backbone(build), "declared") == (
         "its tap 's3_act' is declared at stride 8, but 32 more pixels each way make its map 28x28 "
-        "into 28x28")
+        "into 28x32")
 
 
 @pytest.mark.parametrize(("taps", "sentence"), [
-    (with_tap(4, channels=16), "its tap 's4_act' is declared with 16 channels but has 8"),
-    (with_tap(5, stride=64), "its tap 's5_act' is declared at stride 64, but 64 more pixels each "
-                             "way make its map 12x7 into 14x9"),
+    (with_tap(4, channels=16), "'s4_act' is declared with 16 channels but has 8"),
+    (with_tap(5, stride=64), "'s5_act' is declared at stride 64 but lies at stride 32"),
+    (with_tap(3, stage=4), "'s3_act' is declared as the end of stage 4, but stride 8 is stage 3 of "
+                           "5, the first being stage 1"),
 ])
 def test_false_declarations(taps, sentence):
-    assert problem(backbone(taps=taps), "declared") == sentence
+    assert problem(backbone(taps=taps), "taps") == (
+        f"at every input size: {sentence}. The right tap for each stride is 2: 's1_act' (4 "
+        f"channels), 4: 's2_act' (8 channels), 8: 's3_act' (8 channels), 16: 's4_act' (8 "
+        f"channels), 32: 's5_act' (8 channels)")
 
 
 def test_a_deeper_one_that_is_smaller():
@@ -165,7 +189,8 @@ def test_parameters_of_one_name():
         ones = [sym.Convolution(x, weight=sym.Variable("one_weight"), no_bias=True, num_filter=3,
                                 kernel=(1, 1), name=name) for name in ("left", "right")]
         return sym.elemwise_add(*ones)
-    assert problem(backbone(lambda: net(first=change)), "forward") == (
+    # the sum is a stage end of its own, in front of the first tap
+    assert problem(backbone(lambda: net(first=change), starts_at=2), "forward") == (
         "several of its parameters are called 'one_weight', and MXNet knows them by name: share "
         "one variable, or name them apart")
 

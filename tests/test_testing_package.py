@@ -156,12 +156,13 @@ def test_a_test_file_of_three_lines(installed, tmp_path):
     results = dict(re.findall(r"::test_conformance\[(.+)\] (PASSED|FAILED|SKIPPED)", done.stdout))
     assert results["the-package-import"] == results["first-of-half_nets-training"] == "PASSED"
     assert [item for item, result in results.items() if result == "FAILED"] == [
-        "second-of-half_nets-declared"]
+        "second-of-half_nets-taps"]
     assert {item for item, result in results.items() if result == "SKIPPED"} == {
         f"second-of-half_nets-{check}"
-        for check in ("forward", "training", "files", "batch", "detections", "export")}
-    assert ("half-nets: second-of-half_nets: declared: its tap 'r1' is declared with 9 channels "
-            "but has 8") in done.stdout.splitlines()
+        for check in ("coverage", "declared", "forward", "training", "files", "batch",
+                      "detections", "export")}
+    assert ("half-nets: second-of-half_nets: taps: at every input size: 'r1' is declared with 9 "
+            "channels but has 8; 'r2' is ") in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -179,11 +180,16 @@ def test_the_command_tells_good_from_bad(installed):
     lines = done.stdout.splitlines()
     assert [line.split() for line in lines[1:3]] == [
         ["the", "package", "ok", "2", "of", "2", "-", "-"],
-        ["first-of-half_nets", "ok", "11", "of", "11", "-", "-"]]
-    assert lines[3].split() == ["second-of-half_nets", "WRONG", "4", "of", "11", "declared",
-                                "forward", "training", "files", "batch", "detections", "export"]
-    assert lines[5:] == ["half-nets: second-of-half_nets: declared: its tap 'r1' is declared with "
-                         "9 channels but has 8"]
+        ["first-of-half_nets", "ok", "12", "of", "12", "-", "-"]]
+    assert lines[3].split() == ["second-of-half_nets", "WRONG", "3", "of", "12", "taps", "coverage",
+                                "declared", "forward", "training", "files", "batch",
+                                "detections", "export"]
+    assert len(lines) == 6
+    assert lines[5].startswith("half-nets: second-of-half_nets: taps: at every input size: 'r1' is "
+                               "declared with 9 channels but has 8; 'r2' is ")
+    assert lines[5].endswith("The right tap for each stride is 2: 'r1' (8 channels), 4: 'r2' (8 "
+                             "channels), 8: 'r3' (8 channels), 16: 'r4' (8 channels), 32: 'r5' (8 "
+                             "channels)")
     done = check_plugin(name, "first*")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -194,8 +200,8 @@ def test_the_command_speaks_json(installed):
     found = json.loads(done.stdout)
     assert {each["plugin"] for each in found} == {"half-nets"}
     assert [(each["title"], each["check"]) for each in found if each["problem"]] == [
-        ("second-of-half_nets", "declared")]
-    assert sum(each["passed"] for each in found) == 2 + 11 + 4
+        ("second-of-half_nets", "taps")]
+    assert sum(each["passed"] for each in found) == 2 + 12 + 3
     assert found[-1]["failed_needs"] == ["training", "files", "batch", "detections"]
     assert found[-2]["failed_needs"] == ["forward"]
 

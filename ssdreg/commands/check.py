@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,6 +13,8 @@ from ssdreg.plugins import backbones, get_backbone
 from ssdreg.tables import text_table
 
 if TYPE_CHECKING:
+    from ssdreg.backbone import StopsAt
+    from ssdreg.checking import Checked
     from ssdreg.testing import Verdict
 
 NAME = "check"
@@ -45,12 +48,23 @@ def _declarations(options: argparse.Namespace) -> int:
         print(text_table(
             ("backbone", "verdict", "parameters", "weights used", "input sizes"),
             [(each.name, "ok" if each.passed else "WRONG", f"{each.parameters:,}",
-              f"{each.coverage:.1%}", " ".join(f"{h}x{w}" for h, w in each.shapes))
-             for each in checked]))
+              "-" if each.coverage is None else f"{each.coverage:.1%}",
+              " ".join(f"{h}x{w}" for h, w in each.shapes)) for each in checked]))
+        for stop, names in _stops(checked).items():
+            print(f"\n{', '.join(names)}: stops at stride {stop.stride} on purpose: {stop.reason}")
         for each in checked:
             for problem in each.problems:
                 print(f"\n{each.name}: {problem}")
     return 0 if all(each.passed for each in checked) else 1
+
+
+def _stops(checked: Sequence[Checked]) -> dict[StopsAt, list[str]]:
+    """Return who stops where on purpose: a family often gives one reason."""
+    found: dict[StopsAt, list[str]] = {}
+    for each in checked:
+        if each.stops_at is not None:
+            found.setdefault(each.stops_at, []).append(each.name)
+    return found
 
 
 def _conformance(options: argparse.Namespace) -> int:

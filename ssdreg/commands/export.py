@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,9 +64,8 @@ def run(options: argparse.Namespace) -> int:
     _refuse(file)
     files = _check_images(options.check, chosen)
     classes = read_class_names(options.classes) if options.classes else None
-    with _warnings_as_sentences():
-        source = open_source(options.path, options.epoch, classes, options.data_shape,
-                             arguments.normalisation(options))
+    source = open_source(options.path, options.epoch, classes, options.data_shape,
+                         arguments.normalisation(options))
     images = _pixels(files, source) if files else None
     replaced = file.exists()
     write_onnx(source, file, chosen)
@@ -123,20 +119,6 @@ def _pixels(files: Sequence[Path], source: Source) -> np.ndarray:
     import numpy as np
     from ssdreg_runtime.images import prepare
     return np.stack([prepare(file, source.plan.data_shape).pixels for file in files])
-
-
-@contextmanager
-def _warnings_as_sentences() -> Iterator[None]:
-    """Show what should be known of a checkpoint as sentences of this command."""
-    from ssdreg.legacy import CheckpointWarning
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", CheckpointWarning)
-        yield
-    for each in caught:
-        if issubclass(each.category, CheckpointWarning):
-            print(f"ssdreg: warning: {each.message}", file=sys.stderr)
-        else:
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 def _describe(file: Path, source: Source, chosen: Options, done: str) -> str:

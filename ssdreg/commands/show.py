@@ -15,6 +15,7 @@ from ssdreg.tables import text_table
 
 if TYPE_CHECKING:
     from ssdreg.anatomy import Anatomy, Part, Stage
+    from ssdreg.backbone import StopsAt
     from ssdreg.choice import Choice
     from ssdreg.planning import Plan
 
@@ -43,12 +44,15 @@ def run(options: argparse.Namespace) -> int:
     graph = read_graph(backbone.symbol(), plan.data_shape)
     anatomy = dissect(graph, plan.data_shape, backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
-    print(json.dumps(_for_machines(anatomy, choice, plan), indent=2) if options.json
-          else _for_people(anatomy, choice, plan))
+    chosen = {backbone.tap(stride).node for stride in backbone.detects_at(plan.data_shape)}
+    # what the backbone says of its own choice does not excuse another one
+    stop = backbone.stops_at if set(plan.taps) == chosen else None
+    print(json.dumps(_for_machines(anatomy, choice, plan, stop), indent=2) if options.json
+          else _for_people(anatomy, choice, plan, stop))
     return 0
 
 
-def _for_people(anatomy: Anatomy, choice: Choice, plan: Plan) -> str:
+def _for_people(anatomy: Anatomy, choice: Choice, plan: Plan, stop: StopsAt | None) -> str:
     height, width = plan.data_shape
     parts: list[tuple[str, Part | Stage | Anatomy]] = [
         *((str(stage.number), stage) for stage in anatomy.stages),
@@ -70,10 +74,12 @@ def _for_people(anatomy: Anatomy, choice: Choice, plan: Plan) -> str:
           " ".join(f"{size:.3g}" for size in plan.sizes[index]),
           " ".join(f"{ratio:.3g}" for ratio in plan.ratios[index]))
          for index, level in enumerate(plan.levels)], right=range(2, 6))
+    on_purpose = (f"\nit stops at stride {stop.stride} on purpose: {stop.reason}" if stop else "")
     return (f"{plan.backbone} at {height}x{width}: {anatomy.parameters:,} parameters, "
             f"{anatomy.multiply_adds / 1e9:,.2f} G multiply-adds\n{stages}\n\n"
             f"{plan.head} on it, {plan.num_classes} classes: {plan.anchors:,} anchors; "
-            f"the taps use {choice.share:.1%} of the backbone's weights\n{levels}")
+            f"the taps use {choice.share:.1%} of the backbone's weights"
+            f"{on_purpose}\n{levels}")
 
 
 def _place(part: Part | Stage | Anatomy) -> tuple[str, str, str, str]:
@@ -116,7 +122,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: range) -
     return text_table(aligned[0], aligned[1:])
 
 
-def _for_machines(anatomy: Anatomy, choice: Choice, plan: Plan) -> dict[str, Any]:
+def _for_machines(anatomy: Anatomy, choice: Choice, plan: Plan,
+                  stop: StopsAt | None) -> dict[str, Any]:
     def weight(part: Part | Stage | Anatomy) -> dict[str, int]:
         return {"parameters": part.parameters, "multiply_adds": part.multiply_adds}
 
@@ -129,7 +136,7 @@ def _for_machines(anatomy: Anatomy, choice: Choice, plan: Plan) -> dict[str, Any
     return {"backbone": plan.backbone, "data_shape": list(plan.data_shape), **weight(anatomy),
             "stages": stages, "last_layers": weight(anatomy.tail),
             "classifier": weight(anatomy.classifier), "weights_used": choice.weights_used,
-            "weights": choice.weights,
+            "weights": choice.weights, "stops_at": attrs.asdict(stop) if stop else None,
             "plan": {**attrs.asdict(plan),
                      "levels": [{**attrs.asdict(level), "anchors": level.anchors}
                                 for level in plan.levels]}}

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssdreg.errors import SsdregWarning
+
 if TYPE_CHECKING:
     from ssdreg.legacy.detector import Detector
     from ssdreg.normalisation import Normalisation
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckpointWarning", "load"]
 
 
-class CheckpointWarning(UserWarning):
+class CheckpointWarning(SsdregWarning):
     """A checkpoint was read, but something about it should be known before it is used."""
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ssdreg.checking import SHAPES, family_problems
+from ssdreg.checking import SHAPES, by_sizes, family_problems, shapes_of
+from ssdreg.declared import unused, verify_backbone
 from ssdreg.errors import TapError
 from ssdreg.graph import read_graph
 from ssdreg.parity import compare
 from ssdreg.plugins import backbones
 from ssdreg.references import resolve
 from ssdreg.run import read_params, write_params
-from ssdreg.taps import verify
 from ssdreg.testing.examination import Check, Examination, one_line
 from ssdreg.testing.moving import unmoved
 from ssdreg.testing.rehearsal import pixels
@@ -69,17 +70,27 @@ def builds_quietly(seen: Examination) -> None:
 
 
 def taps_end_stages(seen: Examination) -> None:
-    """Verify on the graph, at five input sizes, that every tap is the end of its stage."""
-    nodes = [tap.node for tap in seen.backbone.taps]
-    failed: dict[str, list[str]] = {}
-    for shape in SHAPES:
+    """Verify on the graph, at five input sizes, that the taps are the ends of all stages."""
+    found = dict.fromkeys(shapes_of(seen.backbone), "")
+    for shape in found:
         try:
-            verify(seen.symbol, nodes, shape)
+            verify_backbone(seen.backbone, shape, seen.symbol)
         except TapError as error:
-            failed.setdefault(one_line(error), []).append(f"{shape[0]}x{shape[1]}")
-    if failed:
-        raise ConformanceError("; ".join(f"at {', '.join(sizes)}: {complaint}"
-                                         for complaint, sizes in failed.items()))
+            found[shape] = one_line(error)
+    _refuse(found)
+
+
+def weights_are_used(seen: Examination) -> None:
+    """Count what detection uses by default: most of the weights, or the backbone says why not."""
+    _refuse({shape: unused(seen.backbone, verify_backbone(seen.backbone, shape, seen.symbol))
+             for shape in shapes_of(seen.backbone)})
+
+
+def _refuse(found: Mapping[tuple[int, int], str]) -> None:
+    """Raise ConformanceError with what was found at some input sizes, if anything was."""
+    complaints = by_sizes(found)
+    if complaints:
+        raise ConformanceError("; ".join(complaints))
 
 
 def declared_is_true(seen: Examination) -> None:
@@ -251,8 +262,10 @@ def exports_the_same(seen: Examination) -> None:
 SYMBOL = Check("symbol", "the symbol is the same when it is built again", same_symbol)
 QUIET = Check("quiet", "building it prints nothing and touches no global state", builds_quietly,
               (SYMBOL,))
-TAPS = Check("taps", "the taps are the ends of stages at five input sizes", taps_end_stages,
+TAPS = Check("taps", "the taps are the ends of all stages at five input sizes", taps_end_stages,
              (SYMBOL,))
+COVERAGE = Check("coverage", "detection uses most of the weights, or the backbone says why not",
+                 weights_are_used, (TAPS,))
 DECLARED = Check("declared", "channels and strides are as declared", declared_is_true, (TAPS,))
 FAMILY = Check("family", "the deeper of a family has more parameters", deeper_is_larger, (SYMBOL,))
 FORWARD = Check("forward", "values are finite and float32, in training and in inference",
@@ -269,7 +282,7 @@ EXPORT = Check("export", "as ONNX, on ONNX Runtime, it detects the same", export
                (TRAINING, FILES, BATCH, DETECTIONS))
 
 HEAD_CHECKS = (FORWARD, TRAINING, FILES, BATCH, DETECTIONS, EXPORT)
-BACKBONE_CHECKS = (SYMBOL, QUIET, TAPS, DECLARED, FAMILY, *HEAD_CHECKS)
+BACKBONE_CHECKS = (SYMBOL, QUIET, TAPS, COVERAGE, DECLARED, FAMILY, *HEAD_CHECKS)
 
 
 def checks_for(subject: Subject) -> tuple[Check, ...]:

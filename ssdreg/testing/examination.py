@@ -128,7 +128,9 @@ def one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     complaints = [line[2:] for line in lines if line.startswith("- ")]
     if complaints:
-        return "; ".join(complaints)
+        # behind the complaints stand what they cost and what would be right
+        return ". ".join(["; ".join(complaints), *(line.rstrip(".") for line in lines[1:]
+                                                   if not line.startswith("- "))])
     failed = next((line for line in lines if "Check failed: " in line), None)
     if failed is None:
         mxnet = [line for line in lines if line.startswith("MXNetError: ")]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg import Backbone, Extra, Preset, Tap
+from ssdreg import Backbone, Extra, Preset, StopsAt, Tap
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -35,6 +35,7 @@ class DenseNet:
     units: tuple[int, ...]
     growth: int
     detect: tuple[int, ...] = (16, 32)
+    stops_at: StopsAt | None = None
     presets: tuple[Preset, ...] = ()
 
     @property
@@ -67,7 +68,9 @@ class DenseNet:
 
 VARIANTS = (
     # of the author of MXNet's SSD example, for detection at strides 8 and 16; in no paper
-    DenseNet("densenet-tiny", (6, 12, 18, 12), growth=16, detect=(8, 16), presets=PRESETS),
+    DenseNet("densenet-tiny", (6, 12, 18, 12), growth=16, detect=(8, 16), presets=PRESETS,
+             stops_at=StopsAt(16, "the published detector reads strides 8 and 16, for small "
+                                  "objects; its last block has never been part of it")),
     DenseNet("densenet121", (6, 12, 24, 16), growth=32, presets=PRESETS),
     DenseNet("densenet169", (6, 12, 32, 32), growth=32),
     DenseNet("densenet201", (6, 12, 48, 32), growth=32),
@@ -129,7 +132,8 @@ def declare(variant: DenseNet) -> Backbone:
     return Backbone(
         name=variant.name, family=f"densenet-k{variant.growth}", depth=variant.depth,
         build="ssdreg_densenet.densenet:symbol", arguments={"variant": variant},
-        taps=variant.taps, detect=variant.detect, presets=variant.presets, paper=PAPER)
+        taps=variant.taps, detect=variant.detect, stops_at=variant.stops_at,
+        presets=variant.presets, paper=PAPER)
 
 
 BACKBONES = tuple(declare(variant) for variant in VARIANTS)

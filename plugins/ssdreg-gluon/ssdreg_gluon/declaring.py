@@ -28,8 +28,8 @@ def backbones() -> Iterator[ssdreg.Backbone]:
                         name=f"{zoo.name}.{network}", family=f"{zoo.name}-{family.name}",
                         depth=depth, build="ssdreg_gluon.network:symbol",
                         arguments={"zoo": zoo.name, "network": network},
-                        projections=family.projections, paper=family.paper,
-                        normalisation=NORMALISATION)
+                        projections=family.projections, stops_at=family.stops_at,
+                        paper=family.paper, normalisation=NORMALISATION)
 
 
 def weights() -> Iterator[ssdreg.Weights]:

@@ -15,8 +15,13 @@ import re
 
 from attrs import field, frozen
 
+from ssdreg import StopsAt
+
 #: Channels of the projections behind linear bottlenecks, by the stride of their tap.
 LINEAR = ((2, 32), (4, 64), (8, 128), (16, 256), (32, 256))
+#: This convolution has up to four tenths of a narrow network's weights.
+WIDENED = StopsAt(32, "the 1x1 convolution behind the last block widens its map for the "
+                      "classifier; detection reads the block itself")
 
 
 @frozen
@@ -24,7 +29,8 @@ class Family:
     """Networks that differ in depth or width only.
 
     `pattern` matches their names; its group is the depth or, with a dot in it, the width. Where
-    it has none, `depth` is the network's. `projections` are those of `ssdreg.Backbone`.
+    it has none, `depth` is the network's. `projections` and `stops_at` are those of
+    `ssdreg.Backbone`.
     """
 
     name: str
@@ -32,6 +38,7 @@ class Family:
     paper: str
     depth: int = 1
     projections: tuple[tuple[int, int], ...] = field(default=())
+    stops_at: StopsAt | None = None
 
     def depth_of(self, network: str) -> int | None:
         """Return the number that orders a network in its family; None if it is not of it."""
@@ -70,11 +77,12 @@ FAMILIES = (
     Family("densenet-wide", "densenet(161)", DENSENET),
     Family("mobilenet", r"mobilenet([\d.]+)", "https://arxiv.org/abs/1704.04861"),
     Family("mobilenet-v2", r"mobilenetv2_([\d.]+)", "https://arxiv.org/abs/1801.04381",
-           projections=LINEAR),
+           projections=LINEAR, stops_at=WIDENED),
     Family("mobilenet-v3", "mobilenetv3_small", MOBILENET_V3, depth=1, projections=LINEAR),
     Family("mobilenet-v3", "mobilenetv3_large", MOBILENET_V3, depth=2, projections=LINEAR),
     Family("shufflenet-v1", "shufflenet_v1", "https://arxiv.org/abs/1707.01083"),
-    Family("shufflenet-v2", "shufflenet_v2", "https://arxiv.org/abs/1807.11164"),
+    Family("shufflenet-v2", "shufflenet_v2", "https://arxiv.org/abs/1807.11164",
+           stops_at=WIDENED),
     Family("darknet", r"darknet(\d+)", "https://arxiv.org/abs/1804.02767"),
     Family("resnet-v1", r"resnet(\d+)_v1", RESNET),
     Family("resnet-v2", r"resnet(\d+)_v2", RESNET_V2),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg import Backbone
+from ssdreg import Backbone, StopsAt
 from ssdreg_mobilenet import inverted
 from ssdreg_mobilenet.imagenet import NORMALISATION
 from ssdreg_mobilenet.inverted import Block, Network, rounded
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 PAPER = "https://arxiv.org/abs/1801.04381"
+STOPS_AT = StopsAt(32, "the 1x1 convolution behind the last block widens its map for the "
+                       "classifier; detection reads the block itself, through a projection")
 STEM, HEAD = 32, 1280
 
 
@@ -76,7 +78,7 @@ def declare(width: int) -> Backbone:
         name="mobilenetv2" if width == 100 else name, family="mobilenetv2", depth=width,
         aliases=(name,) if width == 100 else (), build="ssdreg_mobilenet.v2:symbol",
         arguments={"width": width}, taps=found.taps, detect=(16, 32),
-        projections=found.projections, normalisation=NORMALISATION, paper=PAPER)
+        stops_at=STOPS_AT, projections=found.projections, normalisation=NORMALISATION, paper=PAPER)
 
 
 BACKBONES = tuple(declare(width) for width in WIDTHS)
