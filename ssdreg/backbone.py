@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen, validators
 
-from ssdreg.converters import as_tuple
+from ssdreg.converters import as_tuple, names
 from ssdreg.errors import PluginError, SsdregError
 from ssdreg.normalisation import Normalisation
 from ssdreg.references import resolve, valid_reference
@@ -24,13 +24,6 @@ COARSEST_START = 4
 
 _positive = validators.and_(validators.instance_of(int), validators.gt(0))
 _text = validators.and_(validators.instance_of(str), validators.min_len(1))
-
-
-def _names(value: Iterable[str]) -> tuple[str, ...]:
-    """Keep names as a tuple; a lone text would fall apart into its letters."""
-    if isinstance(value, str):
-        raise TypeError(f"aliases must be a list or tuple of names, not the text {value!r}")
-    return tuple(value)
 
 
 def _pairs(value: Mapping[Any, Any] | tuple[tuple[Any, Any], ...]) -> tuple[tuple[Any, Any], ...]:
@@ -130,7 +123,7 @@ class Backbone:
     starts_at: int | None = field(default=None, validator=validators.optional(_positive))
     paper: str = field(validator=_text)
     aliases: tuple[str, ...] = field(
-        default=(), converter=_names,
+        default=(), converter=names("aliases"),
         validator=validators.deep_iterable(validators.instance_of(str)))
     arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)
     l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)

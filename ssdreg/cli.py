@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser_for(given).parse_args(given)
     with warnings.catch_warnings(), _plugins(options.no_plugins):
         warnings.showwarning = _show_warning
+        # a sentence for the user, also where Python is told to raise warnings or to hide them
+        warnings.simplefilter("default", SsdregWarning)
         try:
             status = int(options.run(options))
             # here and not at exit, so that a reader who went away is noticed below

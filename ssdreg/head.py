@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
-from ssdreg.converters import as_tuple
+from ssdreg.converters import as_tuple, names
 from ssdreg.references import Reference, valid_reference
 
 if TYPE_CHECKING:
@@ -74,13 +73,6 @@ class PlanDefaults:
         return (self.least_stride, self.extra_levels, self.channels) != (None, None, None)
 
 
-def _losses(value: Iterable[str]) -> tuple[str, ...]:
-    """Keep names as a tuple; a lone text would fall apart into its letters."""
-    if isinstance(value, str):
-        raise TypeError(f"losses must be a list or tuple of names, not the text {value!r}")
-    return tuple(value)
-
-
 @frozen(kw_only=True)
 class Head:
     """A detection head, as a plug-in declares it.
@@ -109,9 +101,11 @@ class Head:
     predict: Reference = field(validator=valid_reference)
     train: Reference = field(default="ssdreg.heads.multibox:train", validator=valid_reference)
     detect: Reference = field(default="ssdreg.heads.multibox:detect", validator=valid_reference)
-    aliases: tuple[str, ...] = field(default=(), converter=as_tuple)
+    aliases: tuple[str, ...] = field(
+        default=(), converter=names("aliases"),
+        validator=validators.deep_iterable(validators.instance_of(str)))
     losses: tuple[str, ...] = field(
-        default=("softmax", "focal"), converter=_losses,
+        default=("softmax", "focal"), converter=names("losses"),
         validator=[validators.min_len(1), validators.deep_iterable(_text)])
     defaults: PlanDefaults = field(
         factory=PlanDefaults, validator=validators.instance_of(PlanDefaults))

@@ -255,6 +255,14 @@ def test_an_operator_without_translation_is_named(capsys, run):
     assert not (run / "model.onnx").exists()
 
 
+def test_a_file_that_may_be_replaced_is_known_by_its_metadata_alone(capsys, run, monkeypatch):
+    """The file that is there may be as large as memory is."""
+    assert command(capsys, "export", run).status == 0
+    monkeypatch.setattr(onnx, "load", lambda *arguments, **settings: pytest.fail("loaded whole"))
+    done = command(capsys, "export", run)
+    assert (done.status, done.out.startswith("replaced")) == (0, True)
+
+
 def test_a_file_of_somebody_else_is_not_replaced(capsys, run):
     file = run / "model.onnx"
     for content in (b"notes, not a network", onnx.ModelProto(ir_version=8).SerializeToString()):

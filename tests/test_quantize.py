@@ -333,6 +333,16 @@ def test_a_trial_must_lose_little_and_agree():
     assert exact.best((strange, weak), 0.01) == weak
 
 
+def test_a_number_counts_for_more_than_none():
+    exact, nan = Exact(0.9, ()), float("nan")
+    worse, better = Trial((), 0.5, nan), Trial(("a",), 0.7, nan)
+    assert exact.best((worse, better), 0.01) is better
+    measured = Trial(("a", "b"), 0.6, 0.1)
+    for trials in ((worse, better, measured), (measured, worse, better)):
+        assert exact.best(trials, 0.01) == measured
+    assert exact.best((Trial((), nan, 0.2), Trial(("a",), 0.1, 0.2)), 0.01).kept == ("a",)
+
+
 def test_layers_are_kept_when_eight_bits_cost_too_much(tiny_run, examples):
     # after one epoch boxes are everywhere, and those of 8 bits never quite the same
     source = open_source(tiny_run)
