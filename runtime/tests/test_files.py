@@ -11,6 +11,10 @@ from ssdreg_runtime import files
 from ssdreg_runtime.files import replacing, write_json
 
 
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
 def test_the_file_is_there_when_all_went_well(tmp_path):
     file = tmp_path / "table.csv"
     with replacing(file) as beside:
@@ -19,7 +23,7 @@ def test_the_file_is_there_when_all_went_well(tmp_path):
         assert beside.parent == tmp_path
         assert not file.exists()
     assert file.read_text() == "new"
-    assert os.listdir(tmp_path) == ["table.csv"]
+    assert names(tmp_path) == ["table.csv"]
 
 
 def test_nothing_changes_when_it_failed(tmp_path):
@@ -34,13 +38,13 @@ def test_nothing_changes_when_it_failed(tmp_path):
     with pytest.raises(ValueError, match="no more"):
         fail()
     assert file.read_text() == "old"
-    assert os.listdir(tmp_path) == ["table.csv"]
+    assert names(tmp_path) == ["table.csv"]
 
 
 def test_what_was_never_written_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
         pass
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_files_of_one_name_go_together(tmp_path):
@@ -53,7 +57,7 @@ def test_files_of_one_name_go_together(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "net.xml", ".bin") as beside:
         beside.write_text("without its weights")
     assert (tmp_path / "net.xml").read_text() == "two"
-    assert sorted(os.listdir(tmp_path)) == ["net.bin", "net.xml"]
+    assert names(tmp_path) == ["net.bin", "net.xml"]
 
 
 def test_writers_do_not_meet(tmp_path, monkeypatch):
@@ -80,14 +84,14 @@ def test_writers_do_not_meet(tmp_path, monkeypatch):
         thread.join()
     assert failures == []
     assert len(set(file.read_text().split()[1:-1])) <= 2  # all of one writer; the last has no comma
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert names(tmp_path) == ["a.json"]
 
 
 def test_it_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
     happened = []
     sync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: (
-        happened.append(os.readlink(f"/proc/self/fd/{descriptor}")), sync(descriptor)))
+        happened.append(str(Path(f"/proc/self/fd/{descriptor}").readlink())), sync(descriptor)))
     monkeypatch.setattr(Path, "replace", lambda self, target: (
         happened.append("renamed"), replace(self, target)))
     with replacing(tmp_path / "a.txt") as beside:
