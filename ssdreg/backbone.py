@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen, validators
 
-from ssdreg.converters import as_tuple, names
+from ssdreg.converters import as_aliases, as_tuple
 from ssdreg.errors import PluginError, SsdregError
 from ssdreg.normalisation import Normalisation
 from ssdreg.references import resolve, valid_reference
@@ -123,7 +123,7 @@ class Backbone:
     starts_at: int | None = field(default=None, validator=validators.optional(_positive))
     paper: str = field(validator=_text)
     aliases: tuple[str, ...] = field(
-        default=(), converter=names("aliases"),
+        default=(), converter=as_aliases,
         validator=validators.deep_iterable(validators.instance_of(str)))
     arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)
     l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)

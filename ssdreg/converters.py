@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -11,10 +11,13 @@ def as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def names(field: str) -> Callable[[Iterable[str]], tuple[str, ...]]:
-    """Return a converter of a field that holds names; a lone text would fall into its letters."""
-    def as_names(value: Iterable[str]) -> tuple[str, ...]:
-        if isinstance(value, str):
-            raise TypeError(f"{field} must be a list or tuple of names, not the text {value!r}")
-        return tuple(value)
-    return as_names
+def as_aliases(value: Iterable[str]) -> tuple[str, ...]:
+    """Freeze other names of a backbone or head."""
+    return as_names("aliases", value)
+
+
+def as_names(field: str, value: Iterable[str]) -> tuple[str, ...]:
+    """Freeze names; a lone text would fall apart into its letters."""
+    if isinstance(value, str):
+        raise TypeError(f"{field} must be a list or tuple of names, not the text {value!r}")
+    return tuple(value)

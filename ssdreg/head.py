@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
-from ssdreg.converters import as_tuple, names
+from ssdreg.converters import as_aliases, as_names, as_tuple
 from ssdreg.references import Reference, valid_reference
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class PlanDefaults:
         return (self.least_stride, self.extra_levels, self.channels) != (None, None, None)
 
 
+def _losses(value: Iterable[str]) -> tuple[str, ...]:
+    return as_names("losses", value)
+
+
 @frozen(kw_only=True)
 class Head:
     """A detection head, as a plug-in declares it.
@@ -102,10 +107,10 @@ class Head:
     train: Reference = field(default="ssdreg.heads.multibox:train", validator=valid_reference)
     detect: Reference = field(default="ssdreg.heads.multibox:detect", validator=valid_reference)
     aliases: tuple[str, ...] = field(
-        default=(), converter=names("aliases"),
+        default=(), converter=as_aliases,
         validator=validators.deep_iterable(validators.instance_of(str)))
     losses: tuple[str, ...] = field(
-        default=("softmax", "focal"), converter=names("losses"),
+        default=("softmax", "focal"), converter=_losses,
         validator=[validators.min_len(1), validators.deep_iterable(_text)])
     defaults: PlanDefaults = field(
         factory=PlanDefaults, validator=validators.instance_of(PlanDefaults))

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a run, or a checkpoint that `ssdreg export` reads")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR|REC",
                         help="images with boxes, to take scales from and to measure on")
-    parser.add_argument("--split", help="the split of --data to measure on")
+    parser.add_argument("--split", help="the split of --data to measure on; by default what "
+                                        "`ssdreg train` would validate on, all is every image")
     parser.add_argument("--calibration-split", metavar="SPLIT",
                         help="the split of --data to take scales from; what the run was trained "
                              "on is best")
@@ -130,9 +131,15 @@ def _refuse_out(out: Path, chosen: Engine) -> None:
 def _open_data(options: argparse.Namespace,
                classes: tuple[str, ...]) -> tuple[Packed, Packed]:
     """Open what scales are taken from and what is measured on; say it when they are the same."""
-    from ssdreg.data import describe_problems, load
+    from ssdreg.data import describe_problems, load, splits
     taken, measured = choose_splits(options.data, options.calibration_split, options.split)
-    opened = [load(options.data, split, classes) for split in dict.fromkeys((taken, measured))]
+    if measured == splits.HELD_OUT:
+        found = splits.open_source(splits.choose(options.data, taken), classes)
+        opened = [packed for packed in found if packed is not None]
+    else:
+        opened = [load(options.data, split, classes) for split in dict.fromkeys((taken, measured))]
+    if not options.no_eval:
+        _say(f"measuring on {splits.describe(options.data, measured)}")
     for packed in opened:
         if packed.problems:
             print(describe_problems(packed.problems), file=sys.stderr)
@@ -146,11 +153,11 @@ def choose_splits(data: Path, taken: str | None,
                   measured: str | None) -> tuple[str | None, str | None]:
     """Fill in the splits that were not named: (to take scales from, to measure on).
 
-    Where a folder has a usual pair of splits that agrees with what was named, it is that; a
-    ``.rec`` file is one split.
+    Where a folder has a usual pair of splits that agrees with what was named, it is that; where
+    none was named, a tenth is held out, as in training. A ``.rec`` file is one split.
     """
     from ssdreg.data import available_splits
-    from ssdreg.data.splits import USUAL_PAIRS
+    from ssdreg.data.splits import HELD_OUT, USUAL_PAIRS
     if data.suffix == ".rec":
         for option, split in (("--split", measured), ("--calibration-split", taken)):
             if split is not None:
@@ -160,6 +167,8 @@ def choose_splits(data: Path, taken: str | None,
     for left, right in USUAL_PAIRS:
         if left in have and right in have and taken in (None, left) and measured in (None, right):
             return left, right
+    if measured is None and taken is None:
+        return None, HELD_OUT
     return taken or measured, measured or taken
 
 

@@ -138,6 +138,8 @@ def _start(options: argparse.Namespace) -> Run:
     print(f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
           f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
           f"classes ({', '.join(classes)})")
+    if source.validation is not None:
+        print(f"validates on {splits.describe(source.validation, source.validation_split)}")
     return train(run, data, recipe, contexts, taken)
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 from attrs import frozen
 
 from ssdreg.data.pack import load, pack
-from ssdreg.data.packed import Packed
-from ssdreg.data.voc import Dataset, Sample, available_splits, read_voc
+from ssdreg.data.packed import Packed, open_rec
+from ssdreg.data.voc import ALL, Dataset, Sample, available_splits, read_voc
 from ssdreg.errors import DataError
 
 #: The split of a folder that has no splits of its own: a tenth of the images, by name.
 HELD_OUT = "held-out"
 HELD_OUT_SHARE = 0.1
+#: The extension of a file that is one split.
+REC = ".rec"
 
 #: Pairs of split names for training and validation, the first one that a data set has counts.
 USUAL_PAIRS = (("train", "val"), ("trainval", "test"), ("train", "test"))
@@ -36,16 +39,16 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
     """Fill in what was not given, from the splits a VOC folder has.
 
     Without a name for either split, the usual pairs are looked for; a folder without them
-    validates on a tenth of its images, chosen by name. A ``.rec`` file is one split, and
-    validates only on what is given. Paths are made absolute, so that a run finds its data from
-    any folder.
+    validates on a tenth of its images, chosen by name; `ALL` names all images of a folder. A
+    ``.rec`` file is one split, and validates only on what is given. Paths are made absolute, so
+    that a run finds its data from any folder.
 
     Raises DataError when a split is named that could only be passed over, or when images would
     train and validate at once because only the split to validate on is named.
     """
     _refuse_splits_of_files(train, train_split, "--split")
     _refuse_splits_of_files(validation or train, validation_split, "--val-split")
-    if train.suffix != ".rec" and validation in (None, train):
+    if train.suffix != REC and validation in (None, train):
         validation = train
         have = available_splits(train)
         pairs = [(left, right) for left, right in USUAL_PAIRS
@@ -65,22 +68,72 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
 
 
 def _refuse_splits_of_files(path: Path, split: str | None, option: str) -> None:
-    if split is not None and path.suffix == ".rec":
+    if split is not None and path.suffix == REC:
         raise DataError(f"{path} is one split already: leave {option} {split} out")
 
 
-def open_source(source: DataSource) -> tuple[Packed, Packed | None]:
-    """Open what a run trains on and what it validates on, packed; classes are the first's.
+def open_source(source: DataSource,
+                classes: Sequence[str] | None = None) -> tuple[Packed, Packed | None]:
+    """Open what a run trains on and what it validates on, packed.
 
-    Raises DataError as `load` does.
+    The classes, and their order, are `classes`; without, those of what it trains on. Raises
+    DataError as `load` does.
     """
     if source.validation_split == HELD_OUT:
-        learning, held_out = hold_out(read_voc(source.train, source.train_split))
+        learning, held_out = hold_out(read_voc(source.train, source.train_split, classes))
         return pack(learning), pack(held_out)
-    train = load(source.train, source.train_split)
+    train = load(source.train, source.train_split, classes)
     if source.validation is None:
         return train, None
     return train, load(source.validation, source.validation_split, train.classes)
+
+
+def only(path: Path, split: str | None) -> DataSource:
+    """Choose what to learn from where nothing is validated: a named split is taken whole."""
+    chosen = choose(path, split)
+    return chosen if split is None else attrs.evolve(chosen, validation=None,
+                                                     validation_split=None)
+
+
+def read_training(source: DataSource) -> Packed | Dataset:
+    """Read what a run trains on, without packing it. Raises DataError as `load` does."""
+    if source.train.endswith(REC):
+        return open_rec(source.train)
+    learning = read_voc(source.train, source.train_split)
+    return hold_out(learning)[0] if source.validation_split == HELD_OUT else learning
+
+
+def open_measured(path: Path, split: str | None, classes: Sequence[str]) -> tuple[Packed, str]:
+    """Open what a detector is measured on, packed, and say in words what that is.
+
+    Without a split it is what training on `path` would validate on (see :func:`choose`), so that
+    nobody measures on pictures that were learnt by heart without knowing it.
+    """
+    if path.suffix == REC:
+        _refuse_splits_of_files(path, split, "--split")
+        return open_rec(path, classes), str(path)
+    chosen = choose(path).validation_split if split is None else split
+    if chosen != HELD_OUT:
+        return load(path, chosen, classes), describe(path, chosen)
+    return pack(hold_out(read_voc(path, None, classes))[1]), describe(path, chosen)
+
+
+def describe(path: str | Path, split: str | None) -> str:
+    """Say which images of a data set are meant."""
+    if str(path).endswith(REC):
+        return str(path)
+    if split == HELD_OUT:
+        return (f"{path}, split {HELD_OUT} (a tenth of the images, by name, which training leaves "
+                f"out; --split {ALL} takes every image)")
+    return f"{path}, split {split or ALL}"
+
+
+def describe_training(source: DataSource) -> str:
+    """Say which images a run trains on."""
+    if source.train.endswith(REC):
+        return source.train
+    rest = f" but for a tenth, by name ({HELD_OUT})" if source.validation_split == HELD_OUT else ""
+    return f"{source.train}, split {source.train_split or ALL}{rest}"
 
 
 def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, Dataset]:
@@ -89,7 +142,7 @@ def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, 
     kept = tuple(sample for sample in dataset.samples if _draw(sample) >= share)
     if not held or not kept:
         raise DataError(f"{dataset.root} has only {len(dataset.samples)} images, too few to hold "
-                        f"some out for validation: give --val-data or --val-split")
+                        f"some out for validation: name another split, or {ALL} for every image")
     return (attrs.evolve(dataset, samples=kept),
             # what is wrong with the annotations has been reported once, with the first part
             attrs.evolve(dataset, samples=held, split=HELD_OUT, problems=()))

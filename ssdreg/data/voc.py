@@ -76,7 +76,8 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
              classes: Sequence[str] | None = None) -> Dataset:
     """Read a folder in PASCAL VOC layout.
 
-    `split` names ``ImageSets/Main/<split>.txt``; ``None`` takes every annotation, by name.
+    `split` names ``ImageSets/Main/<split>.txt``; ``None``, or "all" where no file is called so,
+    takes every annotation, by name.
     `classes` fixes the classes and their order, and boxes of others become problems. ``None``
     takes the lines of ``classes.txt`` or ``labels.txt`` in `root`, else the sorted names in all
     annotations of the folder, so that all splits agree.
@@ -90,6 +91,8 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     """
     root = Path(root)
     _check_layout(root)
+    if split == ALL and ALL not in available_splits(root):
+        split = None
     annotations = {file.stem: file for file in sorted((root / "Annotations").glob("*.xml"))}
     images = {file.stem: file for file in sorted((root / "JPEGImages").iterdir())
               if file.is_file() and not file.name.startswith(".")}
