@@ -123,6 +123,8 @@ def _start(options: argparse.Namespace) -> Run:
     start = _start_from(options, continued)
     if start is not None:
         recipe = _recipe(options, FINE_TUNING)
+    elif not options.no_pretrained:
+        print(_without_weights(options.backbone))
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
@@ -165,6 +167,23 @@ def _start_from(options: argparse.Namespace, continued: Run | None) -> Start | N
         return Start(continued.load_params(), str(continued.path))
     backbone = get_backbone(options.backbone)
     return None if options.no_pretrained else choose_start(backbone, options.pretrained)
+
+
+def _without_weights(name: str) -> str:
+    """Say that a training starts from nothing, and what would be better where there is such."""
+    from ssdreg.plugins import get_backbone
+    from ssdreg.weights.loading import siblings_with_weights, weights_of
+    backbone = get_backbone(name)
+    if weights_of(backbone):
+        return (f"starts from nothing: the weights of {backbone.name} are not on disk; "
+                f"--pretrained fetches them, which is better and sooner done")
+    others = siblings_with_weights(backbone)
+    if others:
+        return (f"starts from nothing: there are no weights of {backbone.name}, but of "
+                f"{' and '.join(others)}; --backbone {others[0]} --pretrained is better and sooner "
+                f"done")
+    return (f"starts from nothing: there are no weights of {backbone.name}; plug-ins bring "
+            f"networks that have them, such as ssdreg-efficientnet and ssdreg-resnet")
 
 
 def _network(options: argparse.Namespace, continued: Run | None, data: Data) -> Network:
