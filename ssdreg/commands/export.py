@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssdreg.commands import arguments
+from ssdreg.commands.advice import command
 from ssdreg.errors import DependencyError, ExportError, ModelError
 
 if TYPE_CHECKING:
@@ -136,7 +137,10 @@ def _describe(file: Path, source: Source, chosen: Options, done: str) -> str:
         ("output", outputs),
         ("classes", f"{len(source.classes)} ({', '.join(source.classes)})")]
     lines = [f"{name + ':':16}{text}" for name, text in rows]
-    return "\n".join([*lines, f"look at it with: ssdreg predict {file} IMAGE"])
+    # what gives no detections is for a program that suppresses by itself
+    lines.append(f"look at it with: {command('ssdreg', 'predict', file, 'IMAGE')}" if chosen.nms
+                 else "for a runtime of your own; `ssdreg predict` takes a file without --no-nms")
+    return "\n".join(lines)
 
 
 def _suppression(facts: ModelFacts) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, fields
 
 from ssdreg.commands import arguments
+from ssdreg.commands.advice import command
 from ssdreg.errors import SsdregError
 from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, TrainOptions
 
@@ -96,12 +97,12 @@ def run(options: argparse.Namespace) -> int:
     try:
         found = _resume(options) if options.resume else _start(options)
     except Interrupted:
-        print(f"stopped and saved; go on with: ssdreg train --resume --out {options.out}",
-              file=sys.stderr)
+        print(f"stopped and saved; go on with: "
+              f"{command('ssdreg', 'train', '--resume', '--out', options.out)}", file=sys.stderr)
         return 130
     best = found.best_epoch()
     print(f"done: {found.params_file(best)} is the best; "
-          f"look at it with: ssdreg predict {found.path} IMAGE")
+          f"look at it with: {command('ssdreg', 'predict', found.path, 'IMAGE')}")
     return 0
 
 
