@@ -61,8 +61,11 @@ def options_of(name):
 def test_every_command_that_is_named_is_there():
     found = list(advice())
     assert len(found) > 20
+    general = {*parser()._option_string_actions}
     for file, (name, *words) in found:
-        known = options_of(name) if name != "COMMAND" else set()
+        if name == "COMMAND" or name in general:
+            continue
+        known = options_of(name)
         assert known is not None, f"{file}: there is no `ssdreg {name}`"
         for word in words:
             assert not word.startswith("--") or word.split("=")[0] in known, \
