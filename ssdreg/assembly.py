@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ssdreg.backbone import Backbone
-from ssdreg.declared import prove_backbone, tell_unused
+from ssdreg.declared import prove_backbone, tell_small, tell_unused
 from ssdreg.errors import PlanError, PluginError, SsdregError
 from ssdreg.finding import complete
 from ssdreg.graph import read_graph
@@ -41,7 +41,8 @@ def build(backbone: str | Backbone, num_classes: int = 20,
 def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
     """Verify a backbone's declaration and a plan's taps on its own symbol, and return that.
 
-    See :func:`build`. A choice of taps that leaves a good part of the backbone unused is warned of.
+    See :func:`build`. What leaves a good part of the backbone unused, or the finest level
+    without cells, is warned of.
     """
     symbol = source.symbol()
     graph = read_graph(symbol, plan.data_shape)
@@ -49,6 +50,7 @@ def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
     declared = {tap.node: tap for tap in source.taps}
     chosen = prove_taps(graph, [declared.get(node, node) for node in plan.taps])
     tell_unused(source, chosen, plan.data_shape)
+    tell_small(plan)
     return symbol
 
 

@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -283,3 +285,20 @@ def test_backbones_and_heads_are_packages_and_functions():
               "assert {head.name for head in ssdreg.heads()} >= {'ssd', 'ssdlite'}\n"
               "assert 'mxnet' not in __import__('sys').modules")
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_plug_in_that_is_there_twice_is_no_rival_of_itself():
+    """As one that is installed, and registered in a notebook by another object."""
+    mine = attrs.evolve(ssdreg.get_backbone("resnet18"), name="mine", aliases=("mein",))
+    plugin = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [mine]))
+    same = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [attrs.evolve(mine)]))
+    other = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [attrs.evolve(mine, depth=9)]))
+    with ssdreg.plugins.register(plugin, "installed"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with ssdreg.plugins.register(same, "notebook"):
+            for name in ("mine", "mein", "installed:mine", "notebook:mine"):
+                assert ssdreg.get_backbone(name) == mine
+            assert [each.name for each in ssdreg.backbones()].count("mine") == 1
+        with ssdreg.plugins.register(other, "notebook"), \
+                pytest.raises(UnknownNameError, match="several plug-ins bring a backbone called"):
+            ssdreg.get_backbone("mine")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ssdreg.plugins import backbones, get_backbone
+from ssdreg.suggestions import some
 from ssdreg.tables import text_table
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ def _conformance(options: argparse.Namespace) -> int:
         for verdict in verdicts:
             if verdict.problem:
                 print(f"\n{verdict.sentence}")
+        reasons: dict[str, list[str]] = {}
+        for verdict in verdicts:
+            if verdict.unexamined:
+                reasons.setdefault(f"{verdict.check}: not looked at: {verdict.unexamined}",
+                                   []).append(verdict.title)
+        for reason, titles in reasons.items():
+            print(f"\n{some(titles)}: {reason}")
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 

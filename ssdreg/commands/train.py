@@ -29,6 +29,8 @@ NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
+#: The picture of losses and mAP over the epochs, in the run's folder.
+CURVES = "curves.png"
 #: What decides the network, with defaults; they cannot be told from nothing given.
 DETECTOR = {"detect": None, "sizes": None, "loss": None, "head": arguments.HEAD,
             "data_shape": arguments.DATA_SHAPE}
@@ -93,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Start a run, or resume one."""
+    from ssdreg.curves import draw_curves
     from ssdreg.training.stopping import Interrupted
     try:
         found = _resume(options) if options.resume else _start(options)
@@ -101,8 +104,11 @@ def run(options: argparse.Namespace) -> int:
               f"{command('ssdreg', 'train', '--resume', '--out', options.out)}", file=sys.stderr)
         return 130
     best = found.best_epoch()
+    curves = found.path / CURVES
+    draw_curves(found.log_file, curves, found.path.name)
     print(f"done: {found.params_file(best)} is the best; "
           f"look at it with: {command('ssdreg', 'predict', found.path, 'IMAGE')}")
+    print(f"drawn: {curves}, losses and mAP over the epochs")
     return 0
 
 
