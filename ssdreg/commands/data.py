@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ssdreg_runtime.console import to_json
 
 from ssdreg.commands import arguments
 
@@ -71,7 +72,7 @@ def measure_anchors(options: argparse.Namespace) -> int:
                      f"anchors of {plan.backbone} at {plan.data_shape[0]}x{plan.data_shape[1]}, "
                      f"sizes: {found.chosen}")
         print(f"drawn: {options.out}", file=sys.stderr)
-    print(json.dumps(to_dict(found), indent=2, ensure_ascii=False) if options.json
+    print(to_json(to_dict(found), indent=2) if options.json
           else to_text(found))
     return 0
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 
 import attrs
 from attrs import frozen
+from ssdreg_runtime.names import as_path, as_text
 
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed
@@ -23,7 +25,10 @@ USUAL_PAIRS = (("train", "val"), ("trainval", "test"), ("train", "test"))
 
 @frozen(kw_only=True)
 class DataSource:
-    """The data a run trains and validates on, as it was given: paths and names of splits."""
+    """The data a run trains and validates on, as it was given: paths and names of splits.
+
+    Paths are text here, see `ssdreg_runtime.names.as_text`, so that they can be written down.
+    """
 
     train: str
     train_split: str | None = None
@@ -59,8 +64,8 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
             raise DataError(f"{train}: say by --split what to train on besides the split "
                             f"{validation_split!r}; the splits here are: "
                             f"{', '.join(have) or 'none'}")
-    return DataSource(train=str(train.absolute()), train_split=train_split,
-                      validation=str(validation.absolute()) if validation else None,
+    return DataSource(train=as_text(train.absolute()), train_split=train_split,
+                      validation=as_text(validation.absolute()) if validation else None,
                       validation_split=validation_split)
 
 
@@ -75,12 +80,12 @@ def open_source(source: DataSource) -> tuple[Packed, Packed | None]:
     Raises DataError as `load` does.
     """
     if source.validation_split == HELD_OUT:
-        learning, held_out = hold_out(read_voc(source.train, source.train_split))
+        learning, held_out = hold_out(read_voc(as_path(source.train), source.train_split))
         return pack(learning), pack(held_out)
-    train = load(source.train, source.train_split)
+    train = load(as_path(source.train), source.train_split)
     if source.validation is None:
         return train, None
-    return train, load(source.validation, source.validation_split, train.classes)
+    return train, load(as_path(source.validation), source.validation_split, train.classes)
 
 
 def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, Dataset]:
@@ -96,4 +101,4 @@ def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, 
 
 
 def _draw(sample: Sample) -> float:
-    return zlib.crc32(sample.image.name.encode()) / 2**32
+    return zlib.crc32(os.fsencode(sample.image.name)) / 2**32
