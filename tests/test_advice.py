@@ -126,9 +126,9 @@ def test_after_import(capsys, odd_run, image, tmp_path):
 def test_after_training(capsys, odd_run, image):
     done = command(capsys, "train", "--resume", "--out", odd_run)
     assert done.status == 0
-    assert done.out.splitlines()[-1] == (f"drawn: {odd_run / 'curves.png'}, losses and mAP over the "
-                                         f"epochs")
-    assert (odd_run / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    curves = odd_run / "curves.png"
+    assert done.out.splitlines()[-1] == f"drawn: {curves}, losses and mAP over the epochs"
+    assert curves.read_bytes()[:4] == b"\x89PNG"
     looked = run(advised(done.out), IMAGE=image)
     assert looked.returncode == 0, looked.stderr
 

@@ -11,11 +11,11 @@ import tarfile
 import legacy_files as files
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from PIL import Image
 from runs import SIDE, command, refused
 from ssdreg_runtime import backends
+from ssdreg_runtime.telemetry import no_telemetry
 from test_legacy_example import own_symbol
 
 from ssdreg.commands.export import default_file
@@ -23,6 +23,9 @@ from ssdreg.detector import MXNetBackend
 from ssdreg.export.checking import compare_file
 from ssdreg.parity import Parity
 from ssdreg.source import open_source
+
+with no_telemetry():
+    import onnxruntime
 
 NAMES = ("circle", "square", "triangle")
 

@@ -176,15 +176,18 @@ def seen(zoo) -> dict:
     return json.loads(run(LOOK, zoo))
 
 
+@pytest.mark.index
 def test_installed_plug_ins_are_found(seen):
     assert {"Tiny-Net", "beside", "kept", "last"} <= set(seen["names"])
     assert {"ssd", "ssdlite", "twin"} <= set(seen["heads"])
 
 
+@pytest.mark.index
 def test_weights_are_found_by_any_of_their_backbones_names(seen):
     assert seen["weights"] == ["tiny_net/imagenet", "Tiny-Net/coco"]
 
 
+@pytest.mark.index
 def test_broken_plug_ins_take_nothing_else_down(seen):
     built_in = [backbone.name for backbone in ssdreg.backbones()]
     assert set(built_in) <= set(seen["names"])
@@ -192,6 +195,7 @@ def test_broken_plug_ins_take_nothing_else_down(seen):
         "Tiny-Net", "beside", "kept", "last", "mine", "zoo:ResNet_101"]
 
 
+@pytest.mark.index
 @pytest.mark.parametrize("warning", [
     "plug-in zoo:missing 1.0 cannot be loaded: ModuleNotFoundError: No module named 'zoo_missing'",
     "plug-in zoo:crash 1.0 cannot be loaded: OSError: no disk today",
@@ -213,19 +217,23 @@ def test_every_mistake_is_named_once(seen, warning):
     assert sum(text.startswith(warning) for text in seen["warnings"]) == 1
 
 
+@pytest.mark.index
 def test_nothing_else_is_warned_about(seen):
     assert len(seen["warnings"]) == 10
 
 
+@pytest.mark.index
 def test_listing_does_not_import_mxnet(seen):
     assert seen["mxnet"] is False
 
 
+@pytest.mark.index
 def test_a_distribution_seen_twice_counts_once(zoo, tmp_path, seen):
     again = shutil.copytree(zoo, tmp_path / "again")
     assert json.loads(run(LOOK, zoo, again)) == seen
 
 
+@pytest.mark.index
 def test_a_detector_on_a_strangers_backbone(zoo):
     script = """
 import warnings

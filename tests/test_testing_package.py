@@ -174,6 +174,7 @@ def check_plugin(*arguments):
                           capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_tells_good_from_bad(installed):
     name = installed("half-nets", channels=9)
     done = check_plugin(name)

@@ -69,12 +69,12 @@ def _stops(checked: Sequence[Checked]) -> dict[StopsAt, list[str]]:
 
 
 def _conformance(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
+    from ssdreg_runtime.progress import Work, progress
 
     from ssdreg.testing import Package, examine
     package = Package(options.plugin, *options.names)
-    examined = list(tqdm(examine(package), total=1 + len(package.subjects), disable=None,
-                         leave=False, unit="backbone"))
+    work = Work(f"examining {options.plugin}", "subjects", 1 + len(package.subjects))
+    examined = list(progress(work).over(examine(package)))
     verdicts = [verdict for each in examined for verdict in each]
     if options.json:
         print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in verdicts],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ssdreg_runtime.console import to_json
+from ssdreg_runtime.names import as_path
 
 from ssdreg.commands import arguments
 from ssdreg.errors import SsdregError
@@ -65,12 +67,12 @@ def measure_anchors(options: argparse.Namespace) -> int:
     found = report(boxes(source), source.classes, plan, scheme)
     if options.out:
         draw_anchors(found.boxes, found.plan, found.matching, options.out,
-                     f"{Path(data.train).name}: {found.statistics.boxes:,} boxes\n"
+                     f"{as_path(data.train).name}: {found.statistics.boxes:,} boxes\n"
                      f"anchors of {plan.backbone} at {plan.data_shape[0]}x{plan.data_shape[1]}, "
                      f"sizes: {found.chosen}")
         print(f"drawn: {options.out}", file=sys.stderr)
-    print(json.dumps({"data": measured, **to_dict(found)}, indent=2, ensure_ascii=False)
-          if options.json else f"{measured}\n{to_text(found)}")
+    print(to_json({"data": measured, **to_dict(found)}, indent=2) if options.json
+          else f"{measured}\n{to_text(found)}")
     return 0
 
 

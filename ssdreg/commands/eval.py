@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssdreg_runtime.command import add_backend_arguments
+from ssdreg_runtime.console import to_json
 
 from ssdreg.commands import arguments
 from ssdreg.errors import DataError, RunError, SsdregError
@@ -55,8 +55,8 @@ def run(options: argparse.Namespace) -> int:
         packed, what, evaluation = _by_backend(options, found)
     epoch = (found.best_epoch() if options.epoch is None else options.epoch) if found else None
     if options.json:
-        print(json.dumps({"run": str(options.model), "epoch": epoch, "data": what,
-                          "backend": backend, **evaluation.to_dict()}, indent=2))
+        print(to_json({"run": str(options.model), "epoch": epoch, "data": what,
+                       "backend": backend, **evaluation.to_dict()}, indent=2))
     else:
         print(f"{options.model}{f', epoch {epoch}' if epoch else ''}, "
               f"{evaluation.images} images of {what}")
@@ -79,7 +79,7 @@ def _data(options: argparse.Namespace, run: Run | None,
         validation = splits.open_source(source)[1]
         if validation is None:
             raise RunError(f"{run.path} was trained without validation data: give --data")
-        packed, what = validation, splits.describe(source.validation or "", source.validation_split)
+        packed, what = validation, splits.describe_validation(source)
     if packed.problems:
         print(describe_problems(packed.problems), file=sys.stderr)
     return packed, what

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ssdreg_runtime.console import to_json
 
 from ssdreg.commands import arguments
 from ssdreg.errors import DataError, ModelError
@@ -62,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Quantise, write, measure and report; the status is 1 when more than --drop was lost."""
+    from ssdreg_runtime.progress import waiting
+
     from ssdreg.legacy.source import read_class_names
     from ssdreg.quantize import quantize, read_examples
     from ssdreg.quantize.engines import engine
@@ -79,11 +83,17 @@ def run(options: argparse.Namespace) -> int:
     scales, measured = _open_data(options, source.classes)
     examples = [] if precision == "bfloat16" else list(
         read_examples(scales, source.plan.data_shape, options.images))
-    made = quantize(source, examples, options.backend, precision,
-                    None if options.no_eval else options.drop, options.keep, _say)
-    made.save(out)
-    report = _report(options, out, made, examples, measured)
-    print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) if options.json
+    with waiting("quantising") as telling:
+        def say(line: str) -> None:
+            _say(line)
+            if telling is not None:
+                telling.begin(line)
+
+        made = quantize(source, examples, options.backend, precision,
+                        None if options.no_eval else options.drop, options.keep, say)
+        made.save(out)
+        report = _report(options, out, made, examples, measured, say)
+    print(to_json(report.to_dict(), indent=2) if options.json
           else report.text())
     if report.missed():
         how = ("give other --images to take scales from, --keep more layers, or a smaller --drop"
@@ -173,7 +183,7 @@ def choose_splits(data: Path, taken: str | None,
 
 
 def _report(options: argparse.Namespace, out: Path, made: Quantised, examples: list[Example],
-            measured: Packed) -> Report:
+            measured: Packed, say: Callable[[str], None]) -> Report:
     from ssdreg.quantize.engines import engine
     from ssdreg.quantize.images import read_examples
     from ssdreg.quantize.report import Report, Side
@@ -185,7 +195,7 @@ def _report(options: argparse.Namespace, out: Path, made: Quantised, examples: l
     if not options.no_eval:
         backends = [chosen.open(exact), made.open()]
         shape = made.source.plan.data_shape
-        _say("measuring accuracy and time")
+        say("measuring accuracy and time")
         evaluations = evaluate(backends, read_examples(measured, shape), made.source.classes)
         image = next(iter(read_examples(measured, shape, 1))).image
         times = measure_latency({"before": backends[0], "after": backends[1]}, image,

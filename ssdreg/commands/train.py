@@ -148,7 +148,7 @@ def _start(options: argparse.Namespace) -> Run:
           f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
           f"classes ({', '.join(classes)})")
     if source.validation is not None:
-        print(f"validates on {splits.describe(source.validation, source.validation_split)}")
+        print(f"validates on {splits.describe_validation(source)}")
     return train(run, data, recipe, contexts, taken)
 
 

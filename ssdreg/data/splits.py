@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 from attrs import frozen
+from ssdreg_runtime.names import as_path, as_text, shown
 
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
@@ -26,7 +28,10 @@ USUAL_PAIRS = (("train", "val"), ("trainval", "test"), ("train", "test"))
 
 @frozen(kw_only=True)
 class DataSource:
-    """The data a run trains and validates on, as it was given: paths and names of splits."""
+    """The data a run trains and validates on, as it was given: paths and names of splits.
+
+    Paths are text here, see `ssdreg_runtime.names.as_text`, so that they can be written down.
+    """
 
     train: str
     train_split: str | None = None
@@ -62,8 +67,8 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
             raise DataError(f"{train}: say by --split what to train on besides the split "
                             f"{validation_split!r}; the splits here are: "
                             f"{', '.join(have) or 'none'}")
-    return DataSource(train=str(train.absolute()), train_split=train_split,
-                      validation=str(validation.absolute()) if validation else None,
+    return DataSource(train=as_text(train.absolute()), train_split=train_split,
+                      validation=as_text(validation.absolute()) if validation else None,
                       validation_split=validation_split)
 
 
@@ -80,12 +85,12 @@ def open_source(source: DataSource,
     DataError as `load` does.
     """
     if source.validation_split == HELD_OUT:
-        learning, held_out = hold_out(read_voc(source.train, source.train_split, classes))
+        learning, held_out = hold_out(read_voc(as_path(source.train), source.train_split, classes))
         return pack(learning), pack(held_out)
-    train = load(source.train, source.train_split, classes)
+    train = load(as_path(source.train), source.train_split, classes)
     if source.validation is None:
         return train, None
-    return train, load(source.validation, source.validation_split, train.classes)
+    return train, load(as_path(source.validation), source.validation_split, train.classes)
 
 
 def only(path: Path, split: str | None) -> DataSource:
@@ -98,8 +103,8 @@ def only(path: Path, split: str | None) -> DataSource:
 def read_training(source: DataSource) -> Packed | Dataset:
     """Read what a run trains on, without packing it. Raises DataError as `load` does."""
     if source.train.endswith(REC):
-        return open_rec(source.train)
-    learning = read_voc(source.train, source.train_split)
+        return open_rec(as_path(source.train))
+    learning = read_voc(as_path(source.train), source.train_split)
     return hold_out(learning)[0] if source.validation_split == HELD_OUT else learning
 
 
@@ -111,29 +116,35 @@ def open_measured(path: Path, split: str | None, classes: Sequence[str]) -> tupl
     """
     if path.suffix == REC:
         _refuse_splits_of_files(path, split, "--split")
-        return open_rec(path, classes), str(path)
+        return open_rec(path, classes), describe(path, split)
     chosen = choose(path).validation_split if split is None else split
     if chosen != HELD_OUT:
         return load(path, chosen, classes), describe(path, chosen)
     return pack(hold_out(read_voc(path, None, classes))[1]), describe(path, chosen)
 
 
-def describe(path: str | Path, split: str | None) -> str:
+def describe(path: Path, split: str | None) -> str:
     """Say which images of a data set are meant."""
-    if str(path).endswith(REC):
-        return str(path)
+    name = shown(path)
+    if path.suffix == REC:
+        return name
     if split == HELD_OUT:
-        return (f"{path}, split {HELD_OUT} (a tenth of the images, by name, which training leaves "
+        return (f"{name}, split {HELD_OUT} (a tenth of the images, by name, which training leaves "
                 f"out; --split {ALL} takes every image)")
-    return f"{path}, split {split or ALL}"
+    return f"{name}, split {split or ALL}"
+
+
+def describe_validation(source: DataSource) -> str:
+    """Say which images a run validates on; empty where it does not."""
+    if source.validation is None:
+        return ""
+    return describe(as_path(source.validation), source.validation_split)
 
 
 def describe_training(source: DataSource) -> str:
     """Say which images a run trains on."""
-    if source.train.endswith(REC):
-        return source.train
     rest = f" but for a tenth, by name ({HELD_OUT})" if source.validation_split == HELD_OUT else ""
-    return f"{source.train}, split {source.train_split or ALL}{rest}"
+    return f"{describe(as_path(source.train), source.train_split)}{rest}"
 
 
 def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, Dataset]:
@@ -149,4 +160,4 @@ def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, 
 
 
 def _draw(sample: Sample) -> float:
-    return zlib.crc32(sample.image.name.encode()) / 2**32
+    return zlib.crc32(os.fsencode(sample.image.name)) / 2**32

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 from PIL import Image
+from ssdreg_runtime.names import as_path, as_text
 
 from ssdreg.data import problem as kinds
 from ssdreg.data.problem import Problem
@@ -93,8 +94,9 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     _check_layout(root)
     if split == ALL and ALL not in available_splits(root):
         split = None
-    annotations = {file.stem: file for file in sorted((root / "Annotations").glob("*.xml"))}
-    images = {file.stem: file for file in sorted((root / "JPEGImages").iterdir())
+    annotations = {as_text(file.stem): file
+                   for file in sorted((root / "Annotations").glob("*.xml"))}
+    images = {as_text(file.stem): file for file in sorted((root / "JPEGImages").iterdir())
               if file.is_file() and not file.name.startswith(".")}
     wanted = tuple(annotations) if split is None else _read_split(root, split, annotations)
     parsed, problems = _parse_all(annotations, root, wanted)
@@ -103,7 +105,7 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     samples = []
     for name in wanted:
         if name not in annotations:
-            file = root / "Annotations" / f"{name}.xml"
+            file = root / "Annotations" / as_path(f"{name}.xml")
             problems.append(Problem(file, kinds.MISSING_ANNOTATION, "left out"))
         elif name not in images:
             problems.append(Problem(annotations[name], kinds.MISSING_IMAGE,
@@ -136,7 +138,8 @@ def _read_split(root: Path, split: str, annotations: Mapping[str, Path]) -> tupl
         found = ", ".join(available_splits(root)) or "none"
         raise DataError(f"{file}: there is no such split; the splits here are: {found}")
     names = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    # names of files are bytes, and need not be letters
+    for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         entry = line.strip()
         if entry:
             # the per-class lists of VOC carry a second column; a name with a space has none
@@ -184,8 +187,15 @@ def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]) -> tupl
 
 
 def read_names(file: Path) -> tuple[str, ...]:
-    """The class names in a text file, one a line, blank lines skipped."""
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    """The class names in a text file, one a line, blank lines skipped.
+
+    Raises DataError for a file that is not UTF-8.
+    """
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not text in UTF-8 ({error.reason} at byte {error.start}): "
+                        f"save it anew in that encoding") from error
     return tuple(line for line in lines if line)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
+from ssdreg_runtime.names import as_text
 
+from ssdreg.data.voc import read_names
 from ssdreg.errors import RunError
 from ssdreg.legacy.archive import unpack
 from ssdreg.legacy.symbol_file import MAX_BYTES, Net, parse
@@ -170,13 +172,15 @@ def _read_hyperparameters(file: Path, named: Path | None) -> dict[str, str]:
 
 
 def read_class_names(text: str) -> tuple[str, ...]:
-    """Read ``a,b,c``, or a file with a name a line; raise RunError when a name is empty."""
+    """Read ``a,b,c``, or a file with a name a line; raise RunError when a name is empty.
+
+    Raises DataError for a file that is not UTF-8.
+    """
     file = Path(text)
     if file.is_file():
-        lines: Sequence[str] = file.read_text(encoding="utf-8").splitlines()
-        names = [line.strip() for line in lines if line.strip()]
+        names = list(read_names(file))
     else:
-        names = [name.strip() for name in text.split(",")]
+        names = [name.strip() for name in as_text(text).split(",")]
     if not all(names) or not names:
         raise RunError(f"{text!r} is neither a list of class names, as cat,dog, nor a file with "
                        f"a name a line")
