@@ -144,8 +144,7 @@ def test_class_names_that_are_no_utf_8_are_a_sentence(command, data, tmp_path):
 SOURCES = [file for root in (PROJECT / "ssdreg", Path(ssdreg_runtime.__file__).parent,
                              *PROJECT.glob("plugins/*/ssdreg_*"), PROJECT / "benchmarks",
                              PROJECT / "docs")
-           for file in sorted(root.rglob("*.py"))
-           # the processes that it starts write ASCII]
+           for file in sorted(root.rglob("*.py"))]
 #: What is called so too and opens no file.
 OTHERS = ("made.open", "tarfile.open")
 
