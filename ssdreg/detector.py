@@ -40,7 +40,7 @@ class Detector(runtime.Detector):
 
     - "mxnet", for all but exported files
     - "onnxruntime" or "openvino"; runs and checkpoints are exported to it in memory
-    - "auto": the first of OpenVINO, ONNX Runtime and MXNet that is installed
+    - "auto": the first of OpenVINO, ONNX Runtime and MXNet that is installed and can run it
 
     `threads` and `precision` are those of `ssdreg_runtime.backends.open_backend`. MXNet takes its
     number of threads when it is first imported and keeps it: another number is refused after that.
@@ -149,13 +149,27 @@ def open_backend(path: str | os.PathLike[str] | Source, backend: str = AUTO,
     source = path if isinstance(path, Source) else open_source(Path(path), epoch)
     stored = facts_of(source).precision
     if backend == AUTO:
-        backend = MXNET if stored != "float32" else (*backends.installed(), MXNET)[0]
+        return _first(source, stored, threads, precision, context)
     if backend == MXNET:
         return MXNetBackend(_in_precision(source, precision), threads=threads, context=context)
     if stored != "float32":
         raise ModelError(f"{source.name} was made for MXNet in {stored}: use the backend mxnet, or "
                          f"give the run that it was made from")
     return _exported(source, backend, threads, precision)
+
+
+def _first(source: Source, stored: str, threads: int | None, precision: str,
+           context: mx.Context | None) -> Backend:
+    """Open a source with the first backend that is installed and can run it."""
+    candidates = (*backends.installed(), MXNET) if stored == "float32" else (MXNET,)
+    for name in candidates[:-1]:
+        try:
+            return _exported(source, name, threads, precision)
+        except (ExportError, ModelError):
+            # an operator without a translation, or a precision that it does not have; what MXNet
+            # says of it, where it cannot either, is said
+            continue
+    return MXNetBackend(_in_precision(source, precision), threads=threads, context=context)
 
 
 def _exported(source: Source, backend: str, threads: int | None, precision: str) -> Backend:

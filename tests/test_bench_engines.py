@@ -252,7 +252,7 @@ def test_the_command_measures_prints_and_draws(capsys, tmp_path):
     (("resnet19",), "resnet18"),
     (("resnet18", "--rounds", "0"), "--rounds 0 cannot be: give 1 or more"),
     (("resnet18", "--threads", "0"), "--threads 0 cannot be: give 1 or more"),
-    (("resnet18", "--batch", "1,0"), "--batch 1,0: give 1 or more images"),
+    (("resnet18", "--batch-size", "1,0"), "--batch-size 1,0: give 1 or more images"),
     (("resnet18", "--chart", "bars.what"), "its suffix is to be .svg or .png"),
     (("resnet18", "--backends", "none"), "there is no backend 'none'"),
     (("resnet18", "--images", "nowhere"), "nowhere is no folder"),
@@ -262,7 +262,7 @@ def test_bad_arguments_are_one_sentence(capsys, arguments, sentence):
 
 
 def test_what_a_run_knows_is_not_asked(capsys, prepared):
-    done = command(capsys, "bench", prepared.folder, "--classes", 3)
-    assert refused(done, "--classes goes with a backbone")
+    done = command(capsys, "bench", prepared.folder, "--num-classes", 3)
+    assert refused(done, "--num-classes goes with a backbone")
     done = command(capsys, "bench", prepared.folder, "--data-shape", 128)
     assert refused(done, "is a run, which knows its classes, input size")

@@ -89,8 +89,8 @@ def test_a_run_becomes_one_file_in_its_folder(capsys, run, tiny_shapes):
 
 def test_options_are_taken_along(capsys, tiny_run, tmp_path):
     whole, half, raw = (tmp_path / f"{name}.onnx" for name in ("whole", "half", "raw"))
-    exported(capsys, tiny_run, "--out", whole, "--batch", 3)
-    done = exported(capsys, tiny_run, "--out", half, "--fp16", "--dynamic-batch")
+    exported(capsys, tiny_run, "--out", whole, "--batch-size", 3)
+    done = exported(capsys, tiny_run, "--out", half, "--precision", "float16", "--dynamic-batch")
     assert "any number at a time" in done.out
     assert half.stat().st_size / whole.stat().st_size == pytest.approx(.5, abs=.02)
     assert [facts(file)["precision"] for file in (whole, half)] == ["float32", "float16"]
@@ -174,8 +174,8 @@ def test_what_it_finds_is_compared_with_mxnet(capsys, tiny_run, tiny_shapes, tmp
         assert int(boxes.replace(",", "")) > 30
         assert max(float(score), float(coordinate)) < 1e-4
         assert verdict == "equal"
-    half = exported(capsys, tiny_run, "--out", tmp_path / "half.onnx", "--fp16", "--check",
-                    *pictures[:1])
+    half = exported(capsys, tiny_run, "--out", tmp_path / "half.onnx", "--precision", "float16",
+                    "--check", *pictures[:1])
     assert "compared with MXNet on 1 image:" in half.out
 
 
@@ -193,7 +193,7 @@ def test_a_difference_is_status_1_and_told(capsys, tiny_run, tmp_path, picture, 
 
 
 def test_groups_that_are_not_full_are_compared_too(tiny_run, tmp_path, capsys):
-    exported(capsys, tiny_run, "--out", tmp_path / "model.onnx", "--batch", 2)
+    exported(capsys, tiny_run, "--out", tmp_path / "model.onnx", "--batch-size", 2)
     source = open_source(tiny_run)
     images = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     found = compare_file(source, tmp_path / "model.onnx", images, 1, ["onnxruntime"])
@@ -210,7 +210,7 @@ def test_groups_that_are_not_full_are_compared_too(tiny_run, tmp_path, capsys):
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--opset", 16], "opset 16 cannot be written"),
     (["--opset", 99], "the installed onnx knows those up to"),
-    (["--batch", 0], "a batch of 0 images holds nothing"),
+    (["--batch-size", 0], "a batch of 0 images holds nothing"),
     (["--out", "model.pb"], "model.pb does not end in .onnx"),
     (["--classes", "a,b,c"], "these are given for checkpoints only"),
     (["--no-nms", "--check", "x.jpg"], "--check compares detections"),
@@ -224,7 +224,7 @@ def test_a_bad_argument_is_one_sentence_and_leaves_nothing(capsys, run, argument
 
 
 def test_batch_and_dynamic_batch_exclude_each_other(capsys, tiny_run):
-    done = command(capsys, "export", tiny_run, "--batch", 2, "--dynamic-batch")
+    done = command(capsys, "export", tiny_run, "--batch-size", 2, "--dynamic-batch")
     assert done.status == 2
     assert "not allowed with argument" in done.err
 

@@ -77,7 +77,7 @@ def test_a_measurement_tells_what_it_is_at(log, tiny_run):
 @pytest.mark.slow
 def test_quantising_tells_what_it_is_at(log, tiny_run, tiny_shapes):
     lines = log(sys.executable, "-c", OFTEN, 0.2, "quantize", tiny_run, "--data", tiny_shapes,
-                "--images", 4, "--rounds", 3, "--out", "q.onnx")
+                "--calibration-images", 4, "--rounds", 3, "--out", "q.onnx")
     phase = "quantising, no layers kept in float32"
     assert phase in lines
     assert matching(lines, rf"{phase}: \d\d:\d\d so far")

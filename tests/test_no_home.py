@@ -104,8 +104,8 @@ def test_a_detector_is_trained_and_used_by_a_user_without_a_home(folder, tiny_sh
     command("data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape", 64,
             "--out", "anchors.png")
     for backend, out in (("onnxruntime", "q.onnx"), ("openvino", "q.xml"), ("mxnet", "q")):
-        done = command("quantize", "run", "--data", data, "--images", 2, "--no-eval", "--backend",
-                       backend, "--out", out)
+        done = command("quantize", "run", "--data", data, "--calibration-images", 2, "--no-eval",
+                       "--backend", backend, "--out", out)
         assert done.told == []
     done = command("bench", "run", "--rounds", 1, "--no-peak", "--precisions", "float32")
     assert done.told == []

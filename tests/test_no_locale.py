@@ -95,8 +95,8 @@ def test_a_detector_from_images_to_another_format(command, data, tmp_path, envir
     (seen,) = json.loads(found.out)
     assert {HEDGEHOG, LETTERS} <= {one["class"] for one in seen["objects"]}
     for backend, out in (("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв")):
-        report = command(environ, "quantize", "запуск", "--data", data, "--images", 2, "--no-eval",
-                         "--backend", backend, "--out", out, "--json")
+        report = command(environ, "quantize", "запуск", "--data", data, "--calibration-images", 2,
+                         "--no-eval", "--backend", backend, "--out", out, "--json")
         json.loads(report.out)
     command(environ, "bench", "запуск", "--rounds", 1, "--no-peak", "--precisions", "float32",
             "--json", "--chart", "столбцы.svg")

@@ -21,7 +21,7 @@ from ssdreg.quantize.speed import Latency, measure_latency
 from ssdreg.run import open_run
 from ssdreg.source import open_source, random_source
 
-FEW = ("--images", "3", "--rounds", "2", "--drop", "1")
+FEW = ("--calibration-images", "3", "--rounds", "2", "--drop", "1")
 
 
 @pytest.fixture
@@ -81,23 +81,23 @@ def test_a_run_of_eight_bits_is_evaluated_and_not_quantised_again(capsys, run, t
                              f"run that it was made from")
     # it is written again as a whole, in another precision too
     done = command(capsys, "quantize", run, "--data", tiny_shapes, "--backend", "mxnet", *FEW,
-                   "--no-eval", "--keep", "stage1_unit1_conv1")
+                   "--no-eval", "--keep-layers", "stage1_unit1_conv1")
     assert (done.status, "kept in float32: stage1_unit1_conv1" in done.out) == (0, True)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "run-int8"]
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--images", "0"], "--images 0 is too few: give 1 or more"),
+    (["--calibration-images", "0"], "--calibration-images 0 is too few: give 1 or more"),
     (["--rounds", "0"], "--rounds 0 is too few"),
     (["--drop", "2"], "--drop 2 is no loss of mAP: give one of 0 to 1, as 0.01"),
-    (["--precision", "bf16"], "ONNX Runtime has no bfloat16 on processors: use the backend open"),
+    (["--precision", "bfloat16"], "ONNX Runtime has no bfloat16 on processors: use the backend"),
     (["--out", "x.xml"], "--out x.xml: what this backend reads ends in .onnx"),
     (["--backend", "openvino", "--out", "x.onnx"], "--out x.onnx: what this backend reads ends in"),
     (["--out", "{mine}"], "--out {mine} is there already and no detector of ssdreg: move it away"),
     (["--backend", "mxnet", "--out", "{run}"], "{run} is there already and was not written by "
                                                "`ssdreg quantize`: choose another --out"),
     (["--split", "test"], "test.txt: there is no such split; the splits here are: train"),
-    (["--keep", "conv99"], "the network has no convolution 'conv99': there are 'conv0'"),
+    (["--keep-layers", "conv99"], "the network has no convolution 'conv99': there are 'conv0'"),
     (["--classes", "a,b"], "is a run, which knows its classes")])
 def test_what_is_refused(capsys, tmp_path, run, tiny_shapes, arguments, sentence):
     mine = tmp_path / "mine.onnx"

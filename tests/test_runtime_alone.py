@@ -193,7 +193,7 @@ def test_a_detector_finds_what_mxnet_finds(seen, expected, photo, backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_command_finds_what_mxnet_finds(programs, source, model, photo, expected, tmp_path,
                                             backend):
-    printed = run(programs / "ssdreg-detect", model, photo, "--json", "--backend", backend,
+    printed = run(programs / "ssdreg-detect", model, photo, "--json-lines", "--backend", backend,
                   "--threads", "1", "--threshold", "0", cwd=tmp_path)
     (line,) = printed.splitlines()
     seen = json.loads(line)

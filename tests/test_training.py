@@ -262,7 +262,7 @@ def test_a_checkpoint_that_fits_nowhere_or_is_not_finite_is_refused(tmp_path):
 
 def test_only_the_newest_and_the_best_parameters_are_kept(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
-    train(run, data, recipe(epochs=4, keep=1), [mx.cpu()])
+    train(run, data, recipe(epochs=4, keep_epochs=1), [mx.cpu()])
     assert set(run.epochs()) == {4, run.best_epoch()}
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssdreg_runtime._version import __version__
-from ssdreg_runtime.command import add_backend_arguments, add_source_arguments, detect_sources
+from ssdreg_runtime.command import (
+    add_backend_arguments,
+    add_json_arguments,
+    add_source_arguments,
+    detect_sources,
+    objects_of,
+)
 from ssdreg_runtime.console import accept_all_letters, unprintable
 from ssdreg_runtime.errors import SsdregError
 
@@ -61,23 +67,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("model", type=Path, metavar="MODEL",
                       help="the detector, .onnx or OpenVINO's .xml")
     add_source_arguments(made)
-    made.add_argument("--json", action="store_true",
-                      help="print an object of JSON a line for each picture, boxes in pixels, as "
-                           "soon as it is done, and draw nothing")
+    add_json_arguments(made)
     add_backend_arguments(made, ("auto", "onnxruntime", "openvino"), "auto",
                           "auto takes OpenVINO where it is installed")
     return made
 
 
 def _run(options: argparse.Namespace) -> int:
-    # what `--help` can do without
-    from ssdreg_runtime.sinks import JsonLines
-
     def open_detector() -> Detector:
         from ssdreg_runtime.detector import Detector
         return Detector(options.model, options.backend, options.threads, options.precision)
 
-    return detect_sources(options, open_detector, PROGRAM, JsonLines if options.json else None)
+    return detect_sources(options, open_detector, PROGRAM, objects_of(options))
 
 
 def _end(sentence: str, status: int) -> int:

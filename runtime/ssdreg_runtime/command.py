@@ -42,6 +42,22 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
                              "or the one that is named")
 
 
+def add_json_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how objects are printed instead of drawn."""
+    written = parser.add_mutually_exclusive_group()
+    written.add_argument("--json", action="store_true",
+                         help="print the objects as JSON, boxes in pixels, and draw nothing")
+    written.add_argument("--json-lines", action="store_true",
+                         help="the same, but not as one array: an object a line for each picture, "
+                              "as soon as it is done")
+
+
+def objects_of(options: argparse.Namespace) -> Callable[[Say], Objects] | None:
+    """Return what writes JSON in the way that was asked for; None where pictures are drawn."""
+    from ssdreg_runtime.sinks import JsonArray, JsonLines
+    return JsonArray if options.json else JsonLines if options.json_lines else None
+
+
 def add_backend_arguments(parser: argparse.ArgumentParser, backends: Sequence[str],
                           default: str | None, words: str) -> None:
     """Declare what the network runs on; `words` are about the backend."""

@@ -96,7 +96,7 @@ def test_pictures_are_drawn(detect, model, folder, tmp_path):
 
 def test_objects_are_lines_of_json(detect, model, folder, tmp_path):
     before = files(tmp_path)
-    done = detect(model, folder, "--json", "--threshold", "0.3")
+    done = detect(model, folder, "--json-lines", "--threshold", "0.3")
     assert (done.status, done.err) == (0, "")
     found = [json.loads(line) for line in done.out.splitlines()]
     assert [each["image"] for each in found] == [str(folder / name) for name in ("a.jpg", "b.png")]
@@ -125,11 +125,11 @@ def test_bad_pictures_are_named_and_counted(detect, model, folder, tmp_path):
 
 def test_names_in_a_list(detect, model, folder):
     names = f"{folder / 'b.png'}\r\n\n{folder / 'a.jpg'}\n{folder / 'b.png'}"
-    done = detect(model, "--list", "-", "--json", data=names.encode())
+    done = detect(model, "--list", "-", "--json-lines", data=names.encode())
     assert [json.loads(line)["image"] for line in done.out.splitlines()] == [
         str(folder / "b.png"), str(folder / "a.jpg")]
     (folder / "names.txt").write_text(names)
-    assert detect(model, "--list", folder / "names.txt", "--json").out == done.out
+    assert detect(model, "--list", folder / "names.txt", "--json-lines").out == done.out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux only")
@@ -138,7 +138,7 @@ def test_names_that_are_no_letters(detect, model, tmp_path):
     Image.fromarray(picture(COLOURS)).save(tmp_path / name)
     done = detect(model, name, "--out", "drawn")
     assert (done.status, done.out) == (0, "caf\\udce9.png: 2 red -> drawn/caf\\udce9.png\n")
-    assert json.loads(detect(model, name, "--json").out)["image"] == name
+    assert json.loads(detect(model, name, "--json-lines").out)["image"] == name
 
 
 # Standard input
@@ -153,7 +153,7 @@ def test_pictures_in_standard_input(detect, model, tmp_path):
         "ssdreg-detect: standard input, image 3 cannot be read as an image and was passed over: ")
     assert files(tmp_path / "drawn") == [
         "standard-input-000001.png", "standard-input-000002.png"]
-    done = detect(model, "-", "--json", data=jpeg() * 2)
+    done = detect(model, "-", "--json-lines", data=jpeg() * 2)
     assert [(each["image"], each["number"], each["width"])
             for each in map(json.loads, done.out.splitlines())] == [
         ("standard input", 1, 64), ("standard input", 2, 64)]
@@ -163,7 +163,8 @@ def test_pictures_in_standard_input(detect, model, tmp_path):
 def piped(model):
     """Start the command as a process that reads pictures from a pipe."""
     with subprocess.Popen(
-            [sys.executable, "-m", "ssdreg_runtime", str(model), "-", "--json", "--threads", "1"],
+            [sys.executable, "-m", "ssdreg_runtime", str(model), "-", "--json-lines", "--threads",
+             "1"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process
@@ -220,7 +221,7 @@ def test_a_video_is_drawn(detect, model, clip, tmp_path):
 def test_damaged_frames_are_named_and_counted(detect, model, clip):
     from videos import damage
     damage(clip, [5])
-    done = detect(model, clip, "--json")
+    done = detect(model, clip, "--json-lines")
     assert done.status == 1
     found = [json.loads(line) for line in done.out.splitlines()]
     assert [each["frame"] for each in found] == [*range(1, 6), *range(7, 13)]
@@ -235,7 +236,7 @@ def test_damaged_frames_are_named_and_counted(detect, model, clip):
 
 
 def test_pictures_and_videos_in_one_call(detect, model, folder, clip):
-    done = detect(model, folder / "b.png", clip, folder, "-", "--json", data=jpeg())
+    done = detect(model, folder / "b.png", clip, folder, "-", "--json-lines", data=jpeg())
     names = [each.get("image") or each["video"]
              for each in map(json.loads, done.out.splitlines())]
     assert names == [str(folder / "b.png"), *[str(clip)] * 12, str(folder / "a.jpg"),
@@ -243,9 +244,9 @@ def test_pictures_and_videos_in_one_call(detect, model, folder, clip):
 
 
 def test_options_may_stand_anywhere(detect, model, folder):
-    first = detect(model, "--json", "--threshold", "0.2", folder / "b.png")
+    first = detect(model, "--json-lines", "--threshold", "0.2", folder / "b.png")
     assert first.status == 0
-    assert detect(model, folder / "b.png", "--threshold", "0.2", "--json").out == first.out
+    assert detect(model, folder / "b.png", "--threshold", "0.2", "--json-lines").out == first.out
 
 
 # What is refused

@@ -20,8 +20,8 @@ DATA_SHAPE, HEAD = 300, "ssd"
 MODEL = ("what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or `ssdreg export` wrote, or an "
          "old checkpoint")
 BACKENDS = ("auto", "mxnet", "onnxruntime", "openvino")
-BACKEND = ("mxnet for runs and checkpoints by default; auto, the default for exported files, takes "
-           "the first of OpenVINO, ONNX Runtime and MXNet that is installed")
+BACKEND = ("auto takes the first of OpenVINO, ONNX Runtime and MXNet that is installed and can run "
+           "it")
 
 
 def shape(text: str) -> int | tuple[int, int]:
@@ -113,19 +113,14 @@ def normalisation(options: argparse.Namespace) -> Normalisation | None:
         raise SsdregError(f"--mean and --std: {error}") from error
 
 
-def backend_of(options: argparse.Namespace) -> str:
-    """Return what is to run a detector: what was named, or the default for what it is."""
-    from ssdreg.detector import MODEL_FILES, MXNET
-    exported = options.model.suffix.lower() in MODEL_FILES
-    return str(options.backend or ("auto" if exported else MXNET))
-
-
 def open_backend(options: argparse.Namespace) -> Backend:
     """Open the detector that is named, with what is to run it."""
-    from ssdreg.detector import MXNET, open_backend
-    backend, context = backend_of(options), None
+    from ssdreg.detector import AUTO, MODEL_FILES, MXNET, open_backend
+    backend, context = options.backend, None
     # only where it is no CPU, because MXNet, once imported, takes no other number of threads
     if options.ctx != "cpu":
+        if backend == AUTO and options.model.suffix.lower() not in MODEL_FILES:
+            backend = MXNET
         if backend != MXNET:
             raise SsdregError(f"--ctx {options.ctx} is a device of MXNet, which does not run this: "
                               f"leave it out, or use --backend mxnet")

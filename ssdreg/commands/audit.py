@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-shape", type=arguments.shape, metavar="SIDE|HxW",
                         help="the network's input in pixels; without it 300 for a symbol, and for "
                              "configurations 300 and 512")
-    parser.add_argument("--num-classes", type=int, default=20,
+    parser.add_argument("--num-classes", type=int, default=20, metavar="N",
                         help="classes without background, for counting parameters; the presets of "
                              "GluonCV have their own")
     form = parser.add_mutually_exclusive_group()

@@ -26,7 +26,7 @@ CLASSES = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("detector", metavar="RUN|BACKBONE",
+    parser.add_argument("detector", metavar="RUN|CHECKPOINT|BACKBONE",
                         help="a run, a checkpoint, or a name from `ssdreg list`, which gets random "
                              "weights")
     parser.add_argument("--data-shape", type=arguments.shape, metavar="SIDE|HxW",
@@ -34,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              f"gets {arguments.DATA_SHAPE}")
     parser.add_argument("--head", help=f"the detection head of a BACKBONE; {arguments.HEAD} by "
                                        f"default")
-    parser.add_argument("--classes", type=int, metavar="N",
-                        help=f"how many classes a BACKBONE tells apart; {CLASSES} by default")
+    parser.add_argument("--num-classes", type=int, metavar="N",
+                        help=f"how many classes a BACKBONE tells apart, without background; "
+                             f"{CLASSES} by default")
     parser.add_argument("--detect", type=arguments.numbers, metavar="STRIDES",
                         help="the taps of a BACKBONE that feed detection, by stride: 8,16,32")
-    parser.add_argument("--batch", type=arguments.numbers, default="1", metavar="SIZES",
+    parser.add_argument("--batch-size", type=arguments.numbers, default="1", metavar="SIZES",
                         help="images at a time: 1, or 1,4 for both")
     parser.add_argument("--backends", type=_names, default=(), metavar="LIST",
                         help="mxnet,onnxruntime,openvino; all by default")
@@ -64,12 +65,13 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print and draw."""
     from ssdreg.bench import tables
     from ssdreg.bench.chart import check_chart, draw_chart
-    for name, least in (("rounds", 1), ("threads", 1), ("classes", 1)):
-        value = getattr(options, name)
+    for name, least in (("rounds", 1), ("threads", 1), ("num-classes", 1)):
+        value = getattr(options, name.replace("-", "_"))
         if value is not None and value < least:
             raise SsdregError(f"--{name} {value} cannot be: give {least} or more")
-    if min(options.batch) < 1:
-        raise SsdregError(f"--batch {','.join(map(str, options.batch))}: give 1 or more images")
+    if min(options.batch_size) < 1:
+        sizes = ",".join(map(str, options.batch_size))
+        raise SsdregError(f"--batch-size {sizes}: give 1 or more images")
     if options.chart is not None:
         check_chart(options.chart)  # and not after minutes
     figures = _measure(options)
@@ -93,7 +95,7 @@ def _measure(options: argparse.Namespace) -> Figures:
     source = _source(options)
     images = (drawn_images(source.plan.data_shape) if options.images is None
               else read_images(options.images, source.plan.data_shape))
-    settings = Settings(batches=tuple(dict.fromkeys(options.batch)), threads=options.threads,
+    settings = Settings(batches=tuple(dict.fromkeys(options.batch_size)), threads=options.threads,
                         schedule=Schedule(rounds=options.rounds), post=options.post,
                         sides=() if options.no_peak else SIDES)
     with tempfile.TemporaryDirectory(prefix="ssdreg-bench-") as folder, Progress() as report:
@@ -105,15 +107,17 @@ def _source(options: argparse.Namespace) -> Source:
     """Open the run or checkpoint, or build the backbone's detector."""
     from ssdreg.source import open_source, random_source
     path = Path(options.detector)
-    given = {name: getattr(options, name) for name in ("head", "classes", "detect")
+    given = {name: getattr(options, name) for name in ("head", "num_classes", "detect")
              if getattr(options, name) is not None}
     # a prefix of a checkpoint is no file itself
     if path.exists() or os.sep in options.detector:
         for name in given:
-            raise SsdregError(f"--{name} goes with a backbone: {path} knows its own, leave it out")
+            option = name.replace("_", "-")
+            raise SsdregError(f"--{option} goes with a backbone: {path} knows its own, leave it "
+                              f"out")
         return open_source(path, data_shape=options.data_shape)
     overrides = {} if options.detect is None else {"detect": options.detect}
-    return random_source(options.detector, options.classes or CLASSES,
+    return random_source(options.detector, options.num_classes or CLASSES,
                          options.data_shape or arguments.DATA_SHAPE,
                          options.head or arguments.HEAD, **overrides)
 

@@ -17,7 +17,8 @@ SUMMARY = "derive and verify a detector's plan, show it, and write its symbol"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("backbone", help="a name from `ssdreg list`")
-    parser.add_argument("--num-classes", type=int, default=20, help="classes without background")
+    parser.add_argument("--num-classes", type=int, default=20, metavar="N",
+                        help="how many classes, without background")
     arguments.add_detector(parser)
     parser.add_argument("--mode", default="train", choices=("train", "deploy"),
                         help="with losses, or with detections only")

@@ -23,13 +23,14 @@ NAME = "export"
 SUMMARY = "write a run or an old checkpoint as one ONNX file, suppression included"
 
 FORMATS = ("onnx",)
+PRECISIONS = ("float32", "float16")
 #: What the name of a checkpoint ends with; the file is called as it without that.
 _ENDINGS = (".tar.gz", ".tgz", "-symbol.json", ".json", ".params")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("path", type=Path, metavar="PATH",
+    parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT",
                         help="a run; or a checkpoint: a prefix, a .params file, a -symbol.json, "
                              "or a model.tar.gz")
     parser.add_argument("--format", choices=FORMATS, default="onnx", help="the kind of file")
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the file; by default model.onnx in a run's folder, and beside a "
                              "checkpoint one of its name")
     batch = parser.add_mutually_exclusive_group()
-    batch.add_argument("--batch", type=int, default=1, metavar="N", help="images at a time")
+    batch.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time")
     batch.add_argument("--dynamic-batch", action="store_true",
                        help="any number of images at a time, chosen when it runs")
     parser.add_argument("--opset", type=int, default=17, metavar="N",
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-nms", action="store_true",
                         help="leave suppression out: the file gives the scores and the box of "
                              "every anchor")
-    parser.add_argument("--fp16", action="store_true",
-                        help="store and compute the network in half precision: half the size")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0],
+                        help="what the network is stored and computed in; float16 is half the size")
     arguments.add_checkpoint(parser)
     parser.add_argument("--check", type=Path, nargs="+", default=(), metavar="IMAGE|DIR",
                         help="compare what the file finds in these images with what MXNet finds, "
@@ -59,8 +60,8 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.export import Options, write_onnx
     from ssdreg.legacy.source import read_class_names
     from ssdreg.source import open_source
-    chosen = Options(batch=None if options.dynamic_batch else options.batch, opset=options.opset,
-                     nms=not options.no_nms, precision="float16" if options.fp16 else "float32")
+    chosen = Options(batch=None if options.dynamic_batch else options.batch_size,
+                     opset=options.opset, nms=not options.no_nms, precision=options.precision)
     file = options.out or default_file(options.path)
     _refuse(file)
     files = _check_images(options.check, chosen)

@@ -16,7 +16,7 @@ SUMMARY = "turn a checkpoint of MXNet's SSD example, SageMaker or GluonCV into a
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("path", type=Path, metavar="PATH",
+    parser.add_argument("path", type=Path, metavar="CHECKPOINT",
                         help="a prefix, a .params file, a -symbol.json, or a model.tar.gz")
     parser.add_argument("--out", type=Path, metavar="RUN",
                         help="the run's folder; without it, only what was found is shown")

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssdreg_runtime.command import add_backend_arguments, add_source_arguments, detect_sources
+from ssdreg_runtime.command import (
+    add_backend_arguments,
+    add_json_arguments,
+    add_source_arguments,
+    detect_sources,
+    objects_of,
+)
 
 from ssdreg.commands import arguments
 
@@ -19,24 +25,17 @@ SUMMARY = "detect objects in images, videos or standard input, and draw them"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("model", type=Path, metavar="RUN|MODEL", help=arguments.MODEL)
+    parser.add_argument("model", type=Path, metavar="MODEL", help=arguments.MODEL)
     add_source_arguments(parser)
     parser.add_argument("--epoch", type=int, help="the epoch to take; the best by default")
-    written = parser.add_mutually_exclusive_group()
-    written.add_argument("--json", action="store_true",
-                         help="print the objects as JSON, boxes in pixels, and draw nothing")
-    written.add_argument("--json-lines", action="store_true",
-                         help="the same, but not as one array: an object a line for each picture, "
-                              "as soon as it is done")
-    add_backend_arguments(parser, arguments.BACKENDS, None, arguments.BACKEND)
+    add_json_arguments(parser)
+    add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
     arguments.add_context(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Detect in all sources; a bad picture is named and passed over, and the status is then 1."""
-    from ssdreg_runtime.sinks import JsonArray, JsonLines
-    objects = JsonArray if options.json else JsonLines if options.json_lines else None
-    return detect_sources(options, lambda: _detector(options), "ssdreg", objects)
+    return detect_sources(options, lambda: _detector(options), "ssdreg", objects_of(options))
 
 
 def _detector(options: argparse.Namespace) -> Detector:

@@ -24,13 +24,12 @@ NAME = "quantize"
 SUMMARY = "make a detector of 8 bits for a backend, and measure what it loses and gains"
 
 BACKENDS = ("onnxruntime", "openvino", "mxnet")
-#: Precisions by what they are called on the command line.
-PRECISIONS = {"int8": "int8", "bf16": "bfloat16"}
+PRECISIONS = ("int8", "bfloat16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("path", type=Path, metavar="RUN",
+    parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT",
                         help="a run, or a checkpoint that `ssdreg export` reads")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR|REC",
                         help="images with boxes, to take scales from and to measure on")
@@ -39,23 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration-split", metavar="SPLIT",
                         help="the split of --data to take scales from; what the run was trained "
                              "on is best")
-    parser.add_argument("--images", type=int, default=100, metavar="N",
+    parser.add_argument("--calibration-images", type=int, default=100, metavar="N",
                         help="how many images to take scales from")
     parser.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0],
                         help="what is to run the detector")
-    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="int8",
+    parser.add_argument("--precision", choices=PRECISIONS, default="int8",
                         help="what the network is to be computed in")
     parser.add_argument("--drop", type=float, default=0.01, metavar="MAP",
                         help="how much mAP 8 bits may cost on the calibration images before "
                              "layers are kept in float32")
-    parser.add_argument("--keep", nargs="+", default=(), metavar="LAYER",
+    parser.add_argument("--keep-layers", nargs="+", default=(), metavar="LAYER",
                         help="convolutions to keep in float32 in any case, by name")
     parser.add_argument("--out", type=Path, metavar="FILE|DIR",
                         help="an .onnx file, an .xml file (OpenVINO) or a run's folder (MXNet); "
                              "by default model-int8 in the run's folder, and for MXNet a folder "
                              "beside it")
     parser.add_argument("--no-eval", action="store_true",
-                        help="measure neither accuracy nor time: quantise all but --keep")
+                        help="measure neither accuracy nor time: quantise all but --keep-layers")
     parser.add_argument("--rounds", type=int, default=50, metavar="N",
                         help="runs that the time is measured in")
     arguments.add_checkpoint(parser)
@@ -72,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.quantize.mxnet_int8 import refuse_unless_float32
     from ssdreg.source import open_source
     _refuse_numbers(options)
-    precision = PRECISIONS[options.precision]
+    precision = options.precision
     chosen = engine(options.backend, precision)
     out = options.out or default_out(options.path, chosen.suffix, options.precision)
     _refuse_out(out, chosen)
@@ -82,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     refuse_unless_float32(source)
     scales, measured = _open_data(options, source.classes)
     examples = [] if precision == "bfloat16" else list(
-        read_examples(scales, source.plan.data_shape, options.images))
+        read_examples(scales, source.plan.data_shape, options.calibration_images))
     with waiting("quantising") as telling:
         def say(line: str) -> None:
             _say(line)
@@ -90,13 +89,13 @@ def run(options: argparse.Namespace) -> int:
                 telling.begin(line)
 
         made = quantize(source, examples, options.backend, precision,
-                        None if options.no_eval else options.drop, options.keep, say)
+                        None if options.no_eval else options.drop, options.keep_layers, say)
         made.save(out)
         report = _report(options, out, made, examples, measured, say)
     print(to_json(report.to_dict(), indent=2) if options.json
           else report.text())
     if report.missed():
-        how = ("give other --images to take scales from, --keep more layers, or a smaller --drop"
+        how = ("give more --calibration-images, more --keep-layers, or a smaller --drop"
                if precision == "int8" else "another backend, or int8, may lose less")
         print(f"ssdreg: warning: more than --drop {options.drop:g} of mAP was lost: {how}",
               file=sys.stderr)
@@ -114,9 +113,10 @@ def default_out(path: Path, suffix: str, precision: str) -> Path:
 
 
 def _refuse_numbers(options: argparse.Namespace) -> None:
-    for name, least in (("images", 1), ("rounds", 1)):
-        if getattr(options, name) < least:
-            raise DataError(f"--{name} {getattr(options, name)} is too few: give {least} or more")
+    for name, least in (("calibration-images", 1), ("rounds", 1)):
+        value = getattr(options, name.replace("-", "_"))
+        if value < least:
+            raise DataError(f"--{name} {value} is too few: give {least} or more")
     if not 0 <= options.drop <= 1:
         raise DataError(f"--drop {options.drop:g} is no loss of mAP: give one of 0 to 1, as 0.01")
 

@@ -26,7 +26,8 @@ SUMMARY = "show a backbone's stages, what they weigh and cost, its taps, and the
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("backbone", help="a name from `ssdreg list`")
-    parser.add_argument("--num-classes", type=int, default=20, help="classes without background")
+    parser.add_argument("--num-classes", type=int, default=20, metavar="N",
+                        help="how many classes, without background")
     arguments.add_detector(parser)
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 

@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             ("warmup", int, "steps over which the rate rises"),
             ("seed", int, "of starting values, order and augmentation"),
             ("validate-every", int, "epochs between validations"),
-            ("keep", int, "newest parameter files to keep, besides the best")):
+            ("keep-epochs", int, "newest parameter files to keep, besides the best")):
         parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS,
                             help=f"{text} (default: {_DEFAULTS[name.replace('-', '_')]})")
     parser.add_argument("--lr-steps", type=arguments.numbers, default=argparse.SUPPRESS,

@@ -40,7 +40,8 @@ class TrainOptions:
       and its running moments, which it then uses in training too.
     - `head_lr`: what the rate is multiplied by for everything behind the backbone.
     - `seed`: of starting values, order and augmentation.
-    - `validate_every`: epochs between validations; `keep`: parameter files kept besides the best.
+    - `validate_every`: epochs between validations; `keep_epochs`: parameter files kept besides
+      the best.
     """
 
     epochs: int = field(default=60, validator=_positive)
@@ -58,7 +59,7 @@ class TrainOptions:
     head_lr: float = field(default=1.0, validator=_positive)
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
-    keep: int = field(default=10, validator=_positive)
+    keep_epochs: int = field(default=10, validator=_positive)
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of the `step`-th step of training, counted from 0."""

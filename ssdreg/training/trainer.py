@@ -154,7 +154,7 @@ class _Trainer:
                 # the log first: a resumed run drops lines behind its state, but misses none
                 write_log(self.run.log_file, log)
                 self._save(state)
-                states.drop_old(self.run, self.options.keep)
+                states.drop_old(self.run, self.options.keep_epochs)
                 if stop.asked:
                     raise Interrupted
 

@@ -61,7 +61,7 @@ def run(tmp_path_factory, shapes):
     network = build_network(*shared, sizes=sizes)
     run = create_run(tmp_path_factory.mktemp("runs") / "run", learning.classes, network.plan,
                      network.train, network.deploy)
-    options = TrainOptions(epochs=EPOCHS, batch_size=6, lr=1e-3, warmup=5, keep=1,
+    options = TrainOptions(epochs=EPOCHS, batch_size=6, lr=1e-3, warmup=5, keep_epochs=1,
                            validate_every=EPOCHS)
     # without augmentation 12 pictures are soon known by heart
     return start(run, Data(source=source, train=learning, validation=validation,

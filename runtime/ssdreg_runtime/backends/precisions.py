@@ -30,6 +30,6 @@ def resolve(asked: str, facts: ModelFacts, name: str) -> str:
     if asked == "float32" and stored != "int8":
         return asked
     how = {"int8": "make one with `ssdreg quantize RUN --data DIR`",
-           "float16": "make one with `ssdreg export RUN --fp16`",
+           "float16": "make one with `ssdreg export RUN --precision float16`",
            "float32": "export the run that it was quantised from"}[asked]
     raise ModelError(f"{name} holds {stored} and cannot be computed in {asked}: {how}")
