@@ -1,6 +1,6 @@
 """A worker that runs MXNet, or GluonCV, as people do who have no ssdreg.
 
-Only what MXNet 1.9.1 cannot be imported without is put back: NumPy's aliases and distutils. No
+Only what MXNet 1.9.1 cannot be imported without is given to it, NumPy's old names for one. No
 setting is made, for threads or otherwise, and inputs are normalised already. Its job is
 ``{"what", "inputs", ...}`` with the keys that the function of that name reads.
 """
@@ -8,21 +8,18 @@ setting is made, for threads or otherwise, and inputs are normalised already. It
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from itertools import cycle
 
 import numpy as np
 from latency_turns import serve
 
+from ssdreg.mxnet_modules import serve as serve_modules
+
 
 def import_mxnet():
     """Import MXNet with nothing but the names that NumPy and Python removed."""
-    for name in ("bool", "int", "float", "complex", "object", "str"):
-        if name not in vars(np):
-            setattr(np, name, getattr(importlib.import_module("builtins"), name))
-    if importlib.util.find_spec("distutils") is None:
-        importlib.import_module("setuptools")
+    serve_modules()
     return importlib.import_module("mxnet")
 
 
