@@ -6,8 +6,7 @@ has lost (`ssdreg.numpy_names`), and ``distutils.version``, which Python 3.12 re
 `packaging`'s versions. So NumPy itself and ``sys.modules`` stay as they are, and modules that are
 imported at any later time are served as well.
 
-One method cannot be given back: NumPy 2.3 removed ``ndarray.tostring``, and its type cannot be
-changed. The functions of MXNet that call it are made to call ``tobytes``, which is the same.
+What is no missing name is mended in MXNet's functions: see `ssdreg.mxnet_repairs`.
 """
 
 from __future__ import annotations
@@ -18,19 +17,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from packaging.version import Version
 
+from ssdreg.mxnet_repairs import repair
 from ssdreg.numpy_names import lost_names, namespace
 
 #: Those whose modules are served.
 PACKAGES = ("mxnet", "gluoncv")
-
-#: Functions that call ``ndarray.tostring``, by module.
-TOSTRING = {"mxnet.recordio": ("pack", "pack_img")}
 
 
 def restored() -> tuple[str, ...]:
@@ -75,7 +72,7 @@ class Finder(MetaPathFinder):
         """Run a module's code; it takes builtins, ``import`` among them, from its globals."""
         vars(module)["__builtins__"] = self.builtins
         execute(module)
-        call_tobytes(module)
+        repair(module)
 
     def import_(self, name: str, globals: Mapping[str, object] | None = None,
                 locals: Mapping[str, object] | None = None, fromlist: Sequence[str] | None = (),
@@ -91,16 +88,7 @@ class Finder(MetaPathFinder):
         for name, value in list(vars(module).items()):
             if value is np:
                 setattr(module, name, self.numpy)
-        call_tobytes(module)
-
-
-def call_tobytes(module: ModuleType) -> None:
-    """Make the functions of a module that call ``tostring`` call ``tobytes``."""
-    for name in TOSTRING.get(module.__name__, ()):
-        function = getattr(module, name)
-        assert isinstance(function, FunctionType)
-        names = ("tobytes" if each == "tostring" else each for each in function.__code__.co_names)
-        function.__code__ = function.__code__.replace(co_names=tuple(names))
+        repair(module)
 
 
 def serve() -> None:

@@ -69,7 +69,7 @@ def build_err_msg(arrays: Sequence[Any], err_msg: str, header: str = "Items are 
 
 
 def lost_names() -> dict[str, Any]:
-    """Return each name that MXNet looks up and the installed NumPy lacks, with what it stood for."""
+    """Return what each name stood for that MXNet looks up and the installed NumPy lacks."""
     # vars(), not hasattr(): NumPy answers hasattr with a deprecation warning for some of them
     there = vars(np)
     known: dict[str, Any] = {
