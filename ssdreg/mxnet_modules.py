@@ -12,10 +12,9 @@ What is no missing name is mended in MXNet's functions: see `ssdreg.mxnet_repair
 from __future__ import annotations
 
 import builtins
-import functools
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -47,8 +46,31 @@ def versions() -> ModuleType:
     return made
 
 
+class Served(Loader):
+    """A module's loader, and after it the import that the module's code uses, and its repair.
+
+    It stands before the loader and does not change it: one may load any number of modules.
+    """
+
+    def __init__(self, loader: Loader, own_builtins: dict[str, Any]) -> None:
+        self.loader, self.builtins = loader, own_builtins
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return what the loader does; None, as a rule, for a common module."""
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module's code, which takes builtins, ``import`` among them, from its globals."""
+        vars(module)["__builtins__"] = self.builtins
+        self.loader.exec_module(module)
+        repair(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+
 class Finder(MetaPathFinder):
-    """Finds the modules of `PACKAGES` as Python does, and has them run with their own imports."""
+    """Finds the modules of `PACKAGES` as Python does, and has them served."""
 
     def __init__(self) -> None:
         self.numpy, self.versions = namespace(), versions()
@@ -63,16 +85,9 @@ class Finder(MetaPathFinder):
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    execute = functools.partial(self.execute, spec.loader.exec_module)
-                    setattr(spec.loader, "exec_module", execute)  # noqa: B010  (mypy takes no other)
+                    spec.loader = Served(spec.loader, self.builtins)
                 return spec
         return None
-
-    def execute(self, execute: Any, module: ModuleType) -> None:
-        """Run a module's code; it takes builtins, ``import`` among them, from its globals."""
-        vars(module)["__builtins__"] = self.builtins
-        execute(module)
-        repair(module)
 
     def import_(self, name: str, globals: Mapping[str, object] | None = None,
                 locals: Mapping[str, object] | None = None, fromlist: Sequence[str] | None = (),
