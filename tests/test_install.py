@@ -68,7 +68,7 @@ def other_python(wheels, tmp_path_factory) -> Path:
     """Another Python, and an old NumPy; MXNet comes with ssdreg there."""
     python = python_of(*(version for version in OLD_NUMPY if version != THIS))
     if python is None:
-        pytest.skip(f"beside {THIS} there is no Python on this machine that NumPy 1 is published for")
+        pytest.skip(f"beside {THIS} no Python is here that NumPy 1 is published for")
     return install(python, tmp_path_factory.mktemp("other") / "venv", *wheels,
                    OLD_NUMPY[version_of(python)])
 
