@@ -2,7 +2,7 @@
 # PYTHON=...      names the Python to take instead of the newest supported one that is found
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plugins install-plugins lint docs check clean
+.PHONY: help demo test test-plugins test-other-numpy install-plugins lint docs check clean
 
 export PYTHON
 
@@ -25,6 +25,10 @@ test:   ## run the whole test suite, that of the runtime and of every plug-in in
 test-plugins:  ## build and install every plug-in afresh, and test them there
 	@tools/make-venv test
 	@tools/test-plugins
+
+test-other-numpy:  ## test the most important parts with NumPy 1 where .venv has 2, or 2 where it has 1
+	@tools/make-venv test
+	@tools/test-other-numpy
 
 install-plugins:  ## install every plug-in of plugins/ into .venv, editable
 	@tools/make-venv

@@ -1,6 +1,6 @@
 """A worker that runs MXNet, or GluonCV, as people do who have no ssdreg.
 
-Only what MXNet 1.9.1 cannot be imported without is put back: NumPy's aliases and distutils. No
+Only what MXNet 1.9.1 cannot be imported without is given to it, NumPy's old names above all. No
 setting is made, for threads or otherwise, and inputs are normalised already. Its job is
 ``{"what", "inputs", ...}`` with the keys that the function of that name reads.
 """
@@ -17,8 +17,15 @@ from latency_turns import serve
 
 
 def import_mxnet():
-    """Import MXNet with nothing but the names that NumPy and Python removed."""
-    for name in ("bool", "int", "float", "complex", "object", "str"):
+    """Import MXNet with nothing but the names that NumPy and Python removed.
+
+    Where ssdreg is installed, NumPy may be 2: ssdreg gives MXNet's modules the names, and sets
+    nothing. A Python of somebody else's, with NumPy 1, is given those that it lacks.
+    """
+    if importlib.util.find_spec("ssdreg") is not None:
+        importlib.import_module("ssdreg.mxnet_modules").serve()
+        return importlib.import_module("mxnet")
+    for name in ("bool", "int", "float"):
         if name not in vars(np):
             setattr(np, name, getattr(importlib.import_module("builtins"), name))
     if importlib.util.find_spec("distutils") is None:

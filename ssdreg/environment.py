@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from attrs import frozen
+from ssdreg_runtime.threads import VARIABLE, Threads, choose
 
+from ssdreg import mxnet_package
 from ssdreg._version import __version__
 
 PACKAGES = ("ssdreg-runtime", "numpy", "pluggy", "attrs", "cattrs", "pillow", "matplotlib", "tqdm",
@@ -17,12 +20,12 @@ OPTIONAL = ("onnxruntime", "openvino", "nncf", "av", "supervision")
 
 @frozen
 class Environment:
-    """The answers of ``ssdreg env``."""
+    """The answers of ``ssdreg env``; without MXNet nothing is set and no GPU seen."""
 
     python: str
     platform: str
     ssdreg: str
-    packages: dict[str, str]
+    packages: dict[str, str | None]  # None: not installed
     optional: dict[str, str | None]  # None: not installed
     features: tuple[str, ...]
     instructions: dict[str, tuple[str, ...]]  # for numbers of fewer bits: the processor's own
@@ -33,29 +36,47 @@ class Environment:
     set_for_mxnet: dict[str, str]
 
 
-def describe() -> Environment:
-    """Import MXNet and tell what it was given and what it can do."""
-    from ssdreg_runtime.processor import BFLOAT16, INT8, flags
-    from ssdreg_runtime.threads import VARIABLE
+@frozen
+class _MXNet:
+    version: str | None
+    gpus: int
+    features: tuple[str, ...]
+    threads: Threads
+    settings: dict[str, str]
 
+
+def describe() -> Environment:
+    """Tell what there is; import MXNet, where it is installed, to tell what it can do."""
+    from ssdreg_runtime.processor import BFLOAT16, INT8, flags
+
+    from ssdreg.mxnet_modules import restored
+    mxnet = _mxnet() if mxnet_package.installed() else _no_mxnet()
+    return Environment(
+        python=platform.python_version(), platform=platform.platform(), ssdreg=__version__,
+        packages={"mxnet": mxnet.version, **{name: _installed(name) for name in PACKAGES}},
+        optional={name: _installed(name) for name in OPTIONAL},
+        features=mxnet.features,
+        instructions={"bfloat16": tuple(sorted(BFLOAT16 & flags())),
+                      "int8": tuple(sorted(INT8 & flags()))},
+        gpus=mxnet.gpus, threads=mxnet.threads.count, threads_reason=mxnet.threads.reason,
+        restored=restored(), set_for_mxnet=mxnet.settings)
+
+
+def _mxnet() -> _MXNet:
     from ssdreg import mx as gate
     features = gate.mx.runtime.Features()
-    restored = [f"numpy.{name}" for name in gate.restored_aliases]
-    if gate.restored_distutils:
-        restored.append("distutils")
     settings = dict(gate.defaults_set)
     if gate.threads.set_here:
         settings[VARIABLE] = str(gate.threads.count)
-    return Environment(
-        python=platform.python_version(), platform=platform.platform(), ssdreg=__version__,
+    return _MXNet(
         # MXNet for GPUs is a package of another name, so it is asked itself
-        packages={"mxnet": gate.mx.__version__, **{name: version(name) for name in PACKAGES}},
-        optional={name: _installed(name) for name in OPTIONAL},
+        version=gate.mx.__version__, gpus=gate.mx.context.num_gpus(),
         features=tuple(sorted(name for name, feature in features.items() if feature.enabled)),
-        instructions={"bfloat16": tuple(sorted(BFLOAT16 & flags())),
-                      "int8": tuple(sorted(INT8 & flags()))},
-        gpus=gate.mx.context.num_gpus(), threads=gate.threads.count,
-        threads_reason=gate.threads.reason, restored=tuple(restored), set_for_mxnet=settings)
+        threads=gate.threads, settings=settings)
+
+
+def _no_mxnet() -> _MXNet:
+    return _MXNet(version=None, gpus=0, features=(), threads=choose(os.environ), settings={})
 
 
 def _installed(distribution: str) -> str | None:

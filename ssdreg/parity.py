@@ -136,8 +136,8 @@ class _Image:
         one, two = self.sides
         mine, yours = (np.flatnonzero(side.kept) for side in self.sides)
         self._match(mine, yours, same_class=True)
-        matched = np.array([(i, self.pairs[0][i]) for i in mine if i in self.pairs[0]],
-                           int).reshape(-1, 2)
+        matched = np.array([(i, self.pairs[0][i]) for i in mine.tolist()
+                            if i in self.pairs[0]], np.int64).reshape(-1, 2)
         apart = np.abs(one.rows[matched[:, 0]] - two.rows[matched[:, 1]])
         if len(matched) == len(mine) == len(yours) and (np.diff(matched[:, 1]) > 0).all():
             problems, ties = [], 0
@@ -195,8 +195,8 @@ class _Image:
     def _lone(self, keeper: int) -> Iterator[str | None]:
         """Yield, for each row that only this side keeps, None for a tie or what is wrong."""
         side, against = self.sides[keeper], self.sides[1 - keeper]
-        for index in np.flatnonzero(side.kept):
-            pair = self.pairs[keeper].get(int(index))
+        for index in np.flatnonzero(side.kept).tolist():
+            pair = self.pairs[keeper].get(index)
             if pair is None:
                 explained = self._at_a_limit(side.rows[index, 1], against)
                 why = "has nothing like it, and its score is at no limit"
@@ -206,7 +206,7 @@ class _Image:
                 explained, why = False, f"calls it class {against.rows[pair, 0]:g}"
             else:
                 # of rows that are alike any may be the one, their class being lost
-                explained = any(self._suppressed(keeper, int(index), int(each))
+                explained = any(self._suppressed(keeper, index, int(each))
                                 for each in self._alike(side.rows[index], against))
                 why = "drops it, and no overlap is at its limit"
             yield None if explained else (f"{self._name(keeper, index)} is in the "

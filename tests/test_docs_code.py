@@ -14,12 +14,14 @@ import shutil
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from importlib.metadata import requires
 from pathlib import Path
 
 import legacy_files as files
 import pytest
 from attrs import evolve, field, frozen
 from documents import DOCUMENTS, PROJECT, PYTHON, SHELL, SHOWN, blocks
+from packaging.requirements import Requirement
 from runs import SIDE, command
 from ssdreg_runtime.cli import main as detect
 from test_audit_configurations import FACTORY
@@ -28,6 +30,7 @@ from test_legacy_files import tarred
 import ssdreg
 from ssdreg import plugins
 from ssdreg.cli import parser
+from ssdreg.mxnet_package import INSTALL
 
 #: What training is told besides, so that it is done in seconds, and what a new network is.
 QUICKLY = ("--epochs", "1", "--batch-size", "8")
@@ -170,13 +173,22 @@ def run_pip(line, where, reader):
     assert action == "install", where
     for each in words:
         name = each.partition("[")[0]
-        if each.startswith("--"):
+        if each.startswith("--") or is_needed(each):
             continue
         if Path(each, "setup.cfg").is_file():
             install(each, reader)
         else:
             assert any((root / name / "setup.cfg").is_file()
                        for root in (PROJECT, PROJECT / "plugins")), f"{where}: {each} is nowhere"
+
+
+def is_needed(word):
+    """Tell whether this is MXNet as ssdreg installs it, or another package that ssdreg needs."""
+    if word == INSTALL.split()[-1]:
+        return True
+    asked = (Requirement(each) for each in requires("ssdreg"))
+    name = re.match(r"[\w.-]*", word)[0]
+    return name in {each.name for each in asked if "extra" not in str(each.marker)}
 
 
 def install(package, reader):

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import ssdreg
@@ -38,11 +37,9 @@ class Watch:
 watch = Watch()
 sys.meta_path.insert(0, watch)
 from ssdreg import mx as module
-import numpy as np
 print(json.dumps({
     "threads": watch.threads, "verbose": watch.verbose, "count": module.threads.count,
     "set_here": module.threads.set_here, "defaults": module.defaults_set,
-    "restored": list(module.restored_aliases), "bool": np.bool is bool, "int": np.int is int,
     "sum": float(module.mx.nd.ones((2, 3)).sum().asscalar())}))
 """
 
@@ -53,15 +50,6 @@ def test_mxnet_works_and_the_threads_are_set_before_it_loads():
     assert (found["threads"], found["set_here"]) == (str(found["count"]), True)
     assert found["count"] >= 1
     assert (found["verbose"], found["defaults"]) == ("0", {"MXNET_SUBGRAPH_VERBOSE": "0"})
-
-
-def test_aliases_are_restored():
-    found = run(WATCH)
-    assert found["bool"] is True
-    assert found["int"] is True
-    removed = np.lib.NumpyVersion(np.__version__) >= "1.24.0"
-    assert found["restored"] == (["bool", "int", "float", "complex", "object", "str"]
-                                 if removed else [])
 
 
 def test_the_users_settings_stay():
@@ -104,12 +92,3 @@ def test_only_one_module_imports_mxnet(file):
                          ids=lambda file: str(file.relative_to(SOURCES)))
 def test_only_one_module_imports_matplotlib(file):
     assert ("matplotlib" in imports(file)) == (file == SOURCES / "mpl.py")
-
-
-def test_numpy_2_is_refused_with_what_to_do():
-    from ssdreg.errors import DependencyError
-    from ssdreg.mx import check_numpy
-    check_numpy("1.26.4")
-    with pytest.raises(DependencyError, match=r"needs NumPy below 2, but NumPy 2\.5\.5 is "
-                                              r"installed: run `pip install 'numpy<2'`"):
-        check_numpy("2.5.5")

@@ -106,7 +106,7 @@ def import_gluoncv() -> ModuleType:
     It refuses to be imported where PyTorch 2 is installed, although its MXNet half does not use
     PyTorch: that is kept out of sight meanwhile.
     """
-    import ssdreg.mx  # noqa: F401  (puts back what MXNet, and GluonCV too, reads of NumPy)
+    import ssdreg.mx  # noqa: F401  (gives both what they miss in Python and NumPy)
     try:
         version("gluoncv")
     except PackageNotFoundError as error:

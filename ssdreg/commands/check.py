@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ssdreg.mxnet_package import require
 from ssdreg.plugins import backbones, get_backbone
 from ssdreg.suggestions import some
 from ssdreg.tables import text_table
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check and print; the exit status is 1 when anything fails."""
+    require()  # once, instead of as everything's fault
     return _conformance(options) if options.plugin else _declarations(options)
 
 

@@ -18,4 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demonstration."""
     from ssdreg.demo import demonstrate
+    from ssdreg.mxnet_package import require
+    require()  # before the story begins
     return demonstrate(options.out)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Union
 
+from ssdreg.mxnet_package import require
 from ssdreg.testing.checks import checks_for
 from ssdreg.testing.examination import Check, Examination
 from ssdreg.testing.package import PACKAGE_CHECKS, Package, PackageCheck
@@ -20,9 +21,11 @@ def conformance(distribution: str, *names: str) -> Callable[..., None]:
     `names`, patterns as of a shell, pick some of what a large distribution brings. The items come
     backbone by backbone, and share what they look at in that order.
 
-    Raises UnknownNameError when no such distribution is installed, or it brings nothing so called.
+    Raises UnknownNameError when no such distribution is installed, or it brings nothing so called;
+    DependencyError without MXNet.
     """
     import pytest  # here, where a test file asks for it; ssdreg itself has no need of it
+    require()  # once, instead of by every item
     package = Package(distribution, *names)
     cases: list[Case] = [(package, check) for check in PACKAGE_CHECKS]
     cases += [(subject, check) for subject in package.subjects for check in checks_for(subject)]
