@@ -21,6 +21,7 @@ from ssdreg.legacy.gluon_anchors import read_prior, step_of
 from ssdreg.legacy.gluon_zoo import members, unscoped
 from ssdreg.legacy.layout import PRODUCTS, Layout, Prior, predictions, read_layout
 from ssdreg.legacy.levels import Measured, derive_shape, make_plan, measure
+from ssdreg.legacy.preprocessing import stated_shape, take_out
 from ssdreg.legacy.rebuild import rebuild
 from ssdreg.legacy.recognition import Recognised, prove, recognise, registered
 from ssdreg.legacy.source import Source, read_source
@@ -100,9 +101,10 @@ def _open(source: Source, data_shape: tuple[int, int] | None,
     where = str(source.path)
     if source.net is None:
         return _open_gluoncv(source, data_shape, normalisation)
-    layout = read_layout(_with_scales(source.net, source.params), where)
+    net, inside = take_out(source.net, source.params, where)
+    layout = read_layout(_with_scales(net, source.params), where)
     shape, notes = _input_shape(layout, source, data_shape)
-    variables = {source.net.name(index) for index in source.net.find("null")}
+    variables = {net.name(index) for index in net.find("null")}
     kind, default = "a deploy symbol of MXNet's SSD example", Normalisation()
     if layout.constants:
         kind, default = "a GluonCV SSD, exported", Normalisation(gluoncv.MEAN, gluoncv.STD)
@@ -114,6 +116,13 @@ def _open(source: Source, data_shape: tuple[int, int] | None,
                       "as its own samples feed them, RGB from 0 to 255",)
     elif "label" in variables:
         kind = "a training symbol of MXNet's SSD example"
+    if inside:
+        if normalisation not in (None, inside):
+            raise RunError(f"{where} normalises its input itself, by mean {inside.mean} and std "
+                           f"{inside.std}: leave --mean and --std out")
+        default = inside
+        notes += ("the normalisation was inside its symbol; here it is in front of the network, "
+                  "whose input is (B, 3, H, W)",)
     family, _ = unscoped(variables)
     return _Opened(where, kind, source.epoch, layout, source.params, shape,
                    normalisation or default, "unknown", members(family) or None, notes,
@@ -128,7 +137,8 @@ def _input_shape(layout: Layout, source: Source, given: tuple[int, int] | None
     """
     side = _whole(source.hyperparameters.get("image_shape", ""))
     derived = derive_shape(layout) or _exported_shape(layout, source.params)
-    shape = given or ((side, side) if side else None) or derived
+    stated = stated_shape(source.net) if source.net else None
+    shape = given or ((side, side) if side else None) or stated or derived
     if shape is None:
         raise RunError(f"the input size of {source.path} is not in its files (its anchors are one "
                        f"to a cell, whatever the size): give it with --data-shape, as 300 or 512, "
