@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 from PIL import Image
+from ssdreg_runtime.files import visible
 
 from ssdreg.data import problem as kinds
 from ssdreg.data.problem import Problem
@@ -69,7 +70,9 @@ class _Object:
 
 def available_splits(root: str | os.PathLike[str]) -> tuple[str, ...]:
     """The sorted names of the split files in ``ImageSets/Main``; empty when there are none."""
-    return tuple(sorted(file.stem for file in (Path(root) / "ImageSets" / "Main").glob("*.txt")))
+    folder = Path(root) / "ImageSets" / "Main"
+    return tuple(sorted(file.stem for file in (visible(folder) if folder.is_dir() else ())
+                        if file.suffix == ".txt"))
 
 
 def read_voc(root: str | os.PathLike[str], split: str | None = None,
@@ -85,14 +88,16 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     the edges of `Box`. Many tools count from 0 instead: an ``xmin`` of 0 is taken as the edge.
     Sizes come from the image files, as stored (an EXIF orientation is not applied).
 
+    Hidden files, whose names begin with a dot, are passed over in all three folders.
+
     Raises `DataError` when the folder or split is missing, the layout is another, or no sample
     has a usable box. Whatever else is wrong is in `Dataset.problems`.
     """
     root = Path(root)
     _check_layout(root)
-    annotations = {file.stem: file for file in sorted((root / "Annotations").glob("*.xml"))}
-    images = {file.stem: file for file in sorted((root / "JPEGImages").iterdir())
-              if file.is_file() and not file.name.startswith(".")}
+    annotations = {file.stem: file for file in visible(root / "Annotations")
+                   if file.suffix == ".xml"}
+    images = {file.stem: file for file in visible(root / "JPEGImages") if file.is_file()}
     wanted = tuple(annotations) if split is None else _read_split(root, split, annotations)
     parsed, problems = _parse_all(annotations, root, wanted)
     names = tuple(classes) if classes is not None else _find_classes(root, parsed)

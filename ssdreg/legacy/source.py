@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
+from ssdreg_runtime.files import visible
 
 from ssdreg.errors import RunError
 from ssdreg.legacy.archive import unpack
@@ -63,12 +64,12 @@ def read_source(path: Path, epoch: int | None = None) -> Source:
 
 
 def _wanted(name: str) -> bool:
-    return (name == HYPERPARAMETERS or name.endswith((SYMBOL, ".params"))) and name[0] != "."
+    return name == HYPERPARAMETERS or name.endswith((SYMBOL, ".params"))
 
 
 def _from_folder(folder: Path, named: Path, epoch: int | None) -> Source:
     """Find the one symbol of a folder (an unpacked archive) and what belongs to it."""
-    symbols = sorted(file for file in folder.iterdir() if file.name.endswith(SYMBOL))
+    symbols = [file for file in visible(folder) if file.name.endswith(SYMBOL)]
     # of a network and its deploy form, which lie together, the first knows more
     symbols = [file for file in symbols if not file.name.startswith(_DEPLOY)] or symbols
     if len(symbols) != 1:
