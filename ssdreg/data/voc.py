@@ -15,12 +15,15 @@ from attrs import field, frozen
 from PIL import Image
 from ssdreg_runtime.files import visible
 
+from ssdreg.background import is_background, without_background
 from ssdreg.data import problem as kinds
 from ssdreg.data.problem import Problem
 from ssdreg.errors import DataError
 
 #: The name that stands for "every annotation of the folder".
 ALL = "all"
+#: Bytes of a file of class names.
+MAX_NAMES = 2**20
 
 
 @frozen
@@ -80,7 +83,8 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     """Read a folder in PASCAL VOC layout.
 
     `split` names ``ImageSets/Main/<split>.txt``; ``None`` takes every annotation, by name.
-    `classes` fixes the classes and their order, and boxes of others become problems. ``None``
+    `classes` fixes the classes and their order, and boxes of others become problems, as those of
+    the background do, which is no class. ``None``
     takes the lines of ``classes.txt`` or ``labels.txt`` in `root`, else the sorted names in all
     annotations of the folder, so that all splits agree.
 
@@ -100,7 +104,15 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     images = {file.stem: file for file in visible(root / "JPEGImages") if file.is_file()}
     wanted = tuple(annotations) if split is None else _read_split(root, split, annotations)
     parsed, problems = _parse_all(annotations, root, wanted)
-    names = tuple(classes) if classes is not None else _find_classes(root, parsed)
+    if classes is not None:
+        names, background = tuple(classes), without_background(classes)[1]
+        problems += [Problem(root, kinds.BACKGROUND,
+                             f"{background!r} is among the classes that are asked for, and stays "
+                             f"one of them; the background itself is not counted as a class")
+                     ] if background else []
+    else:
+        names, complaints = _find_classes(root, parsed)
+        problems += complaints
     _check_classes(names, root)
     samples = []
     for name in wanted:
@@ -178,15 +190,25 @@ def _parse(file: Path) -> tuple[_Object, ...]:
     return tuple(objects)
 
 
-def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]) -> tuple[str, ...]:
+def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]
+                  ) -> tuple[tuple[str, ...], list[Problem]]:
+    """Return the classes; the background is none, and naming it is a problem."""
     for name in ("classes.txt", "labels.txt"):
         if (root / name).is_file():
-            return read_names(root / name)
-    return tuple(sorted({item.label for objects in parsed.values() for item in objects}))
+            kept, background = without_background(read_names(root / name))
+            return kept, [Problem(root / name, kinds.BACKGROUND,
+                                  f"{background!r} is no class: the background is not counted; "
+                                  f"left out, as a file without that line would have it")
+                          ] if background else []
+    labels = {item.label for objects in parsed.values() for item in objects}
+    return without_background(sorted(labels))[0], []
 
 
 def read_names(file: Path) -> tuple[str, ...]:
     """The class names in a text file, one a line, blank lines skipped."""
+    if file.stat().st_size > MAX_NAMES:
+        raise DataError(f"{file} has {file.stat().st_size:,} bytes: no list of class names is that "
+                        f"large")
     lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
     return tuple(line for line in lines if line)
 
@@ -223,6 +245,9 @@ def _box(item: _Object, width: int, height: int, classes: Sequence[str]
          ) -> tuple[Box | None, tuple[str, str] | None]:
     """The object as a box inside the image, and what had to be said about it."""
     edges = f"{item.xmin:g},{item.ymin:g},{item.xmax:g},{item.ymax:g}"
+    if item.label not in classes and is_background(item.label):
+        return None, (kinds.BACKGROUND, "the background is not annotated, it is what no box "
+                                        "covers; left out (call it something else to keep it)")
     if item.label not in classes:
         return None, (kinds.UNKNOWN_CLASS, "not one of the classes asked for; left out")
     if item.xmax <= item.xmin or item.ymax <= item.ymin:

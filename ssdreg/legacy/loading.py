@@ -11,7 +11,8 @@ import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg.backbone import Backbone
-from ssdreg.errors import PluginError, RunError, TapError, UnknownNameError
+from ssdreg.background import names_of
+from ssdreg.errors import PluginError, RunError, SsdregError, TapError, UnknownNameError
 from ssdreg.graph import DATA
 from ssdreg.head import Predictions
 from ssdreg.heads import multibox
@@ -205,8 +206,8 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> D
     notes = [*opened.notes]
     if opened.classes not in (None, measured.num_classes):
         notes.append(f"its hyperparameters speak of {opened.classes} classes, but the network "
-                     f"tells {measured.num_classes} apart, which counts")
-    names = _class_names(classes, measured.num_classes, where)
+                     f"tells {measured.num_classes} apart besides the background, which counts")
+    names = _class_names(classes, measured.num_classes, where, notes)
     recognised = _recognise(measured, opened)
     if recognised:
         measured = _with_taps(measured, len(recognised.taps))
@@ -263,13 +264,18 @@ def _exported_priors(opened: _Opened, where: str) -> tuple[Prior, ...]:
     return tuple(found)
 
 
-def _class_names(classes: Sequence[str] | None, count: int, where: str) -> tuple[str, ...]:
+def _class_names(classes: Sequence[str] | None, count: int, where: str,
+                 notes: list[str]) -> tuple[str, ...]:
     if classes is None:
         return tuple(f"class{index}" for index in range(count))
-    if len(classes) != count or len(set(classes)) != count:
-        raise RunError(f"{where} tells {count} classes apart (the background is not counted), but "
-                       f"{len(set(classes))} different names are given")
-    return tuple(classes)
+    try:
+        names, left_out = names_of(count, classes, where)
+    except SsdregError as error:
+        raise RunError(str(error)) from error
+    if left_out:
+        notes.append(left_out)
+        warnings.warn(f"{where}: {left_out}", CheckpointWarning, stacklevel=5)
+    return names
 
 
 def _fitting(params: Params, measured: Measured, where: str) -> Params:

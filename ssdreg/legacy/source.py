@@ -17,6 +17,9 @@ from ssdreg.legacy.archive import unpack
 from ssdreg.legacy.symbol_file import MAX_BYTES, Net, parse
 from ssdreg.run import Params, read_params
 
+#: Bytes of a file of class names.
+MAX_NAMES = 2**20
+
 SYMBOL = "-symbol.json"
 HYPERPARAMETERS = "hyperparams.json"
 _PARAMS = re.compile(r"(?P<prefix>.+)-(?P<epoch>\d{4,})\.params")
@@ -174,6 +177,9 @@ def read_class_names(text: str) -> tuple[str, ...]:
     """Read ``a,b,c``, or a file with a name a line; raise RunError when a name is empty."""
     file = Path(text)
     if file.is_file():
+        if file.stat().st_size > MAX_NAMES:
+            raise RunError(f"{file} has {file.stat().st_size:,} bytes: no list of class names is "
+                           f"that large")
         lines: Sequence[str] = file.read_text(encoding="utf-8").splitlines()
         names = [line.strip() for line in lines if line.strip()]
     else:
