@@ -21,13 +21,12 @@ from ssdreg.audit.reading import Computed, NoConfigurationError, read_factory
 from ssdreg.audit.subset.ledger import BITS, DEPTH, LENGTH, MAX_SOURCE
 from ssdreg.backbone import Backbone
 from ssdreg.errors import AuditError, PlanError, PluginError, TapError, UnknownNameError
+from ssdreg.legacy.levels import MAX_SIDE
 from ssdreg.overrides import UNUSED
 from ssdreg.plugins import get_backbone
 
 #: The input sizes that SSD was published for.
 SHAPES = (300, 512)
-#: The longest side of an input, in pixels.
-MAX_SIDE = 16_384
 _INSTEAD = "write its configurations out, or give them as a dictionary"
 #: The fields that decide how many parameters a detector has, besides its taps.
 FIELDS = ("num_filters", "strides", "pads", "sizes", "ratios", "normalizations")

@@ -120,7 +120,7 @@ def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         problems = tuple(Problem(Path(entry["file"]), entry["kind"], entry["detail"])
                          for entry in stored["problems"])
         return tuple(stored["classes"]), problems
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: this is not what packing wrote ({error!r}); delete it and pack "
                         f"again") from error
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import os
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import field, frozen
 from PIL import Image
 from ssdreg_runtime.files import visible
+from ssdreg_runtime.xml_file import read_xml
 
 from ssdreg.background import is_background, without_background
 from ssdreg.data import problem as kinds
@@ -22,6 +22,8 @@ from ssdreg.errors import DataError
 
 #: The name that stands for "every annotation of the folder".
 ALL = "all"
+#: Bytes of one annotation: a hundred thousand objects.
+MAX_ANNOTATION = 32 * 2**20
 #: Bytes of a file of class names.
 MAX_NAMES = 2**20
 
@@ -165,7 +167,7 @@ def _parse_all(annotations: Mapping[str, Path], root: Path, wanted: Sequence[str
     for name, file in annotations.items():
         try:
             parsed[name] = _parse(file)
-        except (ElementTree.ParseError, ValueError, OSError) as error:
+        except (ValueError, OSError) as error:
             if name in asked:
                 problems.append(Problem(file, kinds.UNREADABLE_ANNOTATION,
                                         f"{error}; image left out"))
@@ -174,7 +176,7 @@ def _parse_all(annotations: Mapping[str, Path], root: Path, wanted: Sequence[str
 
 def _parse(file: Path) -> tuple[_Object, ...]:
     objects = []
-    for number, node in enumerate(ElementTree.parse(file).getroot().iter("object"), start=1):
+    for number, node in enumerate(read_xml(file, MAX_ANNOTATION).iter("object"), start=1):
         label = (node.findtext("name") or "").strip()
         if not label:
             raise ValueError(f"object {number} has no name")

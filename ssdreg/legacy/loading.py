@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from ssdreg.legacy.detector import Detector
 from ssdreg.legacy.gluon_anchors import read_prior, step_of
 from ssdreg.legacy.gluon_zoo import members, unscoped
 from ssdreg.legacy.layout import PRODUCTS, Layout, Prior, predictions, read_layout
-from ssdreg.legacy.levels import Measured, derive_shape, make_plan, measure
+from ssdreg.legacy.levels import MAX_SIDE, Measured, derive_shape, make_plan, measure
 from ssdreg.legacy.preprocessing import stated_shape, take_out
 from ssdreg.legacy.rebuild import rebuild
 from ssdreg.legacy.recognition import Recognised, prove, recognise, registered
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 #: What SageMaker's own samples feed its detectors: pixels as they are.
 _RAW = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_WHOLE = re.compile(r"[0-9]{1,5}")
 #: Rounding of map sizes leaves a few percent of the image without a cell, and no more.
 _LEAST_REACH = 0.8
 
@@ -140,6 +142,9 @@ def _input_shape(layout: Layout, source: Source, given: tuple[int, int] | None
     derived = derive_shape(layout) or _exported_shape(layout, source.params)
     stated = stated_shape(source.net) if source.net else None
     shape = given or ((side, side) if side else None) or stated or derived
+    if shape is not None and not 1 <= min(shape) <= max(shape) <= MAX_SIDE:
+        raise RunError(f"{source.path} cannot be of an input of {shape[0]}x{shape[1]} pixels: give "
+                       f"its size with --data-shape, a side of at most {MAX_SIDE}")
     if shape is None:
         raise RunError(f"the input size of {source.path} is not in its files (its anchors are one "
                        f"to a cell, whatever the size): give it with --data-shape, as 300 or 512, "
@@ -185,7 +190,7 @@ def _open_gluoncv(source: Source, data_shape: tuple[int, int] | None,
 
 def _whole(text: str) -> int | None:
     """Read a whole number above 0; None for anything else."""
-    return int(text) if text.isdigit() and int(text) else None
+    return int(text) or None if _WHOLE.fullmatch(text) else None
 
 
 def _exported_shape(layout: Layout, params: Params | None) -> tuple[int, int] | None:
