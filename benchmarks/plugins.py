@@ -54,17 +54,19 @@ def make(folder: Path) -> None:
         info.mkdir()
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{HEADERS}"
-            f"Requires-Dist: {'ssdreg' if plugin else 'numpy'}\n\n{DESCRIPTION}")
+            f"Requires-Dist: {'ssdreg' if plugin else 'numpy'}\n\n{DESCRIPTION}",
+            encoding="utf-8")
         group = "ssdreg" if plugin else "console_scripts"
-        (info / "entry_points.txt").write_text(f"[{group}]\nnet = {name}\n")
-        (info / "RECORD").write_text(f"{name}.py,,\n")
-        (folder / f"{name}.py").write_text(MODULE.format(number) if plugin else "")
+        (info / "entry_points.txt").write_text(f"[{group}]\nnet = {name}\n", "utf-8")
+        (info / "RECORD").write_text(f"{name}.py,,\n", "utf-8")
+        (folder / f"{name}.py").write_text(MODULE.format(number) if plugin else "", "utf-8")
 
 
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, str]:
     """Run a command; return its wall time in seconds and what it printed."""
     began = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True,
+                          encoding="utf-8", check=True)
     return time.perf_counter() - began, done.stdout
 
 

@@ -51,7 +51,7 @@ def measure(kind: str) -> float:
     if kind == "plain":
         environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // 2))
     done = subprocess.run([sys.executable, "-c", WORK, kind], env=environ, check=True,
-                          capture_output=True, text=True)
+                          capture_output=True, encoding="utf-8")
     return float(json.loads(done.stdout))
 
 

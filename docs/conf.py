@@ -23,6 +23,8 @@ author = "the authors of ssdreg"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "generated"]
+# the glossary is a list of words and what they mean
+myst_enable_extensions = ["deflist"]
 
 # `plan` in a docstring is a name, linked where it is known
 default_role = "py:obj"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ssdreg_runtime.detections import Detections
 
     from ssdreg.assembly import assemble, build
-    from ssdreg.declared import UnusedWeightsWarning, verify_backbone
+    from ssdreg.declared import DetectorWarning, verify_backbone
     from ssdreg.detector import Detector
     from ssdreg.legacy import CheckpointWarning, load
     from ssdreg.planning import Level, Plan, plan
@@ -49,7 +49,7 @@ else:
 _LATER = {
     "CheckpointWarning": "ssdreg.legacy", "Detections": "ssdreg_runtime.detections",
     "Detector": "ssdreg.detector", "Level": "ssdreg.planning", "Plan": "ssdreg.planning",
-    "StageEnd": "ssdreg.stages", "UnusedWeightsWarning": "ssdreg.declared",
+    "DetectorWarning": "ssdreg.declared", "StageEnd": "ssdreg.stages",
     "Verification": "ssdreg.taps", "assemble": "ssdreg.assembly", "build": "ssdreg.assembly",
     "find_taps": "ssdreg.taps", "load": "ssdreg.legacy", "load_weights": "ssdreg.weights.loading",
     "plan": "ssdreg.planning", "verify": "ssdreg.taps", "verify_backbone": "ssdreg.declared",
@@ -68,11 +68,10 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "Extra", "Head",
-    "InputShapeError", "Level", "Normalisation", "Plan", "PlanDefaults", "PlanError", "PluginError",
-    "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError", "SsdregWarning",
-    "StageEnd", "StopsAt", "Tap", "TapError", "UnknownNameError", "UnusedWeightsWarning",
-    "Verification", "Weights", "__version__", "assemble", "backbones", "build", "find_taps",
-    "get_backbone", "get_head", "heads", "hookimpl", "load", "load_weights", "plan", "verify",
-    "verify_backbone",
+    "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "DetectorWarning",
+    "Extra", "Head", "InputShapeError", "Level", "Normalisation", "Plan", "PlanDefaults",
+    "PlanError", "PluginError", "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError",
+    "SsdregWarning", "StageEnd", "StopsAt", "Tap", "TapError", "UnknownNameError", "Verification",
+    "Weights", "__version__", "assemble", "backbones", "build", "find_taps", "get_backbone",
+    "get_head", "heads", "hookimpl", "load", "load_weights", "plan", "verify", "verify_backbone",
 ]

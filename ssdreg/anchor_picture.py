@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ssdreg_runtime.files import replacing
+from ssdreg_runtime.names import shown
 from ssdreg_runtime.palette import class_colours
 
 from ssdreg.errors import DataError
@@ -14,7 +15,7 @@ from ssdreg.matching import Matching, corners, grids, shapes
 from ssdreg.planning import Plan
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from ssdreg.mpl import Axes
 
 #: Boxes drawn of each kind; more would only make a blot, and a large vector file.
 MOST_DRAWN, SEED = 4000, 0
@@ -33,8 +34,7 @@ def draw_anchors(boxes: np.ndarray, plan: Plan, matching: Matching, out: Path, t
     format; its folder is made if need be, and the file appears only when it is complete. Raises
     DataError for a suffix that matplotlib cannot write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from ssdreg.mpl import Figure, FigureCanvasAgg
 
     figure = Figure(figsize=(12, 7.2), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
@@ -43,7 +43,7 @@ def draw_anchors(boxes: np.ndarray, plan: Plan, matching: Matching, out: Path, t
         raise DataError(f"anchors cannot be drawn into {out}: its suffix is no picture format "
                         f"that matplotlib writes; use .png")
     # a name such as "a_$b" is meant literally
-    figure.suptitle(title, parse_math=False)
+    figure.suptitle(shown(title), parse_math=False)
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1.7, 1)})
     _scatter(left, boxes, plan, matching)
     _bars(right, plan, matching)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ssdreg.backbone import Backbone
-from ssdreg.declared import prove_backbone, tell_unused
-from ssdreg.errors import PlanError
+from ssdreg.declared import prove_backbone, tell_small, tell_unused
+from ssdreg.errors import PlanError, PluginError, SsdregError
 from ssdreg.finding import complete
 from ssdreg.graph import read_graph
 from ssdreg.head import DETECTION, TRAIN_OUTPUTS, Head, Predictions
@@ -41,7 +41,8 @@ def build(backbone: str | Backbone, num_classes: int = 20,
 def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
     """Verify a backbone's declaration and a plan's taps on its own symbol, and return that.
 
-    See :func:`build`. A choice of taps that leaves a good part of the backbone unused is warned of.
+    See :func:`build`. What leaves a good part of the backbone unused, or the finest level
+    without cells, is warned of.
     """
     symbol = source.symbol()
     graph = read_graph(symbol, plan.data_shape)
@@ -49,6 +50,7 @@ def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
     declared = {tap.node: tap for tap in source.taps}
     chosen = prove_taps(graph, [declared.get(node, node) for node in plan.taps])
     tell_unused(source, chosen, plan.data_shape)
+    tell_small(plan)
     return symbol
 
 
@@ -62,7 +64,32 @@ def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",
         raise PlanError(f"mode={mode!r}: there are {', '.join(MODES)}")
     made = get_head(head or plan.head)
     with _head_names():
-        return MODES[mode](made, resolve(made.predict)(symbol, plan), plan)
+        predictions = _ask(made, "predict", symbol, plan)
+        if not isinstance(predictions, Predictions):
+            raise PluginError(f"the head {made.name!r} cannot be used: its predict gives "
+                              f"{type(predictions).__name__}, and not ssdreg.Predictions")
+        return MODES[mode](made, predictions, plan)
+
+
+def _ask(head: Head, step: str, *arguments: Any) -> Any:
+    """Take one of a head's steps; raise PluginError, with the cause chained, when it fails."""
+    try:
+        return resolve(getattr(head, step))(*arguments)
+    except SsdregError:
+        raise
+    except Exception as error:  # a stranger's module may raise anything
+        raise PluginError(f"the head {head.name!r} cannot be used: its {step} raised "
+                          f"{type(error).__name__}: {error}") from error
+
+
+def _outputs(head: Head, step: str, *arguments: Any) -> tuple[mx.sym.Symbol, list[str]]:
+    """Take a step that makes a symbol, and return that with the names of its outputs."""
+    from ssdreg.mx import mx
+    made = _ask(head, step, *arguments)
+    if not isinstance(made, mx.sym.Symbol):
+        raise PluginError(f"the head {head.name!r} cannot be used: its {step} gives "
+                          f"{type(made).__name__}, and not an mx.sym.Symbol")
+    return made, made.list_outputs()
 
 
 def _head_names() -> mx.name.NameManager:
@@ -82,20 +109,20 @@ def _head_names() -> mx.name.NameManager:
 
 def _train(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
     from ssdreg.mx import mx
-    made = resolve(head.train)(predictions, mx.sym.Variable("label"), plan)
-    missing = [name for name in TRAIN_OUTPUTS if name not in made.list_outputs()]
+    made, outputs = _outputs(head, "train", predictions, mx.sym.Variable("label"), plan)
+    missing = [name for name in TRAIN_OUTPUTS if name not in outputs]
     if missing:
         raise PlanError(f"the head {head.name!r} cannot be trained: its train gives "
-                        f"{', '.join(made.list_outputs())}, and not {', '.join(missing)}; see "
+                        f"{', '.join(outputs)}, and not {', '.join(missing)}; see "
                         f"ssdreg.Head for what it must give")
     return made
 
 
 def _deploy(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
-    made = resolve(head.detect)(predictions, plan)
-    if made.list_outputs() != [DETECTION]:
+    made, outputs = _outputs(head, "detect", predictions, plan)
+    if outputs != [DETECTION]:
         raise PlanError(f"the head {head.name!r} cannot detect: its detect gives "
-                        f"{', '.join(made.list_outputs())}, and not {DETECTION} alone; see "
+                        f"{', '.join(outputs)}, and not {DETECTION} alone; see "
                         f"ssdreg.Head for what it must give")
     return made
 

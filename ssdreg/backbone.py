@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen, validators
 
-from ssdreg.converters import as_tuple
+from ssdreg.converters import are_names, as_aliases, as_tuple, is_listed, is_name
 from ssdreg.errors import PluginError, SsdregError
 from ssdreg.normalisation import Normalisation
 from ssdreg.references import resolve, valid_reference
@@ -24,13 +24,6 @@ COARSEST_START = 4
 
 _positive = validators.and_(validators.instance_of(int), validators.gt(0))
 _text = validators.and_(validators.instance_of(str), validators.min_len(1))
-
-
-def _names(value: Iterable[str]) -> tuple[str, ...]:
-    """Keep names as a tuple; a lone text would fall apart into its letters."""
-    if isinstance(value, str):
-        raise TypeError(f"aliases must be a list or tuple of names, not the text {value!r}")
-    return tuple(value)
 
 
 def _pairs(value: Mapping[Any, Any] | tuple[tuple[Any, Any], ...]) -> tuple[tuple[Any, Any], ...]:
@@ -84,9 +77,9 @@ class Preset:
     """
 
     data_shape: int = field(validator=_positive)
-    detect: tuple[int, ...] = field(default=(), converter=as_tuple)
-    extras: tuple[Extra, ...] = field(default=(), converter=as_tuple)
-    steps: tuple[float, ...] = field(default=(), converter=as_tuple)
+    detect: tuple[int, ...] = field(default=(), converter=as_tuple, validator=is_listed)
+    extras: tuple[Extra, ...] = field(default=(), converter=as_tuple, validator=is_listed)
+    steps: tuple[float, ...] = field(default=(), converter=as_tuple, validator=is_listed)
 
 
 @frozen(kw_only=True)
@@ -117,25 +110,24 @@ class Backbone:
     Raises ValueError or TypeError when a declaration contradicts itself.
     """
 
-    name: str = field(validator=_text)
+    name: str = field(validator=is_name)
     family: str = field(validator=_text)
     depth: int = field(validator=_positive)
     build: Callable[..., mx.sym.Symbol] | str = field(validator=valid_reference)
     taps: tuple[Tap, ...] = field(
         default=(), converter=as_tuple,
-        validator=validators.deep_iterable(validators.instance_of(Tap)))
-    detect: tuple[int, ...] = field(default=(), converter=as_tuple)
+        validator=[is_listed, validators.deep_iterable(validators.instance_of(Tap))])
+    detect: tuple[int, ...] = field(default=(), converter=as_tuple, validator=is_listed)
     stops_at: StopsAt | None = field(
         default=None, validator=validators.optional(validators.instance_of(StopsAt)))
     starts_at: int | None = field(default=None, validator=validators.optional(_positive))
     paper: str = field(validator=_text)
     aliases: tuple[str, ...] = field(
-        default=(), converter=_names,
-        validator=validators.deep_iterable(validators.instance_of(str)))
+        default=(), converter=as_aliases, validator=[is_listed, are_names])
     arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)
     l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)
     projections: tuple[tuple[int, int], ...] = field(default=(), converter=_pairs)
-    presets: tuple[Preset, ...] = field(default=(), converter=as_tuple)
+    presets: tuple[Preset, ...] = field(default=(), converter=as_tuple, validator=is_listed)
     normalisation: Normalisation = field(factory=Normalisation)
 
     @taps.validator

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ssdreg_runtime.console import accept_all_letters, unprintable
+
 from ssdreg._version import __version__
 from ssdreg.commands import MODULES, command
 from ssdreg.errors import SsdregError, SsdregWarning
@@ -23,10 +25,13 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
+    accept_all_letters()
     given = sys.argv[1:] if argv is None else argv
     options = _parser_for(given).parse_args(given)
     with warnings.catch_warnings(), _plugins(options.no_plugins):
         warnings.showwarning = _show_warning
+        # a sentence for the user, also where Python is told to raise warnings or to hide them
+        warnings.simplefilter("default", SsdregWarning)
         try:
             status = int(options.run(options))
             # here and not at exit, so that a reader who went away is noticed below
@@ -42,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             # the reader of our output went away (`ssdreg list | head`); leave without a word,
             # also when Python flushes what is left
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BAD_INPUT
+        except UnicodeEncodeError as error:
+            print(f"ssdreg: {unprintable(error)}", file=sys.stderr)
             return BAD_INPUT
         except OSError as error:
             if error.filename is None:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from ssdreg_runtime.files import replacing
+from ssdreg_runtime.names import shown
 
 from ssdreg.errors import DataError
 from ssdreg.log import read_log
@@ -18,9 +19,7 @@ def draw_curves(log_csv: Path, out: Path, title: str) -> None:
     and the file appears only when it is complete. Raises DataError for what `read_log` refuses,
     and for a suffix that matplotlib cannot write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from ssdreg.mpl import Figure, FigureCanvasAgg, MaxNLocator
 
     epochs = read_log(log_csv)
     figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
@@ -31,7 +30,7 @@ def draw_curves(log_csv: Path, out: Path, title: str) -> None:
                         "that matplotlib writes; use .png")
 
     # a name such as "a_$b" is meant literally
-    figure.suptitle(title, parse_math=False)
+    figure.suptitle(shown(title), parse_math=False)
     losses, metrics = figure.subplots(2, 1, sharex=True)
     numbers = [epoch.epoch for epoch in epochs]
     # markers, because a run of one epoch has no line, and a gap may leave a point alone

@@ -27,15 +27,21 @@ from ssdreg.taps import (
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
+    from ssdreg.planning import Plan
 
 #: The share of a backbone's weights that detection must use, unless the backbone says why not.
 #: The published SSDs of the example and of GluonCV that are right use 99 % and more; those with a
 #: tap inside the network 72 % and 79 %.
 LEAST_COVERAGE = 0.8
+#: Cells a side that the finest level of a detector has at least. The published ones have 19 to 64.
+LEAST_CELLS = 4
 
 
-class UnusedWeightsWarning(SsdregWarning):
-    """A detector leaves a good part of its backbone unused, as whoever chose its taps wanted."""
+class DetectorWarning(SsdregWarning):
+    """A detector can be built as it was asked for, and will detect less than it might.
+
+    It leaves a good part of its backbone unused, or its input is too small for its levels.
+    """
 
 
 def verify_backbone(backbone: Backbone, data_shape: int | tuple[int, int],
@@ -97,7 +103,17 @@ def tell_unused(backbone: Backbone, found: Verification, data_shape: tuple[int, 
         warnings.warn(
             f"this detector uses {found.coverage:.1%} of the weights of {backbone.name} "
             f"({found.weights_used:,} of {found.weights:,}): what lies behind {found.taps[-1]!r} "
-            f"feeds nothing", UnusedWeightsWarning, stacklevel=4)
+            f"feeds nothing", DetectorWarning, stacklevel=4)
+
+
+def tell_small(plan: Plan) -> None:
+    """Warn of an input so small that the finest level has next to no cells."""
+    finest, (height, width) = plan.levels[0], plan.data_shape
+    if min(finest.height, finest.width) < LEAST_CELLS:
+        warnings.warn(
+            f"the finest level of this detector has {finest.height}x{finest.width} cells at an "
+            f"input of {height}x{width} pixels, and can tell no two objects apart: give a larger "
+            f"data_shape, or finer strides in detect", DetectorWarning, stacklevel=4)
 
 
 def _missing(graph: Graph, backbone: Backbone) -> list[str]:

@@ -52,7 +52,7 @@ class Detector(runtime.Detector):
     def __init__(self, path: str | os.PathLike[str] | Source, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
                  context: mx.Context | None = None) -> None:
-        self._use(_open(path, backend, threads, precision, epoch, context))
+        self._use(open_backend(path, backend, threads, precision, epoch, context))
 
 
 class MXNetBackend:
@@ -129,8 +129,10 @@ def _precision(nodes: list[dict[str, Any]]) -> str:
     return "bfloat16" if any(cast.get("dtype") == "bfloat16" for cast in casts) else "float32"
 
 
-def _open(path: str | os.PathLike[str] | Source, backend: str, threads: int | None,
-          precision: str, epoch: int | None, context: mx.Context | None) -> Backend:
+def open_backend(path: str | os.PathLike[str] | Source, backend: str = AUTO,
+                 threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
+                 context: mx.Context | None = None) -> Backend:
+    """Open what runs a detector; see `Detector` for the arguments and what is raised."""
     if backend not in (AUTO, MXNET, *backends.BACKENDS):
         raise ModelError(f"there is no backend {backend!r}: choose one of "
                          f"{', '.join((AUTO, MXNET, *backends.BACKENDS))}")

@@ -80,12 +80,14 @@ def _header(anatomy: Anatomy, plan: Plan, choice: Choice, compared: Choice | Non
     if compared is None:
         legend = (Entry(DETECTS, "tap that feeds detection"),
                   Entry(STAGE_END, "end of another stage"),
+                  Entry(PLAIN, "block on the way to a tap"),
                   Entry(ABSENT, "not part of the detector"))
         return Header(f"{plan.backbone}, input {height}×{width}", subtitle, (legend,))
     return Header(f"{plan.backbone}, input {height}×{width}: two choices of taps", subtitle, (
         (Entry(DETECTS, _use("right", choice)),),
         (Entry(WRONG, _use("compared", compared)),),
         (Entry(THROWN_AWAY, "thrown away by the compared taps"),
+         Entry(PLAIN, "used by the compared taps too"),
          Entry(STAGE_END, "end of another stage"),
          Entry(ABSENT, "not part of either detector"))))
 

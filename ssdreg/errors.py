@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 # the base, and what the runtime raises too, which knows nothing of ssdreg
-from ssdreg_runtime.errors import DataError, DependencyError, ModelError, SsdregError
+from ssdreg_runtime.errors import CacheError, DataError, DependencyError, ModelError, SsdregError
 
-__all__ = ["AuditError", "DataError", "DependencyError", "ExportError", "InputShapeError",
-           "ModelError", "PlanError", "PluginError", "RunError", "SsdregError", "SsdregWarning",
-           "TapError", "UnknownNameError", "WeightsError"]
+__all__ = ["AuditError", "CacheError", "DataError", "DependencyError", "ExportError",
+           "InputShapeError", "ModelError", "PlanError", "PluginError", "RunError", "SsdregError",
+           "SsdregWarning", "TapError", "UnknownNameError", "WeightsError"]
 
 
 class SsdregWarning(UserWarning):

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
-from ssdreg.converters import as_tuple
+from ssdreg.converters import (
+    are_names,
+    as_aliases,
+    as_names,
+    as_tuple,
+    is_listed,
+    is_name,
+)
 from ssdreg.references import Reference, valid_reference
 
 if TYPE_CHECKING:
@@ -64,8 +71,10 @@ class PlanDefaults:
     extra_levels: int | None = field(default=None, validator=validators.optional(
         validators.and_(validators.instance_of(int), validators.ge(0))))
     channels: int | None = field(default=None, validator=validators.optional(_positive))
-    cells: tuple[float, ...] = field(default=(), converter=as_tuple, validator=_positives)
-    ratios: tuple[float, ...] = field(default=(), converter=as_tuple, validator=_positives)
+    cells: tuple[float, ...] = field(default=(), converter=as_tuple,
+                                     validator=[is_listed, _positives])
+    ratios: tuple[float, ...] = field(default=(), converter=as_tuple,
+                                      validator=[is_listed, _positives])
     uniform: bool = field(default=False, validator=validators.instance_of(bool))
 
     @property
@@ -75,10 +84,7 @@ class PlanDefaults:
 
 
 def _losses(value: Iterable[str]) -> tuple[str, ...]:
-    """Keep names as a tuple; a lone text would fall apart into its letters."""
-    if isinstance(value, str):
-        raise TypeError(f"losses must be a list or tuple of names, not the text {value!r}")
-    return tuple(value)
+    return as_names("losses", value)
 
 
 @frozen(kw_only=True)
@@ -103,15 +109,16 @@ class Head:
     the first is the default. `defaults` is what the head asks of its plan.
     """
 
-    name: str = field(validator=_text)
+    name: str = field(validator=is_name)
     summary: str = field(validator=_text)
     paper: str = field(validator=_text)
     predict: Reference = field(validator=valid_reference)
     train: Reference = field(default="ssdreg.heads.multibox:train", validator=valid_reference)
     detect: Reference = field(default="ssdreg.heads.multibox:detect", validator=valid_reference)
-    aliases: tuple[str, ...] = field(default=(), converter=as_tuple)
+    aliases: tuple[str, ...] = field(
+        default=(), converter=as_aliases, validator=[is_listed, are_names])
     losses: tuple[str, ...] = field(
         default=("softmax", "focal"), converter=_losses,
-        validator=[validators.min_len(1), validators.deep_iterable(_text)])
+        validator=[is_listed, validators.min_len(1), validators.deep_iterable(_text)])
     defaults: PlanDefaults = field(
         factory=PlanDefaults, validator=validators.instance_of(PlanDefaults))

@@ -14,7 +14,7 @@ from ssdreg_runtime.files import replacing
 from ssdreg.errors import DataError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ssdreg.mpl import Figure
 
 #: matplotlib brings this font along, so that texts measure the same on every machine.
 FONT = "DejaVu Sans"
@@ -86,8 +86,7 @@ class Picture:
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Return how wide a text is, in inches."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
+    from ssdreg.mpl import FontProperties, text_to_path
     font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / POINTS
@@ -106,7 +105,7 @@ def write_picture(picture: Picture, path: Path) -> None:
     The folder is made if need be. Texts stay texts in an SVG, and the same picture gives the same
     file. Raises DataError for another suffix.
     """
-    from matplotlib import rc_context
+    from ssdreg.mpl import rc_context
     check_format(path)
     kind = path.suffix.lstrip(".").lower()
     with rc_context(SETTINGS):
@@ -135,9 +134,7 @@ WRITERS = {"svg": _write_svg, "png": _write_png}
 
 def draw_figure(picture: Picture) -> Figure:
     """Draw a picture as a figure of matplotlib, one data unit an inch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Polygon, Rectangle
+    from ssdreg.mpl import Figure, FigureCanvasAgg, Polygon, Rectangle
 
     figure = Figure(figsize=(picture.width, picture.height), dpi=PNG_DPI, facecolor="white")
     FigureCanvasAgg(figure)

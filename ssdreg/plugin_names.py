@@ -73,7 +73,7 @@ def settle(declared: Sequence[Declared]) -> tuple[Names, list[Trouble]]:
     """Give every declaration the name it is listed under; say what cannot have its own."""
     names, troubles = Names(), []
     own = [each for each in declared if each.distribution == BUILT_IN]
-    others = [each for each in declared if each.distribution != BUILT_IN]
+    others, again = _once([each for each in declared if each.distribution != BUILT_IN])
     reserved = {fold(name): each.item for each in own for name in each.names}
     # weights go by their order: the earlier is the default, and keeps its name
     wanted = _wanted_by(each for each in others if not isinstance(each.item, Weights))
@@ -93,7 +93,29 @@ def settle(declared: Sequence[Declared]) -> tuple[Names, list[Trouble]]:
                                                 and _others(names, each, title)):
             item = _qualified(each)
         troubles += _enter(names, each, item)
+    for each, first in again:
+        listed = names.found.get(fold(f"{first.distribution}:{first.names[0]}"))
+        if listed is not None:
+            names.found.setdefault(fold(f"{each.distribution}:{each.names[0]}"), listed)
     return names, troubles
+
+
+def _once(declared: Sequence[Declared]) -> tuple[list[Declared], list[tuple[Declared, Declared]]]:
+    """Keep the first of declarations that are the same, whoever brings them.
+
+    A plug-in that is installed and registered by hand too is no rival of itself. The others come
+    with the one that they repeat. What one distribution declares twice is left to its quarrel.
+    """
+    once: list[Declared] = []
+    again: list[tuple[Declared, Declared]] = []
+    for each in declared:
+        first = next((other for other in once if other.distribution != each.distribution
+                      and other.item == each.item), None)
+        if first is None:
+            once.append(each)
+        else:
+            again.append((each, first))
+    return once, again
 
 
 def _others(names: Names, each: Declared, title: str) -> bool:

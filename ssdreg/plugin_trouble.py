@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 from attrs import field, frozen
@@ -48,6 +49,14 @@ class Trouble:
     names: frozenset[str] = frozenset()
 
     def warn(self, version: str) -> None:
-        """Say it, as a warning; `version` is the plug-in's, empty where it has none."""
+        """Say it, as a warning; `version` is the plug-in's, empty where it has none.
+
+        Where warnings are made errors it is written all the same, and raises nothing: this is said
+        while plug-ins are loaded, and one that is bad takes nothing else down.
+        """
         whose = f"{self.plugin} {version}".rstrip()
-        warnings.warn(f"plug-in {whose} {self.reason}", PluginWarning, stacklevel=3)
+        sentence = f"plug-in {whose} {self.reason}"
+        try:
+            warnings.warn(sentence, PluginWarning, stacklevel=3)
+        except PluginWarning:
+            print(f"ssdreg: warning: {sentence}", file=sys.stderr)

@@ -137,11 +137,11 @@ def _look_up(kind: str, name: str, names: Names) -> Backbone | Head:
                                f"{' or '.join(names.contested[key])}")
     _raise_lost(kind, name)
     # imported only here: most names are right
-    from difflib import get_close_matches
+    from ssdreg.suggestions import close, some
     by_key = {fold(alias): each for each in names.items.values() for alias in names_of(each)}
-    close = [by_key[found].name for found in get_close_matches(key, by_key, n=3, cutoff=0.5)]
-    hint = (f"did you mean {' or '.join(dict.fromkeys(close))}?" if close
-            else f"there are {', '.join(sorted(names.items))}.")
+    meant = [by_key[found].name for found in close(key, by_key)]
+    hint = (f"did you mean {' or '.join(dict.fromkeys(meant))}?" if meant
+            else f"there are {some(sorted(names.items))}.")
     out = len({trouble.plugin for trouble in _failures()})
     others = (f" ({out} {'plug-in is' if out == 1 else 'plug-ins are'} disabled or failed, in "
               f"whole or in part: see `ssdreg plugins`)" if out else "")

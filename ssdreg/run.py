@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import cattrs
 from attrs import frozen
 from ssdreg_runtime.files import replacing, write_json
+from ssdreg_runtime.names import native
 
 from ssdreg._version import __version__
 from ssdreg.errors import RunError
@@ -106,7 +107,7 @@ class Run:
             if complaint:
                 raise RunError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
             with mx.name.NameManager():
-                return mx.sym.load(str(file))
+                return mx.sym.load(native(file))
         # MXNet's message on a file that ends early may hold a byte that Python cannot decode
         except (mx.MXNetError, ValueError, RecursionError) as error:
             if isinstance(error, RunError):
@@ -126,7 +127,7 @@ def read_params(file: Path) -> Params:
     """Read a ``.params`` file of MXNet; raise RunError when it is none."""
     from ssdreg.mx import mx
     try:
-        loaded = mx.nd.load(str(file))
+        loaded = mx.nd.load(native(file))
     except mx.MXNetError as error:
         raise RunError(f"{file} is no parameter file of MXNet, or it is truncated") from error
     if not isinstance(loaded, dict):
@@ -148,7 +149,7 @@ def write_params(file: Path, params: Params) -> None:
     named = {**{f"arg:{name}": array for name, array in params.args.items()},
              **{f"aux:{name}": array for name, array in params.auxs.items()}}
     with replacing(file) as beside:
-        mx.nd.save(str(beside), named)
+        mx.nd.save(native(beside), named)
 
 
 def refuse_run(path: Path) -> None:
@@ -167,7 +168,7 @@ def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: m
     for name, symbol in ((PREFIX, train_symbol), ("deploy", deploy_symbol)):
         with replacing(path / f"{name}-symbol.json") as beside:
             # by default MXNet leaves out what converts to bfloat16
-            symbol.save(str(beside), remove_amp_cast=False)
+            symbol.save(native(beside), remove_amp_cast=False)
     # last, because it is what makes the folder a run
     write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
                                  "classes": list(classes), "plan": _converter.unstructure(plan)})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from index import why_none
 from runs import DETECTOR, SIDE, TRAIN_IMAGES, VALIDATION_IMAGES
 
 # Read when MXNet is imported. Its threads wait by spinning, which, on a machine with other work,
@@ -13,6 +14,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 def pytest_configure(config):
     # MXNet 1.9.1 is the last release: what it does in an outdated way will stay
     config.addinivalue_line("filterwarnings", r"ignore::DeprecationWarning:mxnet(\..*)?")
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures that would want the index
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("index") and (why := why_none()):
+        pytest.skip(why)
 
 
 @pytest.fixture(scope="session", autouse=True)

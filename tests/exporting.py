@@ -6,7 +6,6 @@ import zlib
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from attrs import frozen
 from onnx import TensorProto, helper
@@ -18,6 +17,9 @@ from ssdreg.export.walking import write_network
 from ssdreg.export.writer import Value, Writer
 from ssdreg.graph import DATA
 from ssdreg.mx import mx
+
+with no_telemetry():
+    import onnxruntime
 
 #: Height and width, with no factor in common.
 SHAPE = (9, 14)

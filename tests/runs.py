@@ -37,8 +37,15 @@ def command(capsys, *arguments: object) -> Done:
     return Done(status, written.out, written.err)
 
 
+#: Said of `DETECTOR`, whose strides leave the network's last stage unused.
+UNUSED = "ssdreg: warning: this detector uses 24.9% of the weights of resnet18"
+
+
 def refused(done: Done, sentence: str) -> bool:
-    """Tell whether a command ended with status 2 and `sentence` in its one line on stderr."""
-    lines = done.err.splitlines()
+    """Tell whether a command ended with status 2 and `sentence` in its one line on stderr.
+
+    What the detector leaves unused may have been said before.
+    """
+    lines = [line for line in done.err.splitlines() if not line.startswith(UNUSED)]
     return (done.status == 2 and done.out == "" and len(lines) == 1
             and lines[0].startswith("ssdreg: ") and sentence in lines[0])

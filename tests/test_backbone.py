@@ -43,7 +43,11 @@ def test_declarations_are_frozen_and_hashable():
     ({"l2_scales": {4: -1.0}}, "the L2 scale at stride 4 must be positive, not -1.0"),
     ({"presets": (Preset(data_shape=64, detect=(2,)),)}, "has no tap at stride 2"),
     ({"depth": 0}, "depth"),
-    ({"name": ""}, "name"),
+    ({"name": ""}, "name must be of letters, digits and - _ . +, and begin with one of the first"),
+    ({"name": "tiny res!"}, "Backbone 'tiny res!': name must be of letters, digits and - _ . +"),
+    ({"name": "-tiny"}, "not '-tiny'"),
+    ({"name": "a/b"}, "not 'a/b'"),
+    ({"aliases": ("tiny", "tiny res!")}, "aliases must be of letters, digits and - _ . +"),
     ({"paper": ""}, "paper"),
 ])
 def test_a_declaration_that_contradicts_itself(changes, message):
@@ -54,6 +58,11 @@ def test_a_declaration_that_contradicts_itself(changes, message):
 @pytest.mark.parametrize(("changes", "message"), [
     ({"taps": ("c1", "c2")}, "Tap"),
     ({"name": 3}, "name"),
+    ({"detect": None}, "Backbone 'tiny': detect must be a list or tuple, not None"),
+    ({"taps": None}, "taps must be a list or tuple, not None"),
+    ({"presets": 3}, "presets must be a list or tuple, not 3"),
+    ({"aliases": None}, "aliases must be a list or tuple, not None"),
+    ({"detect": "8"}, "detect must be a list or tuple, not '8'"),
     ({"aliases": "small"}, "aliases must be a list or tuple of names, not the text 'small'"),
     ({"aliases": (1,)}, "aliases"),
     ({"arguments": {"units": [2, 2]}},

@@ -82,7 +82,7 @@ def test_a_labels_file_with_the_background_for_a_class_is_refused(capsys, tmp_pa
 
 def test_a_file_that_is_too_large_for_names(tmp_path):
     (tmp_path / "names").write_bytes(b"a\n" * 2**20)
-    with pytest.raises(ssdreg.RunError, match="no list of class names is that large"):
+    with pytest.raises(DataError, match="no list of class names is that large"):
         read_class_names(str(tmp_path / "names"))
     add(tmp_path, "one", ("dog", 0, 1, 1, 9, 9))
     (tmp_path / "classes.txt").write_bytes(b"a\n" * 2**20)

@@ -132,6 +132,17 @@ def test_each_is_warned_about_once(listed, name):
     assert lines[0].startswith(f"ssdreg: warning: plug-in {name}:net 1.2 {SEEN[name][1]}")
 
 
+@pytest.mark.parametrize("setting", ["error", "error::UserWarning", "ignore"])
+def test_nothing_changes_where_warnings_are_made_errors(site, listed, setting):
+    done = ssdreg_command(site, "list", "--json", PYTHONWARNINGS=setting)
+    assert done.returncode == 0, done.stderr
+    assert [each["name"] for each in json.loads(done.stdout)["backbones"]] == listed[0]
+    assert sorted(done.stderr.splitlines()) == sorted(listed[1].splitlines())
+    # also where the host is asked without the command line
+    script = "import ssdreg; print(*(each.name for each in ssdreg.backbones()))"
+    assert python(site, script, PYTHONWARNINGS=setting).split() == listed[0]
+
+
 def test_everything_else_goes_on_working(site, listed):
     names, _ = listed
     assert {"goodnet", "resnet101", "beside", "nobuild", "bad-thief:ResNet-101"} <= set(names)

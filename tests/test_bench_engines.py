@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from runs import command, refused
+from runs import UNUSED, command, refused
 
 from ssdreg.bench import engine_worker, model_worker, peak_worker, post_worker
 from ssdreg.bench.comparison import _kind, processor
@@ -236,7 +236,8 @@ def test_the_command_measures_prints_and_draws(capsys, tmp_path):
     done = command(capsys, "bench", "resnet18", "--data-shape", SIDE, "--detect", "8,16",
                    "--backends", "mxnet", "--precisions", "float32", "--rounds", 2,
                    "--threads", 1, "--no-peak", "--json", "--chart", tmp_path / "bars.svg")
-    assert (done.status, done.err) == (0, "")
+    assert done.status == 0
+    assert [line.startswith(UNUSED) for line in done.err.splitlines()] == [True]
     found = json.loads(done.out)
     row, = found["rows"]
     assert row["contender"] == {"backend": "mxnet", "precision": "float32"}

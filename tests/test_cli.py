@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from runs import command, refused
+from runs import UNUSED, command, refused
 
 import ssdreg
 from ssdreg.commands import COMMANDS
@@ -129,7 +129,8 @@ def test_build_shows_the_levels_and_writes_a_symbol(capsys, tmp_path):
     file = tmp_path / "new" / "ssd.json"
     done = command(capsys, "build", "ResNet-18", "--num-classes", 3, "--data-shape", "96x128",
                    "--detect", "8,16", "--mode", "deploy", "--out", file)
-    assert (done.status, done.err) == (0, "")
+    assert done.status == 0
+    assert [line.startswith(UNUSED) for line in done.err.splitlines()] == [True]
     lines = done.out.splitlines()
     plan = ssdreg.plan("resnet18", 3, (96, 128), detect=(8, 16))
     assert lines[0] == (f"resnet18 with ssd at 96x128, 3 classes: {plan.anchors:,} anchors, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import attrs
 import numpy as np
@@ -15,19 +16,21 @@ import ssdreg
 from ssdreg.anchor_picture import MOST_DRAWN, draw_anchors
 from ssdreg.anchor_report import size_list
 from ssdreg.commands.arguments import sizes as read_sizes
-from ssdreg.data import pack, read_voc
+from ssdreg.data import load, pack, read_voc, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.errors import DataError
 from ssdreg.fitting import fit_sizes
 from ssdreg.matching import matches
+from ssdreg.run import open_run
 
 
 @pytest.fixture(scope="module")
 def planned(tiny_shapes):
-    """The plan of the tests' detector for the drawn shapes, and its boxes."""
+    """The plan that training makes of the tests' detector for the drawn shapes, and its boxes."""
     source = read_voc(tiny_shapes, "train")
     plan = ssdreg.plan("resnet18", len(source.classes), 64, detect=(8, 16))
-    return plan, boxes(source)
+    rows = boxes(source)
+    return attrs.evolve(plan, sizes=fit_sizes(rows, plan)), rows
 
 
 def test_anchors_are_measured_for_people(capsys, tiny_shapes, planned):
@@ -35,8 +38,9 @@ def test_anchors_are_measured_for_people(capsys, tiny_shapes, planned):
     done = command(capsys, "data", "anchors", *DETECTOR, "--data", tiny_shapes)
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert lines[0].startswith(f"{len(rows)} boxes: ")
-    assert "resnet18 with ssd at 64x64, sizes: example" in lines
+    assert lines[0] == f"{tiny_shapes}, split train"
+    assert lines[1].startswith(f"{len(rows)} boxes: ")
+    assert "resnet18 with ssd at 64x64, sizes: data" in lines
     found = matches(rows, plan)
     start = next(index for index, line in enumerate(lines) if line.startswith("level "))
     for index, (level, match) in enumerate(zip(plan.levels, found.levels)):
@@ -83,6 +87,41 @@ def test_the_line_at_the_end_is_what_train_takes(capsys, tiny_shapes):
     assert given["schemes"]["given"] == told[0]["schemes"]["data"]
     sizes = read_sizes(given["fitted"])
     assert [list(level) for level in sizes] == given["schemes"]["data"]["sizes"]
+
+
+def test_what_is_reported_is_what_would_be_trained(capsys, tiny_shapes, tiny_run, tmp_path):
+    """Of a folder without splits a tenth is left out, as in training, and sizes are fitted."""
+    folder = tmp_path / "without splits"
+    shutil.copytree(tiny_shapes, folder)
+    shutil.rmtree(folder / "ImageSets")
+    learnt = splits.open_source(splits.choose(folder))[0]
+    told = json.loads(command(capsys, "data", "anchors", *DETECTOR, "--data", folder,
+                              "--json").out)
+    assert told["data"] == f"{folder}, split all but for a tenth, by name (held-out)"
+    assert told["boxes"]["count"] == learnt.objects
+    assert told["chosen"] == "data"
+    # a run, with the anchors and the images that it had
+    run = json.loads(command(capsys, "data", "anchors", "--run", tiny_run, "--json").out)
+    plan = open_run(tiny_run).plan
+    assert (run["chosen"], run["data"]) == ("given", f"{tiny_shapes}, split train")
+    assert [level["sizes"] for level in run["levels"]] == [list(each) for each in plan.sizes]
+    assert run["boxes"]["count"] == load(tiny_shapes, "train").objects
+    other = json.loads(command(capsys, "data", "anchors", "--run", tiny_run, "--data", tiny_shapes,
+                               "--split", "val", "--json").out)
+    assert other["boxes"]["count"] == load(tiny_shapes, "val").objects
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    ([], "name a --backbone or a --run, one of the two"),
+    (["--backbone", "resnet18", "--run", "RUN"], "name a --backbone or a --run, one of the two"),
+    (["--backbone", "resnet18"], "--data is needed: a --backbone alone has no boxes"),
+    (["--run", "RUN", "--detect", "8"], "--detect, --sizes and --loss go with --backbone"),
+    (["--run", "RUN", "--split", "val"], "--split names a split of --data: give --data too"),
+    (["--run", "nowhere"], "nowhere"),
+])
+def test_what_is_measured_must_be_clear(capsys, tiny_run, arguments, sentence):
+    arguments = [str(tiny_run) if each == "RUN" else each for each in arguments]
+    assert refused(command(capsys, "data", "anchors", *arguments), sentence)
 
 
 def test_a_record_file_and_a_split(capsys, tiny_shapes):

@@ -11,7 +11,7 @@ from nets import NETS, classifier, conv_relu, inverted, relu, residual
 from runs import command
 
 import ssdreg
-from ssdreg import StopsAt, Tap, TapError, UnusedWeightsWarning
+from ssdreg import DetectorWarning, StopsAt, Tap, TapError
 from ssdreg.checking import check
 from ssdreg.declared import LEAST_COVERAGE, verify_backbone
 from ssdreg.finding import complete
@@ -290,7 +290,7 @@ def test_a_wrong_tap_is_not_reassured_by_the_table(capsys):
 # A user's choice for one detector
 
 def test_a_choice_that_leaves_much_unused_is_warned_of():
-    with pytest.warns(UnusedWeightsWarning) as caught:
+    with pytest.warns(DetectorWarning) as caught:
         ssdreg.build("resnet18", data_shape=300, detect=(8, 16))
     message, = {str(each.message) for each in caught}
     node = ssdreg.get_backbone("resnet18").tap(16).node
@@ -302,14 +302,27 @@ def test_a_choice_that_leaves_much_unused_is_warned_of():
 @pytest.mark.usefixtures("registered")
 def test_a_backbones_own_statement_is_not_warned_of():
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UnusedWeightsWarning)
+        warnings.simplefilter("error", DetectorWarning)
         ssdreg.build("stated", data_shape=300)
         ssdreg.build("resnet18", data_shape=300)
         ssdreg.build("resnet18", data_shape=300, detect=(8, 32))
-    with pytest.warns(UnusedWeightsWarning):
+    with pytest.warns(DetectorWarning):
         ssdreg.build("stated", data_shape=300, detect=(8,))
-    with pytest.warns(UnusedWeightsWarning):
+    with pytest.warns(DetectorWarning):
         ssdreg.build("silent", data_shape=300)
+
+
+@pytest.mark.parametrize(("settings", "warned"), [
+    ({"data_shape": 20}, True), ({"data_shape": (64, 20)}, True), ({"data_shape": 64}, False),
+    ({"data_shape": 32, "detect": (8, 32)}, False), ({"data_shape": 32}, True)])
+def test_an_input_without_cells_is_warned_of(settings, warned):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ssdreg.build("resnet18", **settings)
+    found = [str(each.message) for each in caught if issubclass(each.category, DetectorWarning)]
+    assert bool(found) == warned
+    if warned:
+        assert "can tell no two objects apart: give a larger data_shape, or finer" in found[0]
 
 
 def test_the_command_says_it_in_one_line(capsys):

@@ -38,6 +38,8 @@ REPLACED = {
                   "photos/ clip.mp4": "photo.jpg", '"one.jpg", "two.jpg"': '"photo.jpg"'},
     "docs/tutorial.md": {"train=1200, val=100": "train=16, val=6"},
 }
+#: In the tutorial a package is built and installed, for which pip fetches what builds it.
+MARKS = {"docs/tutorial.md": pytest.mark.index, "docs/precision.md": pytest.mark.slow}
 #: Commands that say no, which is what they are shown for.
 SAYS_NO = {("audit", "net-symbol.json"), ("audit", "symbol_factory.py")}
 #: Why a command that has one of these words cannot run here; it must still be one that parses.
@@ -98,7 +100,8 @@ def forget_plugins():
     plugins.forget()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [
+    pytest.param(name, marks=MARKS.get(name, ())) for name in DOCUMENTS])
 def test_its_code_runs(document, folder, monkeypatch, capsys):
     replaced = dict(REPLACED.get(document, {}))
     reader = Reader(monkeypatch, capsys)

@@ -8,7 +8,8 @@ import shutil
 import pytest
 from runs import SIDE, TRAIN_IMAGES, VALIDATION_IMAGES, command, refused
 
-from ssdreg.data import load, open_eval
+from ssdreg.cli import main
+from ssdreg.data import load, open_eval, splits
 from ssdreg.data.pack import pack
 from ssdreg.data.voc import read_voc
 from ssdreg.inference import open_inference
@@ -44,21 +45,75 @@ def test_the_numbers_are_those_of_the_metric(capsys, tiny_run, tiny_shapes):
     assert found["map"] == pytest.approx(open_run(tiny_run).log()[0].map, abs=1e-6)
 
 
-def test_the_table(capsys, tiny_run):
+def test_the_table(capsys, tiny_run, tiny_shapes):
     done = command(capsys, "eval", tiny_run)
     lines = done.out.splitlines()
     assert (done.status, done.err) == (0, "")
-    assert lines[0] == f"{tiny_run}, epoch 1, {VALIDATION_IMAGES} images"
+    assert lines[0] == (f"{tiny_run}, epoch 1, {VALIDATION_IMAGES} images of {tiny_shapes}, split "
+                        f"val")
     assert [line.split()[0] for line in lines[1:]] == [
         "class", "circle", "square", "triangle", "mean"]
 
 
 @pytest.mark.parametrize(("split", "images"), [
-    (None, TRAIN_IMAGES + VALIDATION_IMAGES), ("train", TRAIN_IMAGES), ("val", VALIDATION_IMAGES)])
+    (None, VALIDATION_IMAGES), ("train", TRAIN_IMAGES), ("val", VALIDATION_IMAGES),
+    ("all", TRAIN_IMAGES + VALIDATION_IMAGES)])
 def test_other_data(capsys, tiny_run, tiny_shapes, split, images):
     chosen = ("--split", split) if split else ()
     done = command(capsys, "eval", tiny_run, "--data", tiny_shapes, *chosen, "--json")
-    assert json.loads(done.out)["images"] == images
+    found = json.loads(done.out)
+    assert (found["images"], found["data"]) == (images, f"{tiny_shapes}, split {split or 'val'}")
+
+
+def test_no_picture_is_measured_that_was_learnt_unless_all_are_asked_for(capsys, tmp_path,
+                                                                          tiny_run, tiny_shapes):
+    folder = tmp_path / "without splits"
+    shutil.copytree(tiny_shapes, folder)
+    shutil.rmtree(folder / "ImageSets")
+    learnt, held = (each.images for each in splits.open_source(splits.choose(folder)))
+    found = json.loads(command(capsys, "eval", tiny_run, "--data", folder, "--json").out)
+    assert found["images"] == held
+    assert "split held-out (a tenth of the images, by name, which training leaves" in found["data"]
+    found = json.loads(command(capsys, "eval", tiny_run, "--data", folder, "--split", "all",
+                               "--json").out)
+    assert (found["images"], found["data"]) == (held + learnt, f"{folder}, split all")
+
+
+# What is deployed
+
+@pytest.fixture(scope="module")
+def exported(tiny_run, tmp_path_factory):
+    file = tmp_path_factory.mktemp("exported") / "shapes.onnx"
+    assert main(["export", str(tiny_run), "--out", str(file)]) == 0
+    return file
+
+
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime", "openvino"])
+def test_an_exported_file_measures_as_its_run(capsys, tiny_run, tiny_shapes, exported, backend):
+    wanted = json.loads(command(capsys, "eval", tiny_run, "--json").out)
+    for model in (exported, tiny_run):
+        found = json.loads(command(capsys, "eval", model, "--data", tiny_shapes, "--backend",
+                                   backend, "--json").out)
+        assert found["map"] == pytest.approx(wanted["map"], abs=1e-4)
+        assert (found["images"], found["backend"]) == (wanted["images"], backend)
+
+
+def test_openvinos_files_and_other_precisions(capsys, tmp_path, tiny_run, tiny_shapes):
+    eight = tmp_path / "shapes.xml"
+    assert command(capsys, "quantize", tiny_run, "--data", tiny_shapes, "--backend", "openvino",
+                   "--images", 4, "--no-eval", "--out", eight).status == 0
+    done = command(capsys, "eval", eight, "--data", tiny_shapes, "--split", "val")
+    assert (done.status, done.complaints) == (0, [])
+    assert done.out.startswith(f"{eight}, {VALIDATION_IMAGES} images of {tiny_shapes}, split val")
+    assert refused(command(capsys, "eval", eight, "--data", tiny_shapes, "--precision", "float32"),
+                   "float32")
+
+
+def test_an_exported_file_has_no_data_of_its_own(capsys, exported):
+    assert refused(command(capsys, "eval", exported),
+                   f"{exported} is no run, and has no data of its own: give --data")
+    assert refused(command(capsys, "eval", exported, "--data", "nowhere", "--backend", "mxnet"),
+                   "was exported, and MXNet cannot run it")
 
 
 def test_a_class_without_objects_has_no_precision(capsys, tmp_path, tiny_run, tiny_shapes):
@@ -102,7 +157,7 @@ def test_annotations_left_out_are_named(capsys, tmp_path, tiny_run, tiny_shapes)
     folder = tmp_path / "broken"
     shutil.copytree(tiny_shapes, folder)
     (folder / "Annotations" / "000000.xml").write_text("<annotation>")
-    done = command(capsys, "eval", tiny_run, "--data", folder, "--json")
+    done = command(capsys, "eval", tiny_run, "--data", folder, "--split", "all", "--json")
     assert done.status == 0
     assert "000000.xml: unreadable annotation" in done.err
     assert json.loads(done.out)["images"] == TRAIN_IMAGES + VALIDATION_IMAGES - 1

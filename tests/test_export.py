@@ -8,7 +8,6 @@ import sys
 import attrs
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from exporting import ALIVE
 from onnx import TensorProto, helper
@@ -27,6 +26,7 @@ from ssdreg.parity import compare
 from ssdreg.source import random_source
 
 with no_telemetry():
+    import onnxruntime
     import openvino
 
 FLOAT32 = np.dtype("float32")

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy_ops
 import pytest
+from runs import command, refused
 
 import ssdreg
 from ssdreg import ops
@@ -367,9 +368,45 @@ def test_names_of_a_head_are_none_of_its_backbones(settings):
     assert ssdreg.build(BACKBONE, CLASSES, 96, **settings).tojson() == symbol.tojson()
 
 
+def raises(*arguments):
+    raise KeyError("levels of 1998")
+
+
+@pytest.mark.parametrize(("steps", "mode", "message"), [
+    ({"predict": raises}, "train", "its predict raised KeyError: 'levels of 1998'"),
+    ({"train": raises}, "train", "its train raised KeyError: 'levels of 1998'"),
+    ({"detect": raises}, "deploy", "its detect raised KeyError: 'levels of 1998'"),
+    ({"predict": "no_such_module:predict"}, "train",
+     "its predict raised ModuleNotFoundError: No module named 'no_such_module'"),
+    ({"predict": lambda backbone, plan: backbone}, "train",
+     "its predict gives Symbol, and not ssdreg.Predictions"),
+    ({"train": lambda predictions, label, plan: predictions}, "train",
+     "its train gives Predictions, and not an mx.sym.Symbol"),
+    ({"detect": lambda predictions, plan: None}, "deploy",
+     "its detect gives NoneType, and not an mx.sym.Symbol"),
+])
+def test_a_head_that_fails_is_named(steps, mode, message):
+    with pytest.raises(ssdreg.PluginError, match=re.escape(message)) as caught:
+        ssdreg.build("resnet18", CLASSES, SHAPE, declare(**steps), mode)
+    assert str(caught.value).startswith("the head 'own' cannot be used: ")
+    assert (caught.value.__cause__ is not None) == ("raised" in message)
+
+
+def test_a_command_says_so_in_a_line(capsys):
+    class Plugin:
+        @ssdreg.hookimpl
+        def ssdreg_heads(self):
+            yield declare(predict=raises)
+    with ssdreg.plugins.register(Plugin()):
+        assert refused(command(capsys, "build", "resnet18", "--head", "own"),
+                       "the head 'own' cannot be used: its predict raised KeyError")
+
+
 @pytest.mark.parametrize(("fields", "message"), [
     ({"losses": "focal"}, "losses must be a list or tuple of names, not the text 'focal'"),
     ({"losses": ()}, "losses"),
+    ({"aliases": "fpn"}, "aliases must be a list or tuple of names, not the text 'fpn'"),
+    ({"aliases": (1,)}, "aliases"),
     ({"defaults": {"channels": 3}}, "defaults"),
     ({"train": "nowhere"}, "Head 'own': train must be a callable or 'module:function'"),
 ])

@@ -100,7 +100,7 @@ def test_the_historic_mistake_is_a_warning(capsys, tmp_path):
     assert done.status == 0
     assert len(done.complaints) == 1
     assert "not the ends of the backbone's stages" in done.err
-    assert "28% of the backbone's weights" in done.err
+    assert "28.0% of the backbone's weights" in done.err
     for tap in files.taps_of("resnet101", 16, 32):
         assert repr(tap) in done.err
     assert "NOT the ends" in done.out

@@ -70,6 +70,7 @@ def programs(request) -> Path:
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.index
 @pytest.mark.parametrize(("built", "sources", "package"), [
     ("wheel", PROJECT, "ssdreg"), ("runtime_wheel", PROJECT / "runtime", "ssdreg_runtime")])
 def test_a_wheel_holds_every_module_and_no_tests(request, built, sources, package):
@@ -86,12 +87,14 @@ def metadata(wheel: zipfile.ZipFile) -> str:
     return wheel.read(name).decode()
 
 
+@pytest.mark.index
 def test_the_wheel_is_for_the_supported_pythons(wheel):
     told = metadata(wheel)
     assert "Requires-Python: <3.14,>=3.9" in told
     assert "Requires-Dist: numpy<2" in told
 
 
+@pytest.mark.index
 def test_the_runtime_is_for_any_python_and_numpy(runtime_wheel):
     told = metadata(runtime_wheel)
     assert "Requires-Python: >=3.9\n" in told
@@ -99,11 +102,14 @@ def test_the_runtime_is_for_any_python_and_numpy(runtime_wheel):
     assert not re.search(r"^Requires-Dist: (mxnet|ssdreg)\b(?!-runtime)", told, re.MULTILINE)
 
 
+@pytest.mark.index
 def test_ssdreg_asks_for_the_runtime_beside_it(wheel):
     import ssdreg_runtime
     assert f"Requires-Dist: ssdreg-runtime=={ssdreg_runtime.__version__}\n" in metadata(wheel)
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_the_command_runs(programs, tmp_path):
     import ssdreg
     assert ssdreg.__version__ in run(programs / "ssdreg", "--version", cwd=tmp_path)
@@ -111,21 +117,29 @@ def test_the_command_runs(programs, tmp_path):
         run(programs / "ssdreg", "--version", cwd=tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_the_list_names_the_backbones(programs, tmp_path):
     listed = run(programs / "python", "-m", "ssdreg", "list", cwd=tmp_path)
     for name in ("resnet101", "inceptionv3", "vgg16_reduced", "ssdlite"):
         assert name in listed
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_the_environment_is_told(programs, tmp_path):
     told = run(programs / "python", "-m", "ssdreg", "env", cwd=tmp_path)
     assert "1.9.1" in told
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_the_check_passes(programs, tmp_path):
     run(programs / "python", "-m", "ssdreg", "check", "resnet18", cwd=tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_a_detector_is_built_and_run(programs, tmp_path):
     printed = run(programs / "python", "-c", BUILD, cwd=tmp_path)
     assert printed.startswith("1.")
@@ -133,6 +147,8 @@ def test_a_detector_is_built_and_run(programs, tmp_path):
     assert printed.endswith("(1, 84, 6)\n")
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_the_old_numpy_is_really_there(other_python, tmp_path):
     version = run(other_python / "python", "-c", "import numpy; print(numpy.__version__)",
                   cwd=tmp_path)

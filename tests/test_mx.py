@@ -100,6 +100,12 @@ def test_only_one_module_imports_mxnet(file):
     assert ("mxnet" in imports(file)) == (file == SOURCES / "mx.py")
 
 
+@pytest.mark.parametrize("file", sorted(SOURCES.rglob("*.py")),
+                         ids=lambda file: str(file.relative_to(SOURCES)))
+def test_only_one_module_imports_matplotlib(file):
+    assert ("matplotlib" in imports(file)) == (file == SOURCES / "mpl.py")
+
+
 def test_numpy_2_is_refused_with_what_to_do():
     from ssdreg.errors import DependencyError
     from ssdreg.mx import check_numpy

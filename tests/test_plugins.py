@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -174,15 +176,18 @@ def seen(zoo) -> dict:
     return json.loads(run(LOOK, zoo))
 
 
+@pytest.mark.index
 def test_installed_plug_ins_are_found(seen):
     assert {"Tiny-Net", "beside", "kept", "last"} <= set(seen["names"])
     assert {"ssd", "ssdlite", "twin"} <= set(seen["heads"])
 
 
+@pytest.mark.index
 def test_weights_are_found_by_any_of_their_backbones_names(seen):
     assert seen["weights"] == ["tiny_net/imagenet", "Tiny-Net/coco"]
 
 
+@pytest.mark.index
 def test_broken_plug_ins_take_nothing_else_down(seen):
     built_in = [backbone.name for backbone in ssdreg.backbones()]
     assert set(built_in) <= set(seen["names"])
@@ -190,6 +195,7 @@ def test_broken_plug_ins_take_nothing_else_down(seen):
         "Tiny-Net", "beside", "kept", "last", "mine", "zoo:ResNet_101"]
 
 
+@pytest.mark.index
 @pytest.mark.parametrize("warning", [
     "plug-in zoo:missing 1.0 cannot be loaded: ModuleNotFoundError: No module named 'zoo_missing'",
     "plug-in zoo:crash 1.0 cannot be loaded: OSError: no disk today",
@@ -211,19 +217,23 @@ def test_every_mistake_is_named_once(seen, warning):
     assert sum(text.startswith(warning) for text in seen["warnings"]) == 1
 
 
+@pytest.mark.index
 def test_nothing_else_is_warned_about(seen):
     assert len(seen["warnings"]) == 10
 
 
+@pytest.mark.index
 def test_listing_does_not_import_mxnet(seen):
     assert seen["mxnet"] is False
 
 
+@pytest.mark.index
 def test_a_distribution_seen_twice_counts_once(zoo, tmp_path, seen):
     again = shutil.copytree(zoo, tmp_path / "again")
     assert json.loads(run(LOOK, zoo, again)) == seen
 
 
+@pytest.mark.index
 def test_a_detector_on_a_strangers_backbone(zoo):
     script = """
 import warnings
@@ -283,3 +293,20 @@ def test_backbones_and_heads_are_packages_and_functions():
               "assert {head.name for head in ssdreg.heads()} >= {'ssd', 'ssdlite'}\n"
               "assert 'mxnet' not in __import__('sys').modules")
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_plug_in_that_is_there_twice_is_no_rival_of_itself():
+    """As one that is installed, and registered in a notebook by another object."""
+    mine = attrs.evolve(ssdreg.get_backbone("resnet18"), name="mine", aliases=("mein",))
+    plugin = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [mine]))
+    same = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [attrs.evolve(mine)]))
+    other = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [attrs.evolve(mine, depth=9)]))
+    with ssdreg.plugins.register(plugin, "installed"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with ssdreg.plugins.register(same, "notebook"):
+            for name in ("mine", "mein", "installed:mine", "notebook:mine"):
+                assert ssdreg.get_backbone(name) == mine
+            assert [each.name for each in ssdreg.backbones()].count("mine") == 1
+        with ssdreg.plugins.register(other, "notebook"), \
+                pytest.raises(UnknownNameError, match="several plug-ins bring a backbone called"):
+            ssdreg.get_backbone("mine")

@@ -89,9 +89,33 @@ def test_from_nothing(declared, train):
     assert stem not in (0.25, 0.5)
 
 
-def test_nothing_is_declared_nothing_is_said(train):
+# From nothing although there is something better: that is said.
+
+def test_a_sibling_that_has_weights_is_named(train):
+    weights = [Weights(backbone=name, locate=lambda weights: None)
+               for name in ("resnet18_v1b", "resnet101_v1b", "densenet121")]
+    backbones = [attrs.evolve(ssdreg.get_backbone("resnet18"), name=each.backbone, aliases=(),
+                              family=each.backbone) for each in weights]
+    plugin = SimpleNamespace(ssdreg_weights=hookimpl(lambda: weights),
+                             ssdreg_backbones=hookimpl(lambda: backbones))
+    with plugins.register(plugin, "some"):
+        done, _, _ = train()
+    assert ("starts from nothing: there are no weights of resnet18, but of resnet18_v1b and "
+            "resnet101_v1b; --backbone resnet18_v1b --pretrained is better and sooner done"
+            ) in done.out.splitlines()
+
+
+def test_weights_that_are_not_on_disk_are_named(train):
+    weights = [Weights(backbone="resnet18", locate=lambda weights: None)]
+    with plugins.register(SimpleNamespace(ssdreg_weights=hookimpl(lambda: weights)), "some"):
+        done, _, _ = train()
+    assert ("starts from nothing: the weights of resnet18 are not on disk; --pretrained fetches "
+            "them, which is better and sooner done") in done.out.splitlines()
+
+
+def test_plug_ins_are_named_where_nobody_has_weights(train):
     done, _, _ = train()
-    assert "starts from" not in done.out
+    assert "starts from nothing: there are no weights of resnet18; plug-ins bring " in done.out
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

@@ -11,7 +11,6 @@ from collections import Counter
 import attrs
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto
 from runs import SIDE
@@ -42,6 +41,7 @@ from ssdreg.run import Params
 from ssdreg.source import open_source, random_source
 
 with no_telemetry():
+    import onnxruntime
     import openvino
 
 SHAPE = (SIDE, SIDE)
@@ -193,15 +193,17 @@ def test_openvino_opens_as_int8_and_finds_nearly_the_same(openvino_int8, model, 
 def test_nothing_is_sent_and_nothing_written_to_the_home_folder(tmp_path):
     code = ("from ssdreg_runtime.telemetry import no_telemetry\n"
             "with no_telemetry():\n"
-            "    import openvino, nncf\n"
+            "    import onnxruntime, openvino, nncf\n"
             "from openvino_telemetry import Telemetry\n"
             "import os\n"
             "print(Telemetry().consent, os.environ.get('CI'))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={**{name: value for name, value in os.environ.items()
-                                  if name != "CI"}, "HOME": str(tmp_path)})
+                                  if name not in ("CI", "XDG_CACHE_HOME")},
+                               "HOME": str(tmp_path)})
     assert done.stdout.split() == ["False", "None"]
     assert not (tmp_path / "intel").exists()
+    assert not (tmp_path / ".cache" / "Microsoft").exists()
 
 
 # MXNet
@@ -331,6 +333,16 @@ def test_a_trial_must_lose_little_and_agree():
         True, False, False, True]
     assert exact.best((strange, weak, good), 0.01) == good
     assert exact.best((strange, weak), 0.01) == weak
+
+
+def test_a_number_counts_for_more_than_none():
+    exact, nan = Exact(0.9, ()), float("nan")
+    worse, better = Trial((), 0.5, nan), Trial(("a",), 0.7, nan)
+    assert exact.best((worse, better), 0.01) is better
+    measured = Trial(("a", "b"), 0.6, 0.1)
+    for trials in ((worse, better, measured), (measured, worse, better)):
+        assert exact.best(trials, 0.01) == measured
+    assert exact.best((Trial((), nan, 0.2), Trial(("a",), 0.1, 0.2)), 0.01).kept == ("a",)
 
 
 def test_layers_are_kept_when_eight_bits_cost_too_much(tiny_run, examples):

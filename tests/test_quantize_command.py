@@ -136,7 +136,8 @@ def test_data_that_are_not_there_are_refused(capsys, run, tmp_path):
     (("train", "val", "test", "trainval"), "train", "test", ("train", "test")),
     (("train", "val"), None, "train", ("train", "train")),
     (("train", "val"), "val", None, ("val", "val")),
-    (("all",), None, None, (None, None))])
+    ((), None, None, (None, "held-out")),
+    (("all",), None, "all", ("all", "all"))])
 def test_splits(tmp_path, splits, taken, measured, chosen):
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (tmp_path / folder).mkdir(parents=True)

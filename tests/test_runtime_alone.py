@@ -150,6 +150,8 @@ def same(found, expected, size, tolerance=TOLERANCE):
     return bool(close.any(axis=0).all() and close.any(axis=1).all())
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_a_missing_runtime_is_one_sentence(refusal):
     assert (refusal.returncode, refusal.stdout) == (2, "")
     (line,) = refusal.stderr.splitlines()
@@ -158,6 +160,8 @@ def test_a_missing_runtime_is_one_sentence(refusal):
     assert "ssdreg-runtime[onnxruntime]" in line
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_neither_mxnet_nor_ssdreg_is_there(seen):
     assert seen["missing"] == ["mxnet", "ssdreg"]
     assert seen["numpy"].startswith("2.")
@@ -169,17 +173,23 @@ def test_there_is_something_to_find(expected):
     assert np.ptp(expected[:, 1]) > 0.1
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_the_runtimes_own_tests_pass(newest, tmp_path):
     printed = run(newest / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
                   PROJECT / "runtime" / "tests", cwd=tmp_path)
     assert " passed" in printed, printed
 
 
+@pytest.mark.slow
+@pytest.mark.index
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_detector_finds_what_mxnet_finds(seen, expected, photo, backend):
     assert same(seen["found"][backend], expected, Image.open(photo).size)
 
 
+@pytest.mark.slow
+@pytest.mark.index
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_command_finds_what_mxnet_finds(programs, source, model, photo, expected, tmp_path,
                                             backend):
@@ -194,6 +204,8 @@ def test_the_command_finds_what_mxnet_finds(programs, source, model, photo, expe
     assert same(rows, expected, size, TOLERANCE + 0.05 / min(size))
 
 
+@pytest.mark.slow
+@pytest.mark.index
 def test_the_command_draws(programs, model, photo, tmp_path):
     printed = run(programs / "ssdreg-detect", model, photo, "--threads", "1", cwd=tmp_path)
     (picture,) = (tmp_path / "predictions").iterdir()

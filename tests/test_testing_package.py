@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from runs import command
 
 from ssdreg.errors import UnknownNameError
 from ssdreg.testing import PACKAGE_CHECKS, ConformanceError, Package, conformance, subjects_of
@@ -173,6 +174,7 @@ def check_plugin(*arguments):
                           capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_tells_good_from_bad(installed):
     name = installed("half-nets", channels=9)
     done = check_plugin(name)
@@ -192,6 +194,14 @@ def test_the_command_tells_good_from_bad(installed):
                              "channels)")
     done = check_plugin(name, "first*")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_command_says_why_something_was_not_looked_at(installed, monkeypatch, capsys):
+    monkeypatch.setattr("ssdreg_runtime.backends.installed", lambda: ())
+    done = command(capsys, "check", "--plugin", installed("half-nets"), "first*")
+    assert done.status == 0
+    assert ("\nfirst-of-half_nets: export: not looked at: it can be written as ONNX, but not run "
+            "here: the package onnxruntime is not installed") in done.out
 
 
 def test_the_command_speaks_json(installed):

@@ -23,6 +23,7 @@ from ssdreg.shapes import write_shapes
 from ssdreg.training import state
 from ssdreg.training.freezing import fixed
 from ssdreg.training.options import TrainOptions
+from ssdreg.training.progress import Progress
 from ssdreg.training.start import read_checkpoint, take
 from ssdreg.training.stopping import Interrupted, StopRequest
 from ssdreg.training.trainer import Data, resume, train
@@ -107,15 +108,17 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
         if progress_state.updates == steps_before:  # an epoch has two
             signal.raise_signal(signal.SIGINT)
 
+    begin = Progress.__enter__
+
     def stop_before_the_first(self):
         if steps_before == 0:
             signal.raise_signal(signal.SIGINT)
-        return self
+        return begin(self)
 
     with monkeypatch.context() as patched:
         # only to know the step at which the signal comes; what it does is real
-        patched.setattr("ssdreg.training.progress.Progress.step", stop_behind_a_step)
-        patched.setattr("ssdreg.training.progress.Progress.__enter__", stop_before_the_first)
+        patched.setattr(Progress, "step", stop_behind_a_step)
+        patched.setattr(Progress, "__enter__", stop_before_the_first)
         with pytest.raises(Interrupted):
             train(stopped, data, options, [mx.cpu()])
     saved = state.load(stopped)

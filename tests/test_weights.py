@@ -305,7 +305,7 @@ def test_the_table(capsys, register, tmp_path, arrays):
     assert [line.split(maxsplit=3) for line in done.out.splitlines()] == [
         ["weights", "on", "disk", "licence  from"],
         ["tiny/imagenet", "yes", "CC0-1.0", "from here"],
-        ["tiny/far", "no", "?", "example.org"]]
+        ["tiny/far", "no", "-", "example.org"]]
     everything = command(capsys, "weights").out
     assert all(title in everything for title in ("tiny/imagenet", "tiny/far"))
     found = json.loads(command(capsys, "weights", "tiny", "tiny/imagenet", "--json").out)

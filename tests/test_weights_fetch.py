@@ -10,11 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from ssdreg_runtime.caches import cache
 
 from ssdreg import Weights
 from ssdreg.errors import WeightsError
 from ssdreg.weights import fetching
-from ssdreg.weights.fetching import cache_folder, cached_file, fetch, on_disk
+from ssdreg.weights.fetching import cached_file, fetch, on_disk
 
 CONTENT = bytes(range(256)) * 3000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -87,7 +88,7 @@ def weights(server):
 
 
 def left_over():
-    return [file for file in cache_folder().rglob("*") if file.is_file()]
+    return [file for file in cache("weights").place("").rglob("*") if file.is_file()]
 
 
 # Good files
@@ -124,7 +125,8 @@ def test_two_files_of_one_name_are_kept_apart(weights):
 
 def test_the_file_name_is_a_name(weights):
     declared = weights("a%2F..%2F..%2Fgood.params?x=/../y")
-    assert cached_file(declared).parent == cache_folder() / DIGEST
+    weights = Path(os.environ["XDG_CACHE_HOME"], "ssdreg", "weights")
+    assert cached_file(declared).parent == weights / DIGEST
     assert fetch(declared).read_bytes() == CONTENT
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ssdreg_runtime._version import __version__
 from ssdreg_runtime.command import add_backend_arguments, add_source_arguments, detect_sources
+from ssdreg_runtime.console import accept_all_letters, unprintable
 from ssdreg_runtime.errors import SsdregError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
+    accept_all_letters()
     options = parser().parse_args(argv)
     try:
         status = _run(options)
@@ -42,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python flushes what is left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD_INPUT
+    except UnicodeEncodeError as error:
+        return _end(unprintable(error), BAD_INPUT)
     except OSError as error:
         if error.filename is None:
             raise

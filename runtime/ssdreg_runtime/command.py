@@ -17,8 +17,8 @@ from ssdreg_runtime.errors import DataError
 if TYPE_CHECKING:
     from ssdreg_runtime.detector import Detector
     from ssdreg_runtime.frame import Stream
-    from ssdreg_runtime.progress import Progress
     from ssdreg_runtime.sinks import Objects, Say, Sink
+    from ssdreg_runtime.watching import Watching
 
 SOURCES = "IMAGE|DIR|VIDEO|-"
 
@@ -60,14 +60,14 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
 
     `objects` writes JSON, and nothing is drawn; with None, pictures are.
     """
-    from ssdreg_runtime.progress import Progress
     from ssdreg_runtime.sinks import JsonSink
     from ssdreg_runtime.streams import open_streams
     from ssdreg_runtime.targets import drawing_sinks
+    from ssdreg_runtime.watching import Watching
     if not 0 <= options.threshold <= 1:
         raise DataError(f"--threshold {options.threshold:g} is no score: give one of 0 to 1")
     streams = open_streams(_sources(options))
-    with Progress(streams) as progress:
+    with Watching(streams) as progress:
         written = objects and objects(progress.say)
         sinks: Sequence[Sink]
         if written is None:
@@ -86,7 +86,7 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
     return SOME_FAILED if failed else 0
 
 
-def _watch(detector: Detector, source: Stream, sink: Sink, progress: Progress, program: str
+def _watch(detector: Detector, source: Stream, sink: Sink, progress: Watching, program: str
            ) -> tuple[int, int]:
     """Detect in one stream; return how many pictures it had, and how many of them were bad."""
     from contextlib import closing

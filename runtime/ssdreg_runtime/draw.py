@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -176,13 +177,14 @@ def _style(size: tuple[int, int]) -> _Style:
 
 @lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    try:
-        import matplotlib
-    except ImportError:
-        # with a size it is never the bitmap font, which has no sizes
-        return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"),
-                              size)
+    # found and not imported: matplotlib would look for a folder for its settings
+    matplotlib = find_spec("matplotlib")
+    if matplotlib is not None and matplotlib.origin:
+        file = Path(matplotlib.origin).with_name("mpl-data") / "fonts" / "ttf" / "DejaVuSans.ttf"
+        if file.is_file():
+            return ImageFont.truetype(file, size)
+    # with a size it is never the bitmap font, which has no sizes
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
 
 
 def _fitted(name: str, ending: str, style: _Style, width: float) -> str:

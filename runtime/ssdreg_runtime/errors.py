@@ -21,3 +21,7 @@ class ModelError(SsdregError, ValueError):
 
 class DependencyError(SsdregError, ImportError):
     """A package that is needed is missing, or of a version that cannot be used."""
+
+
+class CacheError(SsdregError, OSError):
+    """There is no folder that anything could be kept in."""

@@ -5,7 +5,6 @@ A sink draws in several threads and out of order, and writes in one, in order.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import indent
@@ -16,8 +15,10 @@ import numpy as np
 from attrs import field, frozen
 from PIL import Image
 
+from ssdreg_runtime.console import to_json
 from ssdreg_runtime.draw import draw_boxes, mark_boxes
 from ssdreg_runtime.files import replacing
+from ssdreg_runtime.names import as_text
 from ssdreg_runtime.streams import Seen
 from ssdreg_runtime.video import Video, VideoWriter
 
@@ -149,7 +150,7 @@ class JsonLines:
 
     def add(self, value: dict[str, Any]) -> None:
         """Write an object."""
-        self.say(json.dumps(value, ensure_ascii=False))
+        self.say(to_json(value))
 
     def end(self) -> None:
         """Write nothing more."""
@@ -164,7 +165,7 @@ class JsonArray:
     def add(self, value: dict[str, Any]) -> None:
         """Write an object, once it is known that a comma follows it."""
         self._say(f"{self._last}," if self._last else "[")
-        self._last = indent(json.dumps(value, indent=2, ensure_ascii=False), "  ")
+        self._last = indent(to_json(value, indent=2), "  ")
 
     def end(self) -> None:
         """Write the last object and the end of the array."""
@@ -175,14 +176,16 @@ def as_object(seen: Seen, threshold: float) -> dict[str, Any]:
     """Return what was seen as plain values, fit for JSON.
 
     ``image``, the file's name, for an image; with its ``number``, from 1, in standard input;
-    ``video``, ``frame``, from 1, and ``time`` in seconds for a frame of a video. Then ``width``,
-    ``height`` and ``objects``, those of `threshold` or more, each with ``class``, ``score`` and
-    ``box``: left, top, right and bottom in pixels.
+    ``video``, ``frame``, from 1, and ``time`` in seconds for a frame of a video (names as
+    `ssdreg_runtime.names.as_text` has them). Then ``width``, ``height`` and ``objects``, those of
+    `threshold` or more, each with ``class``, ``score`` and ``box``: left, top, right and bottom in
+    pixels.
     """
     frame = seen.frame
-    place: dict[str, Any] = {"image": frame.stream}
+    name = as_text(frame.stream)
+    place: dict[str, Any] = {"image": name}
     if frame.time is not None:
-        place = {"video": frame.stream, "frame": frame.number,
+        place = {"video": name, "frame": frame.number,
                  "time": round(float(frame.time), 6)}
     elif frame.number is not None:
         place["number"] = frame.number

@@ -2,8 +2,9 @@
 
 OpenVINO and NNCF bring ``openvino-telemetry``, which sends usage data to Google Analytics unless
 the user has opted out, and keeps an identifier in the home folder: OpenVINO as soon as it is
-imported. A detector should not do that behind its user's back. The package asks once, when it
-is first set up, and takes an answer for the process; in continuous integration it takes "no".
+imported. So does ONNX Runtime from 1.32 on, by code of its own that reports to Microsoft. A
+detector should not do that behind its user's back. Both ask once, when they are first set up, and
+take an answer for the process; in continuous integration they take "no".
 """
 
 from __future__ import annotations
@@ -12,22 +13,29 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: What the package looks at; any other place to say no lies in the user's home.
-_VARIABLE = "CI"
+from ssdreg_runtime.caches import home
+
+#: What the packages look at. OpenVINO's has no other place to say no but one in the user's home.
+_SETTINGS = {"CI": "true", "ORT_DISABLE_TELEMETRY": "1"}
+#: What accounts without a home folder are given by custom.
+_NO_HOME = "/nonexistent"
 
 
 @contextmanager
 def no_telemetry() -> Iterator[None]:
     """Let packages that are imported inside send nothing, and write nothing to the home folder.
 
-    What was imported before keeps its way.
+    They also work out names in the home folder, and fail where there is none: then one is named
+    that does not exist. What was imported before keeps its way.
     """
-    before = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = "true"
+    settings = {**_SETTINGS, **({} if home() else {"HOME": _NO_HOME})}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_VARIABLE]
-        else:
-            os.environ[_VARIABLE] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -51,7 +51,7 @@ def physical_cores(processors: Iterable[int],
     cores = set()
     for processor in processors:
         siblings = root / f"cpu{processor}" / "topology" / "thread_siblings_list"
-        cores.add(siblings.read_text().strip() if siblings.is_file() else str(processor))
+        cores.add(siblings.read_text("utf-8").strip() if siblings.is_file() else str(processor))
     return max(1, len(cores))
 
 
@@ -65,7 +65,8 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup"),
     limits = [math.inf]
     groups = [Path()]
     if membership.is_file():
-        for line in membership.read_text().splitlines():
+        # names of groups are names of folders
+        for line in os.fsdecode(membership.read_bytes()).splitlines():
             _, controllers, path = line.split(":", 2)
             if not controllers or "cpu" in controllers.split(","):
                 groups.append(Path(path.lstrip("/")))
@@ -79,7 +80,7 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup"),
 def _quota_v2(file: Path) -> float:
     if not file.is_file():
         return math.inf
-    quota, period = file.read_text().split()
+    quota, period = file.read_text("utf-8").split()
     return math.inf if quota == "max" else int(quota) / int(period)
 
 
@@ -87,5 +88,5 @@ def _quota_v1(folder: Path) -> float:
     quota, period = folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us"
     if not (quota.is_file() and period.is_file()):
         return math.inf
-    allowed = int(quota.read_text())
-    return math.inf if allowed <= 0 else allowed / int(period.read_text())
+    allowed = int(quota.read_text("utf-8"))
+    return math.inf if allowed <= 0 else allowed / int(period.read_text("utf-8"))

@@ -17,7 +17,7 @@ from PIL import Image
 from ssdreg_runtime.backends import installed
 from ssdreg_runtime.cli import main
 from ssdreg_runtime.pictures import ImageFiles
-from ssdreg_runtime.progress import Progress
+from ssdreg_runtime.watching import Watching
 from tiny_model import picture, tiny_model
 
 pytestmark = pytest.mark.skipif(not installed(), reason="neither OpenVINO nor ONNX Runtime is "
@@ -304,9 +304,9 @@ class Terminal(io.StringIO):
 def test_progress_on_a_terminal(monkeypatch, capsys, tmp_path):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Progress([ImageFiles([tmp_path] * 4)]) as progress:
+    with Watching([ImageFiles([tmp_path] * 4)]) as progress:
         progress.step()
-        progress._bar.refresh()  # which it does by itself after half a second
+        progress._progress._bar.refresh()  # which it does by itself after half a second
         progress.say("a line")
         progress.complain("a complaint")
     assert capsys.readouterr().out == "a line\n"

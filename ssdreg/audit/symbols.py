@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssdreg_runtime.names import native
+
 from ssdreg.audit.audited import Audit, judge
 from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.backbone import Backbone, Tap
@@ -51,7 +53,7 @@ def _load(file: Path) -> mx.sym.Symbol:
         if complaint:
             raise AuditError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
         with mx.name.NameManager():
-            symbol = mx.sym.load(str(file))
+            symbol = mx.sym.load(native(file))
     except AuditError:
         raise
     except (mx.MXNetError, ValueError, LookupError, TypeError, RecursionError) as error:

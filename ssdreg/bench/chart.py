@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssdreg_runtime.files import replacing
+from ssdreg_runtime.names import shown
 
 from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import Figures, Row
@@ -30,10 +31,7 @@ def draw_chart(figures: Figures, out: Path) -> None:
     Its folder is made if need be, and the file appears only when it is complete. Raises BenchError
     for another suffix.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
+    from ssdreg.mpl import Figure, FigureCanvasAgg, Patch, rc_context
     check_chart(out)
     rows = figures.rows
     batches = list(dict.fromkeys(row.batch for row in rows))
@@ -58,13 +56,13 @@ def draw_chart(figures: Figures, out: Path) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    shown = dict.fromkeys(row.contender.precision for row in rows)
+    precisions = dict.fromkeys(row.contender.precision for row in rows)
     axes.legend(handles=[Patch(facecolor=LOOKS.get(each, OTHER)[0], edgecolor="white", linewidth=0,
-                               hatch=LOOKS.get(each, OTHER)[1], label=each) for each in shown],
+                               hatch=LOOKS.get(each, OTHER)[1], label=each) for each in precisions],
                 loc="best", framealpha=0.9)
     sizes = ", ".join(map(str, batches))
     # a name such as "a_$b" is meant literally
-    figure.suptitle(f"{figures.subject.title}, batch {sizes}", parse_math=False)
+    figure.suptitle(f"{shown(figures.subject.title)}, batch {sizes}", parse_math=False)
     cores = f"{figures.machine.cores} core{'' if figures.machine.cores == 1 else 's'}"
     axes.set_title(f"{figures.machine.processor}, {cores}; ratio to the first row"
                    f"{' of the batch' if len(batches) > 1 else ''}", fontsize=9, color=MUTED,

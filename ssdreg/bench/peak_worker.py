@@ -92,7 +92,9 @@ def _quantised_model(side: int) -> tuple[bytes, np.ndarray]:
 
 def _onnxruntime(model: Callable[[int], tuple[bytes, np.ndarray]]) -> Callable[[int, int], Work]:
     def work(side: int, threads: int) -> Work:
-        import onnxruntime
+        from ssdreg_runtime.telemetry import no_telemetry
+        with no_telemetry():
+            import onnxruntime
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         written, left = model(side)

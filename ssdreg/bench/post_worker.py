@@ -113,7 +113,9 @@ def _model(job: Mapping[str, Any], part: str) -> bytes:
 
 
 def _onnxruntime(job: Mapping[str, Any], part: str) -> Run:
-    import onnxruntime
+    from ssdreg_runtime.telemetry import no_telemetry
+    with no_telemetry():
+        import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = job["threads"]
     session = onnxruntime.InferenceSession(_model(job, part), options,

@@ -1,31 +1,31 @@
-"""What a measurement shows while it runs: one line on standard error."""
+"""What a measurement shows while it runs."""
 
 from __future__ import annotations
 
-import sys
 from types import TracebackType
 
-from tqdm import tqdm
+from ssdreg_runtime.progress import Work, progress
 
 
 class Progress:
-    """The progress line; call it to report (see `ssdreg.bench.measure.Report`).
-
-    Where standard error is no terminal, nothing is shown.
-    """
+    """Tells what is measured; call it to report (see `ssdreg.bench.measure.Report`)."""
 
     def __init__(self) -> None:
-        self._bar = tqdm(total=1, file=sys.stderr, leave=False, dynamic_ncols=True, disable=None,
-                         bar_format="{desc} {n_fmt}/{total_fmt} {bar}")
+        self._progress = progress(Work("", "rounds"), "{desc} {n_fmt}/{total_fmt} {bar}")
 
     def __enter__(self) -> Progress:
+        self._progress.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._bar.close()
+        self._progress.__exit__(kind, error, trace)
 
     def __call__(self, words: str, done: int, total: int) -> None:
         """Show what is being done."""
-        self._bar.total, self._bar.n = total, done
-        self._bar.set_description_str(words, refresh=True)
+        work = self._progress.work
+        if words != work.what:
+            self._progress.begin(words, done, total)
+        else:
+            work.total = total
+            self._progress.advance(done - work.done)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from attrs import frozen
+from ssdreg_runtime.names import native
 
 from ssdreg.bench.figures import Subject
 from ssdreg.errors import DataError
@@ -46,7 +47,7 @@ def save_source(source: Source, folder: Path) -> None:
     """
     run = create_run(folder, source.classes, source.plan, source.symbol, source.symbol)
     # without this argument MXNet leaves out the casts that make a symbol bfloat16
-    source.symbol.save(str(folder / "deploy-symbol.json"), remove_amp_cast=False)
+    source.symbol.save(native(folder / "deploy-symbol.json"), remove_amp_cast=False)
     write_params(run.params_file(1), source.params)
 
 

@@ -9,10 +9,19 @@ from ssdreg.errors import SsdregError
 from ssdreg.normalisation import Normalisation
 
 if TYPE_CHECKING:
+    from ssdreg_runtime.backends import Backend
+
     from ssdreg.mx import mx
 
 
 DATA_SHAPE, HEAD = 300, "ssd"
+
+#: What a detector is, for commands that take any kind.
+MODEL = ("what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or `ssdreg export` wrote, or an "
+         "old checkpoint")
+BACKENDS = ("auto", "mxnet", "onnxruntime", "openvino")
+BACKEND = ("mxnet for runs and checkpoints by default; auto, the default for exported files, takes "
+           "the first of OpenVINO, ONNX Runtime and MXNet that is installed")
 
 
 def shape(text: str) -> int | tuple[int, int]:
@@ -102,6 +111,27 @@ def normalisation(options: argparse.Namespace) -> Normalisation | None:
         return Normalisation(options.mean, options.std or (1.0, 1.0, 1.0))
     except ValueError as error:
         raise SsdregError(f"--mean and --std: {error}") from error
+
+
+def backend_of(options: argparse.Namespace) -> str:
+    """Return what is to run a detector: what was named, or the default for what it is."""
+    from ssdreg.detector import MODEL_FILES, MXNET
+    exported = options.model.suffix.lower() in MODEL_FILES
+    return str(options.backend or ("auto" if exported else MXNET))
+
+
+def open_backend(options: argparse.Namespace) -> Backend:
+    """Open the detector that is named, with what is to run it."""
+    from ssdreg.detector import MXNET, open_backend
+    backend, context = backend_of(options), None
+    # only where it is no CPU, because MXNet, once imported, takes no other number of threads
+    if options.ctx != "cpu":
+        if backend != MXNET:
+            raise SsdregError(f"--ctx {options.ctx} is a device of MXNet, which does not run this: "
+                              f"leave it out, or use --backend mxnet")
+        context = contexts(options.ctx)[0]
+    return open_backend(options.model, backend, options.threads, options.precision, options.epoch,
+                        context)
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ssdreg_runtime.console import to_json
 
 from ssdreg.commands import arguments
 from ssdreg.errors import SsdregError
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         check_chart(options.chart)  # and not after minutes
     figures = _measure(options)
     if options.json:
-        print(json.dumps(figures.to_dict(), indent=2, ensure_ascii=False))
+        print(to_json(figures.to_dict(), indent=2))
     else:
         print((tables.markdown if options.markdown else tables.text)(figures))
     if options.chart is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ssdreg_runtime.names import native
+
 from ssdreg.commands import arguments
 from ssdreg.tables import text_table
 
@@ -44,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(options.out) as beside:
-            symbol.save(str(beside))
+            symbol.save(native(beside))
         print(f"written: {options.out}")
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ssdreg.plugins import backbones, get_backbone
+from ssdreg.suggestions import some
 from ssdreg.tables import text_table
 
 if TYPE_CHECKING:
@@ -68,12 +69,12 @@ def _stops(checked: Sequence[Checked]) -> dict[StopsAt, list[str]]:
 
 
 def _conformance(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
+    from ssdreg_runtime.progress import Work, progress
 
     from ssdreg.testing import Package, examine
     package = Package(options.plugin, *options.names)
-    examined = list(tqdm(examine(package), total=1 + len(package.subjects), disable=None,
-                         leave=False, unit="backbone"))
+    work = Work(f"examining {options.plugin}", "subjects", 1 + len(package.subjects))
+    examined = list(progress(work).over(examine(package)))
     verdicts = [verdict for each in examined for verdict in each]
     if options.json:
         print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in verdicts],
@@ -89,6 +90,13 @@ def _conformance(options: argparse.Namespace) -> int:
         for verdict in verdicts:
             if verdict.problem:
                 print(f"\n{verdict.sentence}")
+        reasons: dict[str, list[str]] = {}
+        for verdict in verdicts:
+            if verdict.unexamined:
+                reasons.setdefault(f"{verdict.check}: not looked at: {verdict.unexamined}",
+                                   []).append(verdict.title)
+        for reason, titles in reasons.items():
+            print(f"\n{some(titles)}: {reason}")
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssdreg_runtime.console import to_json
+from ssdreg_runtime.names import as_path
+
 from ssdreg.commands import arguments
+from ssdreg.errors import SsdregError
 
 if TYPE_CHECKING:
-    from ssdreg.data import Dataset, Packed
+    from ssdreg.data.splits import DataSource
+    from ssdreg.planning import Plan
 
 NAME = "data"
 SUMMARY = "measure a data set's boxes against the anchors a detector has for them"
 
-ANCHORS = "show which boxes the planned anchors match, and sizes that fit the data better"
+ANCHORS = "show which boxes the anchors match that would be trained, beside other sizes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,11 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     anchors = commands.add_parser(
         "anchors", help=ANCHORS, description=f"{ANCHORS[0].upper()}{ANCHORS[1:]}.",
         formatter_class=parser.formatter_class)
-    anchors.add_argument("--data", type=Path, required=True, metavar="DIR|REC",
-                         help="a folder in PASCAL VOC layout, or a .rec file")
-    anchors.add_argument("--split", help="the split to measure; by default the one that "
-                                         "`ssdreg train` would train on")
-    anchors.add_argument("--backbone", required=True, help="a name from `ssdreg list`")
+    anchors.add_argument("--data", type=Path, metavar="DIR|REC",
+                         help="a folder in PASCAL VOC layout, or a .rec file; with --run, what the "
+                              "run was trained on by default")
+    anchors.add_argument("--split", help="the split to measure; by default what `ssdreg train` "
+                                         "would train on")
+    anchors.add_argument("--backbone", help="a name from `ssdreg list`")
+    anchors.add_argument("--run", dest="trained", type=Path, metavar="RUN",
+                         help="measure the anchors of this run instead of a backbone's")
     arguments.add_detector(anchors)
     anchors.add_argument("--out", type=Path, metavar="FILE",
                          help="draw boxes, anchors and shares into this picture")
@@ -43,41 +50,66 @@ def run(options: argparse.Namespace) -> int:
 
 
 def measure_anchors(options: argparse.Namespace) -> int:
-    """Match the boxes with the planned anchors; print, and draw when asked."""
+    """Match the boxes with the anchors that would be trained; print, and draw when asked."""
     import attrs
 
-    import ssdreg
     from ssdreg.anchor_picture import draw_anchors
-    from ssdreg.anchor_report import FITTED, GIVEN, report, to_dict, to_text
-    from ssdreg.anchors import DEFAULT_SIZES, HEAD_SIZES
-    from ssdreg.data import describe_problems
+    from ssdreg.anchor_report import report, to_dict, to_text
+    from ssdreg.data import describe_problems, splits
     from ssdreg.data.boxes import boxes
-    settings = arguments.overrides(options)
-    own = HEAD_SIZES if ssdreg.get_head(options.head).defaults.cells else DEFAULT_SIZES
-    asked = settings.pop("sizes", own)
-    if asked != FITTED:
-        settings["sizes"] = asked
     # a detector that cannot be is refused before the data are read
-    plan = ssdreg.plan(options.backbone, 1, options.data_shape, options.head, **settings)
-    source = _open(options.data, options.split)
+    plan, scheme, data = _planned(options)
+    source = splits.read_training(data)
     if source.problems:
         print(describe_problems(source.problems), file=sys.stderr)
     plan = attrs.evolve(plan, num_classes=len(source.classes))
-    found = report(boxes(source), source.classes, plan,
-                   asked if isinstance(asked, str) else GIVEN)
+    measured = splits.describe_training(data)
+    found = report(boxes(source), source.classes, plan, scheme)
     if options.out:
         draw_anchors(found.boxes, found.plan, found.matching, options.out,
-                     f"{options.data.resolve().name}: {found.statistics.boxes:,} boxes\n"
+                     f"{as_path(data.train).name}: {found.statistics.boxes:,} boxes\n"
                      f"anchors of {plan.backbone} at {plan.data_shape[0]}x{plan.data_shape[1]}, "
                      f"sizes: {found.chosen}")
         print(f"drawn: {options.out}", file=sys.stderr)
-    print(json.dumps(to_dict(found), indent=2, ensure_ascii=False) if options.json
-          else to_text(found))
+    print(to_json({"data": measured, **to_dict(found)}, indent=2) if options.json
+          else f"{measured}\n{to_text(found)}")
     return 0
 
 
-def _open(path: Path, split: str | None) -> Packed | Dataset:
-    """Open what a run would train on, without packing it."""
-    from ssdreg.data import open_rec, read_voc, splits
-    chosen = splits.choose(path, split).train_split
-    return open_rec(path) if path.suffix == ".rec" else read_voc(path, chosen)
+def _planned(options: argparse.Namespace) -> tuple[Plan, str, DataSource]:
+    """Return the plan, the scheme of its anchor sizes, and the data that it is to be trained on.
+
+    As training does, sizes are fitted to the boxes unless they are given.
+    """
+    import ssdreg
+    from ssdreg.anchor_report import FITTED, GIVEN
+    from ssdreg.data import splits
+    if (options.backbone is None) == (options.trained is None):
+        raise SsdregError("name a --backbone or a --run, one of the two")
+    if options.trained is not None:
+        return _of_run(options)
+    if options.data is None:
+        raise SsdregError("--data is needed: a --backbone alone has no boxes to be measured on")
+    settings = arguments.overrides(options)
+    asked = settings.pop("sizes", FITTED)
+    if asked != FITTED:
+        settings["sizes"] = asked
+    plan = ssdreg.plan(options.backbone, 1, options.data_shape, options.head, **settings)
+    return (plan, asked if isinstance(asked, str) else GIVEN,
+            splits.only(options.data, options.split))
+
+
+def _of_run(options: argparse.Namespace) -> tuple[Plan, str, DataSource]:
+    """Return the plan of a run with its own anchors, and its data unless others are named."""
+    from ssdreg.anchor_report import GIVEN
+    from ssdreg.data import splits
+    from ssdreg.run import open_run
+    from ssdreg.training import state
+    if arguments.overrides(options):
+        raise SsdregError("--detect, --sizes and --loss go with --backbone: a run has its own")
+    run = open_run(options.trained)
+    if options.data is not None:
+        return run.plan, GIVEN, splits.only(options.data, options.split)
+    if options.split is not None:
+        raise SsdregError("--split names a split of --data: give --data too")
+    return run.plan, GIVEN, state.load_source(run)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssdreg.commands import arguments
-from ssdreg.errors import DependencyError, ExportError
+from ssdreg.commands.advice import command
+from ssdreg.errors import DependencyError, ExportError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,13 +94,13 @@ def _refuse(file: Path) -> None:
 
 
 def _is_ours(file: Path) -> bool:
-    import onnx
-    from google.protobuf.message import DecodeError
+    from ssdreg_runtime.backends.onnx_file import read_metadata
+    from ssdreg_runtime.facts import PREFIX
     try:
-        model = onnx.load(str(file), load_external_data=False)
-    except DecodeError:
+        with file.open("rb") as stream:  # the weights are not read
+            return f"{PREFIX}format" in read_metadata(stream, str(file))
+    except ModelError:
         return False
-    return any(entry.key == "ssdreg_format" for entry in model.metadata_props)
 
 
 def _check_images(paths: Sequence[Path], chosen: Options) -> list[Path]:
@@ -136,7 +137,10 @@ def _describe(file: Path, source: Source, chosen: Options, done: str) -> str:
         ("output", outputs),
         ("classes", f"{len(source.classes)} ({', '.join(source.classes)})")]
     lines = [f"{name + ':':16}{text}" for name, text in rows]
-    return "\n".join([*lines, f"look at it with: ssdreg predict {file} IMAGE"])
+    # what gives no detections is for a program that suppresses by itself
+    lines.append(f"look at it with: {command('ssdreg', 'predict', file, 'IMAGE')}" if chosen.nms
+                 else "for a runtime of your own; `ssdreg predict` takes a file without --no-nms")
+    return "\n".join(lines)
 
 
 def _suppression(facts: ModelFacts) -> str:

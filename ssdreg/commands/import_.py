@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 from ssdreg.commands import arguments
+from ssdreg.commands.advice import command
 
 NAME = "import"
 SUMMARY = "turn a checkpoint of MXNet's SSD example, SageMaker or GluonCV into a run"
@@ -42,5 +43,6 @@ def run(options: argparse.Namespace) -> int:
               f"training with the right taps would use the whole network.", file=sys.stderr)
     if options.out:
         run = found.save(options.out)
-        print(f"written: {run.path}; look at it with: ssdreg predict {run.path} IMAGE")
+        print(f"written: {run.path}; look at it with: "
+              f"{command('ssdreg', 'predict', run.path, 'IMAGE')}")
     return 0

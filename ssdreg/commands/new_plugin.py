@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ssdreg.commands.advice import command
+
 NAME = "new-plugin"
 SUMMARY = "write a package with a small working backbone, its tests and CI, to start from"
 
@@ -23,8 +25,8 @@ def run(options: argparse.Namespace) -> int:
     called = names(options.name)
     folder = write_plugin(called, options.out)
     print(f"written: {folder}\n"
-          f"  install it:  pip install --editable '{folder}[test]'\n"
-          f"  prove it:    pytest {folder}\n"
-          f"  use it:      ssdreg show {called.backbone}\n"
+          f"  install it:  {command('pip', 'install', '--editable', f'{folder}[test]')}\n"
+          f"  prove it:    {command('pytest', folder)}\n"
+          f"  use it:      {command('ssdreg', 'show', called.backbone)}\n"
           f"The network is in {folder / called.package / '__init__.py'}.")
     return 0

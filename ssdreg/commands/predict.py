@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING
 from ssdreg_runtime.command import add_backend_arguments, add_source_arguments, detect_sources
 
 from ssdreg.commands import arguments
-from ssdreg.errors import SsdregError
 
 if TYPE_CHECKING:
-    from ssdreg.detector import Detector
+    from ssdreg_runtime.detector import Detector
 
 NAME = "predict"
 SUMMARY = "detect objects in images, videos or standard input, and draw them"
 
-BACKENDS = ("auto", "mxnet", "onnxruntime", "openvino")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("model", type=Path, metavar="RUN|MODEL",
-                        help="what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or "
-                             "`ssdreg export` wrote, or an old checkpoint")
+    parser.add_argument("model", type=Path, metavar="RUN|MODEL", help=arguments.MODEL)
     add_source_arguments(parser)
     parser.add_argument("--epoch", type=int, help="the epoch to take; the best by default")
     written = parser.add_mutually_exclusive_group()
@@ -33,10 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     written.add_argument("--json-lines", action="store_true",
                          help="the same, but not as one array: an object a line for each picture, "
                               "as soon as it is done")
-    add_backend_arguments(parser, BACKENDS, None,
-                          "mxnet for runs and checkpoints by default; auto, the default for "
-                          "exported files, takes the first of OpenVINO, ONNX "
-                          "Runtime and MXNet that is installed")
+    add_backend_arguments(parser, arguments.BACKENDS, None, arguments.BACKEND)
     arguments.add_context(parser)
 
 
@@ -48,18 +40,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _detector(options: argparse.Namespace) -> Detector:
-    from ssdreg.detector import MODEL_FILES, MXNET, Detector
-    exported = options.model.suffix.lower() in MODEL_FILES
-    backend = options.backend or ("auto" if exported else MXNET)
-    context = None
-    # only where it is no CPU, because MXNet, once imported, takes no other number of threads
-    if options.ctx != "cpu":
-        if backend != MXNET:
-            raise SsdregError(f"--ctx {options.ctx} is a device of MXNet, which does not run this: "
-                              f"leave it out, or use --backend mxnet")
-        context = arguments.contexts(options.ctx)[0]
-    detector = Detector(options.model, backend, options.threads, options.precision, options.epoch,
-                        context)
+    from ssdreg_runtime.detector import Detector
+
+    from ssdreg.detector import MXNET
+    detector = Detector.on(arguments.open_backend(options))
     if detector.backend == MXNET:
         # an image is not kept waiting for others, and none is computed for nothing
         detector.batch_size = 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ssdreg_runtime.console import to_json
 
 from ssdreg.commands import arguments
 from ssdreg.errors import DataError, ModelError
@@ -32,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a run, or a checkpoint that `ssdreg export` reads")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR|REC",
                         help="images with boxes, to take scales from and to measure on")
-    parser.add_argument("--split", help="the split of --data to measure on")
+    parser.add_argument("--split", help="the split of --data to measure on; by default what "
+                                        "`ssdreg train` would validate on, all is every image")
     parser.add_argument("--calibration-split", metavar="SPLIT",
                         help="the split of --data to take scales from; what the run was trained "
                              "on is best")
@@ -61,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Quantise, write, measure and report; the status is 1 when more than --drop was lost."""
+    from ssdreg_runtime.progress import waiting
+
     from ssdreg.legacy.source import read_class_names
     from ssdreg.quantize import quantize, read_examples
     from ssdreg.quantize.engines import engine
@@ -78,11 +83,17 @@ def run(options: argparse.Namespace) -> int:
     scales, measured = _open_data(options, source.classes)
     examples = [] if precision == "bfloat16" else list(
         read_examples(scales, source.plan.data_shape, options.images))
-    made = quantize(source, examples, options.backend, precision,
-                    None if options.no_eval else options.drop, options.keep, _say)
-    made.save(out)
-    report = _report(options, out, made, examples, measured)
-    print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) if options.json
+    with waiting("quantising") as telling:
+        def say(line: str) -> None:
+            _say(line)
+            if telling is not None:
+                telling.begin(line)
+
+        made = quantize(source, examples, options.backend, precision,
+                        None if options.no_eval else options.drop, options.keep, say)
+        made.save(out)
+        report = _report(options, out, made, examples, measured, say)
+    print(to_json(report.to_dict(), indent=2) if options.json
           else report.text())
     if report.missed():
         how = ("give other --images to take scales from, --keep more layers, or a smaller --drop"
@@ -130,9 +141,15 @@ def _refuse_out(out: Path, chosen: Engine) -> None:
 def _open_data(options: argparse.Namespace,
                classes: tuple[str, ...]) -> tuple[Packed, Packed]:
     """Open what scales are taken from and what is measured on; say it when they are the same."""
-    from ssdreg.data import describe_problems, load
+    from ssdreg.data import describe_problems, load, splits
     taken, measured = choose_splits(options.data, options.calibration_split, options.split)
-    opened = [load(options.data, split, classes) for split in dict.fromkeys((taken, measured))]
+    if measured == splits.HELD_OUT:
+        found = splits.open_source(splits.choose(options.data, taken), classes)
+        opened = [packed for packed in found if packed is not None]
+    else:
+        opened = [load(options.data, split, classes) for split in dict.fromkeys((taken, measured))]
+    if not options.no_eval:
+        _say(f"measuring on {splits.describe(options.data, measured)}")
     for packed in opened:
         if packed.problems:
             print(describe_problems(packed.problems), file=sys.stderr)
@@ -146,11 +163,11 @@ def choose_splits(data: Path, taken: str | None,
                   measured: str | None) -> tuple[str | None, str | None]:
     """Fill in the splits that were not named: (to take scales from, to measure on).
 
-    Where a folder has a usual pair of splits that agrees with what was named, it is that; a
-    ``.rec`` file is one split.
+    Where a folder has a usual pair of splits that agrees with what was named, it is that; where
+    none was named, a tenth is held out, as in training. A ``.rec`` file is one split.
     """
     from ssdreg.data import available_splits
-    from ssdreg.data.splits import USUAL_PAIRS
+    from ssdreg.data.splits import HELD_OUT, USUAL_PAIRS
     if data.suffix == ".rec":
         for option, split in (("--split", measured), ("--calibration-split", taken)):
             if split is not None:
@@ -160,11 +177,13 @@ def choose_splits(data: Path, taken: str | None,
     for left, right in USUAL_PAIRS:
         if left in have and right in have and taken in (None, left) and measured in (None, right):
             return left, right
+    if measured is None and taken is None:
+        return None, HELD_OUT
     return taken or measured, measured or taken
 
 
 def _report(options: argparse.Namespace, out: Path, made: Quantised, examples: list[Example],
-            measured: Packed) -> Report:
+            measured: Packed, say: Callable[[str], None]) -> Report:
     from ssdreg.quantize.engines import engine
     from ssdreg.quantize.images import read_examples
     from ssdreg.quantize.report import Report, Side
@@ -176,7 +195,7 @@ def _report(options: argparse.Namespace, out: Path, made: Quantised, examples: l
     if not options.no_eval:
         backends = [chosen.open(exact), made.open()]
         shape = made.source.plan.data_shape
-        _say("measuring accuracy and time")
+        say("measuring accuracy and time")
         evaluations = evaluate(backends, read_examples(measured, shape), made.source.classes)
         image = next(iter(read_examples(measured, shape, 1))).image
         times = measure_latency({"before": backends[0], "after": backends[1]}, image,

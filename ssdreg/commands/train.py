@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, fields
 
 from ssdreg.commands import arguments
+from ssdreg.commands.advice import command
 from ssdreg.errors import SsdregError
 from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, TrainOptions
 
@@ -28,6 +29,8 @@ NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
+#: The picture of losses and mAP over the epochs, in the run's folder.
+CURVES = "curves.png"
 #: What decides the network, with defaults; they cannot be told from nothing given.
 DETECTOR = {"detect": None, "sizes": None, "loss": None, "head": arguments.HEAD,
             "data_shape": arguments.DATA_SHAPE}
@@ -92,16 +95,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Start a run, or resume one."""
+    from ssdreg.curves import draw_curves
     from ssdreg.training.stopping import Interrupted
     try:
         found = _resume(options) if options.resume else _start(options)
     except Interrupted:
-        print(f"stopped and saved; go on with: ssdreg train --resume --out {options.out}",
-              file=sys.stderr)
+        print(f"stopped and saved; go on with: "
+              f"{command('ssdreg', 'train', '--resume', '--out', options.out)}", file=sys.stderr)
         return 130
     best = found.best_epoch()
+    curves = found.path / CURVES
+    draw_curves(found.log_file, curves, found.path.name)
     print(f"done: {found.params_file(best)} is the best; "
-          f"look at it with: ssdreg predict {found.path} IMAGE")
+          f"look at it with: {command('ssdreg', 'predict', found.path, 'IMAGE')}")
+    print(f"drawn: {curves}, losses and mAP over the epochs")
     return 0
 
 
@@ -123,6 +130,8 @@ def _start(options: argparse.Namespace) -> Run:
     start = _start_from(options, continued)
     if start is not None:
         recipe = _recipe(options, FINE_TUNING)
+    elif not options.no_pretrained:
+        print(_without_weights(options.backbone))
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
@@ -138,6 +147,8 @@ def _start(options: argparse.Namespace) -> Run:
     print(f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
           f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
           f"classes ({', '.join(classes)})")
+    if source.validation is not None:
+        print(f"validates on {splits.describe_validation(source)}")
     return train(run, data, recipe, contexts, taken)
 
 
@@ -163,6 +174,23 @@ def _start_from(options: argparse.Namespace, continued: Run | None) -> Start | N
         return Start(continued.load_params(), str(continued.path))
     backbone = get_backbone(options.backbone)
     return None if options.no_pretrained else choose_start(backbone, options.pretrained)
+
+
+def _without_weights(name: str) -> str:
+    """Say that a training starts from nothing, and what would be better where there is such."""
+    from ssdreg.plugins import get_backbone
+    from ssdreg.weights.loading import siblings_with_weights, weights_of
+    backbone = get_backbone(name)
+    if weights_of(backbone):
+        return (f"starts from nothing: the weights of {backbone.name} are not on disk; "
+                f"--pretrained fetches them, which is better and sooner done")
+    others = siblings_with_weights(backbone)
+    if others:
+        return (f"starts from nothing: there are no weights of {backbone.name}, but of "
+                f"{' and '.join(others)}; --backbone {others[0]} --pretrained is better and sooner "
+                f"done")
+    return (f"starts from nothing: there are no weights of {backbone.name}; plug-ins bring "
+            f"networks that have them, such as ssdreg-efficientnet and ssdreg-resnet")
 
 
 def _network(options: argparse.Namespace, continued: Run | None, data: Data) -> Network:

@@ -16,6 +16,8 @@ NAME = "weights"
 SUMMARY = "list pretrained weights and whether they are on disk; fetch them"
 
 HEADER = ("weights", "on disk", "licence", "from")
+#: Stands for a licence that nobody states; a column of nothing else is left out.
+UNSAID = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +44,11 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_entry(each) for each in chosen], indent=2))
     elif chosen:
-        print(text_table(HEADER, [_row(each) for each in chosen]))
+        rows = [_row(each) for each in chosen]
+        shown = [column for column in range(len(HEADER))
+                 if any(row[column] != UNSAID for row in rows)]
+        print(text_table([HEADER[column] for column in shown],
+                         [[row[column] for column in shown] for row in rows]))
     else:
         print("no weights are declared; plug-ins bring them (ssdreg-resnet, for instance)")
     return 0
@@ -68,5 +74,5 @@ def _entry(weights: Weights) -> dict[str, str | None]:
 def _row(weights: Weights) -> tuple[str, ...]:
     from ssdreg.weights.fetching import on_disk
     source = urlsplit(weights.url).hostname or ""
-    return (weights.title, "no" if on_disk(weights) is None else "yes", weights.licence or "?",
+    return (weights.title, "no" if on_disk(weights) is None else "yes", weights.licence or UNSAID,
             ": ".join(filter(None, (source, weights.about))) or "its plug-in")

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, field, frozen
 from PIL import Image
+from ssdreg_runtime.names import native
 from ssdreg_runtime.threads import usable_processors
 
 from ssdreg.data.augmentation import Augmentation
@@ -232,7 +232,7 @@ def _read_batch(source: _Source, batch: _Batch) -> mx.io.DataBatch:
         rec.write_bytes(_warm_up_records(index, batch) + read_records(index, batch.records))
         try:
             raw = mx.io.ImageDetRecordIter(
-                path_imgrec=os.fspath(rec), data_shape=(3, *source.data_shape),
+                path_imgrec=native(rec), data_shape=(3, *source.data_shape),
                 batch_size=source.batch_size + skip, preprocess_threads=1, prefetch_buffer=1,
                 label_pad_width=index.header_width + source.max_objects * index.object_width,
                 shuffle=False, resize_mode="force", verbose=False,
@@ -259,7 +259,7 @@ def _warm_up_records(index: RecordIndex, batch: _Batch) -> bytes:
         return b""
     with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
         rec = Path(folder) / "warm-up.rec"
-        writer = mx.recordio.MXRecordIO(os.fspath(rec), "w")
+        writer = mx.recordio.MXRecordIO(native(rec), "w")
         for box in batch.warm_up:
             label = [index.header_width, index.object_width, *[0.0] * (index.header_width - 2),
                      0.0, *box, *[0.0] * (index.object_width - 5)]

@@ -7,13 +7,15 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 from PIL import Image
+from ssdreg_runtime.caches import cache as cache_of
+from ssdreg_runtime.names import as_text, native
 from ssdreg_runtime.pixels import to_rgb
-from tqdm import tqdm
+from ssdreg_runtime.progress import Work, progress
 
 from ssdreg.data import problem as kinds
 from ssdreg.data.packed import Packed, open_rec, write_sidecar
@@ -59,7 +61,8 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     shorter side, which makes reading faster. Each image is decoded once to prove that it can be;
     those that cannot are problems and are left out. Images without boxes are kept for evaluation.
 
-    `cache` is a folder, by default one below ``$XDG_CACHE_HOME/ssdreg`` (``~/.cache/ssdreg``):
+    `cache` is a folder, by default one below ``$XDG_CACHE_HOME/ssdreg`` (``~/.cache/ssdreg``; see
+    `ssdreg_runtime.caches` for where there is neither):
     nothing is written into somebody's data set. File names hold a digest of classes,
     boxes, and the names, sizes and modification times of the images, so a change packs anew. Old
     files stay: the folder may be deleted whenever nothing reads from it.
@@ -68,23 +71,25 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     """
     if shorter_side is not None and shorter_side < 1:
         raise DataError(f"shorter_side is {shorter_side}, but images need at least 1 pixel")
-    folder = Path(cache) if cache is not None else _cache_folder(dataset.root)
-    folder.mkdir(parents=True, exist_ok=True)
     safe_split = re.sub(r"[^\w.-]", "_", dataset.split)
-    rec = folder / f"{safe_split}-{_digest(dataset, shorter_side)}.rec"
+    name = f"{safe_split}-{_digest(dataset, shorter_side)}"
+    kept = cache_of(_cache_name(dataset.root))
+    packed_before = kept.find(f"{name}.rec") if cache is None else Path(cache, f"{name}.rec")
     # the side-car is written last, so where it is the others are whole
-    if rec.is_file() and rec.with_suffix(".json").is_file():
-        return open_rec(rec)
+    if packed_before and packed_before.is_file() and packed_before.with_suffix(".json").is_file():
+        return open_rec(packed_before)
+    folder = kept.folder() if cache is None else Path(cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    rec = folder / f"{name}.rec"
     problems = (*dataset.problems, *_write_rec(dataset, rec, shorter_side))
     packed = attrs.evolve(open_rec(rec, dataset.classes), problems=problems)
     write_sidecar(packed)
     return packed
 
 
-def _cache_folder(root: Path) -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    digest = hashlib.sha256(os.fspath(root.resolve()).encode()).hexdigest()[:16]
-    return Path(base) / "ssdreg" / digest
+def _cache_name(root: Path) -> str:
+    # names of folders are bytes, and need not be letters
+    return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
 
 
 def _digest(dataset: Dataset, shorter_side: int | None) -> str:
@@ -92,12 +97,12 @@ def _digest(dataset: Dataset, shorter_side: int | None) -> str:
                                HEADER_WIDTH, OBJECT_WIDTH)).encode())
     for sample in dataset.samples:
         status = sample.image.stat()
-        key.update(repr((sample.image.name, status.st_size, status.st_mtime_ns,
+        key.update(repr((as_text(sample.image.name), status.st_size, status.st_mtime_ns,
                          sample.width, sample.height,
                          [attrs.astuple(box) for box in sample.boxes])).encode())
     # reported again from the cache, so they are part of what is cached
     for problem in dataset.problems:
-        key.update(repr((problem.file.name, problem.kind, problem.detail)).encode())
+        key.update(repr((as_text(problem.file.name), problem.kind, problem.detail)).encode())
     return key.hexdigest()[:16]
 
 
@@ -109,8 +114,9 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Pr
     with tempfile.TemporaryDirectory(dir=rec.parent, prefix=".unfinished-") as unfinished:
         new_rec = Path(unfinished) / rec.name
         new_idx = new_rec.with_suffix(".idx")
-        writer = mx.recordio.MXIndexedRecordIO(os.fspath(new_idx), os.fspath(new_rec), "w")
-        for sample in _progress(dataset):
+        writer = mx.recordio.MXIndexedRecordIO(native(new_idx), native(new_rec), "w")
+        work = Work(f"packing {dataset.split}", "images", len(dataset.samples))
+        for sample in progress(work).over(dataset.samples):
             try:
                 content = _encoded(sample, shorter_side)
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -128,12 +134,6 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Pr
         new_idx.replace(rec.with_suffix(".idx"))
         new_rec.replace(rec)
     return problems
-
-
-def _progress(dataset: Dataset) -> Iterable[Sample]:
-    # disable=None: shown on a terminal only
-    return tqdm(dataset.samples, desc=f"packing {dataset.split}", unit="image", disable=None,
-                leave=False)
 
 
 def _label(sample: Sample, classes: Sequence[str]) -> list[float]:

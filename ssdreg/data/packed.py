@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 from attrs import field, frozen
+from ssdreg_runtime.names import as_path, as_text
 
 from ssdreg.background import is_background
 from ssdreg.data import problem as kinds
@@ -117,7 +118,7 @@ def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[Problem, ...]]
 def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        problems = tuple(Problem(Path(entry["file"]), entry["kind"], entry["detail"])
+        problems = tuple(Problem(as_path(entry["file"]), entry["kind"], entry["detail"])
                          for entry in stored["problems"])
         return tuple(stored["classes"]), problems
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -128,7 +129,7 @@ def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
 def write_sidecar(packed: Packed) -> Path:
     """Write the fields of `packed` to the ``.json`` beside its ``.rec``, and return that path."""
     fields = attrs.asdict(packed, value_serializer=lambda _object, _field, value:
-                          os.fspath(value) if isinstance(value, Path) else value)
+                          as_text(value) if isinstance(value, Path) else value)
     file = packed.rec.with_suffix(".json")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".unfinished-") as unfinished:
         new = Path(unfinished) / file.name

@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import field, frozen
 from PIL import Image
 from ssdreg_runtime.files import visible
+from ssdreg_runtime.names import as_path, as_text
 from ssdreg_runtime.xml_file import read_xml
 
 from ssdreg.background import is_background, without_background
@@ -84,7 +85,8 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
              classes: Sequence[str] | None = None) -> Dataset:
     """Read a folder in PASCAL VOC layout.
 
-    `split` names ``ImageSets/Main/<split>.txt``; ``None`` takes every annotation, by name.
+    `split` names ``ImageSets/Main/<split>.txt``; ``None``, or "all" where no file is called so,
+    takes every annotation, by name.
     `classes` fixes the classes and their order, and boxes of others become problems, as those of
     the background do, which is no class. ``None``
     takes the lines of ``classes.txt`` or ``labels.txt`` in `root`, else the sorted names in all
@@ -101,9 +103,12 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     """
     root = Path(root)
     _check_layout(root)
-    annotations = {file.stem: file for file in visible(root / "Annotations")
+    if split == ALL and ALL not in available_splits(root):
+        split = None
+    annotations = {as_text(file.stem): file for file in visible(root / "Annotations")
                    if file.suffix == ".xml"}
-    images = {file.stem: file for file in visible(root / "JPEGImages") if file.is_file()}
+    images = {as_text(file.stem): file for file in visible(root / "JPEGImages")
+              if file.is_file()}
     wanted = tuple(annotations) if split is None else _read_split(root, split, annotations)
     parsed, problems = _parse_all(annotations, root, wanted)
     if classes is not None:
@@ -119,7 +124,7 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     samples = []
     for name in wanted:
         if name not in annotations:
-            file = root / "Annotations" / f"{name}.xml"
+            file = root / "Annotations" / as_path(f"{name}.xml")
             problems.append(Problem(file, kinds.MISSING_ANNOTATION, "left out"))
         elif name not in images:
             problems.append(Problem(annotations[name], kinds.MISSING_IMAGE,
@@ -152,7 +157,8 @@ def _read_split(root: Path, split: str, annotations: Mapping[str, Path]) -> tupl
         found = ", ".join(available_splits(root)) or "none"
         raise DataError(f"{file}: there is no such split; the splits here are: {found}")
     names = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    # names of files are bytes, and need not be letters
+    for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         entry = line.strip()
         if entry:
             # the per-class lists of VOC carry a second column; a name with a space has none
@@ -207,11 +213,18 @@ def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]
 
 
 def read_names(file: Path) -> tuple[str, ...]:
-    """The class names in a text file, one a line, blank lines skipped."""
+    """The class names in a text file, one a line, blank lines skipped.
+
+    Raises DataError for a file that is not UTF-8, or too large.
+    """
     if file.stat().st_size > MAX_NAMES:
         raise DataError(f"{file} has {file.stat().st_size:,} bytes: no list of class names is that "
                         f"large")
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not text in UTF-8 ({error.reason} at byte {error.start}): "
+                        f"save it anew in that encoding") from error
     return tuple(line for line in lines if line)
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 from ssdreg_runtime.files import visible
+from ssdreg_runtime.names import as_text
 
+from ssdreg.data.voc import read_names
 from ssdreg.errors import RunError
 from ssdreg.legacy.archive import unpack
 from ssdreg.legacy.symbol_file import MAX_BYTES, Net, parse
 from ssdreg.run import Params, read_params
-
-#: Bytes of a file of class names.
-MAX_NAMES = 2**20
 
 SYMBOL = "-symbol.json"
 HYPERPARAMETERS = "hyperparams.json"
@@ -174,16 +173,15 @@ def _read_hyperparameters(file: Path, named: Path | None) -> dict[str, str]:
 
 
 def read_class_names(text: str) -> tuple[str, ...]:
-    """Read ``a,b,c``, or a file with a name a line; raise RunError when a name is empty."""
+    """Read ``a,b,c``, or a file with a name a line; raise RunError when a name is empty.
+
+    Raises DataError for a file that is not UTF-8, or too large.
+    """
     file = Path(text)
     if file.is_file():
-        if file.stat().st_size > MAX_NAMES:
-            raise RunError(f"{file} has {file.stat().st_size:,} bytes: no list of class names is "
-                           f"that large")
-        lines: Sequence[str] = file.read_text(encoding="utf-8").splitlines()
-        names = [line.strip() for line in lines if line.strip()]
+        names = list(read_names(file))
     else:
-        names = [name.strip() for name in text.split(",")]
+        names = [name.strip() for name in as_text(text).split(",")]
     if not all(names) or not names:
         raise RunError(f"{text!r} is neither a list of class names, as cat,dog, nor a file with "
                        f"a name a line")

@@ -131,7 +131,7 @@ def _openvino_open(model: openvino.Model) -> Backend:
 def _openvino_write(model: openvino.Model, file: Path) -> None:
     import openvino
     # the description last, because it is what is opened
-    with replacing(file) as beside, replacing(file.with_suffix(".bin")):
+    with replacing(file, ".bin") as beside:
         # it would halve what stays float, and numbers that decode boxes are among it
         openvino.save_model(model, beside, compress_to_fp16=False)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ssdreg_runtime.processor import multiplies_int8
+from ssdreg_runtime.telemetry import no_telemetry
 
 from ssdreg.errors import DataError, DependencyError
 from ssdreg.quantize.facts import facts_of, refuse_unless_float32, set_precision
@@ -44,7 +45,8 @@ def quantize_onnx(model: onnx.ModelProto, batches: Iterable[np.ndarray],
     """
     try:
         import onnx
-        from onnxruntime import quantization as tools
+        with no_telemetry():
+            from onnxruntime import quantization as tools
     except ImportError as error:
         raise DependencyError("int8 for ONNX Runtime is made by packages that are not installed: "
                               "run `pip install 'ssdreg[onnxruntime]'`") from error

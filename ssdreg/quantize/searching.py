@@ -68,9 +68,20 @@ class Exact:
         return all(math.isnan(loss) or loss <= drop for loss in losses)
 
     def best(self, trials: Sequence[Trial], drop: float) -> Trial:
-        """Return the first trial that is accepted, without one that which agrees most."""
+        """Return the first trial that is accepted, without one that which agrees most.
+
+        Where no agreement is a number, it is the one with the best mAP. A number always counts for
+        more than none: comparisons with nan are false, and the first trial would win them all.
+        """
         accepted = [trial for trial in trials if self.accepts(trial, drop)]
-        return accepted[0] if accepted else max(trials, key=lambda trial: trial.agreement)
+        if accepted:
+            return accepted[0]
+        return max(trials, key=lambda trial: (_known(trial.agreement), _known(trial.map)))
+
+
+def _known(value: float) -> float:
+    """Put nan below every number."""
+    return -math.inf if math.isnan(value) else value
 
 
 def _detect(backend: Backend, examples: Iterable[Example]) -> list[np.ndarray]:

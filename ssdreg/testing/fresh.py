@@ -60,8 +60,9 @@ def look(distribution: str, *names: str) -> Fresh:
     """
     changed = {"PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2",
                "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, "-c", _SCRIPT, distribution, *names], text=True,
-                          capture_output=True, env={**_ENVIRONMENT, **changed}, check=False)
+    done = subprocess.run([sys.executable, "-c", _SCRIPT, distribution, *names],
+                          encoding="utf-8", errors="replace", capture_output=True,
+                          env={**_ENVIRONMENT, **changed}, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["without a word"])[-1]
         raise ConformanceError(f"a new process that uses it ends with status {done.returncode}: "

@@ -16,6 +16,7 @@ import attrs
 import cattrs
 from attrs import field, frozen
 from ssdreg_runtime.files import replacing, write_json
+from ssdreg_runtime.names import native
 
 from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSource
@@ -87,7 +88,7 @@ def save(run: Run, saved: Saved) -> None:
     write_params(params_file, saved.params)
     with replacing(optimizer_file) as beside:
         # an empty dictionary cannot be saved, and plain SGD has no state
-        mx.nd.save(str(beside), saved.optimizer or {"none": mx.nd.zeros((1,))})
+        mx.nd.save(native(beside), saved.optimizer or {"none": mx.nd.zeros((1,))})
     write_json(run.path / FILE, {
         "params": params_file.name, "optimizer": optimizer_file.name,
         # attrs and not cattrs, which reads annotations: Python 3.9 cannot evaluate `str | None`
@@ -104,7 +105,7 @@ def load(run: Run) -> Saved:
     from ssdreg.mx import mx
     with _reading(run) as saved:
         try:
-            arrays = mx.nd.load(str(run.path / saved["optimizer"]))
+            arrays = mx.nd.load(native(run.path / saved["optimizer"]))
         except mx.MXNetError as error:
             raise ValueError(error) from error
         augmentation = saved["augmentation"]

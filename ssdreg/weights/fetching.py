@@ -1,7 +1,8 @@
 """Getting weights onto the disk: a cache, the check of the digest, downloads that try again.
 
-The cache is ``$XDG_CACHE_HOME/ssdreg/weights`` (``~/.cache/ssdreg/weights``), a folder a digest.
-With the environment variable ``SSDREG_OFFLINE`` set to anything but 0, nothing is fetched.
+The cache is ``$XDG_CACHE_HOME/ssdreg/weights`` (``~/.cache/ssdreg/weights``), a folder a digest;
+see `ssdreg_runtime.caches` for where there is neither. With the environment variable
+``SSDREG_OFFLINE`` set to anything but 0, nothing is fetched.
 
 Requests, which MXNet needs anyway, does the transfer. Pooch would be the library for the rest, but
 it knows whole digests only, and tries a file that does not exist again and again.
@@ -16,8 +17,9 @@ import time
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from ssdreg_runtime.caches import VARIABLE, Cache, cache
 from ssdreg_runtime.files import replacing
-from tqdm import tqdm
+from ssdreg_runtime.progress import Work, progress
 
 from ssdreg.errors import WeightsError
 from ssdreg.references import Reference, resolve
@@ -38,16 +40,19 @@ PASSING = {408, 429, 500, 502, 503, 504}
 _CHUNK = 1 << 18
 
 
-def cache_folder() -> Path:
-    """Return the folder that fetched weights are kept in."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ssdreg" / "weights"
-
-
 def cached_file(weights: Weights) -> Path:
-    """Return where the file of a `url` is kept once it was fetched."""
+    """Return where the file of a `url` is kept, or where it belongs before it was fetched."""
+    folder, name = _cache(weights), _name(weights)
+    return folder.find(name) or folder.place(name)
+
+
+def _cache(weights: Weights) -> Cache:
+    return cache(f"weights/{weights.sha256}")
+
+
+def _name(weights: Weights) -> str:
     name = PurePosixPath(unquote(urlsplit(weights.url).path)).name
-    return cache_folder() / weights.sha256 / re.sub(r"[^\w.-]", "_", name)
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def on_disk(weights: Weights) -> Path | None:
@@ -59,10 +64,7 @@ def on_disk(weights: Weights) -> Path | None:
         found = _ask(weights, weights.locate, "locate")
         if found is not None and found.is_file():
             return found
-    if weights.url:
-        file = cached_file(weights)
-        return file if file.is_file() else None
-    return None
+    return _cache(weights).find(_name(weights)) if weights.url else None
 
 
 def fetch(weights: Weights) -> Path:
@@ -78,7 +80,11 @@ def fetch(weights: Weights) -> Path:
             return found
         if not weights.url or found != cached_file(weights):
             raise WeightsError(f"{found} {complaint}; install it anew")
-        found.unlink()
+        try:
+            found.unlink()
+        except OSError as error:  # somebody else's, or a file system for reading only
+            raise WeightsError(f"{found} {complaint}, and cannot be replaced ({error.strerror}): "
+                               f"delete it, or set {VARIABLE} to another folder") from error
     if weights.fetch is None and not weights.url:
         raise WeightsError(f"the weights {weights.title} are not on disk, and cannot be fetched"
                            + (f": {weights.about}" if weights.about else ""))
@@ -93,7 +99,7 @@ def fetch(weights: Weights) -> Path:
         if complaint:
             raise WeightsError(f"{found} {complaint}")
         return found
-    return _download(weights, cached_file(weights))
+    return _download(weights, _cache(weights).folder() / _name(weights))
 
 
 def _ask(weights: Weights, reference: Reference, what: str) -> Path | None:
@@ -134,7 +140,6 @@ class PassingError(Exception):
 
 def _download(weights: Weights, target: Path) -> Path:
     """Download to a file beside the target, check it there, and rename it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as beside:
         for attempt in range(ATTEMPTS):
             try:
@@ -155,7 +160,7 @@ def _download(weights: Weights, target: Path) -> Path:
 
 
 def _transfer(weights: Weights, file: Path) -> None:
-    """Try once to download the whole file, with a progress line on a terminal."""
+    """Try once to download the whole file, and tell how far that is."""
     import requests
     try:
         # identity: the digest is that of the file itself, and its length is known
@@ -168,14 +173,12 @@ def _transfer(weights: Weights, file: Path) -> None:
                                    f"answers {response.status_code} {response.reason}")
             length = int(response.headers.get("Content-Length", 0))
             received = 0
-            # disable=None: shown on a terminal only
-            with file.open("wb") as stream, tqdm(
-                    total=length or None, desc=f"fetching {weights.title}", unit="B",
-                    unit_scale=True, disable=None, leave=False) as bar:
+            work = Work(f"fetching {weights.title}", "bytes", length or None)
+            with file.open("wb") as stream, progress(work) as bar:
                 for chunk in response.iter_content(_CHUNK):
                     stream.write(chunk)
                     received += len(chunk)
-                    bar.update(len(chunk))
+                    bar.advance(len(chunk))
             if received < length:
                 raise PassingError(f"the connection ended after {received:,} of {length:,} bytes")
     except requests.RequestException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ssdreg.graph import Graph, read_graph
 from ssdreg.plugins import declared_weights, get_backbone, same_name
 from ssdreg.references import resolve
 from ssdreg.run import Params
+from ssdreg.suggestions import close, some
 from ssdreg.weights.declaration import Weights
 from ssdreg.weights.fetching import fetch, on_disk
 from ssdreg.weights.formats import read_file
@@ -46,10 +48,31 @@ def find_weights(backbone: str | Backbone, name: str | None = None) -> Weights:
             return each
     if found:
         raise UnknownNameError(f"no weights of {source.name} are called {name!r}: there are "
-                               f"{', '.join(each.name for each in found)}")
-    others = dict.fromkeys(each.backbone for each in declared_weights())
+                               f"{some([each.name for each in found])}")
+    others = siblings_with_weights(source)
+    if others:
+        raise UnknownNameError(f"no weights are declared for {source.name}, but for "
+                               f"{' and '.join(others)}; `ssdreg weights` lists all")
+    others = tuple(dict.fromkeys(each.backbone for each in declared_weights()))
     raise UnknownNameError(f"no weights are declared for {source.name}; they are for "
-                           f"{', '.join(others) or 'no backbone that is installed'}")
+                           f"{some(others) or 'no backbone that is installed'}"
+                           f"{'; `ssdreg weights` lists all' if others else ''}")
+
+
+def siblings_with_weights(backbone: Backbone) -> tuple[str, ...]:
+    """Return the backbones of this one's kind that have weights, those most like it first.
+
+    A kind is what names begin with, whoever brings them: ``resnet``, ``vgg``.
+    """
+    others = {each.backbone for each in declared_weights()} - {backbone.name}
+    return tuple(close(backbone.name, [name for name in others
+                                       if _kind(name) == _kind(backbone.name)], alike=0.0))
+
+
+def _kind(name: str) -> str:
+    # a zoo's name and a dot may stand in front
+    found = re.match(r"(?:[a-z]+\.)?([a-z]*)", name.lower())
+    return found.group(1) if found else ""
 
 
 def weights_on_disk(backbone: str | Backbone) -> Weights | None:

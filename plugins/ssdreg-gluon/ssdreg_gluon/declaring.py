@@ -41,4 +41,5 @@ def weights() -> Iterator[ssdreg.Weights]:
                 backbone=backbone.name,
                 locate=partial(store.locate, **arguments),
                 fetch=partial(store.fetch, **arguments),
-                names=partial(store.rename, **arguments))
+                names=partial(store.rename, **arguments),
+                about=f"ImageNet, from the store of {ZOOS[arguments['zoo']].module}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ssdreg_runtime.caches import Cache, home
+from ssdreg_runtime.progress import waiting
 
 from ssdreg.errors import WeightsError
 from ssdreg_gluon.network import block, load
@@ -20,8 +24,7 @@ if TYPE_CHECKING:
 
 def locate(weights: object, zoo: str, network: str) -> Path | None:
     """Return the file that the zoo's loader has stored, None if it has not; fetches nothing."""
-    file = stored_file(zoo, network)
-    return file if file.is_file() else None
+    return _models().find(_name(zoo, network))
 
 
 def fetch(weights: object, zoo: str, network: str) -> Path:
@@ -31,11 +34,15 @@ def fetch(weights: object, zoo: str, network: str) -> Path:
     """
     load(zoo)
     store = import_module(f"{ZOOS[zoo].module}.model_store")
-    file = stored_file(zoo, network)
+    folder = _models().folder()
+    file = folder / _name(zoo, network)
     try:
-        # it tells about its tries on standard output, which belongs to the command's result
-        with contextlib.redirect_stdout(sys.stderr):
-            return Path(store.get_model_file(network, root=str(file.parent)))
+        # it tells about its tries on standard output, which belongs to the command's result, and
+        # GluonCV's moves a line on standard error whatever that is
+        with waiting(f"fetching the weights of {network}") as telling, contextlib.redirect_stderr(
+                sys.stderr if telling is None else io.StringIO()), contextlib.redirect_stdout(
+                sys.stderr):
+            return Path(store.get_model_file(network, root=str(folder)))
     except (OSError, RuntimeError, ValueError) as error:  # requests' errors are OSErrors
         raise WeightsError(
             f"the loader of {ZOOS[zoo].module} cannot fetch the weights of {network} "
@@ -59,8 +66,19 @@ def rename(arrays: Mapping[str, np.ndarray], zoo: str, network: str) -> dict[str
 
 def stored_file(zoo: str, network: str) -> Path:
     """Return where the zoo's loader keeps the weights of a network, as MXNET_HOME says."""
-    folder = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser() / "models"
-    return folder / f"{network}-{digests(ZOOS[zoo])[network][:8]}.params"
+    name = _name(zoo, network)
+    return _models().find(name) or _models().place(name)
+
+
+def _name(zoo: str, network: str) -> str:
+    return f"{network}-{digests(ZOOS[zoo])[network][:8]}.params"
+
+
+def _models() -> Cache:
+    """Return the folder that MXNet keeps weights in, or what stands for it without a home."""
+    given = Path(os.environ.get("MXNET_HOME") or "~/.mxnet")
+    base = None if given.parts[:1] == ("~",) and home() is None else given.expanduser()
+    return Cache(base and base / "models", "MXNET_HOME", "mxnet/models")
 
 
 def _reason(error: BaseException) -> str:

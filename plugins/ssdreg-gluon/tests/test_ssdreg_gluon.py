@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ import ssdreg_gluon.families
 import ssdreg_gluon.network
 import ssdreg_gluon.store
 import ssdreg_gluon.zoo
+from ssdreg_runtime import caches
+from tqdm import tqdm
 
 import ssdreg
 from ssdreg.checking import SHAPES, check
@@ -220,6 +225,50 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     monkeypatch.delenv("SSDREG_OFFLINE", raising=False)
     return tmp_path / "models"
+
+
+def no_home(tmp_path, monkeypatch):
+    """Leave no folder for Gluon's files but a temporary one; return that."""
+    monkeypatch.delenv("MXNET_HOME", raising=False)
+    # below a file there is no folder, for root neither
+    monkeypatch.setenv("HOME", str(Path(__file__) / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(caches, "_told", set())
+    return tmp_path / f"ssdreg-{os.getuid()}" / "mxnet" / "models"
+
+
+def fetched_by(monkeypatch, loader):
+    """Let a function stand for the loader of the zoo; return what `fetch` brings by it."""
+    monkeypatch.setattr(mx.gluon.model_zoo.model_store, "get_model_file", loader)
+    return ssdreg_gluon.store.fetch(None, "gluon", "resnet18_v1")
+
+
+def test_without_a_home_files_are_in_a_temporary_folder(tmp_path, monkeypatch, caplog):
+    folder = no_home(tmp_path, monkeypatch)
+    assert ssdreg_gluon.store.locate(None, "gluon", "resnet18_v1") is None
+    assert not caplog.records  # looking for them needs no folder
+
+    def load(network, root):
+        file = Path(root, ssdreg_gluon.store.stored_file("gluon", network).name)
+        file.touch()
+        return str(file)
+
+    found = fetched_by(monkeypatch, load)
+    assert found.parent == folder
+    (record,) = caplog.records
+    assert record.getMessage().endswith("; MXNET_HOME moves them")
+    assert ssdreg_gluon.store.locate(None, "gluon", "resnet18_v1") == found
+
+
+def test_a_loaders_own_moving_line_is_for_terminals(home, monkeypatch, capsys):
+    def load(network, root):
+        print("Downloading")
+        for _ in tqdm(range(3), mininterval=0):
+            pass
+        return root
+
+    fetched_by(monkeypatch, load)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_what_gluon_has_stored_is_loaded(home):

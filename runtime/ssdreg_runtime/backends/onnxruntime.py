@@ -17,6 +17,7 @@ from ssdreg_runtime.backends.model_file import (
 from ssdreg_runtime.backends.precisions import MIXED, resolve
 from ssdreg_runtime.errors import ModelError
 from ssdreg_runtime.facts import ModelFacts
+from ssdreg_runtime.names import native
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -53,7 +54,7 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OnnxRuntimeBacke
     options.inter_op_num_threads = 1
     # its threads wait by spinning, which makes a run faster; between runs others need the cores
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    model = file.content if file.path is None else str(file.path)
+    model = file.content if file.path is None else native(file.path)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except _errors() as error:
