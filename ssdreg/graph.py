@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 DATA = "data"
+#: Nodes of a symbol that is read. The deepest detector has some thousands; what is worked out of
+#: more would take gigabytes.
+MAX_NODES = 20_000
 
 #: Operators that work on each value alone: a merge of nothing but these is an activation
 #: (x * sigmoid(x)), not the end of a block.
@@ -137,12 +140,14 @@ class Graph:
         """Tell whether anything but activations lies between the trunk and a node's inputs."""
         if len(self.data_inputs(node)) < 2:
             return False
-        on_trunk = set(self.trunk)
+        # what was seen too: two ways to one node, node after node, are many ways
+        passed = set(self.trunk)
         waiting = self.data_inputs(node)
         while waiting:
             before = waiting.pop()
-            if before.index in on_trunk:
+            if before.index in passed:
                 continue
+            passed.add(before.index)
             if not (before.op in ELEMENTWISE | PRODUCTS or is_scalar(before)):
                 return True
             waiting.extend(self.data_inputs(before))
@@ -164,10 +169,14 @@ def is_scalar(node: Node) -> bool:
 def read_graph(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> Graph:
     """Read a symbol whose input ``data`` is (1, 3, height, width) of `data_shape`.
 
-    Raises TapError when the symbol has no input ``data``, InputShapeError when it does not accept
-    this shape; a classifier that does not, behind all convolutions, is left without shapes.
+    Raises TapError when the symbol has no input ``data`` or too many nodes, InputShapeError when
+    it does not accept this shape; a classifier that does not, behind all convolutions, is left
+    without shapes.
     """
     parsed = json.loads(symbol.tojson())
+    if len(parsed["nodes"]) > MAX_NODES:
+        raise TapError(f"the symbol has {len(parsed['nodes']):,} nodes: no network has more than "
+                       f"{MAX_NODES:,}")
     working = _working(parsed["nodes"])
     shapes = _infer(symbol, parsed["nodes"], working, data_shape)
     nodes: list[Node] = []

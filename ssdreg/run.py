@@ -24,6 +24,7 @@ from ssdreg_runtime.names import native
 
 from ssdreg._version import __version__
 from ssdreg.errors import RunError
+from ssdreg.legacy import symbol_file
 from ssdreg.log import Epoch, read_log
 from ssdreg.planning import Plan, Step
 
@@ -99,11 +100,18 @@ class Run:
         if not file.is_file():
             raise RunError(f"{file} is missing from the run; training writes it when it begins, "
                            f"and a run that was quantised has none: take what it was made from")
+        if file.stat().st_size > symbol_file.MAX_BYTES:
+            raise RunError(f"{file} has {file.stat().st_size:,} bytes: no symbol is that large")
         try:
+            complaint = symbol_file.complain(json.loads(file.read_text(encoding="utf-8")))
+            if complaint:
+                raise RunError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
             with mx.name.NameManager():
                 return mx.sym.load(native(file))
         # MXNet's message on a file that ends early may hold a byte that Python cannot decode
-        except (mx.MXNetError, UnicodeDecodeError) as error:
+        except (mx.MXNetError, ValueError, RecursionError) as error:
+            if isinstance(error, RunError):
+                raise
             raise RunError(f"{file} is no symbol of MXNet, or it is truncated") from error
 
 
@@ -124,6 +132,10 @@ def read_params(file: Path) -> Params:
         raise RunError(f"{file} is no parameter file of MXNet, or it is truncated") from error
     if not isinstance(loaded, dict):
         raise RunError(f"{file} holds arrays without names; a checkpoint names them")
+    # patterns are looked for in the names
+    longest = max(map(len, loaded), default=0)
+    if longest > symbol_file.MAX_NAME:
+        raise RunError(f"{file} holds a name of {longest:,} characters: it is no checkpoint")
     parts: dict[str, dict[str, mx.nd.NDArray]] = {"arg": {}, "aux": {}}
     for key, array in loaded.items():
         kind, colon, name = key.partition(":")
@@ -176,7 +188,8 @@ def open_run(path: str | Path) -> Run:
             raise RunError(f"{file} was written by ssdreg {config['ssdreg']}, newer than this "
                            f"{__version__}: upgrade with `pip install -U ssdreg`")
         return Run(folder, tuple(config["classes"]), _converter.structure(config["plan"], Plan))
-    except (KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError,
+            cattrs.BaseValidationError) as error:
         if isinstance(error, RunError):
             raise
         raise RunError(f"{file} is not what `ssdreg train` wrote: "

@@ -232,6 +232,50 @@ class ResNetV1b(gluon.HybridBlock):
         return levels
 
 
+# preprocessing -----------------------------------------------------------------------------------
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+class Preprocess(gluon.HybridBlock):
+    """What GluonCV's ``export_block`` puts in front of a network: pixels (B, H, W, 3), 0 to 255."""
+
+    def __init__(self, mean=MEAN, std=STD):
+        super().__init__()
+        with self.name_scope():
+            self.init_mean = self.params.get_constant("init_mean", np.reshape(mean, (1, 1, 1, 3)))
+            self.init_scale = self.params.get_constant("init_scale", np.reshape(std, (1, 1, 1, 3)))
+
+    def hybrid_forward(self, F, x, init_mean, init_scale):  # noqa: N803
+        x = F.broadcast_div(F.broadcast_minus(x, init_mean), init_scale)
+        return F.transpose(x, axes=(0, 3, 1, 2))
+
+
+class Steps(gluon.HybridBlock):
+    """Preprocessing of somebody's own: a function of the operators and the pixels."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def hybrid_forward(self, F, x):  # noqa: N803
+        return self.steps(F, x)
+
+
+def export(network, prefix, side, first=None, planes=False):
+    """Export a network behind a block of preprocessing, as ``export_block`` does."""
+    whole = network
+    if first is not None:
+        whole = nn.HybridSequential()
+        first.initialize()
+        whole.add(first)
+        whole.add(network)
+    whole.hybridize()
+    whole(mx.nd.zeros((1, side, side, 3) if first is not None and not planes
+                      else (1, 3, side, side)))
+    whole.export(str(prefix))
+
+
 # parameters and predictions ----------------------------------------------------------------------
 
 

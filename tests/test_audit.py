@@ -282,3 +282,11 @@ def test_a_level_that_is_no_map_ends_the_taps():
     found = judge_extractor("p", "net", [residual()], None, (64, 64))
     assert (found.verdict, found.declared) == (UNKNOWN, ())
     assert found.reasons == ("its finest level is no feature map",)
+
+
+def test_a_file_that_is_too_large_for_a_symbol_is_not_read(capsys, tmp_path):
+    file = tmp_path / "big-symbol.json"
+    with file.open("wb") as opened:
+        opened.truncate(100 * 2**20)
+    assert refused(command(capsys, "audit", file, "--layers", "a"),
+                   "has 104,857,600 bytes: no symbol or configuration is that large")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 
 import gluon_ssd as gluons
@@ -128,6 +129,145 @@ def test_an_export(tmp_path, name, taps):
     assert found.plan.nms_threshold == pytest.approx(.45)
     assert found.verification
     assert same(found, original, SIDE)
+
+
+# preprocessing inside the symbol
+
+
+def pixels(side, count=2):
+    return np.random.RandomState(3).randint(0, 256, (count, side, side, 3)).astype("float32")
+
+
+def in_mxnet(prefix, data):
+    """Run the exported files in MXNet itself: probabilities, boxes in pixels, and detections."""
+    symbol, args, auxs = mx.model.load_checkpoint(str(prefix), 0)
+    nodes = {node["op"]: node["name"] for node in json.loads(symbol.tojson())["nodes"]}
+    internals = symbol.get_internals()
+    whole = mx.sym.Group([internals[f"{nodes[op]}_output"] for op in (
+        "softmax", "_contrib_box_decode")] + [symbol])
+    executor = whole.bind(mx.cpu(), {**args, "data": mx.nd.array(data)}, aux_states=auxs,
+                          grad_req="null")
+    return [output.asnumpy() for output in executor.forward()]
+
+
+def in_ssdreg(found, data):
+    """Run an imported detector on pixels of (B, H, W, 3): the same three, boxes as corners."""
+    given = found.plan.normalisation
+    planes = ((data - np.float32(given.mean)) / np.float32(given.std)).transpose(0, 3, 1, 2)
+    internals = found.symbol.get_internals()
+    scores, offsets, anchors = files.outputs(mx.sym.Group([
+        internals[name] for name in ("cls_prob_output", "multibox_loc_pred_output",
+                                     "multibox_anchors_output")]), found.params, planes)
+    offsets = offsets.reshape(len(data), -1, 4) * np.float32(found.plan.variances)
+    sides = anchors[..., 2:] - anchors[..., :2]
+    centres = offsets[..., :2] * sides + (anchors[..., :2] + anchors[..., 2:]) / 2
+    halves = np.exp(offsets[..., 2:]) * sides / 2
+    boxes = np.concatenate([centres - halves, centres + halves], axis=2)
+    return (scores.transpose(0, 2, 1), boxes,
+            found.inference(len(data)).detect(mx.nd.array(planes)))
+
+
+def equal(ours, theirs, side):
+    """Compare every anchor's probabilities and box, and each image's best detection."""
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
+    np.testing.assert_allclose(ours[1], theirs[1] / side, rtol=1e-5, atol=1e-5)
+    for rows, others in zip(ours[2], theirs[2]):
+        rows, best = rows[rows[:, 0] >= 0], others[others[:, 1].argmax()]
+        assert best[1] > 0.1
+        # which of several equally sure boxes comes first is nobody's
+        tied = rows[rows[:, 1] > best[1] - 1e-6]
+        wanted = [*best[:2], *np.clip(best[2:] / side, 0, 1)]
+        assert np.abs(tied - wanted).max(axis=1).min() < 1e-5
+
+
+@pytest.fixture(scope="module", params=["resnet18", "vgg"])
+def detector(request):
+    if request.param == "vgg":
+        return network(gluons.DilatedVGG, 300, (8, 16, 32, 64, 100, 300)), 300
+    name, taps = RESNET18
+    return network(gluons.expanded(name, taps, (16, 24))), SIDE
+
+
+def test_preprocessing_inside_the_symbol_becomes_the_normalisation(tmp_path, detector):
+    original, side = detector
+    gluons.export(original, tmp_path / "pixels", side, gluons.Preprocess())
+    gluons.export(original, tmp_path / "planes", side)
+    found, plain = ssdreg.load(tmp_path / "pixels"), ssdreg.load(tmp_path / "planes")
+    assert found.plan.data_shape == (side, side)
+    assert "the normalisation was inside its symbol" in "\n".join(found.notes)
+    assert found.plan.normalisation.mean == pytest.approx(gluons.MEAN)
+    assert found.plan.normalisation.std == pytest.approx(gluons.STD)
+    data = pixels(side)
+    ours = in_ssdreg(found, data)
+    equal(ours, in_mxnet(tmp_path / "pixels", data), side)
+    same = in_ssdreg(plain, data)
+    for one, other in zip(ours[:2], same[:2]):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    for rows, others in zip(ours[2], same[2]):
+        rows, others = rows[rows[:, 0] >= 0], others[others[:, 0] >= 0]
+        assert len(rows) == len(others) > 20
+        # equally sure rows may stand in another order
+        assert np.abs(rows[:, None] - others).max(axis=2).min(axis=1).max() < 1e-5
+
+
+@pytest.mark.parametrize(("steps", "planes", "mean", "std"), [
+    (lambda op, x: op.transpose(x / 127.5 - 1, axes=(0, 3, 1, 2)), False, (127.5,) * 3,
+     (127.5,) * 3),
+    (lambda op, x: (op.transpose(x, axes=(0, 3, 1, 2)) - 10) * .5, False, (10,) * 3, (2,) * 3),
+    (lambda op, x: op.image.normalize(op.image.to_tensor(x), (.485, .456, .406),
+                                      (.229, .224, .225)), False,
+     (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    (lambda op, x: (op.cast(x, "float32") - 100) / 50, True, (100,) * 3, (50,) * 3),
+    (lambda op, x: op.transpose(x, axes=(0, 3, 1, 2)), False, (0,) * 3, (1,) * 3),
+])
+def test_preprocessing_of_ones_own(tmp_path, steps, planes, mean, std):
+    name, taps = RESNET18
+    original = network(gluons.expanded(name, taps, (16, 24)))
+    gluons.export(original, tmp_path / "net", SIDE, gluons.Steps(steps), planes)
+    found = ssdreg.load(tmp_path / "net")
+    assert found.plan.normalisation.mean == pytest.approx(mean)
+    assert found.plan.normalisation.std == pytest.approx(std)
+    data = pixels(SIDE)
+    theirs = in_mxnet(tmp_path / "net", data.transpose(0, 3, 1, 2) if planes else data)
+    equal(in_ssdreg(found, data), theirs, SIDE)
+
+
+@pytest.mark.parametrize(("steps", "says"), [
+    (lambda op, x: op.transpose(op.sqrt(x), axes=(0, 3, 1, 2)),
+     "takes images as height x width x channels, and what it does to them before '.*' is not "
+     "understood: export it as channels x height x width"),
+    (lambda op, x: op.transpose(1 - x / 255, axes=(0, 3, 1, 2)), "is not understood"),
+    (lambda op, x: op.transpose(x + 5, axes=(0, 3, 1, 2)), r"which is no \(x - mean\) / deviation"),
+])
+def test_preprocessing_that_no_normalisation_says_is_refused(tmp_path, steps, says):
+    name, taps = RESNET18
+    original = network(gluons.expanded(name, taps, (16, 24)))
+    gluons.export(original, tmp_path / "net", SIDE, gluons.Steps(steps))
+    with pytest.raises(ssdreg.RunError, match=says) as caught:
+        ssdreg.load(tmp_path / "net")
+    assert "--data-shape" not in str(caught.value)
+
+
+def test_an_own_normalisation_is_not_applied_twice(tmp_path):
+    name, taps = RESNET18
+    original = network(gluons.expanded(name, taps, (16, 24)))
+    gluons.export(original, tmp_path / "net", SIDE, gluons.Preprocess())
+    with pytest.raises(ssdreg.RunError, match="normalises its input itself, by mean"):
+        ssdreg.load(tmp_path / "net", normalisation=ssdreg.Normalisation())
+    (tmp_path / "net-0000.params").unlink()
+    with pytest.raises(ssdreg.RunError, match="init_mean', which is not among its parameters"):
+        ssdreg.load(tmp_path / "net")
+
+
+def test_the_input_size_is_read_from_the_symbol_where_it_states_it(tmp_path):
+    name, taps = RESNET18
+    original = network(gluons.expanded(name, taps, (16, 24)))
+    gluons.export(original, tmp_path / "net", SIDE, gluons.Preprocess())
+    file = tmp_path / "net-symbol.json"
+    content = json.loads(file.read_text())
+    content["nodes"][0]["attrs"] = {"__shape__": f"(1, {SIDE}, {2 * SIDE}, 3)"}
+    file.write_text(json.dumps(content))
+    assert ssdreg.load(tmp_path / "net").plan.data_shape == (SIDE, 2 * SIDE)
 
 
 def test_an_exported_constant_is_not_trained(tmp_path):

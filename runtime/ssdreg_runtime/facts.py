@@ -72,8 +72,9 @@ def _value(metadata: Mapping[str, str], key: str, read: Callable[[Any], Any], na
         raise ModelError(f"{name} lacks {PREFIX}{key} in its metadata: export it again")
     try:
         return read(json.loads(metadata[key]))
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{name} says {PREFIX}{key} = {metadata[key]!r} in its metadata, which "
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        value = metadata[key] if len(metadata[key]) < 100 else f"{metadata[key][:100]}..."
+        raise ModelError(f"{name} says {PREFIX}{key} = {value!r} in its metadata, which "
                          f"cannot be right: {error}; export it again") from error
 
 

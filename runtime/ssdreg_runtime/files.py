@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside, then renamed."""
+"""Files: listed without the hidden ones, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder of this name is passed over where names are listed.
+
+    Those that begin with a dot: what macOS (``._name``), editors and unfinished writes leave. A
+    name that somebody gives is taken, whatever it begins with.
+    """
+    return name.startswith(".")
+
+
+def visible(folder: Path) -> list[Path]:
+    """List what is in a folder by name, without the hidden ones."""
+    return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
 
 
 @contextmanager

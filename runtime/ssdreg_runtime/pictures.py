@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssdreg_runtime import images
 from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.files import visible
 from ssdreg_runtime.frame import Decode, Frame, name_of
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -78,9 +79,12 @@ class Images:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """List the images of a folder, sorted; raise DataError when there is none."""
-    files = sorted(file for file in folder.iterdir()
-                   if file.suffix.lower() in SUFFIXES and file.is_file())
+    """List the images of a folder, sorted; raise DataError when there is none.
+
+    Hidden files, whose names begin with a dot, are passed over.
+    """
+    files = [file for file in visible(folder)
+             if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not files:
         raise DataError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
     return files

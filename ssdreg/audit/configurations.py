@@ -1,7 +1,8 @@
 """Audit of configurations as MXNet's SSD example has them, against ssdreg's own backbones.
 
 They are read from a source file with the example's ``get_config(network, data_shape)``, which is
-not executed, or from a dictionary with the same fields, as JSON or a Python literal.
+not executed, or from a dictionary with the same fields, as JSON or a Python literal. Whatever is
+in the file, the time and memory that it takes are bounded.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from attrs import evolve, frozen
 from ssdreg.audit.audited import Audit, Audited, judge, undecided
 from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.audit.reading import Computed, NoConfigurationError, read_factory
+from ssdreg.audit.subset.ledger import BITS, DEPTH, LENGTH, MAX_SOURCE
 from ssdreg.backbone import Backbone
 from ssdreg.errors import AuditError, PlanError, PluginError, TapError, UnknownNameError
+from ssdreg.legacy.levels import MAX_SIDE
 from ssdreg.overrides import UNUSED
 from ssdreg.plugins import get_backbone
 
 #: The input sizes that SSD was published for.
 SHAPES = (300, 512)
+_INSTEAD = "write its configurations out, or give them as a dictionary"
 #: The fields that decide how many parameters a detector has, besides its taps.
 FIELDS = ("num_filters", "strides", "pads", "sizes", "ratios", "normalizations")
 
@@ -53,6 +57,9 @@ def audit_configurations(file: Path, data_shape: int | None = None,
 
 def read_configurations(file: Path, data_shape: int | None = None) -> list[Configuration]:
     """Read the configurations in a file; see :func:`audit_configurations`."""
+    if file.stat().st_size > MAX_SOURCE:
+        raise AuditError(f"{file} has {file.stat().st_size:,} bytes: no file of configurations "
+                         f"has more than {MAX_SOURCE:,}")
     text = file.read_text(encoding="utf-8", errors="replace")
     shapes = SHAPES if data_shape is None else (data_shape,)
     try:
@@ -63,7 +70,10 @@ def read_configurations(file: Path, data_shape: int | None = None) -> list[Confi
             return list(_from_dictionary(file, ast.literal_eval(text.strip()), data_shape))
     except AuditError:
         raise
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except NoConfigurationError as error:
+        raise AuditError(f"{file}, line {error.line}: {error.reason}; {_INSTEAD}") from error
+    # Python's own reader has too little memory for what is nested too deep
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f", line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else ""
         raise AuditError(f"{file} holds no configurations: it is neither Python 3 with the "
                          f"example's get_config(network, data_shape) nor a dictionary{where}"
@@ -79,7 +89,8 @@ def read_configurations(file: Path, data_shape: int | None = None) -> list[Confi
                 read.append(Configuration(network, network, shape,
                                           factory.config(network, shape)))
             except NoConfigurationError as error:
-                read.append(Configuration(network, network, shape, {}, str(error)))
+                read.append(Configuration(network, network, shape, {},
+                                          f"{error} of {file.name}; {_INSTEAD}"))
         found += _distinct(read)
     return found
 
@@ -89,6 +100,9 @@ def _from_dictionary(file: Path, value: Any, data_shape: int | None) -> Iterable
 
     Each may have a `data_shape` of its own, which the given one goes before.
     """
+    complaint = _complaint(value)
+    if complaint:
+        raise AuditError(f"{file} is no configuration: {complaint}")
     if isinstance(value, Mapping) and "from_layers" not in value:
         entries = [{"network": name, **fields} if isinstance(fields, Mapping) else fields
                    for name, fields in value.items()]
@@ -100,12 +114,30 @@ def _from_dictionary(file: Path, value: Any, data_shape: int | None) -> Iterable
             raise AuditError(f"{file}: {str(entry)[:60]!r} is no configuration; it is a "
                              f"dictionary with at least the fields network and from_layers")
         shape = data_shape or entry.get("data_shape", SHAPES[0])
-        if not isinstance(shape, int) or shape < 1:
+        if not isinstance(shape, int) or not 1 <= shape <= MAX_SIDE:
             raise AuditError(f"{file}: the data_shape of {entry['network']!r} must be a side in "
-                             f"pixels, not {shape!r}")
+                             f"pixels, not {shape!r}; the longest is {MAX_SIDE}")
         yield Configuration(entry["network"], entry["network"], shape, entry)
     if not entries:
         raise AuditError(f"{file} holds no configurations")
+
+
+def _complaint(value: Any) -> str:
+    """Say what in a dictionary no configuration has, if anything: whatever follows trusts it."""
+    waiting = [(value, 0)]
+    while waiting:
+        each, depth = waiting.pop()
+        if depth > DEPTH:
+            return f"it is nested more than {DEPTH} levels deep"
+        if isinstance(each, int) and each.bit_length() > BITS:
+            return f"it has a number of {each.bit_length():,} bits"
+        if isinstance(each, (str, list, tuple, Mapping)) and len(each) > LENGTH:
+            return f"it has a {type(each).__name__} of {len(each):,} entries"
+        if isinstance(each, (list, tuple, Mapping)):
+            waiting += [(inner, depth + 1) for inner in (
+                each.values() if isinstance(each, Mapping) else each)]
+            waiting += [(key, depth + 1) for key in each] if isinstance(each, Mapping) else []
+    return ""
 
 
 def _distinct(read: Sequence[Configuration]) -> list[Configuration]:

@@ -14,6 +14,7 @@ from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.backbone import Backbone, Tap
 from ssdreg.errors import AuditError
 from ssdreg.graph import read_graph
+from ssdreg.legacy.symbol_file import complain
 from ssdreg.stages import stage_ends
 
 if TYPE_CHECKING:
@@ -44,9 +45,13 @@ def audit_symbol(file: Path, layers: Sequence[str], data_shape: tuple[int, int],
 def _load(file: Path) -> mx.sym.Symbol:
     from ssdreg.mx import mx
     try:
-        # MXNet's own reader takes some files that end early for whole ones
-        if not json.loads(file.read_text(encoding="utf-8"))["nodes"]:
+        # MXNet's own reader takes some files that end early for whole ones, and crashes on others
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not content["nodes"]:
             raise AuditError(f"{file} is a symbol without nodes")
+        complaint = complain(content)
+        if complaint:
+            raise AuditError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
         with mx.name.NameManager():
             symbol = mx.sym.load(native(file))
     except AuditError:

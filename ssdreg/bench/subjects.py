@@ -16,7 +16,6 @@ from ssdreg.source import Source
 
 #: Images that are looked at in turn; more of them are for calibration.
 LOOKED_AT, CALIBRATION = 8, 32
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 @frozen
@@ -74,12 +73,10 @@ def read_images(folder: Path, data_shape: tuple[int, int], count: int = CALIBRAT
     Raises DataError when there are none, and for one that cannot be read.
     """
     from ssdreg_runtime.images import read, resize
+    from ssdreg_runtime.pictures import find_images
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one with images")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)[:count]
-    if not files:
-        raise DataError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
-    return np.stack([resize(read(file), data_shape) for file in files])
+    return np.stack([resize(read(file), data_shape) for file in find_images(folder)[:count]])
 
 
 def batches(images: np.ndarray, size: int) -> Sequence[np.ndarray]:

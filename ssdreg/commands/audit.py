@@ -85,8 +85,12 @@ def _audit(options: argparse.Namespace) -> Audit:
 
 def _is_symbol(file: Path) -> bool:
     """Tell a symbol from a configuration in JSON; whatever ends in .py is a configuration."""
+    from ssdreg.legacy.symbol_file import MAX_BYTES
     if file.suffix == ".py":
         return False
+    if file.stat().st_size > MAX_BYTES:
+        raise SsdregError(f"{file} has {file.stat().st_size:,} bytes: no symbol or configuration "
+                          f"is that large")
     try:
         value = json.loads(file.read_text(encoding="utf-8", errors="replace"))
     except (ValueError, RecursionError):

@@ -12,8 +12,10 @@ import attrs
 from attrs import field, frozen
 from ssdreg_runtime.names import as_path, as_text
 
+from ssdreg.background import is_background
+from ssdreg.data import problem as kinds
 from ssdreg.data.problem import Problem
-from ssdreg.data.recordio import index_records
+from ssdreg.data.recordio import RecordIndex, index_records
 from ssdreg.data.voc import read_names
 from ssdreg.errors import DataError
 
@@ -46,6 +48,8 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
     the side-car ``.json`` that packing here leaves, else the lines of ``<name>.names`` or of
     ``classes.txt`` beside the file, else ``class0``, ``class1`` and so on.
 
+    A background in front of the names is left out, or kept where the labels count it, and said.
+
     Raises `DataError` when the file is missing, is not RecordIO, ends early, holds labels that are
     not detection labels in 0 to 1, uses more classes than there are names, or has other names
     than `classes`.
@@ -53,6 +57,8 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
     path = Path(path)
     index = index_records(path)
     names, problems = _find_names(path)
+    names, complaints = _without_background(path, names, index)
+    problems += complaints
     if classes is not None:
         used = index.class_count
         if names is not None and names[:used] != tuple(classes)[:used]:
@@ -61,6 +67,12 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
         names = tuple(classes)
     if names is None:
         names = tuple(f"class{number}" for number in range(index.class_count))
+    if len(names) + 1 == index.class_count and index.least_class > 0:
+        raise DataError(f"{path}: no object is of class 0 and the last one is of class "
+                        f"{index.class_count - 1}, as if the background were counted as class 0, "
+                        f"but there are {len(names)} class names ({', '.join(names)}): pack it "
+                        f"again with classes from 0, or put a line `background` in front of the "
+                        f"names, which keeps class 0 as one without objects")
     if len(names) < index.class_count:
         raise DataError(f"{path}: the labels use {index.class_count} classes but there are "
                         f"{len(names)} class names ({', '.join(names)}); name them all")
@@ -69,6 +81,28 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
                   images=len(index.objects), objects=int(index.objects.sum()),
                   label_width=index.label_width, max_objects=index.max_objects,
                   problems=problems, background=int((index.objects == 0).sum()))
+
+
+def _without_background(rec: Path, names: tuple[str, ...] | None, index: RecordIndex
+                        ) -> tuple[tuple[str, ...] | None, tuple[Problem, ...]]:
+    """Leave the background out of the names, unless the labels count it too.
+
+    Labels that count it have no object of class 0; they can only be packed anew.
+    """
+    if names is None or not names or not is_background(names[0]):
+        return names, ()
+    if index.least_class > 0:
+        return names, (Problem(rec, kinds.BACKGROUND,
+                               f"class 0 is {names[0]!r}, of which there is no object: it stays a "
+                               f"class, because the labels count from it; to be rid of it, pack "
+                               f"again with classes from 0"),)
+    if index.class_count >= len(names):
+        raise DataError(f"{rec}: the first of its {len(names)} class names is {names[0]!r}, but "
+                        f"there are objects of class 0 and of class {index.class_count - 1}: the "
+                        f"background is not annotated; name all {index.class_count} classes")
+    return names[1:], (Problem(rec, kinds.BACKGROUND,
+                               f"{names[0]!r} is no class: the labels do not count the "
+                               f"background; left out of the class names"),)
 
 
 def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[Problem, ...]]:
@@ -87,7 +121,7 @@ def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         problems = tuple(Problem(as_path(entry["file"]), entry["kind"], entry["detail"])
                          for entry in stored["problems"])
         return tuple(stored["classes"]), problems
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: this is not what packing wrote ({error!r}); delete it and pack "
                         f"again") from error
 

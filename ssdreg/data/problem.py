@@ -17,10 +17,11 @@ MISSING_IMAGE = "missing image"
 MISSING_ANNOTATION = "missing annotation"
 UNKNOWN_CLASS = "unknown class"
 NO_OBJECT = "no object"
+BACKGROUND = "background as a class"
 
 #: Every kind of problem, in the order they are reported.
 KINDS = (UNREADABLE_IMAGE, UNREADABLE_ANNOTATION, MISSING_IMAGE, MISSING_ANNOTATION,
-         UNKNOWN_CLASS, EMPTY_BOX, BOX_OUTSIDE, NO_OBJECT)
+         UNKNOWN_CLASS, BACKGROUND, EMPTY_BOX, BOX_OUTSIDE, NO_OBJECT)
 
 
 @frozen

@@ -31,6 +31,8 @@ _LEAST_OBJECT_WIDTH = 5  # class, x1, y1, x2, y2; whatever follows is extra
 class RecordIndex:
     """The records of one file of N: byte ranges and label sizes.
 
+    Objects are of the classes `least_class` to `class_count` - 1, both 0 where there are none.
+
     `offsets` and `lengths` are int64 arrays (N,) in bytes, `objects` an int64 array (N,) with the
     number of real objects a record. Widths are counted in floats.
     """
@@ -44,6 +46,7 @@ class RecordIndex:
     header_width: int
     object_width: int
     class_count: int
+    least_class: int
 
 
 def index_records(path: str | os.PathLike[str]) -> RecordIndex:
@@ -84,7 +87,8 @@ def _index(path: Path, size: int, _modified: int) -> RecordIndex:
         label_width=max(len(label) for label in labels),
         max_objects=max(len(table) for table in tables),
         header_width=header_width, object_width=object_width,
-        class_count=max((int(table[:, 0].max()) + 1 for table in real if len(table)), default=0))
+        class_count=max((int(table[:, 0].max()) + 1 for table in real if len(table)), default=0),
+        least_class=min((int(table[:, 0].min()) for table in real if len(table)), default=0))
 
 
 def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarray:

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import math
 import os
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import field, frozen
 from PIL import Image
+from ssdreg_runtime.files import visible
 from ssdreg_runtime.names import as_path, as_text
+from ssdreg_runtime.xml_file import read_xml
 
+from ssdreg.background import is_background, without_background
 from ssdreg.data import problem as kinds
 from ssdreg.data.problem import Problem
 from ssdreg.errors import DataError
 
 #: The name that stands for "every annotation of the folder".
 ALL = "all"
+#: Bytes of one annotation: a hundred thousand objects.
+MAX_ANNOTATION = 32 * 2**20
+#: Bytes of a file of class names.
+MAX_NAMES = 2**20
 
 
 @frozen
@@ -70,7 +76,9 @@ class _Object:
 
 def available_splits(root: str | os.PathLike[str]) -> tuple[str, ...]:
     """The sorted names of the split files in ``ImageSets/Main``; empty when there are none."""
-    return tuple(sorted(file.stem for file in (Path(root) / "ImageSets" / "Main").glob("*.txt")))
+    folder = Path(root) / "ImageSets" / "Main"
+    return tuple(sorted(file.stem for file in (visible(folder) if folder.is_dir() else ())
+                        if file.suffix == ".txt"))
 
 
 def read_voc(root: str | os.PathLike[str], split: str | None = None,
@@ -79,13 +87,16 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
 
     `split` names ``ImageSets/Main/<split>.txt``; ``None``, or "all" where no file is called so,
     takes every annotation, by name.
-    `classes` fixes the classes and their order, and boxes of others become problems. ``None``
+    `classes` fixes the classes and their order, and boxes of others become problems, as those of
+    the background do, which is no class. ``None``
     takes the lines of ``classes.txt`` or ``labels.txt`` in `root`, else the sorted names in all
     annotations of the folder, so that all splits agree.
 
     VOC counts pixels from 1 and includes the last, so a box covers ``xmin - 1`` to ``xmax`` in
     the edges of `Box`. Many tools count from 0 instead: an ``xmin`` of 0 is taken as the edge.
     Sizes come from the image files, as stored (an EXIF orientation is not applied).
+
+    Hidden files, whose names begin with a dot, are passed over in all three folders.
 
     Raises `DataError` when the folder or split is missing, the layout is another, or no sample
     has a usable box. Whatever else is wrong is in `Dataset.problems`.
@@ -94,13 +105,21 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     _check_layout(root)
     if split == ALL and ALL not in available_splits(root):
         split = None
-    annotations = {as_text(file.stem): file
-                   for file in sorted((root / "Annotations").glob("*.xml"))}
-    images = {as_text(file.stem): file for file in sorted((root / "JPEGImages").iterdir())
-              if file.is_file() and not file.name.startswith(".")}
+    annotations = {as_text(file.stem): file for file in visible(root / "Annotations")
+                   if file.suffix == ".xml"}
+    images = {as_text(file.stem): file for file in visible(root / "JPEGImages")
+              if file.is_file()}
     wanted = tuple(annotations) if split is None else _read_split(root, split, annotations)
     parsed, problems = _parse_all(annotations, root, wanted)
-    names = tuple(classes) if classes is not None else _find_classes(root, parsed)
+    if classes is not None:
+        names, background = tuple(classes), without_background(classes)[1]
+        problems += [Problem(root, kinds.BACKGROUND,
+                             f"{background!r} is among the classes that are asked for, and stays "
+                             f"one of them; the background itself is not counted as a class")
+                     ] if background else []
+    else:
+        names, complaints = _find_classes(root, parsed)
+        problems += complaints
     _check_classes(names, root)
     samples = []
     for name in wanted:
@@ -154,7 +173,7 @@ def _parse_all(annotations: Mapping[str, Path], root: Path, wanted: Sequence[str
     for name, file in annotations.items():
         try:
             parsed[name] = _parse(file)
-        except (ElementTree.ParseError, ValueError, OSError) as error:
+        except (ValueError, OSError) as error:
             if name in asked:
                 problems.append(Problem(file, kinds.UNREADABLE_ANNOTATION,
                                         f"{error}; image left out"))
@@ -163,7 +182,7 @@ def _parse_all(annotations: Mapping[str, Path], root: Path, wanted: Sequence[str
 
 def _parse(file: Path) -> tuple[_Object, ...]:
     objects = []
-    for number, node in enumerate(ElementTree.parse(file).getroot().iter("object"), start=1):
+    for number, node in enumerate(read_xml(file, MAX_ANNOTATION).iter("object"), start=1):
         label = (node.findtext("name") or "").strip()
         if not label:
             raise ValueError(f"object {number} has no name")
@@ -179,18 +198,28 @@ def _parse(file: Path) -> tuple[_Object, ...]:
     return tuple(objects)
 
 
-def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]) -> tuple[str, ...]:
+def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]
+                  ) -> tuple[tuple[str, ...], list[Problem]]:
+    """Return the classes; the background is none, and naming it is a problem."""
     for name in ("classes.txt", "labels.txt"):
         if (root / name).is_file():
-            return read_names(root / name)
-    return tuple(sorted({item.label for objects in parsed.values() for item in objects}))
+            kept, background = without_background(read_names(root / name))
+            return kept, [Problem(root / name, kinds.BACKGROUND,
+                                  f"{background!r} is no class: the background is not counted; "
+                                  f"left out, as a file without that line would have it")
+                          ] if background else []
+    labels = {item.label for objects in parsed.values() for item in objects}
+    return without_background(sorted(labels))[0], []
 
 
 def read_names(file: Path) -> tuple[str, ...]:
     """The class names in a text file, one a line, blank lines skipped.
 
-    Raises DataError for a file that is not UTF-8.
+    Raises DataError for a file that is not UTF-8, or too large.
     """
+    if file.stat().st_size > MAX_NAMES:
+        raise DataError(f"{file} has {file.stat().st_size:,} bytes: no list of class names is that "
+                        f"large")
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
     except UnicodeDecodeError as error:
@@ -231,6 +260,9 @@ def _box(item: _Object, width: int, height: int, classes: Sequence[str]
          ) -> tuple[Box | None, tuple[str, str] | None]:
     """The object as a box inside the image, and what had to be said about it."""
     edges = f"{item.xmin:g},{item.ymin:g},{item.xmax:g},{item.ymax:g}"
+    if item.label not in classes and is_background(item.label):
+        return None, (kinds.BACKGROUND, "the background is not annotated, it is what no box "
+                                        "covers; left out (call it something else to keep it)")
     if item.label not in classes:
         return None, (kinds.UNKNOWN_CLASS, "not one of the classes asked for; left out")
     if item.xmax <= item.xmin or item.ymax <= item.ymin:

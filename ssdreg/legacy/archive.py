@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from ssdreg_runtime.files import is_hidden
+
 from ssdreg.errors import RunError
 
 MAX_MEMBERS = 1000
@@ -65,6 +67,8 @@ class _Bounded(io.RawIOBase):
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[Path, ...]:
     """Copy the members whose names (without folders) are `wanted` into `folder`.
 
+    Hidden ones, and what lies in hidden folders, are passed over.
+
     Raises RunError for what is no gzipped tar or is truncated, and for an archive with a member
     outside of it, a link, a device, two members of one wanted name, too many members, or too
     much in them. Whatever goes wrong, nothing is written outside of `folder`.
@@ -76,7 +80,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[
                 raise RunError(f"{archive} has more than {MAX_MEMBERS} members: it is no model "
                                f"archive")
             name = _checked_name(archive, member)
-            if not member.isreg() or not wanted(name):
+            if not member.isreg() or not wanted(name) or _lies_hidden(member):
                 continue
             if name in found:
                 raise RunError(f"{archive} holds {name!r} twice: which one is meant cannot be "
@@ -115,6 +119,10 @@ def _checked_name(archive: Path, member: tarfile.TarInfo) -> str:
         raise RunError(f"{archive} holds {member.name!r} of {member.size:,} bytes: it is no model "
                        f"archive")
     return path.name
+
+
+def _lies_hidden(member: tarfile.TarInfo) -> bool:
+    return any(map(is_hidden, PurePosixPath(member.name.replace("\\", "/")).parts))
 
 
 def _copy(members: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

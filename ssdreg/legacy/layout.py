@@ -25,6 +25,7 @@ _DECODERS = {"_contrib_box_decode", "SliceChannel"}
 #: Operators that move values to other places and leave them as they are.
 _MOVES = {"Reshape", "reshape", "Flatten", "flatten", "transpose", "Concat", "concat", "identity",
           "_copy", "BlockGrad", "expand_dims", "squeeze", "slice_axis"}
+_MOST_MOVES = 10_000
 PRODUCTS = {"broadcast_mul", "elemwise_mul", "_mul", "_Mul"}
 _SOFTMAXES = {"SoftmaxOutput", "Softmax", "SoftmaxActivation", "softmax"}
 
@@ -216,12 +217,21 @@ def _unscaled(net: Net, node: int) -> tuple[int, str]:
 
 
 def _sources(net: Net, node: int, op: str) -> Iterator[int]:
-    """Yield, in order, the nodes of an operator whose values a node only moves about."""
-    if net.op(node) == op:
-        yield node
-    elif net.op(node) in _MOVES:
-        for before, _ in net.inputs(node):
-            yield from _sources(net, before, op)
+    """Yield, in order, the nodes of an operator whose values a node only moves about.
+
+    Raises ValueError when that takes too many steps: two ways to one node, node after node, are
+    more ways than anybody could follow.
+    """
+    waiting = [node]
+    for _ in range(_MOST_MOVES):
+        if not waiting:
+            return
+        here = waiting.pop()
+        if net.op(here) == op:
+            yield here
+        elif net.op(here) in _MOVES:
+            waiting.extend(before for before, _ in reversed(net.inputs(here)))
+    raise ValueError(f"{net.name(node)!r} moves values about in more than {_MOST_MOVES:,} steps")
 
 
 def _from_gluoncv(net: Net, where: str) -> Layout:

@@ -19,6 +19,8 @@ _MOST_EXTRA_CONVOLUTIONS = 2
 _INITIAL_SCALE = 20.0
 #: Strides do not depend on the input's size, so that any serves to read them.
 _ANY_SHAPE = (512, 512)
+#: The longest side of an input in pixels.
+MAX_SIDE = 16_384
 
 
 @frozen(eq=False)
@@ -58,7 +60,8 @@ def derive_shape(layout: Layout) -> tuple[int, int] | None:
     if node.stride is None:
         return None
     down, across = (stride / step for stride, step in zip(node.stride, layout.priors[0].steps))
-    return round(down), round(across)
+    # a step that is hardly one makes a size that is no whole number any more
+    return round(min(down, MAX_SIDE + 1)), round(min(across, MAX_SIDE + 1))
 
 
 def measure(layout: Layout, data_shape: tuple[int, int], where: str) -> Measured:

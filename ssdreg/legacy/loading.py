@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg.backbone import Backbone
-from ssdreg.errors import PluginError, RunError, TapError, UnknownNameError
+from ssdreg.background import names_of
+from ssdreg.errors import PluginError, RunError, SsdregError, TapError, UnknownNameError
 from ssdreg.graph import DATA
 from ssdreg.head import Predictions
 from ssdreg.heads import multibox
@@ -20,7 +22,8 @@ from ssdreg.legacy.detector import Detector
 from ssdreg.legacy.gluon_anchors import read_prior, step_of
 from ssdreg.legacy.gluon_zoo import members, unscoped
 from ssdreg.legacy.layout import PRODUCTS, Layout, Prior, predictions, read_layout
-from ssdreg.legacy.levels import Measured, derive_shape, make_plan, measure
+from ssdreg.legacy.levels import MAX_SIDE, Measured, derive_shape, make_plan, measure
+from ssdreg.legacy.preprocessing import stated_shape, take_out
 from ssdreg.legacy.rebuild import rebuild
 from ssdreg.legacy.recognition import Recognised, prove, recognise, registered
 from ssdreg.legacy.source import Source, read_source
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 #: What SageMaker's own samples feed its detectors: pixels as they are.
 _RAW = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_WHOLE = re.compile(r"[0-9]{1,5}")
 #: Rounding of map sizes leaves a few percent of the image without a cell, and no more.
 _LEAST_REACH = 0.8
 
@@ -100,9 +104,10 @@ def _open(source: Source, data_shape: tuple[int, int] | None,
     where = str(source.path)
     if source.net is None:
         return _open_gluoncv(source, data_shape, normalisation)
-    layout = read_layout(_with_scales(source.net, source.params), where)
+    net, inside = take_out(source.net, source.params, where)
+    layout = read_layout(_with_scales(net, source.params), where)
     shape, notes = _input_shape(layout, source, data_shape)
-    variables = {source.net.name(index) for index in source.net.find("null")}
+    variables = {net.name(index) for index in net.find("null")}
     kind, default = "a deploy symbol of MXNet's SSD example", Normalisation()
     if layout.constants:
         kind, default = "a GluonCV SSD, exported", Normalisation(gluoncv.MEAN, gluoncv.STD)
@@ -114,6 +119,13 @@ def _open(source: Source, data_shape: tuple[int, int] | None,
                       "as its own samples feed them, RGB from 0 to 255",)
     elif "label" in variables:
         kind = "a training symbol of MXNet's SSD example"
+    if inside:
+        if normalisation not in (None, inside):
+            raise RunError(f"{where} normalises its input itself, by mean {inside.mean} and std "
+                           f"{inside.std}: leave --mean and --std out")
+        default = inside
+        notes += ("the normalisation was inside its symbol; here it is in front of the network, "
+                  "whose input is (B, 3, H, W)",)
     family, _ = unscoped(variables)
     return _Opened(where, kind, source.epoch, layout, source.params, shape,
                    normalisation or default, "unknown", members(family) or None, notes,
@@ -128,7 +140,11 @@ def _input_shape(layout: Layout, source: Source, given: tuple[int, int] | None
     """
     side = _whole(source.hyperparameters.get("image_shape", ""))
     derived = derive_shape(layout) or _exported_shape(layout, source.params)
-    shape = given or ((side, side) if side else None) or derived
+    stated = stated_shape(source.net) if source.net else None
+    shape = given or ((side, side) if side else None) or stated or derived
+    if shape is not None and not 1 <= min(shape) <= max(shape) <= MAX_SIDE:
+        raise RunError(f"{source.path} cannot be of an input of {shape[0]}x{shape[1]} pixels: give "
+                       f"its size with --data-shape, a side of at most {MAX_SIDE}")
     if shape is None:
         raise RunError(f"the input size of {source.path} is not in its files (its anchors are one "
                        f"to a cell, whatever the size): give it with --data-shape, as 300 or 512, "
@@ -174,7 +190,7 @@ def _open_gluoncv(source: Source, data_shape: tuple[int, int] | None,
 
 def _whole(text: str) -> int | None:
     """Read a whole number above 0; None for anything else."""
-    return int(text) if text.isdigit() and int(text) else None
+    return int(text) or None if _WHOLE.fullmatch(text) else None
 
 
 def _exported_shape(layout: Layout, params: Params | None) -> tuple[int, int] | None:
@@ -195,8 +211,8 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> D
     notes = [*opened.notes]
     if opened.classes not in (None, measured.num_classes):
         notes.append(f"its hyperparameters speak of {opened.classes} classes, but the network "
-                     f"tells {measured.num_classes} apart, which counts")
-    names = _class_names(classes, measured.num_classes, where)
+                     f"tells {measured.num_classes} apart besides the background, which counts")
+    names = _class_names(classes, measured.num_classes, where, notes)
     recognised = _recognise(measured, opened)
     if recognised:
         measured = _with_taps(measured, len(recognised.taps))
@@ -253,13 +269,18 @@ def _exported_priors(opened: _Opened, where: str) -> tuple[Prior, ...]:
     return tuple(found)
 
 
-def _class_names(classes: Sequence[str] | None, count: int, where: str) -> tuple[str, ...]:
+def _class_names(classes: Sequence[str] | None, count: int, where: str,
+                 notes: list[str]) -> tuple[str, ...]:
     if classes is None:
         return tuple(f"class{index}" for index in range(count))
-    if len(classes) != count or len(set(classes)) != count:
-        raise RunError(f"{where} tells {count} classes apart (the background is not counted), but "
-                       f"{len(set(classes))} different names are given")
-    return tuple(classes)
+    try:
+        names, left_out = names_of(count, classes, where)
+    except SsdregError as error:
+        raise RunError(str(error)) from error
+    if left_out:
+        notes.append(left_out)
+        warnings.warn(f"{where}: {left_out}", CheckpointWarning, stacklevel=5)
+    return names
 
 
 def _fitting(params: Params, measured: Measured, where: str) -> Params:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
+from ssdreg_runtime.files import visible
 from ssdreg_runtime.names import as_text
 
 from ssdreg.data.voc import read_names
@@ -65,12 +66,12 @@ def read_source(path: Path, epoch: int | None = None) -> Source:
 
 
 def _wanted(name: str) -> bool:
-    return (name == HYPERPARAMETERS or name.endswith((SYMBOL, ".params"))) and name[0] != "."
+    return name == HYPERPARAMETERS or name.endswith((SYMBOL, ".params"))
 
 
 def _from_folder(folder: Path, named: Path, epoch: int | None) -> Source:
     """Find the one symbol of a folder (an unpacked archive) and what belongs to it."""
-    symbols = sorted(file for file in folder.iterdir() if file.name.endswith(SYMBOL))
+    symbols = [file for file in visible(folder) if file.name.endswith(SYMBOL)]
     # of a network and its deploy form, which lie together, the first knows more
     symbols = [file for file in symbols if not file.name.startswith(_DEPLOY)] or symbols
     if len(symbols) != 1:
@@ -174,7 +175,7 @@ def _read_hyperparameters(file: Path, named: Path | None) -> dict[str, str]:
 def read_class_names(text: str) -> tuple[str, ...]:
     """Read ``a,b,c``, or a file with a name a line; raise RunError when a name is empty.
 
-    Raises DataError for a file that is not UTF-8.
+    Raises DataError for a file that is not UTF-8, or too large.
     """
     file = Path(text)
     if file.is_file():

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from ssdreg.errors import RunError
+from ssdreg.graph import MAX_NODES
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 #: The symbol of the deepest detector takes well below one mebibyte.
 MAX_BYTES = 64 * 2**20
+#: Characters of a node's name; patterns are looked for in them.
+MAX_NAME = 1_000
 #: Where nodes keep their settings: today's name last, because it wins.
 _SPELLINGS = ("param", "attr", "attrs")
 #: The operators' names while they were no part of MXNet yet.
@@ -119,7 +122,7 @@ def parse(text: str, where: str) -> Net:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{where} is no symbol of MXNet, or it is truncated: {error}") from error
-    complaint = _complaint(document)
+    complaint = complain(document)
     if complaint:
         raise RunError(f"{where} is no symbol of MXNet: {complaint}")
     foreign = sorted({str(node["name"]) for node in document["nodes"] if node["op"] in _FOREIGN})
@@ -147,16 +150,20 @@ def parse(text: str, where: str) -> Net:
                tuple((head[0], head[1]) for head in upgraded["heads"]))
 
 
-def _complaint(document: Any) -> str:
+def complain(document: Any) -> str:
     """Say what of a graph's frame is broken, if anything: MXNet itself crashes on some of it."""
     if not isinstance(document, dict) or not isinstance(document.get("nodes"), list):
         return "it has no list of nodes"
     nodes, heads = document["nodes"], document.get("heads")
+    if len(nodes) > MAX_NODES:
+        return f"it has {len(nodes):,} nodes, and no network has more than {MAX_NODES:,}"
     for index, node in enumerate(nodes):
         if not isinstance(node, dict) or not isinstance(node.get("inputs"), list):
             return f"node {index} has no inputs"
         if not isinstance(node.get("op"), str) or not isinstance(node.get("name"), str):
             return f"node {index} has no operator or no name"
+        if len(node["name"]) > MAX_NAME:
+            return f"the name of node {index} has {len(node['name']):,} characters"
         if not all(_is_entry(entry, index) for entry in node["inputs"]):
             return f"node {index} ({node['name']!r}) reads a node that does not come before it"
         if not all(isinstance(node.get(key, {}), dict) for key in _SPELLINGS):

@@ -133,7 +133,8 @@ def _reading(run: Run) -> Iterator[dict[str, Any]]:
         yield json.loads(file.read_text(encoding="utf-8"))
     except RunError:
         raise
-    except (KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError,
+            cattrs.BaseValidationError) as error:
         raise RunError(f"{file} cannot be read, or names a file that is not there: {error}"
                        ) from error
 

@@ -6,10 +6,13 @@ It is two files: a description in XML, and the weights, which the description te
 from __future__ import annotations
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 from ssdreg_runtime.errors import ModelError
 from ssdreg_runtime.facts import PREFIX
+from ssdreg_runtime.xml_file import read_xml
+
+#: A description has a few mebibytes; the weights lie beside it.
+MAX_BYTES = 256 * 2**20
 
 
 def read_metadata(file: Path) -> dict[str, str]:
@@ -22,10 +25,10 @@ def read_metadata(file: Path) -> dict[str, str]:
         raise ModelError(f"{weights} is not there, which holds the weights of {file}: keep both "
                          f"files together")
     try:
-        net = ElementTree.parse(file).getroot()
+        net = read_xml(file, MAX_BYTES)
         ends = [int(data.get("offset", 0)) + int(data.get("size", 0))
                 for data in net.iterfind("layers/layer/data")]
-    except (ElementTree.ParseError, ValueError) as error:
+    except ValueError as error:
         raise ModelError(f"{file} is no model of OpenVINO, or it is truncated: fetch or write it "
                          f"again") from error
     if net.tag != "net" or not ends:
