@@ -27,6 +27,9 @@ from ssdreg.numpy_names import lost_names, namespace
 
 #: Those whose modules are served.
 PACKAGES = ("mxnet", "gluoncv")
+#: The module that tries to import scikit-learn, where that is installed, only to have its
+#: estimator as a base class of something that nobody uses: it takes as long as the rest of MXNet.
+ESTIMATOR = "mxnet.model"
 
 
 def restored() -> tuple[str, ...]:
@@ -95,6 +98,8 @@ class Finder(MetaPathFinder):
         """Import as Python does, but for what is given instead."""
         if level == 0 and name == "distutils.version" and fromlist:
             return self.versions
+        if (globals or {}).get("__name__") == ESTIMATOR and name.startswith("sklearn"):
+            raise ImportError("scikit-learn is left out")
         module = builtins.__import__(name, globals, locals, fromlist or (), level)
         return self.numpy if module is np else module
 

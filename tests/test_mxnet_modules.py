@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -246,6 +247,7 @@ def test_differing_arrays_are_told():
 
 LATER = """
 import json
+import os
 from ssdreg.mx import mx
 import mxnet.gluon.contrib.estimator.event_handler as handler
 import mxnet.contrib.amp, mxnet.onnx
@@ -302,3 +304,15 @@ def test_distutils_is_compared_as_mxnet_does():
     from ssdreg.mx import mx
     assert mx.numpy_op_fallback.StrictVersion("2.5.0") > mx.numpy_op_fallback.StrictVersion("1.6.0")
     assert distribution("mxnet").version == mx.__version__
+
+
+def test_what_takes_as_long_as_mxnet_itself_is_not_imported_for_it(tmp_path):
+    """Where scikit-learn is installed, as it is with NNCF."""
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "sklearn" / "base.py").write_text("BaseEstimator = object")
+    code = "import sys; from ssdreg.mx import mx; print(mx.__version__, 'sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(
+                              [str(tmp_path), *filter(None, sys.path)])})
+    assert done.stdout.split() == ["1.9.1", "False"], done.stderr
