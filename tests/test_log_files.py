@@ -19,7 +19,7 @@ sys.exit(main(sys.argv[2:]))
 """
 HOW_FAR = (r"\d[\d,]* of \d[\d,]* {unit} \(\d+%\), "
            r"(\d[\d.,]* {unit}/s, \d+:\d\d left|\d+:\d\d so far)")
-EPOCH = r"epoch   \d +[\d.]+ img/s  cls [\d.]+  loc [\d.]+  mAP [\d.]+  [\d.]+ min"
+EPOCH = r"epoch   \d +[\d.]+ img/s  cls [\d.]+  loc [\d.]+  mAP [\d.]+  [\d.]+ (s|min|h)"
 
 
 @pytest.fixture

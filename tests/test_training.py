@@ -104,7 +104,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
 
     stopped = start_run(tmp_path / "stopped", data.train.classes)
 
-    def stop_behind_a_step(self, progress_state, per_epoch):
+    def stop_behind_a_step(self, progress_state, per_epoch, rate):
         if progress_state.updates == steps_before:  # an epoch has two
             signal.raise_signal(signal.SIGINT)
 

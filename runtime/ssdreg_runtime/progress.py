@@ -31,6 +31,7 @@ class Work:
 
     - `unit`: what is counted, in the plural; ``bytes`` are shown as kB and MB
     - `note`: what else is known at the moment
+    - `rate`: units a second, where whoever works measures it himself, without his pauses
     """
 
     what: str
@@ -38,6 +39,7 @@ class Work:
     total: float | None = None
     done: float = 0
     note: str = ""
+    rate: float | None = None
 
 
 class Progress(ABC):
@@ -100,7 +102,8 @@ class Bar(Progress):
         """See `Progress.show`."""
         self._bar.total = self.work.total
         self._bar.set_description_str(self.work.what, refresh=False)
-        self._bar.set_postfix_str(self.work.note, refresh=False)
+        rate = "" if self.work.rate is None else f"{self.work.rate:.1f} {self.work.unit}/s "
+        self._bar.set_postfix_str(f"{rate}{self.work.note}", refresh=False)
         self._bar.update(self.work.done - self._bar.n)
 
     def begin(self, what: str, done: float = 0, total: float | None = None) -> None:
@@ -167,14 +170,15 @@ class Lines(Progress):
         """Say what is done, how far it is, how fast, and how long it still takes."""
         work, took = self.work, self._clock.now() - self._began
         rate = (work.done - self._before) / took if took > 0 else 0.0
+        told_rate = rate if work.rate is None else work.rate
         parts = []
         if work.total:
             share = work.done / work.total
             parts.append(f"{_amount(work.done, work.unit, work.total)} ({share:.0%})")
         elif work.done:
             parts.append(_amount(work.done, work.unit))
-        if rate:
-            parts.append(f"{_amount(float(f'{rate:.3g}'), work.unit)}/s")
+        if told_rate:
+            parts.append(f"{_amount(float(f'{told_rate:.3g}'), work.unit)}/s")
         if rate and work.total:
             left = max(0.0, work.total - work.done) / rate
             parts.append(f"{tqdm.format_interval(left)} left")

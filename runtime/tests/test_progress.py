@@ -97,6 +97,15 @@ def test_a_step_that_takes_long_is_told_of_meanwhile(log):
         "measuring: 0 of 20 (0%), 00:30 so far", "quantising: 00:30 so far"]
 
 
+def test_a_speed_that_is_measured_without_pauses_is_the_one_told(log):
+    clock = Hands()
+    with Lines(Work("training", "images", 400), clock) as lines:
+        lines.work.rate = 4.0  # half of the time it was validated
+        lines.advance(60)
+        clock.move(30)
+    assert log() == "training: 60 of 400 images (15%), 4 images/s, 02:50 left\n"
+
+
 def test_a_beginning_in_the_middle_does_not_count_for_the_speed(log):
     clock = Hands()
     with Lines(Work("training", "images", 400, 300), clock) as lines:

@@ -12,7 +12,16 @@ from ssdreg.log import Epoch
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.state import State
 
-_FORM = "{desc} {percentage:3.0f}% {bar} {rate_fmt}{postfix}, {remaining} left"
+_FORM = "{desc} {percentage:3.0f}% {bar} {postfix}, {remaining} left"
+
+
+def duration(seconds: float) -> str:
+    """Write a time in seconds, minutes or hours, in few digits: ``8.5 s``, ``12.3 min``."""
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds >= 10 * size else (
+                f"{seconds / size:.1f} {unit}")
+    return f"{seconds:.1f} s"
 
 
 class Progress:
@@ -31,9 +40,10 @@ class Progress:
                  trace: TracebackType | None) -> None:
         self._progress.__exit__(kind, error, trace)
 
-    def step(self, state: State, steps_per_epoch: int) -> None:
-        """Move on by a batch."""
+    def step(self, state: State, steps_per_epoch: int, rate: float) -> None:
+        """Move on by a batch; `rate` is images a second in this epoch, as its line will say."""
         work = self._progress.work
+        work.rate = rate
         # at the end of an epoch its number has not risen yet
         work.what = (f"epoch {state.epoch + 1}/{self._options.epochs}, "
                      f"step {state.step}/{steps_per_epoch}")
@@ -46,5 +56,5 @@ class Progress:
         self._progress.write(
             f"epoch {entry.epoch:3d}  {entry.images_per_second:6.1f} img/s  "
             f"cls {entry.cls_loss:.3f}  loc {entry.loc_loss:.3f}{measured}  "
-            f"{entry.seconds / 60:.1f} min", sys.stdout)
+            f"{duration(entry.seconds)}", sys.stdout)
         sys.stdout.flush()

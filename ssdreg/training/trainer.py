@@ -143,13 +143,13 @@ class _Trainer:
         total = self.options.epochs * self.steps_per_epoch
         with StopRequest() as stop, Progress(total, state.updates, self.options) as progress:
             while state.epoch < self.options.epochs:
-                began, seconds, epoch = time.monotonic(), state.seconds, state.epoch
+                before, began = state, time.monotonic()
                 state = self._epoch(state, progress, stop)
-                state = evolve(state, seconds=seconds + time.monotonic() - began)
-                if state.epoch == epoch:
+                state = evolve(state, seconds=before.seconds + time.monotonic() - began)
+                if state.epoch == before.epoch:
                     self._save(state)
                     raise Interrupted
-                log.append(self._finish_epoch(state, seconds, progress))
+                log.append(self._finish_epoch(state, before, progress))
                 state = evolve(state, sums=Sums())
                 # the log first: a resumed run drops lines behind its state, but misses none
                 write_log(self.run.log_file, log)
@@ -160,6 +160,7 @@ class _Trainer:
 
     def _epoch(self, state: State, progress: Progress, stop: StopRequest) -> State:
         """Step through what is left of an epoch; stop early, between two steps, when asked."""
+        began, first = time.monotonic(), state.updates
         batches = self._open_train(state.epoch)
         try:
             for index, batch in enumerate(batches):
@@ -172,7 +173,8 @@ class _Trainer:
                 self._check(sums, state, rate)
                 state = evolve(state, step=index + 1, updates=state.updates + 1,
                                sums=state.sums.plus(sums))
-                progress.step(state, self.steps_per_epoch)
+                progress.step(state, self.steps_per_epoch,
+                              self._rate(state.updates - first, time.monotonic() - began))
         finally:
             batches.close()
         return evolve(state, epoch=state.epoch + 1, step=0)
@@ -202,15 +204,21 @@ class _Trainer:
         raise RunError(f"the loss is not a number any more in epoch {state.epoch + 1}, step "
                        f"{state.step + 1} of {self.steps_per_epoch}: likely {cause}{before}")
 
-    def _finish_epoch(self, state: State, seconds_before: float, progress: Progress) -> Epoch:
-        """Validate when it is time, and say how the epoch went."""
-        images = self.steps_per_epoch * self.options.batch_size
-        spent = max(1e-9, state.seconds - seconds_before)
+    def _rate(self, steps: int, seconds: float) -> float:
+        """Return images a second."""
+        return steps * self.options.batch_size / max(1e-9, seconds)
+
+    def _finish_epoch(self, state: State, before: State, progress: Progress) -> Epoch:
+        """Validate when it is time, and say how the epoch went.
+
+        `before` is the state that it was begun in; after a stop, somewhere in its middle.
+        """
         entry = Epoch(
             epoch=state.epoch, steps=state.updates, seconds=state.seconds,
             lr=self.options.rate(state.updates - 1, self.steps_per_epoch),
-            images_per_second=images / spent, cls_loss=state.sums.mean_cls_loss,
-            loc_loss=state.sums.mean_loc_loss)
+            images_per_second=self._rate(state.updates - before.updates,
+                                         state.seconds - before.seconds),
+            cls_loss=state.sums.mean_cls_loss, loc_loss=state.sums.mean_loc_loss)
         last = state.epoch == self.options.epochs
         if self.data.validation is not None and (
                 last or state.epoch % self.options.validate_every == 0):
