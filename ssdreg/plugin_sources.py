@@ -61,8 +61,8 @@ class Source:
             if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
                 continue
             if not wanted.specifier.contains(__version__, prereleases=True):
-                return (f"needs ssdreg {wanted.specifier}, and this is {__version__}: upgrade with "
-                        f"`pip install -U ssdreg {self.distribution}`")
+                return (f"needs ssdreg {wanted.specifier}, and this is {__version__}: upgrade "
+                        f"ssdreg, or take a {self.distribution} that goes with it")
         return ""
 
 

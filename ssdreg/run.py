@@ -186,7 +186,7 @@ def open_run(path: str | Path) -> Run:
         config = json.loads(file.read_text(encoding="utf-8"))
         if config["format"] > FORMAT:
             raise RunError(f"{file} was written by ssdreg {config['ssdreg']}, newer than this "
-                           f"{__version__}: upgrade with `pip install -U ssdreg`")
+                           f"{__version__}: upgrade ssdreg from where you have it")
         return Run(folder, tuple(config["classes"]), _converter.structure(config["plan"], Plan))
     except (KeyError, TypeError, ValueError, RecursionError,
             cattrs.BaseValidationError) as error:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from ssdreg_runtime.installing import install
 
 from ssdreg.bench import tables
 from ssdreg.bench.chart import draw_chart, label
@@ -174,10 +175,9 @@ def test_what_is_not_installed_is_said_with_the_command(monkeypatch):
     chosen = choose(("onnxruntime", "openvino"))
     assert [each.name for each in chosen.contenders] == ["openvino float32", "openvino bfloat16"]
     assert [(each.contender.name, each.why) for each in chosen.missing] == [
-        ("onnxruntime float32",
-         "onnxruntime not installed: run `pip install 'ssdreg[onnxruntime]'`"),
-        ("onnxruntime int8", "onnxruntime not installed: run `pip install 'ssdreg[onnxruntime]'`"),
-        ("openvino int8", "nncf not installed: run `pip install 'ssdreg[openvino]'`")]
+        ("onnxruntime float32", f"onnxruntime not installed: run `{install('onnxruntime')}`"),
+        ("onnxruntime int8", f"onnxruntime not installed: run `{install('onnxruntime')}`"),
+        ("openvino int8", f"nncf not installed: run `{install('openvino', 'ssdreg')}`")]
     with pytest.raises(BenchError, match="nothing is left to measure: onnxruntime float32: onn"):
         choose(("onnxruntime",))
 

@@ -79,7 +79,7 @@ def test_a_number_that_is_none_is_named(copied):
 
 def test_a_run_of_a_newer_version(copied):
     rewrite(copied, format=99, ssdreg="8.1")
-    with pytest.raises(RunError, match=r"written by ssdreg 8\.1, newer than this .*: upgrade with"):
+    with pytest.raises(RunError, match=r"written by ssdreg 8\.1, newer than .*: upgrade ssdreg"):
         open_run(copied)
 
 

@@ -7,6 +7,7 @@ import re
 
 import attrs
 import pytest
+from ssdreg_runtime.installing import install
 
 import ssdreg
 from ssdreg.finding import complete
@@ -352,4 +353,4 @@ def test_without_onnxruntime_it_is_written_and_not_run(monkeypatch):
     assert verdict.passed
     assert verdict.sentence == (
         "strangers-nets: mine: export: not looked at: it can be written as ONNX, but not run here: "
-        "the package onnxruntime is not installed; run `pip install 'ssdreg[onnxruntime]'`")
+        f"the package onnxruntime is not installed; run `{install('onnxruntime')}`")

@@ -61,8 +61,8 @@ def read_facts(metadata: Mapping[str, str], batch: int | None, name: str) -> Mod
     written, version = _value(metadata, "format", int, name), _value(metadata, "version", str, name)
     if written > FORMAT:
         raise ModelError(f"{name} was written by ssdreg {version} in format {written}, and this "
-                         f"ssdreg-runtime reads format {FORMAT}: upgrade it with "
-                         f"`pip install -U ssdreg-runtime`")
+                         f"ssdreg-runtime reads format {FORMAT}: upgrade it from "
+                         f"where you have it")
     values = {key: _value(metadata, key, read, name) for key, read in _READERS.items()}
     return ModelFacts(batch=batch, version=version, **values)
 

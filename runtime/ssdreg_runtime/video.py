@@ -17,6 +17,7 @@ from attrs import field, frozen
 from ssdreg_runtime.errors import DataError, DependencyError
 from ssdreg_runtime.files import replacing
 from ssdreg_runtime.frame import Decode, Frame, name_of
+from ssdreg_runtime.installing import install
 
 if TYPE_CHECKING:
     import av
@@ -168,7 +169,7 @@ def _av() -> Any:
         import av
     except ImportError as error:
         raise DependencyError("videos need the package av, which is not installed: run "
-                              "`pip install 'ssdreg-runtime[video]'`") from error
+                              f"`{install('video')}`") from error
     return av
 
 

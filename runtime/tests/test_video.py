@@ -142,7 +142,7 @@ def test_what_is_no_video(tmp_path, write, sentence):
 def test_without_pyav(tmp_path, monkeypatch):
     file = write_video(tmp_path / "clip.mp4", colours(2))
     monkeypatch.setitem(sys.modules, "av", None)  # importing it now fails
-    with pytest.raises(DependencyError, match=r"run `pip install 'ssdreg-runtime\[video\]'`"):
+    with pytest.raises(DependencyError, match=r"run `pip install 'av>=\d+\.\d+'`"):
         open_streams([file])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 
 from attrs import frozen
+from ssdreg_runtime.installing import install
 
 from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import Contender, Missing
@@ -55,7 +56,7 @@ def choose(backends: Collection[str] = (), precisions: Collection[str] = ()) -> 
         absent = [package for package in NEEDS[each] if find_spec(package) is None]
         if absent:
             missing.append(Missing(each, f"{' and '.join(absent)} not installed: run "
-                                         f"`pip install 'ssdreg[{each.backend}]'`"))
+                                         f"`{install(each.backend, 'ssdreg')}`"))
         else:
             found.append(each)
     if not found:

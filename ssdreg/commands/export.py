@@ -107,13 +107,14 @@ def _is_ours(file: Path) -> bool:
 def _check_images(paths: Sequence[Path], chosen: Options) -> list[Path]:
     """Return the images to compare with, before anything is written."""
     from ssdreg_runtime.backends import installed
+    from ssdreg_runtime.installing import install
     from ssdreg_runtime.pictures import find_images
     if paths and not chosen.nms:
         raise ExportError("--check compares detections, which a file with --no-nms does not make: "
                           "leave one of them out")
     if paths and not installed():
         raise DependencyError("--check runs the file, and neither OpenVINO nor ONNX Runtime is "
-                              "installed: run `pip install 'ssdreg[onnxruntime]'`")
+                              f"installed: run `{install('onnxruntime')}`")
     return [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
 
 

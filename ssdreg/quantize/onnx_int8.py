@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ssdreg_runtime.installing import install
 from ssdreg_runtime.processor import multiplies_int8
 from ssdreg_runtime.telemetry import no_telemetry
 
@@ -49,7 +50,7 @@ def quantize_onnx(model: onnx.ModelProto, batches: Iterable[np.ndarray],
             from onnxruntime import quantization as tools
     except ImportError as error:
         raise DependencyError("int8 for ONNX Runtime is made by packages that are not installed: "
-                              "run `pip install 'ssdreg[onnxruntime]'`") from error
+                              f"run `{install('onnxruntime')}`") from error
     refuse_unless_float32(facts_of(model))
     prepared = prepare(model)
     chosen = [name for name in network_nodes(prepared) if name not in set(keep)]

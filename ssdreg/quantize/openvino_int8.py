@@ -9,6 +9,7 @@ from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ssdreg_runtime.installing import install
 from ssdreg_runtime.telemetry import no_telemetry
 
 from ssdreg.errors import DataError, DependencyError
@@ -47,7 +48,7 @@ def quantize_openvino(model: bytes, batches: Iterable[np.ndarray],
             import nncf
         except ImportError as error:
             raise DependencyError("int8 for OpenVINO is made by a package that is not installed: "
-                                  "run `pip install nncf`") from error
+                                  f"run `{install('openvino', 'ssdreg')}`") from error
     with _quiet():
         made: openvino.Model = nncf.quantize(
             read, nncf.Dataset(images), subset_size=len(images),
@@ -62,8 +63,8 @@ def read_model(content: bytes) -> openvino.Model:
         try:
             import openvino
         except ImportError as error:
-            raise DependencyError("OpenVINO is not installed: run `pip install 'ssdreg[openvino]'`"
-                                  ) from error
+            raise DependencyError(f"OpenVINO is not installed: run "
+                                  f"`{install('openvino', 'ssdreg')}`") from error
         # and not Core.read_model, which leaves clips in two parts that are no activation to NNCF
         return openvino.convert_model(BytesIO(content))
 

@@ -240,6 +240,7 @@ def detections_in_range(seen: Examination) -> None:
 def exports_the_same(seen: Examination) -> None:
     """Write the detector as ONNX, and compare what ONNX Runtime detects with what MXNet does."""
     from ssdreg_runtime.backends import installed, open_backend
+    from ssdreg_runtime.installing import install
 
     from ssdreg.detector import facts_of
     from ssdreg.export import Options, to_onnx
@@ -250,7 +251,7 @@ def exports_the_same(seen: Examination) -> None:
     model = to_onnx(source, Options(batch=len(images))).SerializeToString()
     if RUNTIME not in installed():
         raise UnexaminedError(f"it can be written as ONNX, but not run here: the package {RUNTIME} "
-                              f"is not installed; run `pip install 'ssdreg[{RUNTIME}]'`")
+                              f"is not installed; run `{install(RUNTIME)}`")
     bound = Inference(source.symbol, source.params, len(images), source.plan.data_shape)
     found = compare(bound.detect(mx.nd.array(seen.pictures)),
                     open_backend(model, RUNTIME).run(images), facts_of(source))

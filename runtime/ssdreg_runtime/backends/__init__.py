@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from ssdreg_runtime.backends.model_file import ModelFile, describe
 from ssdreg_runtime.backends.protocol import Backend
 from ssdreg_runtime.errors import DependencyError, ModelError, SsdregError
+from ssdreg_runtime.installing import install
 from ssdreg_runtime.telemetry import no_telemetry
 from ssdreg_runtime.threads import choose
 
@@ -80,10 +81,10 @@ def _choose(file: ModelFile, backend: str) -> str:
     if backend == AUTO:
         if not here:
             raise DependencyError("running a model needs OpenVINO or ONNX Runtime, and neither is "
-                                  "installed: run `pip install 'ssdreg-runtime[openvino]'` or "
-                                  "`pip install 'ssdreg-runtime[onnxruntime]'`")
+                                  f"installed: run `{install('openvino')}` or "
+                                  f"`{install('onnxruntime')}`")
         return here[0]
     if backend not in here:
         raise DependencyError(f"{file.name} needs the package {backend}, which is not installed: "
-                              f"run `pip install 'ssdreg-runtime[{backend}]'`")
+                              f"run `{install(backend)}`")
     return backend
