@@ -13,6 +13,7 @@ from ssdreg.declared import unused, verify_backbone
 from ssdreg.errors import PluginError, SsdregError, TapError
 from ssdreg.finding import complete
 from ssdreg.graph import read_graph
+from ssdreg.mxnet_package import require
 from ssdreg.planning import plan
 from ssdreg.plugins import backbones
 
@@ -56,6 +57,7 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
     family are built too, when one of it is checked. Whatever goes wrong with a backbone is among
     its problems: a plug-in that cannot be built does not hide the verdict on the others.
     """
+    require()  # without MXNet no backbone is wrong, and none can be checked
     # what is checked counts for what is registered under its name
     everybody = {each.name: each for each in (*backbones(), *chosen)}.values()
     return tuple(_check(backbone, everybody) for backbone in chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from ssdreg_runtime.threads import VARIABLE
 from ssdreg._version import __version__
 from ssdreg.errors import ExportError, ModelError, SsdregError
 from ssdreg.inference import Inference
+from ssdreg.normalisation import Normalisation
 from ssdreg.source import Source, open_source
 
 if TYPE_CHECKING:
@@ -44,15 +46,19 @@ class Detector(runtime.Detector):
 
     `threads` and `precision` are those of `ssdreg_runtime.backends.open_backend`. MXNet takes its
     number of threads when it is first imported and keeps it: another number is refused after that.
-    `epoch` is a run's, the best by default; `context` a device for MXNet.
+    `epoch` is a run's, the best by default; `context` a device for MXNet. `classes`, `data_shape`
+    and `normalisation` are for a checkpoint that does not tell them itself, as in `ssdreg.load`.
 
     Raises a SsdregError, one sentence, for what cannot be read, exported or run in this way.
     """
 
     def __init__(self, path: str | os.PathLike[str] | Source, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
-                 context: mx.Context | None = None) -> None:
-        self._use(open_backend(path, backend, threads, precision, epoch, context))
+                 context: mx.Context | None = None, classes: Sequence[str] | None = None,
+                 data_shape: int | tuple[int, int] | None = None,
+                 normalisation: Normalisation | None = None) -> None:
+        self._use(open_backend(path, backend, threads, precision, epoch, context, classes=classes,
+                               data_shape=data_shape, normalisation=normalisation))
 
 
 class MXNetBackend:
@@ -131,8 +137,11 @@ def _precision(nodes: list[dict[str, Any]]) -> str:
 
 def open_backend(path: str | os.PathLike[str] | Source, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
-                 context: mx.Context | None = None) -> Backend:
-    """Open what runs a detector; see `Detector` for the arguments and what is raised."""
+                 context: mx.Context | None = None, **told: Any) -> Backend:
+    """Open what runs a detector; see `Detector` for the arguments and what is raised.
+
+    `told` is what a checkpoint does not tell itself: `classes`, `data_shape`, `normalisation`.
+    """
     if backend not in (AUTO, MXNET, *backends.BACKENDS):
         raise ModelError(f"there is no backend {backend!r}: choose one of "
                          f"{', '.join((AUTO, MXNET, *backends.BACKENDS))}")
@@ -143,10 +152,13 @@ def open_backend(path: str | os.PathLike[str] | Source, backend: str = AUTO,
         if epoch is not None:
             raise ModelError(f"{path} holds one epoch's parameters: an epoch is chosen when it "
                              f"is exported, `ssdreg export RUN --epoch {epoch}`")
+        if any(value is not None for value in told.values()):
+            raise ModelError(f"{path} knows its classes, input size and normalisation: these are "
+                             f"given for checkpoints only")
         return backends.open_backend(path, backend, threads, precision)
     # before anything imports MXNet, which takes its threads then
     _offer_threads(threads)
-    source = path if isinstance(path, Source) else open_source(Path(path), epoch)
+    source = path if isinstance(path, Source) else open_source(Path(path), epoch, **told)
     stored = facts_of(source).precision
     if backend == AUTO:
         return _first(source, stored, threads, precision, context)

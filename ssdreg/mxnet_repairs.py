@@ -1,12 +1,14 @@
 """What MXNet's own functions do otherwise under NumPy 2, and how they are kept as they were.
 
-Names that are missing are given to MXNet's modules (`ssdreg.mxnet_modules`). Three things are no
-names, and are repaired in the module that does them, as soon as it is imported:
+Names that are missing are given to MXNet's modules (`ssdreg.mxnet_modules`). Four things are no
+names of NumPy's, and are repaired in the module that does them, as soon as it is imported:
 
 - `mxnet.recordio` calls ``ndarray.tostring``, which NumPy 2.3 removed from a type that nobody can
   add it to. ``tobytes`` is the same.
 - Metrics add scalars of float32 to a Python float. That made float64 and now makes float32, in
   which a sum over many batches loses its digits.
+- `mx.nd.array` and sparse arrays look for ``scipy.sparse.csr``, which SciPy warns of at every call
+  and SciPy 2 takes away.
 - Attributes of operators are written as text, and a tuple of NumPy's scalars as ``(np.int64(3),
   3)``, which MXNet's library cannot read. `Orthogonal`, an initialiser, makes such tuples itself.
 """
@@ -37,6 +39,17 @@ def text(value: Any) -> str:
     if "np." in written and isinstance(value, (tuple, list)):
         return str(plain(value))
     return written
+
+
+def name_csr_matrix(module: ModuleType) -> None:
+    """Let a module find ``scipy.sparse.csr.csr_matrix`` where it is now, without a warning.
+
+    SciPy 2 will not have it there; where SciPy is not installed, the module has done without.
+    """
+    if module.spsp is not None:
+        made = ModuleType(module.spsp.__name__)
+        vars(made).update(csr=module.spsp, __getattr__=functools.partial(getattr, module.spsp))
+        vars(module)["spsp"] = made
 
 
 def looks_up(function: FunctionType, **instead: str) -> None:
@@ -83,6 +96,8 @@ def _set_sum(name: str, metric: Any, value: Any) -> None:
 #: By the module that is repaired.
 REPAIRS: dict[str, Callable[[ModuleType], None]] = {
     "mxnet.recordio": call_tobytes,
+    "mxnet.ndarray.utils": name_csr_matrix,
+    "mxnet.ndarray.sparse": name_csr_matrix,
     "mxnet.metric": sum_in_float64,
     "mxnet._ctypes.ndarray": write_plainly,
     "mxnet._ctypes.symbol": write_plainly,

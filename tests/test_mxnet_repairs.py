@@ -7,6 +7,7 @@ import importlib.util
 import json
 import pickle
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,14 @@ def test_texts():
     assert text(np.float64(0.1)) == "0.1"
     assert plain(np.float16(0.1)) == 0.1
     assert plain((1, "np.")) == (1, "np.")
+
+
+@pytest.mark.parametrize("make", [mx.nd.array, mx.nd.sparse.csr_matrix, mx.nd.sparse.array])
+def test_scipys_matrices_are_known_without_a_warning(make):
+    sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
+    matrix = sparse.csr_matrix(np.array([[0, 1], [2, 0]], np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = make(matrix)
+        mx.nd.array(np.zeros(2))
+    np.testing.assert_array_equal(made.asnumpy(), matrix.toarray())

@@ -116,6 +116,7 @@ def normalisation(options: argparse.Namespace) -> Normalisation | None:
 def open_backend(options: argparse.Namespace) -> Backend:
     """Open the detector that is named, with what is to run it."""
     from ssdreg.detector import AUTO, MODEL_FILES, MXNET, open_backend
+    from ssdreg.legacy.source import read_class_names
     backend, context = options.backend, None
     # only where it is no CPU, because MXNet, once imported, takes no other number of threads
     if options.ctx != "cpu":
@@ -125,8 +126,10 @@ def open_backend(options: argparse.Namespace) -> Backend:
             raise SsdregError(f"--ctx {options.ctx} is a device of MXNet, which does not run this: "
                               f"leave it out, or use --backend mxnet")
         context = contexts(options.ctx)[0]
-    return open_backend(options.model, backend, options.threads, options.precision, options.epoch,
-                        context)
+    return open_backend(
+        options.model, backend, options.threads, options.precision, options.epoch, context,
+        classes=read_class_names(options.classes) if options.classes else None,
+        data_shape=options.data_shape, normalisation=normalisation(options))
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="images with boxes; what a run was validated on by default")
     parser.add_argument("--split", help="the split of --data; by default what `ssdreg train` would "
                                         "validate on, all is every image")
-    parser.add_argument("--epoch", type=int, help="the epoch to take; the best by default")
+    arguments.add_checkpoint(parser)
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
     arguments.add_context(parser)

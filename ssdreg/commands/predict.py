@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", type=Path, metavar="MODEL", help=arguments.MODEL)
     add_source_arguments(parser)
-    parser.add_argument("--epoch", type=int, help="the epoch to take; the best by default")
+    arguments.add_checkpoint(parser)
     add_json_arguments(parser)
     add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
     arguments.add_context(parser)

@@ -6,13 +6,13 @@ import hashlib
 import io
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 from PIL import Image
 from ssdreg_runtime.caches import cache as cache_of
+from ssdreg_runtime.files import replacing
 from ssdreg_runtime.names import as_text, native
 from ssdreg_runtime.pixels import to_rgb
 from ssdreg_runtime.progress import Work, progress
@@ -111,10 +111,9 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Pr
     from ssdreg.mx import mx
 
     problems, usable, objects = [], 0, 0
-    with tempfile.TemporaryDirectory(dir=rec.parent, prefix=".unfinished-") as unfinished:
-        new_rec = Path(unfinished) / rec.name
-        new_idx = new_rec.with_suffix(".idx")
-        writer = mx.recordio.MXIndexedRecordIO(native(new_idx), native(new_rec), "w")
+    with replacing(rec, ".idx") as new_rec:
+        writer = mx.recordio.MXIndexedRecordIO(native(new_rec.with_suffix(".idx")),
+                                               native(new_rec), "w")
         work = Work(f"packing {dataset.split}", "images", len(dataset.samples))
         for sample in progress(work).over(dataset.samples):
             try:
@@ -131,8 +130,6 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Pr
             raise DataError(f"{dataset.root}: no image of split {dataset.split!r} that has a box "
                             f"can be decoded; mend or replace the images\n"
                             f"{describe_problems((*dataset.problems, *problems))}")
-        new_idx.replace(rec.with_suffix(".idx"))
-        new_rec.replace(rec)
     return problems
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 from attrs import field, frozen
+from ssdreg_runtime.files import replacing
 from ssdreg_runtime.names import as_path, as_text
 
 from ssdreg.background import is_background
@@ -131,8 +131,6 @@ def write_sidecar(packed: Packed) -> Path:
     fields = attrs.asdict(packed, value_serializer=lambda _object, _field, value:
                           as_text(value) if isinstance(value, Path) else value)
     file = packed.rec.with_suffix(".json")
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".unfinished-") as unfinished:
-        new = Path(unfinished) / file.name
-        new.write_text(json.dumps(fields, indent=1), encoding="utf-8")
-        new.replace(file)
+    with replacing(file) as beside:
+        beside.write_text(json.dumps(fields, indent=1), encoding="utf-8")
     return file
