@@ -123,13 +123,13 @@ def _watch(detector: Detector, source: Stream, sink: Sink, progress: Watching, p
     """Detect in one stream; return how many pictures it had, and how many of them were bad."""
     from contextlib import closing
 
-    from ssdreg_runtime.pipeline import in_pool, without_pauses
+    from ssdreg_runtime.pipeline import in_background, in_pool, without_pauses
     from ssdreg_runtime.streams import Seen, decoders, looked_at
 
-    def plan(found: Generator[Seen | None, None, None]
+    def plan(in_order: Generator[Seen | None, None, None]
              ) -> Generator[tuple[Seen, object] | None, None, None]:
-        with closing(found):
-            for seen in found:
+        with closing(in_order):
+            for seen in in_order:
                 yield None if seen is None else (seen, None if seen.error else sink.plan(seen))
 
     def draw(planned: tuple[Seen, object]) -> tuple[Seen, object]:
@@ -138,7 +138,9 @@ def _watch(detector: Detector, source: Stream, sink: Sink, progress: Watching, p
 
     done = bad = 0
     workers = decoders()
-    stages = in_pool(draw, plan(looked_at(detector, source, workers)), workers, workers)
+    # a thread of its own for the network, which waits for nothing that is planned
+    found = in_background(looked_at(detector, source, workers), 1)
+    stages = in_pool(draw, plan(found), workers, workers)
     with sink, closing(without_pauses(stages)) as results:
         for seen, drawn in results:
             done += 1
