@@ -8,7 +8,16 @@ import numpy as np
 from attrs import frozen
 from PIL import ImageDraw
 
-from ssdreg_runtime.look import Style, fitted, font_of, label_width, padding_of, plate_height
+from ssdreg_runtime.look import (
+    Look,
+    Style,
+    fitted,
+    font_of,
+    label_width,
+    padding_of,
+    plate_height,
+    style_of,
+)
 from ssdreg_runtime.palette import BLACK, WHITE, Colour
 from ssdreg_runtime.placing import least_hiding
 
@@ -49,7 +58,7 @@ class Legend:
 def legend_below(names: Sequence[tuple[str, Colour]], size: tuple[int, int], style: Style
                  ) -> Legend | None:
     """Return the legend at the foot of a picture of `size`, as wide as it is; None without room."""
-    font = style.fonts[0]
+    font = _font(size, style)
     entries, _, height = _arranged(names, size, font)
     if not entries:
         return None
@@ -63,7 +72,7 @@ def legend_inside(names: Sequence[tuple[str, Colour]], size: tuple[int, int], st
     It stays where it was `before` while that is not much worse. Where the picture has no room for
     all names it has the first ones; None without room for any.
     """
-    font = style.fonts[0]
+    font = _font(size, style)
     count = len(names)
     entries, width, height = _arranged(names, size, font)
     while count and height > _MOST_HEIGHT * size[1]:
@@ -91,6 +100,11 @@ def draw_legend(pen: ImageDraw.ImageDraw, legend: Legend) -> None:
                           fill=entry.colour, outline=BLACK)
         pen.text((x + side + 2 * padding, middle), entry.name, fill=WHITE,
                  font=font_of(legend.font), anchor="lm")
+
+
+def _font(size: tuple[int, int], style: Style) -> int:
+    # a small strip, however large the labels were asked to be
+    return min(style.fonts[0], style_of(size, Look()).fonts[0])
 
 
 def _swatch(font: int) -> int:

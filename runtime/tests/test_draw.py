@@ -379,6 +379,8 @@ def test_line_width_and_font_size():
     assert (small.style.fonts, large.style.fonts) == ((12,), (60,))
     heights = {label.rectangle[3] - label.rectangle[1] for label in large.labels if label}
     assert heights == {look.plate_height(60)}
+    # but the legend stays a small strip
+    assert large.legend.font == 15
 
 
 def test_labels_and_scores_can_be_hidden():
