@@ -95,10 +95,27 @@ def test_bad_images_are_named_and_the_good_ones_drawn(capsys, tmp_path, tiny_run
     assert [each["image"] for each in json.loads(done.out)] == [str(folder / "good.jpg")]
 
 
+def test_what_is_drawn_can_be_chosen(capsys, tmp_path, tiny_run, photo):
+    def drawn(*options):
+        command(capsys, "predict", tiny_run, photo, "--out", tmp_path, "--threshold", 0, *options)
+        with Image.open(tmp_path / f"{photo.stem}.png") as picture:
+            return picture.tobytes()
+
+    pictures = [drawn(*options) for options in (
+        (), ("--hide-scores",), ("--hide-labels",), ("--hide-labels", "--line-width", 9),
+        ("--font-size", 20))]
+    assert len(set(pictures)) == len(pictures)
+    assert drawn("--hide-labels", "--hide-scores") == pictures[2]
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["nowhere.jpg"], "nowhere.jpg is not there: give an image or a folder of images"),
     (["{photo}", "--threshold", "50"], "--threshold 50 is no score: give one of 0 to 1"),
     (["{photo}", "--threshold", "nan"], "--threshold nan is no score"),
+    (["{photo}", "--line-width", "0"],
+     "a line width of 0 pixels cannot be drawn: give a whole number of 1 to 100"),
+    (["{photo}", "--font-size", "1000"],
+     "a font size of 1000 pixels cannot be drawn: give a whole number of 6 to 400"),
     (["{photo}", "--epoch", "7"], "ssd-0007.params is not there: the epochs on disk are 1"),
     (["{empty}"], "{empty} holds no image (.bmp, .gif, .jpeg, "),
 ])

@@ -13,6 +13,7 @@ from ssdreg_runtime._version import __version__
 from ssdreg_runtime.command import (
     add_backend_arguments,
     add_json_arguments,
+    add_look_arguments,
     add_source_arguments,
     detect_sources,
     objects_of,
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
                       help="the detector, .onnx or OpenVINO's .xml")
     add_source_arguments(made)
     add_json_arguments(made)
+    add_look_arguments(made)
     add_backend_arguments(made, ("auto", "onnxruntime", "openvino"), "auto",
                           "auto takes OpenVINO where it is installed")
     return made

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,19 @@ def objects_of(options: argparse.Namespace) -> Callable[[Say], Objects] | None:
     return JsonArray if options.json else JsonLines if options.json_lines else None
 
 
+def add_look_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how boxes and labels are drawn."""
+    parser.add_argument("--line-width", type=int, metavar="PIXELS",
+                        help="width of the boxes' lines, 1 to 100; by default it follows the "
+                             "picture's size")
+    parser.add_argument("--font-size", type=int, metavar="PIXELS",
+                        help="size of the labels' letters, 6 to 400; by default it follows the "
+                             "picture's size, and is smaller where labels are many")
+    parser.add_argument("--hide-labels", action="store_true", help="draw the boxes alone")
+    parser.add_argument("--hide-scores", action="store_true",
+                        help="leave the scores out of the labels")
+
+
 def add_backend_arguments(parser: argparse.ArgumentParser, backends: Sequence[str],
                           default: str | None, words: str) -> None:
     """Declare what the network runs on; `words` are about the backend."""
@@ -76,18 +89,21 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
 
     `objects` writes JSON, and nothing is drawn; with None, pictures are.
     """
+    from ssdreg_runtime.look import Look
     from ssdreg_runtime.sinks import JsonSink
     from ssdreg_runtime.streams import open_streams
     from ssdreg_runtime.targets import drawing_sinks
     from ssdreg_runtime.watching import Watching
     if not 0 <= options.threshold <= 1:
         raise DataError(f"--threshold {options.threshold:g} is no score: give one of 0 to 1")
+    look = Look(line_width=options.line_width, font_size=options.font_size,
+                hide_labels=options.hide_labels, hide_scores=options.hide_scores)
     streams = open_streams(_sources(options))
     with Watching(streams) as progress:
         written = objects and objects(progress.say)
         sinks: Sequence[Sink]
         if written is None:
-            sinks = drawing_sinks(streams, options.out, options.threshold, progress.say)
+            sinks = drawing_sinks(streams, options.out, options.threshold, look, progress.say)
         else:
             sinks = [JsonSink(written, options.threshold)] * len(streams)
         detector = open_detector()
@@ -107,15 +123,24 @@ def _watch(detector: Detector, source: Stream, sink: Sink, progress: Watching, p
     """Detect in one stream; return how many pictures it had, and how many of them were bad."""
     from contextlib import closing
 
-    from ssdreg_runtime.pipeline import in_pool, without_pauses
+    from ssdreg_runtime.pipeline import in_background, in_pool, without_pauses
     from ssdreg_runtime.streams import Seen, decoders, looked_at
 
-    def draw(seen: Seen) -> tuple[Seen, object]:
-        return seen, None if seen.error else sink.draw(seen)
+    def plan(in_order: Generator[Seen | None, None, None]
+             ) -> Generator[tuple[Seen, object] | None, None, None]:
+        with closing(in_order):
+            for seen in in_order:
+                yield None if seen is None else (seen, None if seen.error else sink.plan(seen))
+
+    def draw(planned: tuple[Seen, object]) -> tuple[Seen, object]:
+        seen, how = planned
+        return seen, None if seen.error else sink.draw(seen, how)
 
     done = bad = 0
     workers = decoders()
-    stages = in_pool(draw, looked_at(detector, source, workers), workers, workers)
+    # a thread of its own for the network, which waits for nothing that is planned
+    found = in_background(looked_at(detector, source, workers), 1)
+    stages = in_pool(draw, plan(found), workers, workers)
     with sink, closing(without_pauses(stages)) as results:
         for seen, drawn in results:
             done += 1

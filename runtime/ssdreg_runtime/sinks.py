@@ -1,6 +1,7 @@
 """Where what was seen goes: drawn pictures, a drawn video, lines of JSON.
 
-A sink draws in several threads and out of order, and writes in one, in order.
+A sink plans in one thread, in order; draws in several threads and out of order; and writes in one,
+in order.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from attrs import field, frozen
 from PIL import Image
 
 from ssdreg_runtime.console import to_json
-from ssdreg_runtime.draw import draw_boxes, mark_boxes
+from ssdreg_runtime.draw import draw_boxes, draw_plan
 from ssdreg_runtime.files import replacing
+from ssdreg_runtime.look import Look
 from ssdreg_runtime.names import as_text
+from ssdreg_runtime.plan import Plan, plan_frame
 from ssdreg_runtime.streams import Seen
 from ssdreg_runtime.video import Video, VideoWriter
 
@@ -30,8 +33,11 @@ class Sink(Protocol):
     """Takes what was seen in one stream, but for frames that could not be used; a context manager.
     """
 
-    def draw(self, seen: Seen) -> Any:
-        """Do what can be done beside others: in any of several threads, in any order."""
+    def plan(self, seen: Seen) -> Any:
+        """Do what has to know of the pictures before, in order, in one thread."""
+
+    def draw(self, seen: Seen, plan: Any) -> Any:
+        """Do what can be done beside others, with what `plan` made: in any thread, in any order."""
 
     def write(self, seen: Seen, drawn: Any) -> None:
         """Do what has to be done in order, in one thread, with what `draw` made."""
@@ -50,14 +56,18 @@ class PictureSink:
 
     target: Callable[[Seen], Path]
     threshold: float
+    look: Look
     say: Say = field(repr=False)
 
-    def draw(self, seen: Seen) -> Path:
+    def plan(self, seen: Seen) -> None:
+        """Plan nothing: pictures do not follow from one another."""
+
+    def draw(self, seen: Seen, plan: None) -> Path:
         """Draw the picture and write it."""
         target = self.target(seen)
         target.parent.mkdir(parents=True, exist_ok=True)
         picture = draw_boxes(_image(seen), seen.detections.rows, seen.detections.classes,
-                             self.threshold)
+                             self.threshold, self.look)
         with replacing(target) as beside:
             picture.save(beside)
         return target
@@ -78,17 +88,26 @@ class PictureSink:
 class VideoSink:
     """Draws a video into another of the same size and times, and says one line at its end."""
 
-    def __init__(self, video: Video, target: Path, threshold: float, say: Say) -> None:
-        self._video, self._target, self._threshold, self._say = video, target, threshold, say
+    def __init__(self, video: Video, target: Path, threshold: float, look: Look, say: Say) -> None:
+        self._video, self._target, self._say = video, target, say
+        self._threshold, self._look = threshold, look
         self._writer = VideoWriter(target, video)
+        self._plan: Plan | None = None
         self._frames = 0
         self._classes: Sequence[str] = ()
         self._found: np.ndarray | int = 0
 
-    def draw(self, seen: Seen) -> Image.Image:
+    def plan(self, seen: Seen) -> Plan:
+        """Place the labels, as in the frame before where that is possible."""
+        found = seen.detections
+        self._plan = plan_frame(found.size, found.rows, found.classes, self._threshold, self._look,
+                                self._plan)
+        return self._plan
+
+    def draw(self, seen: Seen, plan: Plan) -> Image.Image:
         """Draw into the frame, at its own size."""
         picture = _image(seen)
-        mark_boxes(picture, seen.detections.rows, seen.detections.classes, self._threshold)
+        draw_plan(picture, plan)
         return picture
 
     def write(self, seen: Seen, drawn: Image.Image) -> None:
@@ -127,7 +146,10 @@ class JsonSink:
     objects: Objects = field(repr=False)
     threshold: float
 
-    def draw(self, seen: Seen) -> dict[str, Any]:
+    def plan(self, seen: Seen) -> None:
+        """Plan nothing."""
+
+    def draw(self, seen: Seen, plan: None) -> dict[str, Any]:
         """Make the object."""
         return as_object(seen, self.threshold)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.frame import Stream
+from ssdreg_runtime.look import Look
 from ssdreg_runtime.pictures import ImageFiles
 from ssdreg_runtime.sinks import PictureSink, Say, Sink, VideoSink
 from ssdreg_runtime.streams import Seen
@@ -17,7 +18,8 @@ from ssdreg_runtime.video import VIDEO_SUFFIXES, Video
 _VIDEO = ".mp4"
 
 
-def drawing_sinks(streams: Sequence[Stream], out: Path, threshold: float, say: Say) -> list[Sink]:
+def drawing_sinks(streams: Sequence[Stream], out: Path, threshold: float, look: Look, say: Say
+                  ) -> list[Sink]:
     """Make the sink of each stream: `out` is the folder they draw into, or one video's own .mp4.
 
     Raises DataError when a picture would replace one of the files that are looked at, and for the
@@ -28,8 +30,9 @@ def drawing_sinks(streams: Sequence[Stream], out: Path, threshold: float, say: S
         targets = {_one_video(streams, out).file: out}
     else:
         targets = output_files(files, out)
-    return [VideoSink(stream, targets[stream.file], threshold, say) if isinstance(stream, Video)
-            else PictureSink(partial(_picture_file, targets, out), threshold, say)
+    return [VideoSink(stream, targets[stream.file], threshold, look, say)
+            if isinstance(stream, Video)
+            else PictureSink(partial(_picture_file, targets, out), threshold, look, say)
             for stream in streams]
 
 

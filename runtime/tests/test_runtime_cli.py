@@ -94,6 +94,26 @@ def test_pictures_are_drawn(detect, model, folder, tmp_path):
     assert done.out == f"{folder / 'a.jpg'}: 2 red, 1 green -> predictions/a.png\n"
 
 
+def test_what_is_drawn_can_be_chosen(detect, model, folder, tmp_path):
+    def drawn(*options):
+        assert detect(model, folder / "b.png", "--out", "drawn", *options).status == 0
+        with Image.open(tmp_path / "drawn" / "b.png") as picture:
+            return np.asarray(picture.convert("RGB")).astype(int)
+
+    usual, alone = drawn(), drawn("--hide-labels")
+    changed = (usual != alone).any(axis=2)
+    # the plates of two labels, and nothing of the boxes beside them
+    assert 1000 < changed.sum() < 2500
+    without_scores = (drawn("--hide-scores") != alone).any(axis=2)
+    assert 0 < without_scores.sum() < 0.7 * changed.sum()
+    assert (drawn("--hide-labels", "--hide-scores") == alone).all()
+    assert (drawn("--hide-labels", "--font-size", "30") == alone).all()
+    assert (drawn("--font-size", "30") != alone).any(axis=2).sum() > 2 * changed.sum()
+    thick = (drawn("--hide-labels", "--line-width", "12") != alone).any(axis=2)
+    assert thick[:, 2:30].any()
+    assert not thick[:, 30:60].all(axis=0).any()
+
+
 def test_objects_are_lines_of_json(detect, model, folder, tmp_path):
     before = files(tmp_path)
     done = detect(model, folder, "--json-lines", "--threshold", "0.3")
@@ -260,6 +280,11 @@ def test_options_may_stand_anywhere(detect, model, folder):
     (["-"], "standard input holds no JPEG or PNG picture: pipe pictures into it"),
     (["empty"], "empty holds no image (.bmp, .gif, "),
     (["images", "--threshold", "50"], "--threshold 50 is no score: give one of 0 to 1"),
+    (["images", "--line-width", "0"],
+     "a line width of 0 pixels cannot be drawn: give a whole number of 1 to 100"),
+    (["images", "--font-size", "1000"],
+     "a font size of 1000 pixels cannot be drawn: give a whole number of 6 to 400"),
+    (["images", "--font-size", "large"], "argument --font-size: invalid int value: 'large'"),
     (["images", "--out", "drawn.mp4"], "--out drawn.mp4 is a video, which is drawn from one video"),
     (["images", "--out", "drawn.avi"], "--out drawn.avi: videos are written as .mp4 only"),
     (["images", "--out", "images"], "images/b.png is one of the images and would be replaced"),

@@ -27,7 +27,7 @@ def test_its_code_runs(tmp_path, monkeypatch, capsys):
         Image.fromarray(picture([RED, GREEN, BLACK, BLACK])).save(f"{name}.jpg")
     write_video(tmp_path / "clip.mp4", colours(3))
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names = {}
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)
@@ -35,6 +35,9 @@ def test_its_code_runs(tmp_path, monkeypatch, capsys):
     assert sum("(40, 20) ('red', 'green'" in line for line in lines) == 2
     assert "clip.mp4, frame 3 (0.08 s) {'width': 96, 'height': 64, 'objects': [{'class': 'red'" in (
         lines[-1])
+    with Image.open("drawn.png") as drawn:
+        # small pictures are enlarged
+        assert drawn.size == (480, 240)
 
 
 def test_its_commands_exist(capsys):
@@ -44,6 +47,8 @@ def test_its_commands_exist(capsys):
     usage = capsys.readouterr().out
     options = {word for call in calls for word in call.split() if word.startswith("--")}
     assert options == {"--out", "--json-lines", "--list"}
+    # and those that sentences name
+    options |= set(re.findall(r"`(--[a-z-]+)`", README.read_text(encoding="utf-8")))
     for option in options:
         assert option in usage
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ssdreg_runtime.command import (
     add_backend_arguments,
     add_json_arguments,
+    add_look_arguments,
     add_source_arguments,
     detect_sources,
     objects_of,
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
     arguments.add_checkpoint(parser)
     add_json_arguments(parser)
+    add_look_arguments(parser)
     add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
     arguments.add_context(parser)
 
