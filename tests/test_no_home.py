@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import DETECTOR
+from runs import DETECTOR, UNUSED
 from worlds import NOBODY, as_nobody, open_folder, start
 
 #: Below a file there is no folder, for root neither.
@@ -88,7 +88,8 @@ def test_a_detector_is_trained_and_used_by_a_user_without_a_home(folder, tiny_sh
 
     trained = command("train", *DETECTOR, "--data", data, "--out", "run", "--epochs", 1,
                       "--batch-size", 8)
-    assert trained.told == [f"ssdreg: there is no home folder, {notice(folder)}"]
+    assert [line for line in trained.told if not line.startswith(UNUSED)] == [
+        f"ssdreg: there is no home folder, {notice(folder)}"]
     # they are in that folder now, and nothing has to be written
     for arguments in (("train", "--resume", "--out", "run", "--epochs", 2), ("eval", "run"),
                       ("predict", "run", images), ("export", "run", "--out", "model.onnx"),

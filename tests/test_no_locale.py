@@ -83,8 +83,8 @@ def test_a_detector_from_images_to_another_format(command, data, tmp_path, envir
             SIDE, "--out", "якоря.png")
     command(environ, "export", "запуск", "--out", "модель.onnx")
     for backend in ("openvino", "onnxruntime"):
-        found = command(environ, "модель.onnx", data / "JPEGImages", "--threshold", 0, "--json",
-                        "--backend", backend, program="ssdreg-detect")
+        found = command(environ, "модель.onnx", data / "JPEGImages", "--threshold", 0,
+                        "--json-lines", "--backend", backend, program="ssdreg-detect")
         seen = [json.loads(line) for line in found.out.splitlines()]
         names = {Path(each["image"]).name for each in seen}
         # bytes that are no letters are lone surrogates, and letters are letters

@@ -8,6 +8,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ssdreg_runtime.caches import cache
@@ -182,11 +183,12 @@ def test_no_network():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")
-def test_no_space_on_the_disk(weights):
+def test_no_space_on_the_disk(weights, monkeypatch):
     declared = weights("good.params")
     folder = cached_file(declared).parent
     folder.mkdir(parents=True)
-    (folder / f".good.{os.getpid()}.params").symlink_to("/dev/full")
+    monkeypatch.setattr("ssdreg_runtime.files.uuid4", lambda: SimpleNamespace(hex="1"))
+    (folder / ".good.1.params").symlink_to("/dev/full")
     refused(declared, f"{folder}: No space left on device; the weights tiny/imagenet were not kept")
 
 

@@ -130,8 +130,6 @@ def _start(options: argparse.Namespace) -> Run:
     start = _start_from(options, continued)
     if start is not None:
         recipe = _recipe(options, FINE_TUNING)
-    elif not options.no_pretrained:
-        print(_without_weights(options.backbone))
     source = splits.choose(options.data, options.split, options.val_data, options.val_split)
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
@@ -143,6 +141,8 @@ def _start(options: argparse.Namespace) -> Run:
         inputs = {"data": (1, 3, *plan.data_shape), "label": (1, data.train.max_objects, 6)}
         taken = take(start.params, network.train, inputs, start.what)
         print(f"starts from {start.what}: {taken.describe()}")
+    elif not options.no_pretrained:
+        print(_without_weights(options.backbone))
     run = create_run(options.out, classes, plan, network.train, network.deploy)
     print(f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
           f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
