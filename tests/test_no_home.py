@@ -98,7 +98,9 @@ def test_a_detector_is_trained_and_used_by_a_user_without_a_home(folder, tiny_sh
                       ("import", "run/ssd-0001.params", "--out", "old", "--data-shape", 64,
                        "--classes", "a,b,c")):
         done = command(*arguments)
-        assert [line for line in done.told if not line.startswith("ssdreg: warning: ")] == []
+        # training draws its curves, and what draws them keeps its list of fonts
+        kept = trained.told[:1] if arguments[0] == "train" else []
+        assert [line for line in done.told if not line.startswith("ssdreg: warning: ")] == kept
     for backend in ("openvino", "onnxruntime"):
         done = command("model.onnx", images, "--backend", backend, program="ssdreg-detect")
         assert done.told == []
