@@ -73,7 +73,7 @@ def test_a_long_training_tells_how_far_it_is(log, tiny_shapes):
 
 @pytest.mark.slow
 def test_a_measurement_tells_what_it_is_at(log, tiny_run):
-    lines = log(sys.executable, "-c", OFTEN, 0.2, "bench", tiny_run, "--rounds", 3, "--no-peak",
+    lines = log(sys.executable, "-c", OFTEN, 0.01, "bench", tiny_run, "--rounds", 3, "--no-peak",
                 "--precisions", "float32")
     for words in ("starting [a-z]+ float32.*", "measuring"):
         assert matching(lines, f"{words}: " + HOW_FAR.format(unit="rounds"))

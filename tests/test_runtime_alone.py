@@ -156,7 +156,7 @@ def test_a_missing_runtime_is_one_sentence(refusal):
     assert (refusal.returncode, refusal.stdout) == (2, "")
     (line,) = refusal.stderr.splitlines()
     assert line.startswith("ssdreg-detect: ")
-    assert "ssdreg-runtime[openvino]" in line
+    assert re.search(r"run `pip install 'openvino>=[\d.]+'` or `pip install 'onnxruntime>=", line)
     assert "ssdreg-runtime[onnxruntime]" in line
 
 
@@ -207,7 +207,9 @@ def test_the_command_finds_what_mxnet_finds(programs, source, model, photo, expe
 @pytest.mark.slow
 @pytest.mark.index
 def test_the_command_draws(programs, model, photo, tmp_path):
-    printed = run(programs / "ssdreg-detect", model, photo, "--threads", "1", cwd=tmp_path)
+    # labels that find no place would make a legend below the picture
+    printed = run(programs / "ssdreg-detect", model, photo, "--threads", "1", "--hide-labels",
+                  cwd=tmp_path)
     (picture,) = (tmp_path / "predictions").iterdir()
     assert picture.name in printed
     (drawn, seen) = Image.open(picture).size, Image.open(photo).size
