@@ -51,7 +51,8 @@ def test_the_taps_are_the_stages(name):
     backbone = ssdreg.get_backbone(name)
     found, = check([backbone])
     assert found.problems == ()
-    assert found.coverage > 0.99  # all but the normalisation behind the last block
+    # all but the normalisation behind the last block, or what stands in the declaration
+    assert found.coverage > (0.99 if backbone.stops_at is None else 0.66)
     symbol = backbone.symbol()
     for shape in SHAPES:
         # the stem is stage 0 here, because the blocks' own names count from 1

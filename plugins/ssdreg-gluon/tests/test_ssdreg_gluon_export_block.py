@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ssdreg
+from ssdreg.audit.gluoncv_presets import import_gluoncv
 from ssdreg.mx import mx
 
 if importlib.util.find_spec("gluoncv") is None:
@@ -22,7 +23,7 @@ PRESETS = {"ssd_300_mobilenet0.25_voc": 300, "ssd_512_resnet18_v1_voc": 512,
 @pytest.fixture(scope="module", params=PRESETS)
 def exported(request, tmp_path_factory):
     """Export a preset with random weights, with the defaults and as planes."""
-    from gluoncv import model_zoo
+    model_zoo = import_gluoncv().model_zoo
     from gluoncv.utils import export_block
     folder, side = tmp_path_factory.mktemp("exported"), PRESETS[request.param]
     mx.random.seed(1)
