@@ -196,6 +196,15 @@ def test_the_command_tells_good_from_bad(installed):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_command_says_why_a_backbone_stops_early(installed, capsys):
+    name = installed("half-nets", at_declaration=(
+        "import attrs; yield attrs.evolve(declare('third'), detect=(8, 16), "
+        "stops_at=ssdreg.StopsAt(16, 'the rest is slow'))"))
+    done = command(capsys, "check", "--plugin", name, "third")
+    assert done.status == 0
+    assert "\nthird: stops at stride 16 on purpose: the rest is slow\n" in done.out
+
+
 def test_the_command_says_why_something_was_not_looked_at(installed, monkeypatch, capsys):
     monkeypatch.setattr("ssdreg_runtime.backends.installed", lambda: ())
     done = command(capsys, "check", "--plugin", installed("half-nets"), "first*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,7 +16,6 @@ from ssdreg.tables import text_table
 
 if TYPE_CHECKING:
     from ssdreg.backbone import StopsAt
-    from ssdreg.checking import Checked
     from ssdreg.testing import Verdict
 
 NAME = "check"
@@ -53,21 +52,21 @@ def _declarations(options: argparse.Namespace) -> int:
             [(each.name, "ok" if each.passed else "WRONG", f"{each.parameters:,}",
               "-" if each.coverage is None else f"{each.coverage:.1%}",
               " ".join(f"{h}x{w}" for h, w in each.shapes)) for each in checked]))
-        for stop, names in _stops(checked).items():
-            print(f"\n{', '.join(names)}: stops at stride {stop.stride} on purpose: {stop.reason}")
+        _tell_stops((each.name, each.stops_at) for each in checked)
         for each in checked:
             for problem in each.problems:
                 print(f"\n{each.name}: {problem}")
     return 0 if all(each.passed for each in checked) else 1
 
 
-def _stops(checked: Sequence[Checked]) -> dict[StopsAt, list[str]]:
-    """Return who stops where on purpose: a family often gives one reason."""
+def _tell_stops(backbones: Iterable[tuple[str, StopsAt | None]]) -> None:
+    """Say who stops early on purpose, and why: a family often gives one reason."""
     found: dict[StopsAt, list[str]] = {}
-    for each in checked:
-        if each.stops_at is not None:
-            found.setdefault(each.stops_at, []).append(each.name)
-    return found
+    for name, stop in backbones:
+        if stop is not None:
+            found.setdefault(stop, []).append(name)
+    for stop, names in found.items():
+        print(f"\n{', '.join(names)}: stops at stride {stop.stride} on purpose: {stop.reason}")
 
 
 def _conformance(options: argparse.Namespace) -> int:
@@ -89,6 +88,8 @@ def _conformance(options: argparse.Namespace) -> int:
               " ".join(verdict.check for verdict in each if verdict.problem) or "-",
               " ".join(verdict.check for verdict in each if not _examined(verdict)) or "-")
              for each in examined]))
+        _tell_stops((each.title, each.backbone.stops_at) for each in package.subjects
+                    if each.head is None)
         for verdict in verdicts:
             if verdict.problem:
                 print(f"\n{verdict.sentence}")
