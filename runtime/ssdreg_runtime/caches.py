@@ -30,10 +30,9 @@ _told: set[str] = set()
 
 def home() -> Path | None:
     """Return the user's home folder; None where there is none to be found out."""
-    try:
-        return Path.home()
-    except RuntimeError:  # HOME is not set, and no user has this number
-        return None
+    # not Path.home, which older Pythons end in other errors where no user has this number
+    found = os.path.expanduser("~")  # noqa: PTH111
+    return None if found == "~" else Path(found)
 
 
 @frozen

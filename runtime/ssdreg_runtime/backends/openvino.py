@@ -21,6 +21,7 @@ from ssdreg_runtime.backends.model_file import (
 from ssdreg_runtime.backends.precisions import MIXED, NO_BFLOAT16, resolve
 from ssdreg_runtime.errors import ModelError
 from ssdreg_runtime.facts import ModelFacts
+from ssdreg_runtime.names import native
 
 if TYPE_CHECKING:
     import openvino
@@ -112,7 +113,7 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
         # on processors that have bfloat16 it would compute in that unasked
         "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32"}
     try:
-        model = core.read_model(file.content if file.path is None else str(file.path))
+        model = core.read_model(file.content if file.path is None else native(file.path))
         shape = _shape(model)
         check_interface(file.name, [_name(port) for port in model.inputs],
                         [_name(port) for port in model.outputs], shape, file.facts)
