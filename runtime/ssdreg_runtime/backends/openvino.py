@@ -100,6 +100,16 @@ class _Compiler:
         return made.create_infer_request()
 
 
+def _read(core: openvino.Core, file: ModelFile) -> openvino.Model:
+    if file.path is None:
+        return core.read_model(file.content)
+    try:
+        return core.read_model(str(file.path))
+    except UnicodeEncodeError:
+        # older releases take names in UTF-8, newer ones as Python has them from the system
+        return core.read_model(native(file.path))
+
+
 def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
     """Open an ONNX file or one of OpenVINO's own; see `open_backend`."""
     import openvino
@@ -113,7 +123,7 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
         # on processors that have bfloat16 it would compute in that unasked
         "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32"}
     try:
-        model = core.read_model(file.content if file.path is None else native(file.path))
+        model = _read(core, file)
         shape = _shape(model)
         check_interface(file.name, [_name(port) for port in model.inputs],
                         [_name(port) for port in model.outputs], shape, file.facts)
