@@ -99,6 +99,19 @@ def _preferred(name: str) -> Path | None:
     return at_home and at_home / ".cache" / "ssdreg" / name
 
 
+def temporary(name: str) -> Path | None:
+    """Return a folder below the temporary one, made, for what others keep; None where none can be.
+
+    Nothing is said of it: it is nobody's loss.
+    """
+    try:
+        made = _temporary() / name
+        made.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return made
+
+
 def refuses(folder: Path) -> bool:
     """Tell whether nothing can be written to a folder, which is made if need be."""
     return bool(_refusal(folder))

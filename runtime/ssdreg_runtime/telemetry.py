@@ -13,12 +13,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ssdreg_runtime.caches import home
+from ssdreg_runtime.caches import home, temporary
 
 #: What the packages look at. OpenVINO's has no other place to say no but one in the user's home.
 _SETTINGS = {"CI": "true", "ORT_DISABLE_TELEMETRY": "1"}
 #: What accounts without a home folder are given by custom.
 _NO_HOME = "/nonexistent"
+_FOLDER = "MPLCONFIGDIR"
+
+
+def _without_home() -> dict[str, str]:
+    """Return what accounts without a home folder are given.
+
+    Older releases of NNCF import matplotlib, which complains where it finds no folder.
+    """
+    folder = None if os.environ.get(_FOLDER) else temporary("matplotlib")
+    return {"HOME": _NO_HOME, **({_FOLDER: str(folder)} if folder else {})}
 
 
 @contextmanager
@@ -28,7 +38,7 @@ def no_telemetry() -> Iterator[None]:
     They also work out names in the home folder, and fail where there is none: then one is named
     that does not exist. What was imported before keeps its way.
     """
-    settings = {**_SETTINGS, **({} if home() else {"HOME": _NO_HOME})}
+    settings = {**_SETTINGS, **({} if home() else _without_home())}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

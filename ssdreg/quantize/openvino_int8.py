@@ -43,8 +43,6 @@ def quantize_openvino(model: bytes, batches: Iterable[np.ndarray],
     facts = facts_of(onnx.load_model_from_string(model))
     refuse_unless_float32(facts)
     read = read_model(model)
-    # older releases of NNCF import matplotlib, which is to find its folders as it does here
-    import ssdreg.mpl  # noqa: F401
     with no_telemetry():
         try:
             import nncf
