@@ -224,6 +224,10 @@ class Backbone:
         preset = self.preset(data_shape)
         return (preset.detect if preset else ()) or self.detect
 
+    def nodes_at(self, data_shape: tuple[int, int]) -> tuple[str, ...]:
+        """Return the nodes that feed detection by default for this input (height, width)."""
+        return tuple(self.tap(stride).node for stride in self.detects_at(data_shape))
+
     def l2_scale(self, stride: int) -> float | None:
         """Return the initial scale of the L2 normalisation of the tap at `stride`, if it has."""
         return dict(self.l2_scales).get(stride)

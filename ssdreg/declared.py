@@ -67,7 +67,7 @@ def verify_backbone(backbone: Backbone, data_shape: int | tuple[int, int],
 
 def prove_backbone(graph: Graph, backbone: Backbone, data_shape: tuple[int, int]) -> Verification:
     """Do what :func:`verify_backbone` does on a graph that was read, with taps that are known."""
-    names = tuple(backbone.tap(stride).node for stride in backbone.detects_at(data_shape))
+    names = backbone.nodes_at(data_shape)
     complaints = complaints_about(graph, backbone.taps)
     if not complaints:
         complaints = _missing(graph, backbone)
@@ -97,8 +97,8 @@ def tell_unused(backbone: Backbone, found: Verification, data_shape: tuple[int, 
 
     `found` is the verification of the taps that were chosen for this one detector.
     """
-    default = {backbone.tap(stride).node for stride in backbone.detects_at(data_shape)}
-    stated = backbone.stops_at is not None and set(found.taps) == default
+    stated = (backbone.stops_at is not None
+              and set(found.taps) == set(backbone.nodes_at(data_shape)))
     if found.coverage < LEAST_COVERAGE and not stated:
         warnings.warn(
             f"this detector uses {found.coverage:.1%} of the weights of {backbone.name} "

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     graph = read_graph(backbone.symbol(), plan.data_shape)
     anatomy = dissect(graph, plan.data_shape, backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
-    chosen = {backbone.tap(stride).node for stride in backbone.detects_at(plan.data_shape)}
+    chosen = set(backbone.nodes_at(plan.data_shape))
     # what the backbone says of its own choice does not excuse another one
     stop = backbone.stops_at if set(plan.taps) == chosen else None
     print(json.dumps(_for_machines(anatomy, choice, plan, stop), indent=2) if options.json

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssdreg.checking import SHAPES, by_sizes, family_problems, shapes_of
-from ssdreg.declared import unused, verify_backbone
+from ssdreg.declared import unused
 from ssdreg.errors import TapError
 from ssdreg.graph import read_graph
 from ssdreg.parity import compare
@@ -74,7 +74,7 @@ def taps_end_stages(seen: Examination) -> None:
     found = dict.fromkeys(shapes_of(seen.backbone), "")
     for shape in found:
         try:
-            verify_backbone(seen.backbone, shape, seen.symbol)
+            seen.verified(shape)
         except TapError as error:
             found[shape] = one_line(error)
     _refuse(found)
@@ -82,7 +82,7 @@ def taps_end_stages(seen: Examination) -> None:
 
 def weights_are_used(seen: Examination) -> None:
     """Count what detection uses by default: most of the weights, or the backbone says why not."""
-    _refuse({shape: unused(seen.backbone, verify_backbone(seen.backbone, shape, seen.symbol))
+    _refuse({shape: unused(seen.backbone, seen.verified(shape))
              for shape in shapes_of(seen.backbone)})
 
 

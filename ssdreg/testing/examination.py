@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ssdreg.backbone import Backbone
+from ssdreg.declared import verify_backbone
 from ssdreg.errors import SsdregError
 from ssdreg.finding import complete
 from ssdreg.run import Params
 from ssdreg.source import Source
+from ssdreg.taps import Verification
 from ssdreg.testing.rehearsal import Inferred, Step, infer, pictures, step
 from ssdreg.testing.small import Detector, smallest_detector
 from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError, Verdict
@@ -50,6 +52,7 @@ class Examination:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self._verdicts: dict[str, Verdict] = {}
+        self._verified: dict[tuple[int, int], Verification] = {}
 
     def verdict(self, check: Check) -> Verdict:
         """Return what a check finds; checks that it needs are run before it."""
@@ -89,6 +92,15 @@ class Examination:
     def symbol(self) -> mx.sym.Symbol:
         """The backbone's own symbol."""
         return self.subject.backbone.symbol()
+
+    def verified(self, data_shape: tuple[int, int]) -> Verification:
+        """Return what the graph says of the declaration at this input (height, width).
+
+        Raises TapError as :func:`ssdreg.verify_backbone` does.
+        """
+        if data_shape not in self._verified:
+            self._verified[data_shape] = verify_backbone(self.backbone, data_shape, self.symbol)
+        return self._verified[data_shape]
 
     @cached_property
     def detector(self) -> Detector:

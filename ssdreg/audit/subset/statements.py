@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -116,18 +116,22 @@ def _for(node: ast.For, frame: Frame) -> Returned | str | None:
     items = iterate(node.iter, frame)
     if isinstance(items, Computed):
         raise NoConfigurationError("what it loops over is computed", items.line)
-    for item in items:
-        store(node.target, item, frame)
-        ended = run(node.body, frame)
-        if ended == _BREAK:
-            return None
-        if isinstance(ended, Returned):
-            return ended
-    return run(node.orelse, frame)
+
+    def turns() -> Iterator[object]:
+        for item in items:
+            store(node.target, item, frame)
+            yield item
+    return _loop(node, frame, turns())
 
 
 def _while(node: ast.While, frame: Frame) -> Returned | str | None:
-    while truth(node.test, frame):
+    return _loop(node, frame, iter(lambda: truth(node.test, frame), False))
+
+
+def _loop(node: ast.For | ast.While, frame: Frame,
+          turns: Iterable[object]) -> Returned | str | None:
+    """Run a loop's body once for each turn, which is made ready as it is asked for."""
+    for _ in turns:
         ended = run(node.body, frame)
         if ended == _BREAK:
             return None
