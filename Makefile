@@ -19,7 +19,7 @@ demo:   ## train a small detector on drawn shapes, score it and show what it fin
 test:   ## run the whole test suite, that of the runtime and of every plug-in included
 	@tools/make-venv test
 	@$(ONE_THREAD) .venv/bin/python -m pytest -n 2 --dist loadfile
-	@why=$$(.venv/bin/python tests/index.py); if [ -z "$$why" ]; then tools/test-plugins; \
+	@why=$$(.venv/bin/python tests/support/index.py); if [ -z "$$why" ]; then tools/test-plugins; \
 		else echo "The plug-ins are not tested: $$why"; fi
 
 test-plugins:  ## build and install every plug-in afresh, and test them there

@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
-from ssdreg_runtime.draw import draw_plan
-from ssdreg_runtime.look import Look
-from ssdreg_runtime.plan import plan_frame
+from ssdreg_runtime.draw.layout import plan_frame
+from ssdreg_runtime.draw.look import Look
+from ssdreg_runtime.draw.paint import draw_plan
 
 NAMES = [f"class {letter}" for letter in "abcdefg"]
 

@@ -16,8 +16,8 @@ its own (see ssdreg/bench/). Beside every backend and precision of `ssdreg bench
   proves that its predictions are MXNet's; as it is written, by TorchScript, and by torch.compile.
   Where PyTorch is in another Python, --torch-python names it; that needs only torch and numpy.
 
-Weights are random, of the rule in ssdreg/random_params.py. Targets, as ratios to plain: float32
-0.50, bfloat16 0.26, int8 0.16, each by the best backend, and 5 % of the float32 time for
+Weights are random, of the rule in ssdreg/deploy/random_params.py. Targets, as ratios to plain:
+float32 0.50, bfloat16 0.26, int8 0.16, each by the best backend, and 5 % of the float32 time for
 post-processing. Measure on a machine that does nothing else: a run takes some minutes.
 """
 
@@ -35,7 +35,6 @@ import numpy as np
 from attrs import evolve
 
 from ssdreg.bench import tables
-from ssdreg.bench.chart import check_chart, draw_chart
 from ssdreg.bench.comparison import (
     Settings,
     compare,
@@ -43,23 +42,24 @@ from ssdreg.bench.comparison import (
     engine_task,
     make_models,
 )
-from ssdreg.bench.contenders import choose
+from ssdreg.bench.configurations import choose
 from ssdreg.bench.figures import Contender, Figures, Missing, Row, make_rows
 from ssdreg.bench.measure import Report, Schedule, measure
 from ssdreg.bench.peak import SIDES, measure_peaks
 from ssdreg.bench.progress import Progress
 from ssdreg.bench.settings import environment, thread_count
-from ssdreg.bench.subjects import (
+from ssdreg.bench.workers import Task
+from ssdreg.bench.workload import (
     Prepared,
     batches,
     drawn_images,
     prepare_subject,
     read_images,
 )
-from ssdreg.bench.workers import Task
-from ssdreg.commands import arguments
+from ssdreg.cli.commands import arguments
+from ssdreg.deploy.model import Source, random_source
+from ssdreg.drawing.latency_chart import check_chart, draw_chart
 from ssdreg.errors import SsdregError
-from ssdreg.source import Source, random_source
 
 HERE = Path(__file__).parent
 #: The most that the best of ours may take, in times of plain.
@@ -196,7 +196,7 @@ def write_peer_files(source: Source, prepared: Prepared, batch: int, folder: Pat
 
     Returns the file of the inputs, (n, batch, 3, H, W) float32.
     """
-    from ssdreg.inference import Inference
+    from ssdreg.deploy.executor import Inference
     from ssdreg.mx import mx
     images = np.load(prepared.images)
     normalisation = source.plan.normalisation

@@ -23,7 +23,7 @@ def import_mxnet():
     nothing. A Python of somebody else's, with NumPy 1, is given those that it lacks.
     """
     if importlib.util.find_spec("ssdreg") is not None:
-        importlib.import_module("ssdreg.mxnet_modules").serve()
+        importlib.import_module("ssdreg.compat.mxnet_modules").serve()
         return importlib.import_module("mxnet")
     for name in ("bool", "int", "float"):
         if name not in vars(np):

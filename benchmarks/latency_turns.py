@@ -1,11 +1,11 @@
-"""`serve` of ssdreg/bench/turns.py, loaded as a file: the Pythons of peers may have no ssdreg."""
+"""`serve` of ssdreg/bench/protocol.py, loaded as a file: peers' Pythons may have no ssdreg."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 
-_FILE = Path(__file__).parents[1] / "ssdreg" / "bench" / "turns.py"
+_FILE = Path(__file__).parents[1] / "ssdreg" / "bench" / "protocol.py"
 _spec = importlib.util.spec_from_file_location("ssdreg_bench_turns", _FILE)
 assert _spec is not None
 assert _spec.loader is not None

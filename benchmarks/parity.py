@@ -3,16 +3,17 @@
     python benchmarks/parity.py [--backbones A,B,...] [--images DIR] [--small] [--threads N]
 
 Every registered backbone gets the head ssd, a few get the other heads too, and random parameters
-that depend on their names alone (`ssdreg.random_params`). Deep networks with those hardly look at
-the photo any more: such a one is compared a second time, "settled", with the running moments of
-batch normalisation that these photos make, as training would, and as much more variance as still
-lets scores differ by `LEAST_SPREAD` from photo to photo: with less, deep networks are chaotic.
+that depend on their names alone (`ssdreg.deploy.random_params`). Deep networks with those hardly
+look at the photo any more: such a one is compared a second time, "settled", with the running
+moments of batch normalisation that these photos make, as training would, and as much more variance
+as still lets scores differ by `LEAST_SPREAD` from photo to photo: with less, deep networks are
+chaotic.
 
 Each detector is written as ONNX twice, for one image at a time and for any number, at 300x300 and
 at 256x384 (height x width). MXNet, ONNX Runtime and OpenVINO, all in float32, look at 8 photos one
-by one and in batches of 4, and `ssdreg.parity` compares what they find row by row. The photos are
-the first of `--images`, of shared/data/bccd beside the repository by default; where that is not,
-drawn ones.
+by one and in batches of 4, and `ssdreg.export.parity` compares what they find row by row. The
+photos are the first of `--images`, of shared/data/bccd beside the repository by default; where that
+is not, drawn ones.
 
 Prints a Markdown table: backbones with their head, boxes of MXNet that were compared, the largest
 differences of scores and coordinates (shares of the image) of each runtime, and ties: rows that
@@ -32,20 +33,20 @@ from pathlib import Path
 import numpy as np
 from attrs import evolve, field, frozen
 from ssdreg_runtime.backends import installed
-from ssdreg_runtime.images import prepare
-from ssdreg_runtime.pictures import find_images
-from ssdreg_runtime.threads import choose
+from ssdreg_runtime.io.images import prepare
+from ssdreg_runtime.io.pictures import find_images
+from ssdreg_runtime.system.threads import choose
 
-from ssdreg.detector import MXNetBackend
+from ssdreg.deploy.model import Source, random_source
 from ssdreg.errors import InputShapeError, PlanError
 from ssdreg.export import Options, write_onnx
 from ssdreg.export.checking import compare_file
+from ssdreg.export.parity import Parity
+from ssdreg.inference.detector import MXNetBackend
 from ssdreg.mx import mx
-from ssdreg.parity import Parity
-from ssdreg.plugins import backbones, get_backbone, heads
-from ssdreg.run import Params
-from ssdreg.source import Source, random_source
-from ssdreg.testing.rehearsal import batch_norms
+from ssdreg.registry.host import backbones, get_backbone, heads
+from ssdreg.runs.run import Params
+from ssdreg.testing.one_step import batch_norms
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "bccd" / "JPEGImages"
 #: Of the mean variance of a layer's channels, what each of them has at least.
@@ -193,7 +194,7 @@ def photos(folder: Path, count: int, drawn: Path) -> list[Path]:
     """Return the first photos of a folder; drawn ones, written to `drawn`, without it."""
     if folder.is_dir():
         return find_images(folder)[:count]
-    from ssdreg.shapes import write_shapes
+    from ssdreg.data.synthetic import write_shapes
     write_shapes(drawn, train=count, val=1, size=(384, 320))
     return find_images(drawn / "JPEGImages")[:count]
 

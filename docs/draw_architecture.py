@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from ssdreg.picture import Box, Line, Picture, Text, text_width, write_picture
+from ssdreg.drawing.canvas import Box, Line, Picture, Text, text_width, write_picture
 
 FILE = Path(__file__).with_name("architecture.svg")
 
@@ -70,35 +70,35 @@ class Place:
 
 STEPS = (
     Step("declare", "a plug-in names the end of every stage",
-         "backbone.py  head.py  weights/declaration.py",
+         "registry/  backbones/  heads/",
          "Backbone, Head, Weights: frozen, nothing built yet",
          inputs=(Side("a plug-in", "a package, or the built-in ones"),)),
     Step("register", "plug-ins are found by entry points, and asked",
-         "hookspecs.py  plugins.py  backbones/  heads/", "one Backbone, by its name",
+         "registry/", "one Backbone, by its name",
          outputs=(Side("ssdreg list", "names, families, taps"),)),
     Step("derive and verify", "every number is worked out; taps are proven",
-         "planning.py  graph.py  taps.py  declared.py",
+         "graph/  detector/  anchors/",
          "Plan: every number of the detector",
          inputs=(Side("input shape, classes", "and what you want otherwise"),
                  Side("boxes of your images", "anchors are fitted to them")),
          outputs=(Side("TapError", "names the taps that are right"),
                   Side("ssdreg show, draw, check", "stages, weights, levels"))),
     Step("assemble", "backbone, head and MultiBox become one symbol",
-         "assembly.py  heads/  ops/", "two symbols: with losses, and with detections"),
+         "detector/  heads/  ops/", "two symbols: with losses, and with detections"),
     Step("train", "augmented batches, checkpoints, exact resuming",
-         "data/  training/  weights/", "Run: a folder with all that is needed later",
+         "data/  weights/  training/  runs/", "Run: a folder with all that is needed later",
          inputs=(Side("images with boxes", "PASCAL VOC folder, .rec file"),
                  Side("pretrained weights", "safetensors, .params, .pth"))),
     Step("evaluate", "average precision per class, on images held out",
-         "metric.py  inference.py  log.py", "the epoch with the best mAP",
-         inputs=(Side("old checkpoints", "become runs: legacy/"),),
+         "evaluation/  deploy/", "the epoch with the best mAP",
+         inputs=(Side("old checkpoints", "become runs: checkpoints/"),),
          outputs=(Side("mAP at IoU 0.5", "per class, per epoch: log.csv"),)),
     Step("deploy", "one file, suppression included; no MXNet to run it",
-         "source.py  export/  quantize/  bench/", "detector.onnx, or int8 and bfloat16 of it",
+         "deploy/  export/  quantize/  bench/", "detector.onnx, or int8 and bfloat16 of it",
          outputs=(Side("ONNX file", "any runtime, any language"),
                   Side("ssdreg bench", "what each engine makes of it"))),
     Step("detect", "ssdreg-runtime: ONNX Runtime, OpenVINO, or MXNet",
-         "detector.py  inference.py",
+         "inference/  drawing/",
          inputs=(Side("photos, videos, streams", "of any size"),),
          outputs=(Side("detections", "class, score, box"),)),
 )

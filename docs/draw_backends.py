@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from ssdreg_runtime.draw import contact_sheet, draw_boxes
-from ssdreg_runtime.files import replacing
+from ssdreg_runtime.draw.paint import contact_sheet, draw_boxes
+from ssdreg_runtime.system.files import replacing
 
 import ssdreg
 

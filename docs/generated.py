@@ -2,7 +2,7 @@
 
 A Sphinx extension. Its directives take no words of their own from the pages:
 
-- ``hooks``: every hook in `ssdreg.hookspecs`
+- ``hooks``: every hook in `ssdreg.registry.hookspecs`
 - ``declarations``: every class whose objects the hooks yield, and those that these consist of
 - ``public``: the other names that ``import ssdreg`` gives; of one kind, its argument
 - ``commands``: every command and argument that the command line knows
@@ -29,9 +29,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import ssdreg
-from ssdreg import hookspecs
 from ssdreg.audit import VERDICTS
-from ssdreg.cli import parser
+from ssdreg.cli.main import parser
+from ssdreg.registry import hookspecs
 from ssdreg.training.options import FINE_TUNING, TrainOptions
 
 
@@ -81,8 +81,8 @@ class Public(Generated):
             value = getattr(ssdreg, name)
             if kind_of(value) != kind or value in declarations():
                 continue
-            # a package that is called as the function of its name; see ssdreg.callables
-            module = "ssdreg.plugins" if inspect.ismodule(value) else "ssdreg"
+            # a package that is called as the function of its name; see ssdreg.registry.callables
+            module = "ssdreg.registry.host" if inspect.ismodule(value) else "ssdreg"
             directive = "autofunction" if kind == "functions" else "autoclass"
             yield from (f".. {directive}:: {module}.{name}", "")
             if kind == "values":

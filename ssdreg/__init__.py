@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ssdreg._version import __version__
-from ssdreg.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.errors import (
     DataError,
     InputShapeError,
@@ -23,23 +22,24 @@ from ssdreg.errors import (
     TapError,
     UnknownNameError,
 )
-from ssdreg.head import Head, PlanDefaults, Predictions
-from ssdreg.hookspecs import hookimpl
-from ssdreg.normalisation import Normalisation
-from ssdreg.plugins import PluginWarning, get_backbone, get_head
-from ssdreg.weights.declaration import Weights
+from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
+from ssdreg.registry.head import Head, PlanDefaults, Predictions
+from ssdreg.registry.hookspecs import hookimpl
+from ssdreg.registry.host import PluginWarning, get_backbone, get_head
+from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.weights import Weights
 
 if TYPE_CHECKING:
-    from ssdreg_runtime.detections import Detections
+    from ssdreg_runtime.boxes.detections import Detections
 
-    from ssdreg.assembly import assemble, build
-    from ssdreg.declared import DetectorWarning, verify_backbone
-    from ssdreg.detector import Detector
-    from ssdreg.legacy import CheckpointWarning, load
-    from ssdreg.planning import Level, Plan, plan
-    from ssdreg.plugins import backbones, heads
-    from ssdreg.stages import StageEnd
-    from ssdreg.taps import Verification, find_taps, verify
+    from ssdreg.checkpoints import CheckpointWarning, load
+    from ssdreg.detector.build import assemble, build
+    from ssdreg.detector.declaration import DetectorWarning, verify_backbone
+    from ssdreg.detector.plan import Level, Plan, plan
+    from ssdreg.graph.stages import StageEnd
+    from ssdreg.graph.taps import Verification, find_taps, verify
+    from ssdreg.inference.detector import Detector
+    from ssdreg.registry.host import backbones, heads
     from ssdreg.weights.loading import load_weights
 else:
     # packages that, called, are those functions
@@ -47,12 +47,22 @@ else:
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
 _LATER = {
-    "CheckpointWarning": "ssdreg.legacy", "Detections": "ssdreg_runtime.detections",
-    "Detector": "ssdreg.detector", "Level": "ssdreg.planning", "Plan": "ssdreg.planning",
-    "DetectorWarning": "ssdreg.declared", "StageEnd": "ssdreg.stages",
-    "Verification": "ssdreg.taps", "assemble": "ssdreg.assembly", "build": "ssdreg.assembly",
-    "find_taps": "ssdreg.taps", "load": "ssdreg.legacy", "load_weights": "ssdreg.weights.loading",
-    "plan": "ssdreg.planning", "verify": "ssdreg.taps", "verify_backbone": "ssdreg.declared",
+    "CheckpointWarning": "ssdreg.checkpoints",
+    "Detections": "ssdreg_runtime.boxes.detections",
+    "Detector": "ssdreg.inference.detector",
+    "DetectorWarning": "ssdreg.detector.declaration",
+    "Level": "ssdreg.detector.plan",
+    "Plan": "ssdreg.detector.plan",
+    "StageEnd": "ssdreg.graph.stages",
+    "Verification": "ssdreg.graph.taps",
+    "assemble": "ssdreg.detector.build",
+    "build": "ssdreg.detector.build",
+    "find_taps": "ssdreg.graph.taps",
+    "load": "ssdreg.checkpoints",
+    "load_weights": "ssdreg.weights.loading",
+    "plan": "ssdreg.detector.plan",
+    "verify": "ssdreg.graph.taps",
+    "verify_backbone": "ssdreg.detector.declaration",
 }
 
 

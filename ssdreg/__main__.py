@@ -2,6 +2,6 @@
 
 import sys
 
-from ssdreg.cli import main
+from ssdreg.cli.main import main
 
 sys.exit(main())

@@ -1,8 +1,8 @@
 """MXNet, ready to use: the only module here that imports it.
 
 MXNet 1.9.1 is the last release, and Python and NumPy moved on: its modules are given what they
-miss there (`ssdreg.mxnet_modules`), and nobody else is. Its OpenMP runtime also starts half as
-many threads as there are processors because it takes them for hyper-threads; the number of real
+miss there (`ssdreg.compat.mxnet_modules`), and nobody else is. Its OpenMP runtime also starts half
+as many threads as there are processors because it takes them for hyper-threads; the number of real
 cores this process may use is set instead, unless the user chose one.
 
 Everything else in ssdreg writes ``from ssdreg.mx import mx``, inside the function that needs it
@@ -15,10 +15,10 @@ import importlib
 import os
 from types import ModuleType
 
-from ssdreg_runtime.threads import VARIABLE, choose
+from ssdreg_runtime.system.threads import VARIABLE, choose
 
-from ssdreg.mxnet_modules import serve
-from ssdreg.mxnet_package import require
+from ssdreg.compat.mxnet_modules import serve
+from ssdreg.compat.mxnet_package import require
 
 require()
 serve()

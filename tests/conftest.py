@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from index import why_none
-from runs import DETECTOR, SIDE, TRAIN_IMAGES, VALIDATION_IMAGES
+from support.index import why_none
+from support.runs import DETECTOR, SIDE, TRAIN_IMAGES, VALIDATION_IMAGES
 
 # Read when MXNet is imported. Its threads wait by spinning, which, on a machine with other work,
 # takes the processors from those it waits for: these small networks then run for seconds.
@@ -33,7 +33,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_shapes(tmp_path_factory):
-    from ssdreg.shapes import write_shapes
+    from ssdreg.data.synthetic import write_shapes
     folder = tmp_path_factory.mktemp("data") / "shapes"
     write_shapes(folder, TRAIN_IMAGES, VALIDATION_IMAGES, (SIDE, SIDE))
     return folder
@@ -42,7 +42,7 @@ def tiny_shapes(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, tiny_shapes):
     """A run of one epoch, for reading only."""
-    from ssdreg.cli import main
+    from ssdreg.cli.main import main
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     assert main(["train", *DETECTOR, "--data", str(tiny_shapes), "--out", str(folder),
                  "--epochs", "1", "--batch-size", "8"]) == 0

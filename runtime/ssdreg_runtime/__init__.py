@@ -14,13 +14,16 @@ from ssdreg_runtime._version import __version__
 from ssdreg_runtime.errors import DataError, DependencyError, ModelError, SsdregError
 
 if TYPE_CHECKING:
-    from ssdreg_runtime.detections import Detections
-    from ssdreg_runtime.detector import Detector
-    from ssdreg_runtime.streams import stream
+    from ssdreg_runtime.boxes.detections import Detections
+    from ssdreg_runtime.inference.detector import Detector
+    from ssdreg_runtime.inference.streams import stream
 
 #: What is imported when it is first asked for: ssdreg's commands need no more than the errors.
-_LATER = {"Detections": "ssdreg_runtime.detections", "Detector": "ssdreg_runtime.detector",
-          "stream": "ssdreg_runtime.streams"}
+_LATER = {
+    "Detections": "ssdreg_runtime.boxes.detections",
+    "Detector": "ssdreg_runtime.inference.detector",
+    "stream": "ssdreg_runtime.inference.streams",
+}
 
 
 def __getattr__(name: str) -> Any:

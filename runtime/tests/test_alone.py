@@ -19,7 +19,7 @@ LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "matplotlib")
 
 IMPORT = f"""
 import sys
-import ssdreg_runtime, ssdreg_runtime.cli
+import ssdreg_runtime, ssdreg_runtime.cli.main
 print(sorted({set(LATER)!r} & set(sys.modules)))
 """
 

@@ -10,9 +10,9 @@ import attrs
 from attrs import frozen
 
 from ssdreg.errors import TapError
-from ssdreg.graph import Graph, Node, read_graph
-from ssdreg.stages import StageEnd, stage_ends
-from ssdreg.taps import verify
+from ssdreg.graph.stages import StageEnd, stage_ends
+from ssdreg.graph.symbol import Graph, Node, read_graph
+from ssdreg.graph.taps import verify
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

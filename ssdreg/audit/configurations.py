@@ -19,11 +19,11 @@ from ssdreg.audit.audited import Audit, Audited, judge, undecided
 from ssdreg.audit.counting import COUNTED, with_sizes
 from ssdreg.audit.reading import Computed, NoConfigurationError, read_factory
 from ssdreg.audit.subset.ledger import BITS, DEPTH, LENGTH, MAX_SOURCE
-from ssdreg.backbone import Backbone
+from ssdreg.checkpoints.levels import MAX_SIDE
+from ssdreg.detector.overrides import UNUSED
 from ssdreg.errors import AuditError, PlanError, PluginError, TapError, UnknownNameError
-from ssdreg.legacy.levels import MAX_SIDE
-from ssdreg.overrides import UNUSED
-from ssdreg.plugins import get_backbone
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.host import get_backbone
 
 #: The input sizes that SSD was published for.
 SHAPES = (300, 512)

@@ -7,12 +7,12 @@ from typing import Any
 
 import attrs
 
-from ssdreg.assembly import assemble
 from ssdreg.audit.audited import Audited
-from ssdreg.backbone import Backbone
-from ssdreg.checking import parameter_count
+from ssdreg.detector.build import assemble
+from ssdreg.detector.families import parameter_count
+from ssdreg.detector.plan import plan
 from ssdreg.errors import PlanError
-from ssdreg.planning import plan
+from ssdreg.registry.backbone import Backbone
 
 #: How parameters are counted where there is a backbone but no detector's own code.
 COUNTED = ("published: all values in the parameters and running moments of an SSD with the head "

@@ -25,9 +25,9 @@ from ssdreg.audit.audited import (
     weights_used,
 )
 from ssdreg.errors import TapError
-from ssdreg.graph import CONVOLUTIONS, Graph, Node, read_graph
-from ssdreg.stages import stage_ends
-from ssdreg.taps import verify
+from ssdreg.graph.stages import stage_ends
+from ssdreg.graph.symbol import CONVOLUTIONS, Graph, Node, read_graph
+from ssdreg.graph.taps import verify
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

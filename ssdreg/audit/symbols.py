@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssdreg_runtime.names import native
+from ssdreg_runtime.system.names import native
 
 from ssdreg.audit.audited import Audit, judge
 from ssdreg.audit.counting import COUNTED, with_sizes
-from ssdreg.backbone import Backbone, Tap
 from ssdreg.errors import AuditError
-from ssdreg.graph import read_graph
-from ssdreg.legacy.symbol_file import complain
-from ssdreg.stages import stage_ends
+from ssdreg.graph.stages import stage_ends
+from ssdreg.graph.symbol import read_graph
+from ssdreg.graph.symbol_file import complain
+from ssdreg.registry.backbone import Backbone, Tap
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ssdreg.backbone import Backbone
 from ssdreg.backbones import inceptionv3, resnet, vgg16_reduced
-from ssdreg.callables import make_callable
-from ssdreg.hookspecs import hookimpl
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.callables import make_callable
+from ssdreg.registry.hookspecs import hookimpl
 
-make_callable(__name__, "ssdreg.plugins:backbones")
+make_callable(__name__, "ssdreg.registry.host:backbones")
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Union
 
 from attrs import frozen
 
-from ssdreg.backbone import Backbone, Preset, Tap
+from ssdreg.registry.backbone import Backbone, Preset, Tap
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

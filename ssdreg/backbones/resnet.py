@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.backbone import Backbone, Tap
+from ssdreg.registry.backbone import Backbone, Tap
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

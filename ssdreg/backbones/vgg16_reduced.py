@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssdreg.backbone import Backbone, Extra, Preset, Tap
+from ssdreg.registry.backbone import Backbone, Extra, Preset, Tap
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from attrs import field, frozen
-from ssdreg_runtime.threads import physical_cores, usable_processors
+from ssdreg_runtime.system.threads import physical_cores, usable_processors
 
-from ssdreg.bench.contenders import Choice
+from ssdreg.bench.configurations import Choice
 from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import (
     Contender,
@@ -26,8 +26,8 @@ from ssdreg.bench.measure import Report, Schedule, measure, quiet
 from ssdreg.bench.peak import measure_peaks
 from ssdreg.bench.post import POST_BACKENDS, measure_post
 from ssdreg.bench.settings import environment, thread_count
-from ssdreg.bench.subjects import Prepared
 from ssdreg.bench.workers import Task, Worker
+from ssdreg.bench.workload import Prepared
 
 FLOAT32 = "float32"
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssdreg.bench.errors import BenchError
-from ssdreg.bench.subjects import LOOKED_AT, batches
-from ssdreg.bench.turns import Ready, serve
+from ssdreg.bench.protocol import Ready, serve
+from ssdreg.bench.workload import LOOKED_AT, batches
 from ssdreg.errors import SsdregError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def prepare(job: Mapping[str, Any]) -> Ready:
 
 def _open(job: Mapping[str, Any]) -> Backend:
     if job["backend"] == "mxnet":
-        from ssdreg.detector import MXNetBackend
-        from ssdreg.source import open_source
+        from ssdreg.deploy.model import open_source
+        from ssdreg.inference.detector import MXNetBackend
         return MXNetBackend(open_source(job["model"]), job["batch"])
     from ssdreg_runtime.backends import open_backend
     # what a file was quantised to, it says itself

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ssdreg.bench.subjects import batches, save_source
-from ssdreg.bench.turns import Ready, serve
+from ssdreg.bench.protocol import Ready, serve
+from ssdreg.bench.workload import batches, save_source
+from ssdreg.deploy.model import Source, open_source
 from ssdreg.errors import SsdregError
-from ssdreg.source import Source, open_source
 
 
 def prepare(job: Mapping[str, Any]) -> Ready:
@@ -45,7 +45,7 @@ def _onnx_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> 
 
 
 def _openvino_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> Path:
-    from ssdreg_runtime.telemetry import no_telemetry
+    from ssdreg_runtime.system.telemetry import no_telemetry
     with no_telemetry():
         import openvino
 

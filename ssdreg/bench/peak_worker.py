@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ssdreg.bench.turns import Ready, serve
+from ssdreg.bench.protocol import Ready, serve
 from ssdreg.errors import SsdregError
 
 Work = Callable[[], object]
@@ -92,7 +92,7 @@ def _quantised_model(side: int) -> tuple[bytes, np.ndarray]:
 
 def _onnxruntime(model: Callable[[int], tuple[bytes, np.ndarray]]) -> Callable[[int, int], Work]:
     def work(side: int, threads: int) -> Work:
-        from ssdreg_runtime.telemetry import no_telemetry
+        from ssdreg_runtime.system.telemetry import no_telemetry
         with no_telemetry():
             import onnxruntime
         options = onnxruntime.SessionOptions()
@@ -107,7 +107,7 @@ def _onnxruntime(model: Callable[[int], tuple[bytes, np.ndarray]]) -> Callable[[
 def _openvino(model: Callable[[int], tuple[bytes, np.ndarray]], hint: str
               ) -> Callable[[int, int], Work]:
     def work(side: int, threads: int) -> Work:
-        from ssdreg_runtime.telemetry import no_telemetry
+        from ssdreg_runtime.system.telemetry import no_telemetry
         with no_telemetry():
             import openvino
         written, left = model(side)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from ssdreg.bench.figures import Contender, Missing, Post, make_post
 from ssdreg.bench.measure import Report, Schedule, measure, quiet
 from ssdreg.bench.settings import environment, thread_count
-from ssdreg.bench.subjects import Prepared
 from ssdreg.bench.workers import Task
+from ssdreg.bench.workload import Prepared
 
 if TYPE_CHECKING:
     import onnx

@@ -29,10 +29,10 @@ from ssdreg.bench.post import (
     rest_model,
     rest_symbol,
 )
-from ssdreg.bench.subjects import LOOKED_AT, batches
-from ssdreg.bench.turns import Ready, serve
+from ssdreg.bench.protocol import Ready, serve
+from ssdreg.bench.workload import LOOKED_AT, batches
+from ssdreg.deploy.model import Source
 from ssdreg.errors import SsdregError
-from ssdreg.source import Source
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -63,8 +63,8 @@ def prepare(job: Mapping[str, Any]) -> Ready:
 
 
 def _mxnet(job: Mapping[str, Any], part: str) -> Run:
+    from ssdreg.deploy.model import open_source
     from ssdreg.mx import mx
-    from ssdreg.source import open_source
     source = open_source(job["model"])
     shape = (job["batch"], 3, *source.plan.data_shape)
     if part == REST:
@@ -113,7 +113,7 @@ def _model(job: Mapping[str, Any], part: str) -> bytes:
 
 
 def _onnxruntime(job: Mapping[str, Any], part: str) -> Run:
-    from ssdreg_runtime.telemetry import no_telemetry
+    from ssdreg_runtime.system.telemetry import no_telemetry
     with no_telemetry():
         import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -125,7 +125,7 @@ def _onnxruntime(job: Mapping[str, Any], part: str) -> Run:
 
 
 def _openvino(job: Mapping[str, Any], part: str) -> Run:
-    from ssdreg_runtime.telemetry import no_telemetry
+    from ssdreg_runtime.system.telemetry import no_telemetry
     with no_telemetry():
         import openvino
     core = openvino.Core()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from ssdreg_runtime.progress import Work, progress
+from ssdreg_runtime.system.progress import Work, progress
 
 
 class Progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ssdreg_runtime.threads import VARIABLE, choose
+from ssdreg_runtime.system.threads import VARIABLE, choose
 
 WAITING = "OMP_WAIT_POLICY"
 

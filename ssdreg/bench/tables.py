@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ssdreg_runtime.system.tables import Rows, markdown_table, text_table
+
 from ssdreg.bench.figures import Figures, Post, Row, Spread
-from ssdreg.tables import Rows, markdown_table, text_table
 
 HEADER = ("backend", "precision", "batch", "ms", "quartiles", "images/s", "ratio", "GFLOP/s",
           "of peak")

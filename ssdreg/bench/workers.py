@@ -22,7 +22,7 @@ PATIENCE = 3.0
 
 @frozen
 class Task:
-    """What a worker is to be: how it is started, and the job it reads (see `ssdreg.bench.turns`).
+    """What a worker is to be: how it is started, and the job it reads, see `ssdreg.bench.protocol`.
 
     `environ` is its whole environment.
     """

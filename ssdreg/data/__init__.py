@@ -4,12 +4,12 @@
 """
 
 from ssdreg.data.augmentation import RECIPES, Augmentation
+from ssdreg.data.formats.voc import Box, Dataset, Sample, available_splits, read_voc
+from ssdreg.data.issues import Problem, describe_problems
 from ssdreg.data.iterator import DetectionIter, open_eval, open_train
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
-from ssdreg.data.problem import Problem, describe_problems
-from ssdreg.data.voc import Box, Dataset, Sample, available_splits, read_voc
-from ssdreg.normalisation import Normalisation
+from ssdreg.registry.preprocessing import Normalisation
 
 __all__ = ["RECIPES", "Augmentation", "Box", "Dataset", "DetectionIter", "Normalisation",
            "Packed", "Problem", "Sample", "available_splits", "describe_problems", "load",

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import and_, ge, instance_of, le, lt
 
-from ssdreg.converters import as_tuple
+from ssdreg.registry.converters import as_tuple
 
 _PROBABILITY = and_(ge(0.0), le(1.0))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
+from ssdreg.data.formats.voc import Dataset
 from ssdreg.data.packed import Packed
 from ssdreg.data.recordio import index_records
-from ssdreg.data.voc import Dataset
 from ssdreg.errors import DataError
 
 #: A record begins with its frame (magic number, length), then its image header (the number of

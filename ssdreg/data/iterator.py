@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, field, frozen
 from PIL import Image
-from ssdreg_runtime.names import native
-from ssdreg_runtime.threads import usable_processors
+from ssdreg_runtime.system.names import native
+from ssdreg_runtime.system.threads import usable_processors
 
 from ssdreg.data.augmentation import Augmentation
 from ssdreg.data.packed import Packed
 from ssdreg.data.recordio import RecordIndex, index_records, read_records
 from ssdreg.errors import DataError
-from ssdreg.normalisation import Normalisation
+from ssdreg.registry.preprocessing import Normalisation
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

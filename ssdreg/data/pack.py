@@ -11,16 +11,16 @@ from pathlib import Path
 
 import attrs
 from PIL import Image
-from ssdreg_runtime.caches import cache as cache_of
-from ssdreg_runtime.files import replacing
-from ssdreg_runtime.names import as_text, native
-from ssdreg_runtime.pixels import to_rgb
-from ssdreg_runtime.progress import Work, progress
+from ssdreg_runtime.io.pixels import to_rgb
+from ssdreg_runtime.system.caches import cache as cache_of
+from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.names import as_text, native
+from ssdreg_runtime.system.progress import Work, progress
 
-from ssdreg.data import problem as kinds
+from ssdreg.data import issues as kinds
+from ssdreg.data.formats.voc import Dataset, Sample, read_voc
+from ssdreg.data.issues import Problem, describe_problems
 from ssdreg.data.packed import Packed, open_rec, write_sidecar
-from ssdreg.data.problem import Problem, describe_problems
-from ssdreg.data.voc import Dataset, Sample, read_voc
 from ssdreg.errors import DataError
 
 #: Part of every cache key: raise it when the packed format changes.
@@ -62,7 +62,7 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     those that cannot are problems and are left out. Images without boxes are kept for evaluation.
 
     `cache` is a folder, by default one below ``$XDG_CACHE_HOME/ssdreg`` (``~/.cache/ssdreg``; see
-    `ssdreg_runtime.caches` for where there is neither):
+    `ssdreg_runtime.system.caches` for where there is neither):
     nothing is written into somebody's data set. File names hold a digest of classes,
     boxes, and the names, sizes and modification times of the images, so a change packs anew. Old
     files stay: the folder may be deleted whenever nothing reads from it.

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import attrs
 from attrs import field, frozen
-from ssdreg_runtime.files import replacing
-from ssdreg_runtime.names import as_path, as_text
+from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.names import as_path, as_text
 
-from ssdreg.background import is_background
-from ssdreg.data import problem as kinds
-from ssdreg.data.problem import Problem
+from ssdreg.data import issues as kinds
+from ssdreg.data.background import is_background
+from ssdreg.data.formats.voc import read_names
+from ssdreg.data.issues import Problem
 from ssdreg.data.recordio import RecordIndex, index_records
-from ssdreg.data.voc import read_names
 from ssdreg.errors import DataError
 
 

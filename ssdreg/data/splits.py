@@ -9,11 +9,11 @@ from pathlib import Path
 
 import attrs
 from attrs import frozen
-from ssdreg_runtime.names import as_path, as_text, shown
+from ssdreg_runtime.system.names import as_path, as_text, shown
 
+from ssdreg.data.formats.voc import ALL, Dataset, Sample, available_splits, read_voc
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
-from ssdreg.data.voc import ALL, Dataset, Sample, available_splits, read_voc
 from ssdreg.errors import DataError
 
 #: The split of a folder that has no splits of its own: a tenth of the images, by name.
@@ -30,7 +30,8 @@ USUAL_PAIRS = (("train", "val"), ("trainval", "test"), ("train", "test"))
 class DataSource:
     """The data a run trains and validates on, as it was given: paths and names of splits.
 
-    Paths are text here, see `ssdreg_runtime.names.as_text`, so that they can be written down.
+    Paths are text here, see `ssdreg_runtime.system.names.as_text`, so that they can be written
+    down.
     """
 
     train: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssdreg.deploy.model import Source
 from ssdreg.errors import ExportError
 from ssdreg.export.options import Options
-from ssdreg.source import Source
 
 if TYPE_CHECKING:
     import onnx
@@ -23,7 +23,7 @@ def to_onnx(source: Source, options: Options | None = None) -> onnx.ModelProto:
 
 def write_onnx(source: Source, file: str | Path, options: Options | None = None) -> None:
     """Write a detector as an ONNX file, whole or not at all; raises what `to_onnx` raises."""
-    from ssdreg_runtime.files import replacing
+    from ssdreg_runtime.system.files import replacing
     made = to_onnx(source, options)
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import frozen
 
-from ssdreg.export.convolutions import dilated_groups, window
-from ssdreg.export.normalising import BATCH_NORMS, affine, channel_axis
+from ssdreg.export.operators.convolutions import dilated_groups, window
+from ssdreg.export.operators.normalising import BATCH_NORMS, affine, channel_axis
 from ssdreg.export.reading import Network, Operator, Port
 from ssdreg.export.writer import Value, Writer
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssdreg._version import __version__
+from ssdreg.deploy.model import Source
 from ssdreg.errors import ExportError
-from ssdreg.export.detection import Predictions, Rules, write_detections, write_raw
+from ssdreg.export.operators.detection import Predictions, Rules, write_detections, write_raw
 from ssdreg.export.options import Options
 from ssdreg.export.reading import Network, Operator, Port, read_network
 from ssdreg.export.translation import unsupported
 from ssdreg.export.walking import write_network
 from ssdreg.export.writer import Value, Writer
-from ssdreg.graph import DATA
-from ssdreg.source import Source
+from ssdreg.graph.symbol import DATA
 
 if TYPE_CHECKING:
     import onnx

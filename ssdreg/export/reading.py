@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from ssdreg.errors import ExportError
 from ssdreg.export.attributes import Attributes
-from ssdreg.graph import DATA
+from ssdreg.graph.symbol import DATA
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ssdreg.export import (
+from ssdreg.export.fusing import find_chains, write_chain
+from ssdreg.export.operators import (
     activations,
     convolutions,
     cutting,
@@ -17,9 +18,8 @@ from ssdreg.export import (
     resizing,
     shaping,
 )
-from ssdreg.export.constants import evaluate, find_constants
-from ssdreg.export.fusing import find_chains, write_chain
-from ssdreg.export.probabilities import LABELLED
+from ssdreg.export.operators.constants import evaluate, find_constants
+from ssdreg.export.operators.probabilities import LABELLED
 from ssdreg.export.reading import Network, Operator, Port
 from ssdreg.export.translation import translation_of, unsupported
 from ssdreg.export.writer import Value, Writer

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ssdreg.callables import make_callable
-from ssdreg.head import Head
-from ssdreg.hookspecs import hookimpl
+from ssdreg.registry.callables import make_callable
+from ssdreg.registry.head import Head
+from ssdreg.registry.hookspecs import hookimpl
 
-make_callable(__name__, "ssdreg.plugins:heads")
+make_callable(__name__, "ssdreg.registry.host:heads")
 
 
 @hookimpl

@@ -10,10 +10,10 @@ import numpy as np
 from attrs import frozen
 
 from ssdreg import ops
+from ssdreg.detector.overrides import UNUSED
+from ssdreg.detector.plan import Level, Plan, Step
 from ssdreg.errors import PlanError
-from ssdreg.head import Predictions
-from ssdreg.overrides import UNUSED
-from ssdreg.planning import Level, Plan, Step
+from ssdreg.registry.head import Predictions
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ssdreg.quantize.images import Example, read_examples
-from ssdreg.quantize.mxnet_bfloat16 import bfloat16_mxnet
-from ssdreg.quantize.mxnet_int8 import quantize_mxnet
-from ssdreg.quantize.onnx_int8 import quantize_onnx
-from ssdreg.quantize.openvino_int8 import quantize_openvino
+from ssdreg.quantize.mxnet.bfloat16 import bfloat16_mxnet
+from ssdreg.quantize.mxnet.int8 import quantize_mxnet
+from ssdreg.quantize.onnxruntime.int8 import quantize_onnx
+from ssdreg.quantize.openvino.int8 import quantize_openvino
 from ssdreg.quantize.quantising import Quantised, quantize
 
 __all__ = ["Example", "Quantised", "bfloat16_mxnet", "quantize", "quantize_mxnet",

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 from ssdreg_runtime.backends import Backend, open_backend
-from ssdreg_runtime.files import replacing
-from ssdreg_runtime.processor import multiplies_bfloat16
+from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.processor import multiplies_bfloat16
 
+from ssdreg.deploy.model import Source
 from ssdreg.errors import ModelError
 from ssdreg.quantize.facts import facts_of, with_precision, write_facts
-from ssdreg.quantize.mxnet_bfloat16 import bfloat16_mxnet
-from ssdreg.quantize.mxnet_graph import weights_of
-from ssdreg.quantize.mxnet_int8 import quantize_mxnet
-from ssdreg.quantize.mxnet_run import write_run
-from ssdreg.quantize.onnx_graph import nodes_with_weights
-from ssdreg.quantize.onnx_int8 import quantize_onnx
-from ssdreg.quantize.openvino_int8 import quantize_openvino, read_model
-from ssdreg.source import Source
+from ssdreg.quantize.mxnet.bfloat16 import bfloat16_mxnet
+from ssdreg.quantize.mxnet.graph import weights_of
+from ssdreg.quantize.mxnet.int8 import quantize_mxnet
+from ssdreg.quantize.mxnet.run import write_run
+from ssdreg.quantize.onnxruntime.graph import nodes_with_weights
+from ssdreg.quantize.onnxruntime.int8 import quantize_onnx
+from ssdreg.quantize.openvino.int8 import quantize_openvino, read_model
 
 if TYPE_CHECKING:
     import onnx
@@ -146,7 +146,7 @@ def _mxnet_int8(source: Source, images: Images, keep: Sequence[str]) -> Source:
 
 
 def _mxnet_open(source: Source) -> Backend:
-    from ssdreg.detector import MXNetBackend
+    from ssdreg.inference.detector import MXNetBackend
     return MXNetBackend(source, 1)
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ssdreg_runtime.facts import PREFIX
+from ssdreg_runtime.backends.facts import PREFIX
 
 from ssdreg.errors import ModelError
 

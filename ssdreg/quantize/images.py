@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from ssdreg.data import DetectionIter, Packed, open_eval
 from ssdreg.errors import DataError
-from ssdreg.normalisation import Normalisation
+from ssdreg.registry.preprocessing import Normalisation
 
 #: What leaves pixels as they are.
 _AS_THEY_ARE = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -8,13 +8,13 @@ from pathlib import Path
 from attrs import field, frozen
 from ssdreg_runtime.backends import Backend
 
+from ssdreg.deploy.model import Source
 from ssdreg.errors import DataError
 from ssdreg.quantize.engines import Made, engine
 from ssdreg.quantize.images import Example
-from ssdreg.quantize.mxnet_int8 import refuse_unless_float32
+from ssdreg.quantize.mxnet.int8 import refuse_unless_float32
 from ssdreg.quantize.searching import Exact, Trial, choices
 from ssdreg.quantize.sensitivity import Layer, measure_layers
-from ssdreg.source import Source
 
 #: Images that the sensitivity of layers is measured on.
 _MEASURED_ON = 2

@@ -7,11 +7,11 @@ from typing import Any
 
 import attrs
 from attrs import frozen
+from ssdreg_runtime.system.tables import text_table
 
-from ssdreg.metric import Evaluation
+from ssdreg.evaluation.voc import Evaluation
 from ssdreg.quantize.quantising import Quantised, count_layers
 from ssdreg.quantize.speed import Latency
-from ssdreg.tables import text_table
 
 #: Layers that a report names.
 _MOST_NAMED = 12

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
+from ssdreg.deploy.model import Source
 from ssdreg.errors import ModelError
 from ssdreg.quantize.images import normalised
-from ssdreg.quantize.mxnet_graph import Graph, cuts_last
-from ssdreg.source import Source
+from ssdreg.quantize.mxnet.graph import Graph, cuts_last
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdreg.checking import SHAPES, by_sizes, family_problems, shapes_of
-from ssdreg.declared import unused
+from ssdreg.detector.declaration import unused
+from ssdreg.detector.families import SHAPES, by_sizes, family_problems, shapes_of
 from ssdreg.errors import TapError
-from ssdreg.graph import read_graph
-from ssdreg.parity import compare
-from ssdreg.plugins import backbones
-from ssdreg.references import resolve
-from ssdreg.run import read_params, write_params
+from ssdreg.export.parity import compare
+from ssdreg.graph.symbol import read_graph
+from ssdreg.registry.host import backbones
+from ssdreg.registry.lazy_reference import resolve
+from ssdreg.runs.run import read_params, write_params
 from ssdreg.testing.examination import Check, Examination, one_line
-from ssdreg.testing.moving import unmoved
-from ssdreg.testing.rehearsal import pixels
+from ssdreg.testing.gradients import unmoved
+from ssdreg.testing.one_step import pixels
+from ssdreg.testing.process_state import watch
 from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError
-from ssdreg.testing.world import watch
 
 #: How far a batch's features may be from those of its pictures alone, as a share of the largest
 #: of them: libraries add in another order for another batch size.
@@ -240,11 +240,11 @@ def detections_in_range(seen: Examination) -> None:
 def exports_the_same(seen: Examination) -> None:
     """Write the detector as ONNX, and compare what ONNX Runtime detects with what MXNet does."""
     from ssdreg_runtime.backends import installed, open_backend
-    from ssdreg_runtime.installing import install
+    from ssdreg_runtime.system.installing import install
 
-    from ssdreg.detector import facts_of
+    from ssdreg.deploy.executor import Inference
     from ssdreg.export import Options, to_onnx
-    from ssdreg.inference import Inference
+    from ssdreg.inference.detector import facts_of
     from ssdreg.mx import mx
     source = seen.deployed
     images = pixels(source.plan)

@@ -9,13 +9,13 @@ from importlib import import_module, metadata
 
 import pluggy
 
-from ssdreg import hookspecs
-from ssdreg.backbone import Backbone
 from ssdreg.errors import UnknownNameError
-from ssdreg.head import Head
-from ssdreg.plugin_control import forbidden
-from ssdreg.plugin_sources import Source
-from ssdreg.plugins import MODULES, get_backbone, hook_arguments
+from ssdreg.registry import hookspecs
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.entry_points import Source
+from ssdreg.registry.head import Head
+from ssdreg.registry.host import MODULES, get_backbone, hook_arguments
+from ssdreg.registry.policy import forbidden
 from ssdreg.testing.verdict import ConformanceError, Subject
 
 #: ssdreg itself: its plug-ins are modules, not entry points.

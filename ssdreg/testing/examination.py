@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.backbone import Backbone
-from ssdreg.declared import verify_backbone
+from ssdreg.deploy.model import Source
+from ssdreg.detector.declaration import verify_backbone
 from ssdreg.errors import SsdregError
-from ssdreg.finding import complete
-from ssdreg.run import Params
-from ssdreg.source import Source
-from ssdreg.taps import Verification
-from ssdreg.testing.rehearsal import Inferred, Step, infer, pictures, step
+from ssdreg.graph.finding import complete
+from ssdreg.graph.taps import Verification
+from ssdreg.registry.backbone import Backbone
+from ssdreg.runs.run import Params
+from ssdreg.testing.one_step import Inferred, Step, infer, pictures, step
 from ssdreg.testing.small import Detector, smallest_detector
 from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError, Verdict
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from attrs import frozen
 
 from ssdreg.testing.distribution import subjects_of
-from ssdreg.testing.fresh import Fresh, build, look
+from ssdreg.testing.subprocess import Fresh, build, look
 from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
 
 #: What others' packages do when they are imported, and a plug-in can hardly help.

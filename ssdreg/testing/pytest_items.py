@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Union
 
-from ssdreg.mxnet_package import require
+from ssdreg.compat.mxnet_package import require
 from ssdreg.testing.checks import checks_for
 from ssdreg.testing.examination import Check, Examination
 from ssdreg.testing.package import PACKAGE_CHECKS, Package, PackageCheck

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.assembly import assemble
-from ssdreg.backbone import Backbone
+from ssdreg.detector.build import assemble
+from ssdreg.detector.plan import Plan, plan
 from ssdreg.errors import InputShapeError, PlanError
-from ssdreg.graph import read_graph
-from ssdreg.head import Head
-from ssdreg.planning import Plan, plan
+from ssdreg.graph.symbol import read_graph
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.head import Head
 from ssdreg.testing.verdict import ConformanceError
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ssdreg.backbone import Backbone
 from ssdreg.errors import SsdregError
-from ssdreg.head import Head
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.head import Head
 
 
 class ConformanceError(SsdregError):

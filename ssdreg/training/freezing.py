@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
-from ssdreg.planning import Plan
-from ssdreg.taps import find_taps
+from ssdreg.graph.taps import find_taps
 from ssdreg.training.options import TrainOptions
 
 if TYPE_CHECKING:

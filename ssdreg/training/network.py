@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ssdreg.assembly import assemble, prove
-from ssdreg.backbone import Backbone
+from ssdreg.detector.build import assemble, prove
+from ssdreg.detector.overrides import PER_LEVEL, SCALARS
+from ssdreg.detector.plan import OWN_HEAD, Plan, plan
 from ssdreg.errors import RunError
-from ssdreg.finding import complete
-from ssdreg.head import Head
-from ssdreg.overrides import PER_LEVEL, SCALARS
-from ssdreg.planning import OWN_HEAD, Plan, plan
-from ssdreg.plugins import get_backbone
-from ssdreg.run import Run
+from ssdreg.graph.finding import complete
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.head import Head
+from ssdreg.registry.host import get_backbone
+from ssdreg.runs.run import Run
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

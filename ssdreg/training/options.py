@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from ssdreg.converters import as_tuple
+from ssdreg.registry.converters import as_tuple
 
 _positive: Callable[[Any, Any, Any], Any] = validators.gt(0)
 _not_negative: Callable[[Any, Any, Any], Any] = validators.ge(0)

@@ -6,9 +6,9 @@ import math
 import sys
 from types import TracebackType
 
-from ssdreg_runtime.progress import Work, progress
+from ssdreg_runtime.system.progress import Work, progress
 
-from ssdreg.log import Epoch
+from ssdreg.runs.log import Epoch
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.state import State
 

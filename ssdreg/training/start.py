@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from ssdreg.backbone import Backbone
 from ssdreg.errors import RunError
-from ssdreg.plugins import same_name
-from ssdreg.run import Params, open_run, read_params
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.host import same_name
+from ssdreg.runs.run import Params, open_run, read_params
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

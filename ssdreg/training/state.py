@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import cattrs
 from attrs import field, frozen
-from ssdreg_runtime.files import replacing, write_json
-from ssdreg_runtime.names import native
+from ssdreg_runtime.system.files import replacing, write_json
+from ssdreg_runtime.system.names import native
 
 from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSource
 from ssdreg.errors import RunError
-from ssdreg.run import PREFIX, Params, Run, read_params, write_params
+from ssdreg.runs.run import PREFIX, Params, Run, read_params, write_params
 from ssdreg.training.options import TrainOptions
 
 if TYPE_CHECKING:

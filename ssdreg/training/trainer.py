@@ -12,12 +12,12 @@ from attrs import evolve, frozen
 from ssdreg import data as datasets
 from ssdreg.data import Augmentation, Packed
 from ssdreg.data.splits import DataSource
+from ssdreg.deploy.executor import Inference
+from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
-from ssdreg.head import SHOWN, TRAIN_OUTPUTS
-from ssdreg.inference import Inference
-from ssdreg.log import Epoch, write_log
-from ssdreg.planning import Plan
-from ssdreg.run import Params, Run
+from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
+from ssdreg.runs.log import Epoch, write_log
+from ssdreg.runs.run import Params, Run
 from ssdreg.training import state as states
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
 from ssdreg.training.options import TrainOptions

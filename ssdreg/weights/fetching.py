@@ -1,7 +1,7 @@
 """Getting weights onto the disk: a cache, the check of the digest, downloads that try again.
 
 The cache is ``$XDG_CACHE_HOME/ssdreg/weights`` (``~/.cache/ssdreg/weights``), a folder a digest;
-see `ssdreg_runtime.caches` for where there is neither. With the environment variable
+see `ssdreg_runtime.system.caches` for where there is neither. With the environment variable
 ``SSDREG_OFFLINE`` set to anything but 0, nothing is fetched.
 
 Requests, which MXNet needs anyway, does the transfer. Pooch would be the library for the rest, but
@@ -17,13 +17,13 @@ import time
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from ssdreg_runtime.caches import VARIABLE, Cache, cache
-from ssdreg_runtime.files import replacing
-from ssdreg_runtime.progress import Work, progress
+from ssdreg_runtime.system.caches import VARIABLE, Cache, cache
+from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.progress import Work, progress
 
 from ssdreg.errors import WeightsError
-from ssdreg.references import Reference, resolve
-from ssdreg.weights.declaration import Weights
+from ssdreg.registry.lazy_reference import Reference, resolve
+from ssdreg.registry.weights import Weights
 
 OFFLINE = "SSDREG_OFFLINE"
 

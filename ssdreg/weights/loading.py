@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdreg.backbone import Backbone
 from ssdreg.errors import UnknownNameError, WeightsError
-from ssdreg.graph import Graph, read_graph
-from ssdreg.plugins import declared_weights, get_backbone, same_name
-from ssdreg.references import resolve
-from ssdreg.run import Params
-from ssdreg.suggestions import close, some
-from ssdreg.weights.declaration import Weights
+from ssdreg.graph.symbol import Graph, read_graph
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.host import declared_weights, get_backbone, same_name
+from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.suggestions import close, some
+from ssdreg.registry.weights import Weights
+from ssdreg.runs.run import Params
 from ssdreg.weights.fetching import fetch, on_disk
 from ssdreg.weights.formats import read_file
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ssdreg
-from ssdreg.checking import SHAPES, check
+from ssdreg.detector.families import SHAPES, check
 from ssdreg.mx import mx
 
 HERE = Path(__file__).parent

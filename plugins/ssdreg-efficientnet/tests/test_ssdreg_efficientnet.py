@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import ssdreg
-from ssdreg.checking import check
+from ssdreg.detector.families import check
 from ssdreg.mx import mx
 from ssdreg.weights.fetching import on_disk
 from ssdreg.weights.loading import find_weights

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.head import Predictions
+from ssdreg.detector.plan import Plan
 from ssdreg.heads import multibox
-from ssdreg.planning import Plan
+from ssdreg.registry.head import Predictions
 from ssdreg_fpn.pyramid import pyramid
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssdreg.planning import Plan
+from ssdreg.detector.plan import Plan
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ssdreg import ops
-from ssdreg.head import Predictions
+from ssdreg.detector.plan import Plan
 from ssdreg.heads import multibox
-from ssdreg.planning import Plan
+from ssdreg.registry.head import Predictions
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -12,9 +12,9 @@ from ssdreg_fpn import CELLS, RATIOS, sigmoid
 from ssdreg_fpn.predictors import PRIOR
 
 import ssdreg
-from ssdreg.checking import parameter_count
+from ssdreg.anchors.fit import fit_sizes
+from ssdreg.detector.families import parameter_count
 from ssdreg.errors import PlanError
-from ssdreg.fitting import fit_sizes
 from ssdreg.mx import mx
 
 #: Sides that no stride divides, and not square: maps of 13x19, 7x10, 4x5 cells and behind them.

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import ssdreg
-from ssdreg.cli import main
+from ssdreg.anchors.fit import fit_sizes
+from ssdreg.cli.demo import BACKBONE
+from ssdreg.cli.main import main
 from ssdreg.data import read_voc, splits
 from ssdreg.data.boxes import boxes
-from ssdreg.demo import BACKBONE
-from ssdreg.fitting import fit_sizes
-from ssdreg.log import read_log
+from ssdreg.data.synthetic import write_shapes
 from ssdreg.mx import mx
-from ssdreg.run import create_run, open_run, read_params
-from ssdreg.shapes import write_shapes
+from ssdreg.runs.log import read_log
+from ssdreg.runs.run import create_run, open_run, read_params
 from ssdreg.training.network import build_network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.trainer import Data

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssdreg_runtime.caches import Cache, home
-from ssdreg_runtime.progress import waiting
+from ssdreg_runtime.system.caches import Cache, home
+from ssdreg_runtime.system.progress import waiting
 
 from ssdreg.errors import WeightsError
 from ssdreg_gluon.network import block, load

@@ -20,13 +20,13 @@ import ssdreg_gluon.families
 import ssdreg_gluon.network
 import ssdreg_gluon.store
 import ssdreg_gluon.zoo
-from ssdreg_runtime import caches
+from ssdreg_runtime.system import caches
 from tqdm import tqdm
 
 import ssdreg
-from ssdreg.checking import SHAPES, check
+from ssdreg.detector.families import SHAPES, check
 from ssdreg.errors import SsdregError
-from ssdreg.finding import complete
+from ssdreg.graph.finding import complete
 from ssdreg.mx import mx
 
 vision = mx.gluon.model_zoo.vision
@@ -108,7 +108,7 @@ def test_listing_imports_no_framework():
     assert run("""
         import sys
         import ssdreg
-        from ssdreg.plugins import declared_weights
+        from ssdreg.registry.host import declared_weights
         print(sum(each.name.startswith("gluon.") for each in ssdreg.backbones()),
               sum(each.backbone.startswith("gluon.") for each in declared_weights()),
               {"mxnet", "gluoncv", "torch"} & set(sys.modules))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssdreg.cli import main
+from ssdreg.cli.main import main
 
 if importlib.util.find_spec("gluoncv") is None:
     pytest.skip("GluonCV is not installed (pip install gluoncv==0.10.5)", allow_module_level=True)

@@ -8,9 +8,9 @@ from ssdreg_resnet import BACKBONES, WEIGHTS
 from ssdreg_resnet.names import from_torch
 
 import ssdreg
-from ssdreg.checking import check
+from ssdreg.detector.families import check
 from ssdreg.errors import SsdregError
-from ssdreg.graph import read_graph
+from ssdreg.graph.symbol import read_graph
 from ssdreg.weights.loading import find_weights, read_weights, weights_of
 
 #: Trained parameters of each network as its publisher counts them: running moments left out.

@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from ssdreg_runtime.backends.model_file import ModelFile, describe
 from ssdreg_runtime.backends.protocol import Backend
 from ssdreg_runtime.errors import DependencyError, ModelError, SsdregError
-from ssdreg_runtime.installing import install
-from ssdreg_runtime.telemetry import no_telemetry
-from ssdreg_runtime.threads import choose
+from ssdreg_runtime.system.installing import install
+from ssdreg_runtime.system.telemetry import no_telemetry
+from ssdreg_runtime.system.threads import choose
 
 __all__ = ["AUTO", "BACKENDS", "Backend", "installed", "open_backend", "thread_count"]
 

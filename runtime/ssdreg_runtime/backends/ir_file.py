@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ssdreg_runtime.backends.facts import PREFIX
 from ssdreg_runtime.errors import ModelError
-from ssdreg_runtime.facts import PREFIX
-from ssdreg_runtime.xml_file import read_xml
+from ssdreg_runtime.system.xml_file import read_xml
 
 #: A description has a few mebibytes; the weights lie beside it.
 MAX_BYTES = 256 * 2**20

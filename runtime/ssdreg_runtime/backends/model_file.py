@@ -10,8 +10,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 from ssdreg_runtime.backends import ir_file, onnx_file
+from ssdreg_runtime.backends.facts import PREFIX, ModelFacts, read_facts
 from ssdreg_runtime.errors import ModelError
-from ssdreg_runtime.facts import PREFIX, ModelFacts, read_facts
 
 INPUT, OUTPUT = "images", "detection"
 #: What it gives instead of detections where it does not suppress.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, frozen
 
+from ssdreg_runtime.backends.facts import ModelFacts
 from ssdreg_runtime.backends.model_file import (
     INPUT,
     OUTPUT,
@@ -16,8 +17,7 @@ from ssdreg_runtime.backends.model_file import (
 )
 from ssdreg_runtime.backends.precisions import MIXED, resolve
 from ssdreg_runtime.errors import ModelError
-from ssdreg_runtime.facts import ModelFacts
-from ssdreg_runtime.names import native
+from ssdreg_runtime.system.names import native
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, frozen
 
+from ssdreg_runtime.backends.facts import ModelFacts
 from ssdreg_runtime.backends.model_file import (
     INPUT,
     OUTPUT,
@@ -20,8 +21,7 @@ from ssdreg_runtime.backends.model_file import (
 )
 from ssdreg_runtime.backends.precisions import MIXED, NO_BFLOAT16, resolve
 from ssdreg_runtime.errors import ModelError
-from ssdreg_runtime.facts import ModelFacts
-from ssdreg_runtime.names import native
+from ssdreg_runtime.system.names import native
 
 if TYPE_CHECKING:
     import openvino

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ssdreg_runtime.backends.facts import PRECISIONS, ModelFacts
 from ssdreg_runtime.errors import ModelError
-from ssdreg_runtime.facts import PRECISIONS, ModelFacts
 
 AUTO = "auto"
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ssdreg_runtime.facts import ModelFacts
+from ssdreg_runtime.backends.facts import ModelFacts
 
 
 class Backend(Protocol):

@@ -1,0 +1,1 @@
+"""Detections: arrays of boxes, one row a box."""

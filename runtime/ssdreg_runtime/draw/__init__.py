@@ -1,0 +1,1 @@
+"""Boxes, labels and legends drawn into pictures."""

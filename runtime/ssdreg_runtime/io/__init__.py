@@ -1,0 +1,1 @@
+"""Pictures, videos and streams of them: read, decoded, and written."""

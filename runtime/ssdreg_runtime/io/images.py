@@ -1,0 +1,207 @@
+"""Images as networks take them: read from anything that is one, and resized as in training."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+from attrs import field, frozen
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.io.pixels import to_rgb
+
+#: What is an image here: a file, one of Pillow, an array (h, w, 3) or (h, w) of uint8.
+ImageLike = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
+
+#: The fixed point of OpenCV's bilinear resize: weights are whole 2048ths.
+_ONE = 2048
+
+#: Numbers between the two passes of the resize at a time.
+_BLOCK = 1 << 16
+
+
+@frozen(eq=False)
+class Prepared:
+    """An image ready for the network: `pixels` (H, W, 3) uint8, and its own (width, height)."""
+
+    pixels: np.ndarray = field(repr=False)
+    size: tuple[int, int]
+
+
+def prepare(image: ImageLike, data_shape: tuple[int, int]) -> Prepared:
+    """Read an image and resize it to `data_shape`, (height, width); raise DataError if it is bad.
+
+    `Detector.detect` does this itself; a stream does it in a thread of its own before.
+    """
+    pixels = read(image)
+    return Prepared(resize(pixels, data_shape), (pixels.shape[1], pixels.shape[0]))
+
+
+def read(image: ImageLike) -> np.ndarray:
+    """Return an image as RGB, (h, w, 3) uint8.
+
+    A file is turned upright as its camera noted; an image of Pillow is taken as it lies, because
+    boxes are to be drawn into that. An array is (h, w, 3) uint8, red first, or grey,
+    (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped.
+    Raises DataError, a sentence, for anything else, and for an image without pixels.
+    """
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    if isinstance(image, Image.Image):
+        return _from_pillow(image)
+    if isinstance(image, (str, os.PathLike)):
+        return _from_file(Path(image))
+    raise DataError(f"{type(image).__name__} is no image: give a file's name, an image of Pillow, "
+                    f"or an array of NumPy (height, width, 3) of uint8")
+
+
+def _from_file(file: Path) -> np.ndarray:
+    if file.is_dir():
+        raise DataError(f"{file} is a folder: give the images in it")
+    if not file.exists():
+        raise DataError(f"{file} is not there: give an image")
+    try:
+        with Image.open(file) as image:
+            return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
+    except UnidentifiedImageError as error:
+        # its own message names the file a second time, and nothing more
+        raise DataError(f"{file} cannot be read as an image: its format is not known") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file} cannot be read as an image: {error}") from error
+
+
+def _from_pillow(image: Image.Image) -> np.ndarray:
+    if 0 in image.size:
+        raise _without_pixels(*image.size)
+    try:
+        return np.asarray(to_rgb(image))
+    except DataError:
+        raise
+    # an image that is open is read only here
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"the image cannot be read: {error}") from error
+
+
+def _from_array(array: np.ndarray) -> np.ndarray:
+    if array.dtype != np.uint8:
+        hint = ("; multiply fractions of 0 to 1 by 255" if array.dtype.kind == "f" else "")
+        raise DataError(f"an array of {array.dtype} is no image: give uint8, 0 to 255{hint}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
+        raise DataError(f"an array of shape {array.shape} is no image: give (height, width, 3), "
+                        f"red first, or (height, width) for grey")
+    if array.size == 0:
+        raise _without_pixels(array.shape[1], array.shape[0])
+    if array.ndim == 3 and array.shape[2] == 3:
+        return array
+    return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+
+
+def _without_pixels(width: int, height: int) -> DataError:
+    return DataError(f"an image of {width}x{height} pixels has none: give one with at least one")
+
+
+def resize(pixels: np.ndarray, data_shape: tuple[int, int]) -> np.ndarray:
+    """Resize (h, w, 3) uint8 to `data_shape`, (height, width), as training images are.
+
+    This is the bilinear interpolation of OpenCV for 8 bits, `cv2.resize` with `INTER_LINEAR`, to
+    the bit, which `mx.image.imresize(..., interp=1)` is: no smoothing where it makes smaller,
+    weights of 11 bits, a horizontal pass rounded down to 7 bits behind the point and a vertical
+    one to 2. Pillow's smooths, and the network has not seen such images.
+    """
+    height, width = data_shape
+    if pixels.shape[:2] == (height, width):
+        return np.ascontiguousarray(pixels)
+    columns = _columns(width, pixels.shape[1])
+    resized = np.empty((height, width * 3), np.uint8)
+    # a block at a time, so that what lies between the passes stays in the processor's cache
+    step = max(1, _BLOCK // (width * 3))
+    for start, band in enumerate(_bands(height, pixels.shape[0], step)):
+        _resize_band(pixels, columns, band, resized[start * step:start * step + step])
+    return resized.reshape(height, width, 3)
+
+
+def _resize_band(pixels: np.ndarray, columns: _Axis, band: _Band, out: np.ndarray) -> None:
+    """Fill the wanted rows `out` (n, W * 3) from the image (h, w, 3)."""
+    # a row as its w * 3 numbers, which NumPy goes through in one sweep
+    given = pixels[band.rows].reshape(-1, pixels.shape[1] * 3)
+    # "clip" because it alone writes without a second buffer; the places are all inside
+    near = given.take(columns.first, axis=1, mode="clip")
+    across = np.multiply(near, columns.first_weight, dtype=np.int32)
+    given.take(columns.second, axis=1, mode="clip", out=near)
+    across += np.multiply(near, columns.second_weight, dtype=np.int32)
+    across >>= 4
+    above, below = across[band.axis.first], across[band.axis.second]
+    above *= band.axis.first_weight
+    above >>= 16
+    below *= band.axis.second_weight
+    below >>= 16
+    above += below
+    above += 2
+    above >>= 2
+    out[:] = above
+
+
+@frozen(eq=False)
+class _Axis:
+    """For each wanted place of an axis: the two given ones, and what they weigh."""
+
+    first: np.ndarray
+    second: np.ndarray
+    first_weight: np.ndarray
+    second_weight: np.ndarray
+
+
+@frozen(eq=False)
+class _Band:
+    """Some wanted rows: the given ones they need, and their places among those."""
+
+    rows: np.ndarray | slice
+    axis: _Axis
+
+
+@lru_cache(maxsize=64)
+def _columns(wanted: int, given: int) -> _Axis:
+    before, share = _places(wanted, given)
+    # beyond the first and last column there is only that column
+    share[(before < 0) | (before >= given - 1)] = 0
+    channels = np.arange(3)
+    first, second = ((np.clip(place, 0, given - 1)[:, None] * 3 + channels).ravel()
+                     for place in (before, before + 1))
+    first_weight, second_weight = (np.repeat(weight, 3) for weight in _weights(share))
+    return _Axis(first, second, first_weight, second_weight)
+
+
+@lru_cache(maxsize=64)
+def _bands(wanted: int, given: int, step: int) -> tuple[_Band, ...]:
+    before, share = _places(wanted, given)
+    # here OpenCV weighs the first and last row with itself, which rounds differently
+    upper, lower = np.clip(before, 0, given - 1), np.clip(before + 1, 0, given - 1)
+    weights = [weight[:, None] for weight in _weights(share)]
+    bands = []
+    for start in range(0, wanted, step):
+        part = slice(start, start + step)
+        needed, where = np.unique(np.stack([upper[part], lower[part]]), return_inverse=True)
+        first, second = where.reshape(2, -1)
+        whole = needed[-1] - needed[0] == len(needed) - 1
+        rows = slice(int(needed[0]), int(needed[-1]) + 1) if whole else needed
+        bands.append(_Band(rows, _Axis(first, second, weights[0][part], weights[1][part])))
+    return tuple(bands)
+
+
+def _places(wanted: int, given: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which pixel lies before each wanted one, and the share of the one behind it."""
+    # the order of operations and the float32 are OpenCV's; other ones round differently
+    scale = 1.0 / (wanted / given)
+    at = ((np.arange(wanted) + 0.5) * scale - 0.5).astype(np.float32)
+    before = np.floor(at)
+    return before.astype(np.intp), at - before
+
+
+def _weights(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    one = np.float32(_ONE)
+    return (np.rint((np.float32(1) - share) * one).astype(np.int32),
+            np.rint(share * one).astype(np.int32))

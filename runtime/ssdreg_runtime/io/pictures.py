@@ -1,0 +1,104 @@
+"""Streams of pictures: files, folders of files, and anything in Python that gives images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from attrs import field, frozen
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.io import images
+from ssdreg_runtime.io.frame import Decode, Frame, name_of
+from ssdreg_runtime.system.files import visible
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+def read_picture(file: Path | BinaryIO, name: str) -> np.ndarray:
+    """Read a file as RGB (h, w, 3) uint8, turned upright as its camera noted.
+
+    Raises DataError, a sentence that begins with `name`, when it is no image or a damaged one.
+    """
+    try:
+        with Image.open(file) as image:
+            return images.read(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        # its own message is only the file's name, or a place in memory
+        raise DataError(_bad(name, "its format is not known")) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(_bad(name, error)) from error
+
+
+def _bad(name: str, why: object) -> str:
+    return f"{name} cannot be read as an image and was passed over: {why}"
+
+
+@frozen(eq=False)
+class ImageFiles:
+    """Files of one image each, in this order."""
+
+    files: Sequence[Path] = field(repr=False)
+    unit: str = "image"
+    live: bool = False
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} images"
+
+    @property
+    def total(self) -> int:
+        """How many files there are."""
+        return len(self.files)
+
+    def frames(self) -> Iterator[Decode]:
+        """Give the images, each still to be read."""
+        for file in self.files:
+            yield partial(_read_file, file)
+
+
+@frozen(eq=False)
+class Images:
+    """Images of any source in Python: files' names, images of Pillow, arrays (h, w, 3)."""
+
+    images: Iterable[images.ImageLike] = field(repr=False)
+    name: str = "the stream"
+    unit: str = "image"
+    total: int | None = None
+    live: bool = False
+
+    def frames(self) -> Iterator[Decode]:
+        """Give the images, each still to be read."""
+        for number, image in enumerate(self.images, 1):
+            yield partial(_read_any, image, self.name, number)
+
+
+def find_images(folder: Path) -> list[Path]:
+    """List the images of a folder, sorted; raise DataError when there is none.
+
+    Hidden files, whose names begin with a dot, are passed over.
+    """
+    files = [file for file in visible(folder)
+             if file.suffix.lower() in SUFFIXES and file.is_file()]
+    if not files:
+        raise DataError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def _read_file(file: Path) -> Frame:
+    try:
+        return Frame(stream=str(file), pixels=read_picture(file, str(file)))
+    except DataError as error:
+        return Frame(stream=str(file), error=str(error))
+
+
+def _read_any(image: images.ImageLike, stream: str, number: int) -> Frame:
+    try:
+        return Frame(stream=stream, number=number, pixels=images.read(image))
+    except DataError as error:
+        return Frame(stream=stream, number=number, error=f"{name_of(stream, number)}: {error}")

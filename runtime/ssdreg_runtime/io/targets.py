@@ -1,0 +1,81 @@
+"""The names of drawn pictures and videos: none replaces what it was drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+
+from ssdreg_runtime.draw.look import Look
+from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.inference.streams import Seen
+from ssdreg_runtime.io.frame import Stream
+from ssdreg_runtime.io.pictures import ImageFiles
+from ssdreg_runtime.io.sinks import PictureSink, Say, Sink, VideoSink
+from ssdreg_runtime.io.video import VIDEO_SUFFIXES, Video
+
+_VIDEO = ".mp4"
+
+
+def drawing_sinks(streams: Sequence[Stream], out: Path, threshold: float, look: Look, say: Say
+                  ) -> list[Sink]:
+    """Make the sink of each stream: `out` is the folder they draw into, or one video's own .mp4.
+
+    Raises DataError when a picture would replace one of the files that are looked at, and for the
+    name of a video as `out` where there is anything but one video.
+    """
+    files = [file for stream in streams for file in _files(stream)]
+    if out.suffix.lower() in VIDEO_SUFFIXES and not out.is_dir():
+        targets = {_one_video(streams, out).file: out}
+    else:
+        targets = output_files(files, out)
+    return [VideoSink(stream, targets[stream.file], threshold, look, say)
+            if isinstance(stream, Video)
+            else PictureSink(partial(_picture_file, targets, out), threshold, look, say)
+            for stream in streams]
+
+
+def output_files(files: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Name the picture of each file: its own name with .png, numbered when two are alike.
+
+    That of a video ends with .mp4. Raises DataError when one would replace one of the files.
+    """
+    inputs = {file.resolve() for file in files}
+    targets: dict[Path, Path] = {}
+    taken: set[Path] = set()
+    for file in files:
+        suffix = _VIDEO if file.suffix.lower() in VIDEO_SUFFIXES else ".png"
+        names = chain((file.stem,), (f"{file.stem}-{number}" for number in count(2)))
+        target = next(path for name in names if (path := out / f"{name}{suffix}") not in taken)
+        if target.resolve() in inputs:
+            raise DataError(f"{target} is one of the images and would be replaced by its picture: "
+                            f"choose another --out")
+        taken.add(target)
+        targets[file] = target
+    return targets
+
+
+def _files(stream: Stream) -> Sequence[Path]:
+    if isinstance(stream, ImageFiles):
+        return stream.files
+    return (stream.file,) if isinstance(stream, Video) else ()
+
+
+def _one_video(streams: Sequence[Stream], out: Path) -> Video:
+    if out.suffix.lower() != _VIDEO:
+        raise DataError(f"--out {out}: videos are written as {_VIDEO} only")
+    first, *others = streams
+    if others or not isinstance(first, Video):
+        raise DataError(f"--out {out} is a video, which is drawn from one video only: give a "
+                        f"folder for the pictures of anything else")
+    if out.resolve() == first.file.resolve():
+        raise DataError(f"--out {out} is the video that is looked at: choose another name")
+    return first
+
+
+def _picture_file(targets: Mapping[Path, Path], out: Path, seen: Seen) -> Path:
+    frame = seen.frame
+    if frame.number is None:
+        return targets[Path(frame.stream)]
+    return out / f"{frame.stream.replace(' ', '-')}-{frame.number:06d}.png"

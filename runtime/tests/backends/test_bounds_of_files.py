@@ -1,0 +1,32 @@
+"""What model files say of themselves is read within bounds."""
+
+from __future__ import annotations
+
+import pytest
+from ssdreg_runtime.backends.facts import read_facts
+from ssdreg_runtime.backends.ir_file import read_metadata
+from ssdreg_runtime.errors import ModelError
+
+WHOLE = {"format": "1", "version": '"0.1.0"', "classes": '["a"]', "data_shape": "[8, 8]",
+         "backbone": '"b"', "head": '"h"', "threshold": "0.1", "nms_threshold": "0.5",
+         "nms_topk": "1", "force_suppress": "false", "mean": "[1, 1, 1]", "std": "[1, 1, 1]",
+         "precision": '"float32"'}
+
+
+@pytest.mark.parametrize("value", [
+    "[" * 200_000, "[1e999, 8]", "[" + "9" * 5_000 + ", 8]", "[0, 8]"])
+def test_metadata_that_cannot_be(value):
+    assert read_facts(WHOLE, None, "net.onnx").data_shape == (8, 8)
+    with pytest.raises(ModelError, match="which cannot be right") as caught:
+        read_facts({**WHOLE, "data_shape": value}, None, "net.onnx")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", [
+    '<!DOCTYPE net [<!ENTITY a "1">]><net><layers><layer><data size="&a;"/></layer></layers></net>',
+    "<net>" * 500_000, "<net", ""])
+def test_a_description_that_grows_or_is_none(tmp_path, text):
+    (tmp_path / "net.xml").write_text(text)
+    (tmp_path / "net.bin").write_bytes(b"1234")
+    with pytest.raises(ModelError, match=r"is no model of OpenVINO, or it is truncated"):
+        read_metadata(tmp_path / "net.xml")

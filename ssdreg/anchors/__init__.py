@@ -1,0 +1,1 @@
+"""Anchors held against the boxes of a data set."""

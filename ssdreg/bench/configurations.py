@@ -1,0 +1,65 @@
+"""Which engines and precisions there are, and which of them can be measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from importlib.util import find_spec
+
+from attrs import frozen
+from ssdreg_runtime.system.installing import install
+
+from ssdreg.bench.errors import BenchError
+from ssdreg.bench.figures import Contender, Missing
+
+#: All there are, in the order of the table; ratios are to the first.
+CONTENDERS = tuple(Contender(backend, precision) for backend, precision in (
+    ("mxnet", "float32"), ("mxnet", "bfloat16"), ("mxnet", "int8"),
+    ("onnxruntime", "float32"), ("onnxruntime", "int8"),
+    ("openvino", "float32"), ("openvino", "bfloat16"), ("openvino", "int8")))
+BACKENDS = tuple(dict.fromkeys(each.backend for each in CONTENDERS))
+PRECISIONS = tuple(dict.fromkeys(each.precision for each in CONTENDERS))
+
+#: What no package brings.
+NEVER = {Contender("onnxruntime", "bfloat16"): "ONNX Runtime has no bfloat16 on processors"}
+
+#: Packages that a contender needs besides those that ssdreg itself needs.
+NEEDS: Mapping[Contender, tuple[str, ...]] = {
+    **{each: () if each.backend == "mxnet" else (each.backend,) for each in CONTENDERS},
+    Contender("openvino", "int8"): ("openvino", "nncf")}
+
+
+@frozen
+class Choice:
+    """What can be measured, and what cannot, each with the reason."""
+
+    contenders: tuple[Contender, ...]
+    missing: tuple[Missing, ...]
+
+
+def choose(backends: Collection[str] = (), precisions: Collection[str] = ()) -> Choice:
+    """Choose by backend and precision, all by default.
+
+    Raises BenchError for a name there is not, and where nothing at all is left to measure.
+    """
+    for kind, asked, known in (("backend", backends, BACKENDS),
+                               ("precision", precisions, PRECISIONS)):
+        for name in asked:
+            if name not in known:
+                raise BenchError(f"there is no {kind} {name!r}: choose among {', '.join(known)}")
+    wanted = [each for each in CONTENDERS if each.backend in (backends or BACKENDS)
+              and each.precision in (precisions or PRECISIONS)]
+    # said only to those who ask for it
+    missing = [Missing(each, why) for each, why in NEVER.items()
+               if each.backend in backends and each.precision in precisions]
+    found = []
+    for each in wanted:
+        absent = [package for package in NEEDS[each] if find_spec(package) is None]
+        if absent:
+            missing.append(Missing(each, f"{' and '.join(absent)} not installed: run "
+                                         f"`{install(each.backend, 'ssdreg')}`"))
+        else:
+            found.append(each)
+    if not found:
+        raise BenchError("nothing is left to measure: " + "; ".join(
+            f"{each.contender.name}: {each.why}" for each in missing))
+    return Choice(tuple(found), tuple(missing))

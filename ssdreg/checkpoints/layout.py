@@ -1,0 +1,302 @@
+"""Where in a detector's symbol its predictions, levels and anchors are.
+
+Read off the graph alone, for the three forms that detectors of MXNet come in: with a
+MultiBoxDetection (deploy symbols, and training symbols that show detections), with a
+MultiBoxTarget alone (older training symbols), and as GluonCV exports them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from ssdreg import ops
+from ssdreg.errors import RunError
+from ssdreg.graph.symbol_file import Entry, Net
+from ssdreg.registry.head import Predictions
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+PRIOR, TARGET, DETECTION = (f"_contrib_MultiBox{kind}" for kind in ("Prior", "Target", "Detection"))
+_DECODERS = {"_contrib_box_decode", "SliceChannel"}
+#: Operators that move values to other places and leave them as they are.
+_MOVES = {"Reshape", "reshape", "Flatten", "flatten", "transpose", "Concat", "concat", "identity",
+          "_copy", "BlockGrad", "expand_dims", "squeeze", "slice_axis"}
+_MOST_MOVES = 10_000
+PRODUCTS = {"broadcast_mul", "elemwise_mul", "_mul", "_Mul"}
+_SOFTMAXES = {"SoftmaxOutput", "Softmax", "SoftmaxActivation", "softmax"}
+
+
+@frozen
+class Prior:
+    """The anchors of one level as a MultiBoxPrior makes them; -1 in `steps` is one cell.
+
+    `chosen` are the places of those that a cell has, where it has not all, or in another order.
+    """
+
+    sizes: tuple[float, ...]
+    ratios: tuple[float, ...]
+    steps: tuple[float, float] = (-1.0, -1.0)
+    offsets: tuple[float, float] = (0.5, 0.5)
+    clip: bool = False
+    chosen: tuple[int, ...] = ()
+
+    @property
+    def per_cell(self) -> int:
+        """How many anchors a cell has."""
+        return len(self.chosen) or len(self.sizes) + len(self.ratios) - 1
+
+
+@frozen(kw_only=True)
+class Detection:
+    """How predictions become detections. The defaults are those of MultiBoxDetection."""
+
+    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    nms_threshold: float = 0.5
+    nms_topk: int = -1
+    force_suppress: bool = False
+    score_threshold: float = 0.01
+    clip: bool = True
+
+    @property
+    def standard(self) -> bool:
+        """Whether it is what ssdreg's own detections do, but for what a plan states."""
+        return self.score_threshold == Detection().score_threshold and self.clip
+
+
+@frozen(kw_only=True, eq=False)
+class Layout:
+    """A detector's parts, as outputs and nodes of its `net`.
+
+    `features` are the nodes that feed the predictors, the finest level first, before L2
+    normalisation; `normalised` holds for each the variable it is scaled by, "" for none. A
+    GluonCV export has its anchors in parameters, named by `constants`, and `anchors` and `priors`
+    are None and empty; its scores and offsets then are by anchor, (B, N, C + 1) and (B, N, 4).
+    """
+
+    net: Net
+    cls_pred: Entry
+    loc_pred: Entry
+    anchors: Entry | None
+    features: tuple[int, ...]
+    normalised: tuple[str, ...]
+    priors: tuple[Prior, ...] = ()
+    constants: tuple[str, ...] = ()
+    detection: Detection
+
+
+def read_layout(net: Net, where: str) -> Layout:
+    """Find a detector's parts; raise RunError when the symbol is none, or not of SSD's form."""
+    try:
+        return _read(net, where)
+    except (ValueError, IndexError) as error:
+        if isinstance(error, RunError):
+            raise
+        raise _unlike(where, f"a node has inputs or settings that its operator cannot have "
+                             f"({error})") from error
+
+
+def _read(net: Net, where: str) -> Layout:
+    found, targets = net.find(DETECTION), net.find(TARGET)
+    if len(found) == 1:
+        return _from_detection(net, found[0], where)
+    if len(found) > 1:
+        raise _unlike(where, f"it has {len(found)} MultiBoxDetection nodes")
+    if len(targets) == 1:
+        return _from_target(net, targets[0], where)
+    if net.find("_contrib_box_nms"):
+        return _from_gluoncv(net, where)
+    raise _unlike(where, "it has neither MultiBoxDetection nor MultiBoxTarget")
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read ``(0.1, 0.14)``, ``[0.1,0.14]`` or ``0.1``."""
+    return tuple(float(part) for part in text.strip("()[] ").split(",") if part.strip())
+
+
+def _unlike(where: str, why: str) -> RunError:
+    return RunError(f"{where} is no SSD detector that can be read: {why}")
+
+
+def _from_detection(net: Net, node: int, where: str) -> Layout:
+    scores, loc_pred, anchors = net.inputs(node)
+    attrs = net.attrs(node)
+    if int(attrs.get("background_id", "0")) != 0:
+        raise _unlike(where, f"{net.name(node)!r} has its background at class "
+                             f"{attrs['background_id']}, and not at 0")
+    return _assemble(net, _before_softmax(net, scores, where), loc_pred, anchors,
+                     _read_detection(net, node), where)
+
+
+def _read_detection(net: Net, node: int) -> Detection:
+    attrs, default = net.attrs(node), Detection()
+    variances = numbers(attrs.get("variances", "")) or default.variances
+    return Detection(
+        variances=(variances[0], variances[1], variances[2], variances[3]),
+        nms_threshold=float(attrs.get("nms_threshold", default.nms_threshold)),
+        nms_topk=int(attrs.get("nms_topk", default.nms_topk)),
+        force_suppress=_truth(attrs.get("force_suppress", "False")),
+        score_threshold=float(attrs.get("threshold", default.score_threshold)),
+        clip=_truth(attrs.get("clip", "True")))
+
+
+def _truth(text: str) -> bool:
+    return text.lower() in ("true", "1")
+
+
+def _before_softmax(net: Net, entry: Entry, where: str) -> Entry:
+    """Return the class scores that a softmax turns into probabilities."""
+    node = next((node for node in net.main_line(entry[0])
+                 if net.op(node) not in {"BlockGrad", "identity", "_copy"}), entry[0])
+    if net.op(node) not in _SOFTMAXES:
+        raise _unlike(where, f"its class scores come from {net.name(node)!r} ({net.op(node)}) and "
+                             f"not from a softmax")
+    return net.inputs(node)[0]
+
+
+def _from_target(net: Net, node: int, where: str) -> Layout:
+    """Read a training symbol without detections: offsets are what targets are taken from."""
+    anchors, _, cls_pred = net.inputs(node)
+    differences = [each for each in net.find("elemwise_sub", "_minus", "_Minus", "_sub")
+                   if (node, 0) in net.inputs(each)]
+    offsets = [entry for each in differences for entry in net.inputs(each) if entry[0] != node]
+    if len(offsets) != 1:
+        raise _unlike(where, f"nothing is compared with the targets of {net.name(node)!r}")
+    variances = numbers(net.attrs(node).get("variances", "")) or Detection().variances
+    settings = Detection(nms_topk=400, variances=(variances[0], variances[1], variances[2],
+                                                  variances[3]))
+    return _assemble(net, cls_pred, offsets[0], anchors, settings, where)
+
+
+def _assemble(net: Net, cls_pred: Entry, loc_pred: Entry, anchors: Entry, settings: Detection,
+              where: str) -> Layout:
+    """Pair the predictors and anchors of every level."""
+    features, normalised = _features(net, cls_pred[0], loc_pred[0], where)
+    # each once: a level that leaves out some of its anchors joins the others again
+    nodes = list(dict.fromkeys(_sources(net, anchors[0], PRIOR)))
+    if len(nodes) != len(features):
+        raise _unlike(where, f"it predicts on {len(features)} levels but has anchors for "
+                             f"{len(nodes)}")
+    return Layout(net=net, cls_pred=cls_pred, loc_pred=loc_pred, anchors=anchors,
+                  features=features, normalised=normalised,
+                  priors=tuple(_read_prior(net, node) for node in nodes), detection=settings)
+
+
+def _read_prior(net: Net, node: int) -> Prior:
+    attrs, default = net.attrs(node), Prior((1.0,), (1.0,))
+    steps = numbers(attrs.get("steps", "")) or default.steps
+    offsets = numbers(attrs.get("offsets", "")) or default.offsets
+    return Prior(numbers(attrs.get("sizes", "")) or default.sizes,
+                 numbers(attrs.get("ratios", "")) or default.ratios,
+                 (steps[0], steps[1]), (offsets[0], offsets[1]),
+                 _truth(attrs.get("clip", "False")))
+
+
+def _features(net: Net, classes: int, boxes: int,
+              where: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return what the predictors of classes and of boxes read, which must be the same."""
+    read = [[_unscaled(net, net.inputs(conv)[0][0])
+             for conv in _sources(net, node, "Convolution")] for node in (classes, boxes)]
+    if not read[0] or read[0] != read[1]:
+        raise _unlike(where, "classes and boxes are not predicted by convolutions on the same "
+                             "levels")
+    return tuple(node for node, _ in read[0]), tuple(scale for _, scale in read[0])
+
+
+def _unscaled(net: Net, node: int) -> tuple[int, str]:
+    """Return the feature before its L2 normalisation, and the name of its learnt scale."""
+    if net.op(node) in PRODUCTS:
+        inputs = [entry[0] for entry in net.inputs(node)]
+        for unit, scale in (inputs, inputs[::-1]):
+            if net.op(unit) == "L2Normalization" and net.op(scale) == "null":
+                return net.inputs(unit)[0][0], net.name(scale)
+    return node, ""
+
+
+def _sources(net: Net, node: int, op: str) -> Iterator[int]:
+    """Yield, in order, the nodes of an operator whose values a node only moves about.
+
+    Raises ValueError when that takes too many steps: two ways to one node, node after node, are
+    more ways than anybody could follow.
+    """
+    waiting = [node]
+    for _ in range(_MOST_MOVES):
+        if not waiting:
+            return
+        here = waiting.pop()
+        if net.op(here) == op:
+            yield here
+        elif net.op(here) in _MOVES:
+            waiting.extend(before for before, _ in reversed(net.inputs(here)))
+    raise ValueError(f"{net.name(node)!r} moves values about in more than {_MOST_MOVES:,} steps")
+
+
+def _from_gluoncv(net: Net, where: str) -> Layout:
+    """Read what GluonCV's SSD exports: scores and offsets by anchor, anchors as constants."""
+    softmaxes, decoders = net.find("softmax"), net.find(*_DECODERS)
+    read = dict.fromkeys(entry for node in decoders for entry in net.inputs(node))
+    offsets = [entry for entry in read if any(_sources(net, entry[0], "Convolution"))]
+    anchors = [cut for entry in read for cut in _sources(net, entry[0], "slice_like")]
+    if len(softmaxes) != 1 or len(offsets) != 1:
+        raise _unlike(where, "it has box_nms, but not what GluonCV's SSD has in front of it")
+    scores = net.inputs(softmaxes[0])[0]
+    features, normalised = _features(net, scores[0], offsets[0][0], where)
+    if len(anchors) != len(features):
+        raise _unlike(where, f"it predicts on {len(features)} levels but has anchors for "
+                             f"{len(anchors)}")
+    nms = net.attrs(net.find("_contrib_box_nms")[0])
+    return Layout(net=net, cls_pred=scores, loc_pred=offsets[0], anchors=None, features=features,
+                  normalised=normalised,
+                  constants=tuple(net.name(net.inputs(node)[0][0]) for node in anchors),
+                  detection=Detection(nms_threshold=float(nms.get("overlap_thresh", "0.5")),
+                                      nms_topk=int(nms.get("topk", "-1")),
+                                      variances=_stds(net, decoders)))
+
+
+def _stds(net: Net, decoders: Sequence[int]) -> tuple[float, float, float, float]:
+    """Return what offsets are multiplied by; GluonCV's default where it spells decoding out."""
+    attrs = [net.attrs(node) for node in decoders if net.op(node) == "_contrib_box_decode"]
+    if not attrs:
+        return Detection().variances
+    first, second, third, fourth = (float(attrs[0].get(f"std{index}", "1.0"))
+                                    for index in range(4))
+    return first, second, third, fourth
+
+
+def predictions(layout: Layout, priors: Sequence[Prior]) -> Predictions:
+    """Cut a detector's predictions out of its symbol, in SSD's form.
+
+    Anchors that are constants there are made anew from `priors`.
+    """
+    from ssdreg.mx import mx
+    if layout.anchors is not None:
+        pieces = layout.net.cut(layout.cls_pred, layout.loc_pred, layout.anchors)
+        return Predictions(pieces[0], pieces[1], pieces[2])
+    pieces = layout.net.cut(layout.cls_pred, layout.loc_pred,
+                            *((node, 0) for node in layout.features))
+    anchors = make_anchors([pieces[index + 2] for index in range(len(priors))], priors)
+    return Predictions(
+        mx.sym.transpose(pieces[0], axes=(0, 2, 1), name="multibox_cls_pred"),
+        mx.sym.Flatten(pieces[1], name="multibox_loc_pred"),
+        anchors)
+
+
+def make_anchors(features: Sequence[mx.sym.Symbol], priors: Sequence[Prior]) -> mx.sym.Symbol:
+    """Make the anchors (1, N, 4) of feature levels."""
+    from ssdreg.mx import mx
+    levels = []
+    for level, (feature, prior) in enumerate(zip(features, priors)):
+        name = f"level{level}_anchors"
+        x = ops.prior(feature, prior.sizes, prior.ratios, prior.steps, name=name)
+        if prior.chosen:
+            every = len(prior.sizes) + len(prior.ratios) - 1
+            x = mx.sym.Reshape(x, shape=(0, -1, every, 4), name=f"{name}_cells")
+            x = mx.sym.Concat(*(mx.sym.slice_axis(x, axis=2, begin=place, end=place + 1,
+                                                  name=f"{name}_{place}")
+                                for place in prior.chosen), dim=2, name=f"{name}_chosen")
+        levels.append(mx.sym.Flatten(x, name=f"{name}_flatten"))
+    boxes = mx.sym.Concat(*levels, dim=1, name="multibox_anchors_concat")
+    return mx.sym.Reshape(boxes, shape=(0, -1, 4), name="multibox_anchors")

@@ -1,0 +1,195 @@
+"""What a network does to pixels before its first layer, taken out of its symbol.
+
+GluonCV's ``export_block`` puts it there by default: an input of (B, H, W, 3) from 0 to 255, minus
+a mean, over a deviation, transposed to (B, 3, H, W). Here it becomes a `Normalisation`, and the
+network behind it is read as any other.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from attrs import evolve, frozen
+
+from ssdreg.errors import RunError
+from ssdreg.graph.symbol import CONVOLUTIONS, DATA
+from ssdreg.graph.symbol_file import Entry, Net
+from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.runs.run import Params
+
+#: Leave values as they are.
+_SAME = {"identity", "_copy", "Cast", "cast", "BlockGrad"}
+#: From (B, H, W, C) to (B, C, H, W).
+_TO_PLANES = (0, 3, 1, 2)
+_SIDE = re.compile(r"[0-9]{1,5}")
+_Change = Callable[[Any, Any], Any]
+_WITH_ARRAY = {"broadcast_add": operator.add, "broadcast_plus": operator.add,
+               "broadcast_sub": operator.sub, "broadcast_minus": operator.sub,
+               "broadcast_mul": operator.mul, "broadcast_div": operator.truediv}
+_WITH_NUMBER = {"_plus_scalar": operator.add, "_minus_scalar": operator.sub,
+                "_mul_scalar": operator.mul, "_div_scalar": operator.truediv}
+_EITHER_WAY = {"broadcast_add", "broadcast_plus", "broadcast_mul"}
+#: Change the shift alone; a product changes the factor too.
+_SHIFTS = (operator.add, operator.sub)
+
+
+@frozen(eq=False)
+class _Pixels:
+    """What has become of the input so far: ``factor * pixel + shift``, and its layout."""
+
+    end: Entry
+    factor: np.ndarray
+    shift: np.ndarray
+    planes: bool = False
+    #: Whether anything was added, in the layout that it has now.
+    shifted: bool = False
+
+
+def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Normalisation | None]:
+    """Take what is done to the pixels out of a network whose symbol does it.
+
+    Returns the network behind it, whose input is (B, 3, H, W), and what it did; the same network
+    and None where its symbol begins with a layer. Raises RunError when it does what no
+    `Normalisation` says, or when the parameters that say it are missing.
+    """
+    begin = next((index for index in net.find("null") if net.name(index) == DATA), None)
+    if begin is None:
+        return net, None
+    found: _Pixels | None = _Pixels((begin, 0), np.ones(3), np.zeros(3))
+    steps = []
+    while found:
+        steps.append(found)
+        found = _next(net, found, params, where)
+    if not steps[-1].planes:
+        _refuse_pixels_last(net, begin, where)
+    # a scale alone is a layer of the network, as in GluonCV's VGG
+    ends = [after for before, after in zip(steps, steps[1:])
+            if (after.planes and not before.planes) or after.shifted]
+    found = ends[-1] if ends else None
+    if found is None:
+        return net, None
+    if (found.factor <= 0).any() or (found.shift > 0).any():
+        raise RunError(f"{where} makes of a pixel x {found.factor.round(6).tolist()} * x + "
+                       f"{found.shift.round(6).tolist()}, which is no (x - mean) / deviation: "
+                       f"export it without its preprocessing")
+    return _without(net, (begin, 0), found.end), Normalisation(
+        _short(-found.shift / found.factor), _short(1 / found.factor))
+
+
+def _refuse_pixels_last(net: Net, begin: int, where: str) -> None:
+    """Raise RunError where the input becomes planes behind something that is not understood."""
+    for node in net.find("transpose", "_image_to_tensor"):
+        line = list(net.main_line(node))
+        turns = net.op(node) != "transpose" or _axes(net.attrs(node)) == _TO_PLANES
+        if turns and line[-1] == begin and not any(net.op(each) in CONVOLUTIONS for each in line):
+            raise RunError(f"{where} takes images as height x width x channels, and what it does "
+                           f"to them before {net.name(node)!r} is not understood: export it as "
+                           f"channels x height x width (GluonCV: export_block with "
+                           f"preprocess=None and layout='CHW')")
+
+
+def _short(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the numbers that were written as float32."""
+    red, green, blue = (abs(float(f"{value:.7g}")) for value in values)
+    return red, green, blue
+
+
+def _next(net: Net, found: _Pixels, params: Params | None, where: str) -> _Pixels | None:
+    """Follow the input through one operator; None where the network begins."""
+    readers = [index for index in range(len(net.nodes)) if found.end in net.inputs(index)]
+    if len(readers) != 1 or found.end in net.heads:
+        return None
+    node, op, attrs = readers[0], net.op(readers[0]), net.attrs(readers[0])
+    ahead = evolve(found, end=(node, 0))
+    if op in _SAME:
+        return ahead
+    if op == "transpose" and not found.planes and _axes(attrs) == _TO_PLANES:
+        return evolve(ahead, planes=True, shifted=False)
+    if op == "_image_to_tensor" and not found.planes:
+        return evolve(_done(ahead, operator.truediv, 255.0), planes=True, shifted=False)
+    if op in _WITH_NUMBER:
+        return _done(ahead, _WITH_NUMBER[op], float(attrs["scalar"]))
+    if op == "_image_normalize":
+        once = _done(ahead, operator.sub, _numbers(attrs, "mean", 0.0))
+        return _done(once, operator.truediv, _numbers(attrs, "std", 1.0))
+    if op in _WITH_ARRAY:
+        left, right = net.inputs(node)
+        other = right if left == found.end else left
+        if net.op(other[0]) != "null" or (other is left and op not in _EITHER_WAY):
+            return None
+        values = _by_channel(net.name(other[0]), found.planes, params, where)
+        return None if values is None else _done(ahead, _WITH_ARRAY[op], values)
+    return None
+
+
+def _done(found: _Pixels, change: _Change, value: Any) -> _Pixels:
+    shift = change(found.shift, value)
+    if change in _SHIFTS:
+        return evolve(found, shift=shift, shifted=True)
+    return evolve(found, factor=change(found.factor, value), shift=shift)
+
+
+def _by_channel(name: str, planes: bool, params: Params | None, where: str) -> np.ndarray | None:
+    """Return a constant's values, one or one a channel; None for an array of another form."""
+    array = params.args.get(name) if params else None
+    if array is None:
+        raise RunError(f"{where} normalises its input itself, by {name!r}, which is not among its "
+                       f"parameters: give the .params file that belongs to it")
+    values: np.ndarray = array.asnumpy().astype("float64")
+    axis = values.ndim - (3 if planes else 1)
+    if values.size == 1:
+        return values.reshape(1)
+    return values.ravel() if values.size == 3 and axis >= 0 and values.shape[axis] == 3 else None
+
+
+def _axes(attrs: Mapping[str, str]) -> tuple[int, ...]:
+    return tuple(int(part) for part in attrs.get("axes", "").strip("()[] ").split(",")
+                 if part.strip())
+
+
+def _numbers(attrs: Mapping[str, str], name: str, default: float) -> np.ndarray:
+    parts = attrs.get(name, str(default)).strip("()[] ").split(",")
+    return np.array([float(part) for part in parts if part.strip()])
+
+
+def _without(net: Net, begin: Entry, end: Entry) -> Net:
+    """Let all that reads `end` read `begin`, and leave out what nobody reads any more."""
+    def moved(entry: Entry) -> Entry:
+        return begin if entry == end else entry
+
+    waiting = [moved(head)[0] for head in net.heads]
+    kept: set[int] = set()
+    while waiting:
+        index = waiting.pop()
+        if index not in kept:
+            kept.add(index)
+            waiting.extend(moved(entry)[0] for entry in net.inputs(index))
+    places = {index: place for place, index in enumerate(sorted(kept))}
+
+    def placed(entry: Entry) -> Entry:
+        index, output = moved(entry)
+        return places[index], output
+
+    nodes = tuple({**net.nodes[index], "inputs": [
+        [*placed((entry[0], entry[1])), *entry[2:]] for entry in net.nodes[index]["inputs"]]}
+        for index in sorted(kept))
+    return Net(nodes, tuple(map(placed, net.heads)))
+
+
+def stated_shape(net: Net) -> tuple[int, int] | None:
+    """Return the height and width that a symbol states for its input, where it does.
+
+    For (B, 3, H, W) and, before `take_out`, (B, H, W, 3).
+    """
+    for index in net.find("null"):
+        if net.name(index) == DATA:
+            text = net.attrs(index).get("__shape__", "").strip("()[] ")
+            sides = [int(part) for part in text.split(",") if _SIDE.fullmatch(part.strip())]
+            if len(sides) == 4 and 3 in (sides[1], sides[3]):
+                height, width = sides[2:] if sides[1] == 3 else sides[1:3]
+                return (height, width) if height and width else None
+    return None

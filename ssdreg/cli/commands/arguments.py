@@ -1,0 +1,153 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from ssdreg.errors import SsdregError
+from ssdreg.registry.preprocessing import Normalisation
+
+if TYPE_CHECKING:
+    from ssdreg_runtime.backends import Backend
+
+    from ssdreg.mx import mx
+
+
+DATA_SHAPE, HEAD = 300, "ssd"
+
+#: What a detector is, for commands that take any kind.
+MODEL = ("what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or `ssdreg export` wrote, or an "
+         "old checkpoint")
+BACKENDS = ("auto", "mxnet", "onnxruntime", "openvino")
+BACKEND = ("auto takes the first of OpenVINO, ONNX Runtime and MXNet that is installed and can run "
+           "it")
+
+
+def shape(text: str) -> int | tuple[int, int]:
+    """Read ``300`` or ``300x400`` (height x width)."""
+    parts = text.lower().split("x")
+    sides = [int(part) for part in parts if part.isdigit()]
+    if len(sides) != len(parts) or len(sides) > 2 or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a side nor HEIGHTxWIDTH in pixels, "
+                                         f"as 300 or 300x400")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read ``8,16,32``."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers, as 8,16,32"
+                                         ) from None
+
+
+def sizes(text: str) -> str | tuple[tuple[float, ...], ...]:
+    """Read the name of a scheme, or sizes separated by commas, levels by slashes."""
+    if not any(character.isdigit() for character in text):
+        return text
+    try:
+        return tuple(tuple(float(part) for part in level.split(",")) for level in text.split("/"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a scheme nor a list of sizes, as "
+                                         f"0.08,0.11/0.2,0.25") from None
+
+
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Declare what decides a detector's symbol, but for backbone and classes."""
+    parser.add_argument("--data-shape", type=shape, default=DATA_SHAPE, metavar="SIDE|HxW",
+                        help="the network's input in pixels")
+    parser.add_argument("--head", default=HEAD, help="the detection head")
+    parser.add_argument("--detect", type=numbers, metavar="STRIDES",
+                        help="the taps that feed detection, by stride: 8,16,32")
+    parser.add_argument("--sizes", type=sizes, metavar="SCHEME|LIST",
+                        help="anchor sizes: head (its own; SSD's are example), example, paper, "
+                             "data (those that fit the boxes, where there are data), or those of "
+                             "each level as shares of the image's height, as in "
+                             "0.08,0.11/0.2,0.25/0.4,0.5")
+    parser.add_argument("--loss", metavar="LOSS",
+                        help="classification loss: softmax (SSD's default) or focal; a head may "
+                             "have only one, or others")
+
+
+def overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the plan's overrides among the options."""
+    return {name: getattr(options, name) for name in ("detect", "sizes", "loss")
+            if getattr(options, name) is not None}
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Declare what `ssdreg.load` has to be told of a checkpoint that does not tell it itself."""
+    parser.add_argument("--epoch", type=int,
+                        help="the epoch, where there are several; of a run the best by default")
+    parser.add_argument("--classes", metavar="A,B,C|FILE",
+                        help="the classes' names in order, or a file with a name a line")
+    parser.add_argument("--data-shape", type=shape, metavar="SIDE|HxW",
+                        help="the network's input in pixels, where the files do not tell it")
+    for name, what in (("mean", "taken off"), ("std", "divided by")):
+        parser.add_argument(f"--{name}", type=_three, metavar="R,G,B",
+                            help=f"what pixels of 0 to 255 are {what}, where it is not the usual")
+
+
+def _three(text: str) -> tuple[float, ...]:
+    """Read ``123.68,116.78,103.94``."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} are no three numbers, as 123,117,104")
+    return values
+
+
+def normalisation(options: argparse.Namespace) -> Normalisation | None:
+    """Return what was given of the normalisation; None leaves it to the kind of checkpoint."""
+    if options.mean is None and options.std is None:
+        return None
+    if options.mean is None:
+        raise SsdregError("--std goes with --mean: give --mean too, as 0,0,0")
+    try:
+        return Normalisation(options.mean, options.std or (1.0, 1.0, 1.0))
+    except ValueError as error:
+        raise SsdregError(f"--mean and --std: {error}") from error
+
+
+def open_backend(options: argparse.Namespace) -> Backend:
+    """Open the detector that is named, with what is to run it."""
+    from ssdreg.checkpoints.files import read_class_names
+    from ssdreg.inference.detector import AUTO, MODEL_FILES, MXNET, open_backend
+    backend, context = options.backend, None
+    # only where it is no CPU, because MXNet, once imported, takes no other number of threads
+    if options.ctx != "cpu":
+        if backend == AUTO and options.model.suffix.lower() not in MODEL_FILES:
+            backend = MXNET
+        if backend != MXNET:
+            raise SsdregError(f"--ctx {options.ctx} is a device of MXNet, which does not run this: "
+                              f"leave it out, or use --backend mxnet")
+        context = contexts(options.ctx)[0]
+    return open_backend(
+        options.model, backend, options.threads, options.precision, options.epoch, context,
+        classes=read_class_names(options.classes) if options.classes else None,
+        data_shape=options.data_shape, normalisation=normalisation(options))
+
+
+def add_context(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--ctx``."""
+    parser.add_argument("--ctx", default="cpu", help="devices: cpu, or gpu:0,1")
+
+
+def contexts(text: str) -> list[mx.Context]:
+    """Turn ``cpu`` or ``gpu:0,1`` into MXNet's devices; raise SsdregError when there are none."""
+    from ssdreg.mx import mx
+    kind, _, which = text.partition(":")
+    if kind == "cpu" and not which:
+        return [mx.cpu()]
+    if kind != "gpu" or not all(part.isdigit() for part in (which or "0").split(",")):
+        raise SsdregError(f"--ctx {text!r} is no device: write cpu, gpu:0 or gpu:0,1")
+    count = mx.context.num_gpus()
+    asked = numbers(which or "0")
+    if any(index >= count for index in asked):
+        raise SsdregError(f"--ctx {text!r}: MXNet sees {count} GPUs here; "
+                          f"the CPU wheel of MXNet sees none: use --ctx cpu")
+    return [mx.gpu(index) for index in asked]

@@ -1,0 +1,107 @@
+"""``ssdreg check``: are the declarations true?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import attrs
+from ssdreg_runtime.system.tables import text_table
+
+from ssdreg.compat.mxnet_package import require
+from ssdreg.registry.host import backbones, get_backbone
+from ssdreg.registry.suggestions import some
+
+if TYPE_CHECKING:
+    from ssdreg.registry.backbone import StopsAt
+    from ssdreg.testing import Verdict
+
+NAME = "check"
+SUMMARY = "verify the taps of registered backbones, and that deeper ones are larger"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="backbones; all when none is given. With --plugin, patterns such as "
+                             "'gluon.res*' for what to examine of the distribution")
+    parser.add_argument("--plugin", metavar="DIST",
+                        help="examine what an installed distribution brings as the tests of its "
+                             "plug-ins do (ssdreg.testing): build, train a step, save, detect")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check and print; the exit status is 1 when anything fails."""
+    require()  # once, instead of as everything's fault
+    return _conformance(options) if options.plugin else _declarations(options)
+
+
+def _declarations(options: argparse.Namespace) -> int:
+    from ssdreg.detector.families import check
+    chosen = [get_backbone(name) for name in options.names] or list(backbones())
+    checked = check(chosen)
+    if options.json:
+        print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in checked],
+                         indent=2))
+    else:
+        print(text_table(
+            ("backbone", "verdict", "parameters", "weights used", "input sizes"),
+            [(each.name, "ok" if each.passed else "WRONG", f"{each.parameters:,}",
+              "-" if each.coverage is None else f"{each.coverage:.1%}",
+              " ".join(f"{h}x{w}" for h, w in each.shapes)) for each in checked]))
+        _tell_stops((each.name, each.stops_at) for each in checked)
+        for each in checked:
+            for problem in each.problems:
+                print(f"\n{each.name}: {problem}")
+    return 0 if all(each.passed for each in checked) else 1
+
+
+def _tell_stops(backbones: Iterable[tuple[str, StopsAt | None]]) -> None:
+    """Say who stops early on purpose, and why: a family often gives one reason."""
+    found: dict[StopsAt, list[str]] = {}
+    for name, stop in backbones:
+        if stop is not None:
+            found.setdefault(stop, []).append(name)
+    for stop, names in found.items():
+        print(f"\n{', '.join(names)}: stops at stride {stop.stride} on purpose: {stop.reason}")
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    from ssdreg_runtime.system.progress import Work, progress
+
+    from ssdreg.testing import Package, examine
+    package = Package(options.plugin, *options.names)
+    work = Work(f"examining {options.plugin}", "subjects", 1 + len(package.subjects))
+    examined = list(progress(work).over(examine(package)))
+    verdicts = [verdict for each in examined for verdict in each]
+    if options.json:
+        print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in verdicts],
+                         indent=2))
+    else:
+        print(text_table(
+            ("examined", "verdict", "passed", "failed", "not looked at"),
+            [(each[0].title, "ok" if all(verdict.passed for verdict in each) else "WRONG",
+              f"{sum(_examined(verdict) and verdict.passed for verdict in each)} of {len(each)}",
+              " ".join(verdict.check for verdict in each if verdict.problem) or "-",
+              " ".join(verdict.check for verdict in each if not _examined(verdict)) or "-")
+             for each in examined]))
+        _tell_stops((each.title, each.backbone.stops_at) for each in package.subjects
+                    if each.head is None)
+        for verdict in verdicts:
+            if verdict.problem:
+                print(f"\n{verdict.sentence}")
+        reasons: dict[str, list[str]] = {}
+        for verdict in verdicts:
+            if verdict.unexamined:
+                reasons.setdefault(f"{verdict.check}: not looked at: {verdict.unexamined}",
+                                   []).append(verdict.title)
+        for reason, titles in reasons.items():
+            print(f"\n{some(titles)}: {reason}")
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _examined(verdict: Verdict) -> bool:
+    return not verdict.failed_needs and not verdict.unexamined

@@ -1,0 +1,60 @@
+"""``ssdreg list``: what is registered."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ssdreg_runtime.system.tables import markdown_table, text_table
+
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.host import backbones, heads
+
+NAME = "list"
+SUMMARY = "list the registered backbones and heads"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON for machines")
+    form.add_argument("--markdown", action="store_true",
+                      help="print the backbones as a Markdown table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print backbones and heads."""
+    if options.json:
+        print(json.dumps({
+            "backbones": [{"name": each.name, "aliases": list(each.aliases),
+                           "family": each.family, "depth": each.depth, "paper": each.paper,
+                           "detect": list(each.detect),
+                           "taps": [{"stage": tap.stage, "stride": tap.stride,
+                                     "channels": tap.channels, "node": tap.node}
+                                    for tap in each.taps]} for each in backbones()],
+            "heads": [{"name": each.name, "summary": each.summary, "paper": each.paper}
+                      for each in heads()]}, indent=2))
+        return 0
+    if options.markdown:
+        print(markdown_table(HEADER[:3], [row(each)[:3] for each in backbones()]))
+        return 0
+    print(text_table(HEADER, [row(each) for each in backbones()]))
+    print()
+    print(text_table(("head", "what it is", "paper"),
+                     [(each.name, each.summary, each.paper) for each in heads()]))
+    return 0
+
+
+HEADER = ("backbone", "family", "detection taps (stride: node, channels)", "paper")
+
+
+def row(backbone: Backbone) -> tuple[str, ...]:
+    """Return a backbone's line: name, family, the taps that feed detection, paper.
+
+    Taps that are not declared stay unknown here: finding them means building the network.
+    """
+    taps = [tap for tap in backbone.taps if tap.stride in backbone.detect]
+    return (backbone.name, backbone.family,
+            "; ".join(f"{tap.stride}: {tap.node}, {tap.channels}" for tap in taps)
+            or "found from the graph",
+            backbone.paper)

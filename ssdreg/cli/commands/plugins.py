@@ -1,0 +1,41 @@
+"""``ssdreg plugins``: who is there, what they bring, and what is wrong with whom."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+
+import attrs
+from ssdreg_runtime.system.tables import text_table
+
+from ssdreg.registry.issues import PluginWarning
+from ssdreg.registry.report import FAILED, PARTLY, reports
+
+NAME = "plugins"
+SUMMARY = "list the plug-ins, what they bring, and why one of them is not used"
+
+HEADER = ("distribution", "version", "plug-in", "state", "brings")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table; the exit status is 1 when a plug-in failed, in whole or in part."""
+    with warnings.catch_warnings():
+        # all that they would say is in the table
+        warnings.simplefilter("ignore", PluginWarning)
+        found = reports()
+    if options.json:
+        print(json.dumps([attrs.asdict(each) for each in found], indent=2))
+    else:
+        print(text_table(HEADER, [(each.distribution, each.version, each.plugin, each.state,
+                                   each.brings) for each in found]))
+        for each in found:
+            for reason in each.reasons:
+                print(f"\n{each.distribution}:{each.plugin}: {reason}"
+                      if each.plugin != each.distribution else f"\n{each.plugin}: {reason}")
+    return int(any(each.state in (FAILED, PARTLY) for each in found))

@@ -1,0 +1,51 @@
+"""``ssdreg predict``: what does a detector see in these pictures, videos or standard input?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssdreg_runtime.cli.common import (
+    add_backend_arguments,
+    add_json_arguments,
+    add_look_arguments,
+    add_source_arguments,
+    detect_sources,
+    objects_of,
+)
+
+from ssdreg.cli.commands import arguments
+
+if TYPE_CHECKING:
+    from ssdreg_runtime.inference.detector import Detector
+
+NAME = "predict"
+SUMMARY = "detect objects in images, videos or standard input, and draw them"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help=arguments.MODEL)
+    add_source_arguments(parser)
+    arguments.add_checkpoint(parser)
+    add_json_arguments(parser)
+    add_look_arguments(parser)
+    add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
+    arguments.add_context(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Detect in all sources; a bad picture is named and passed over, and the status is then 1."""
+    return detect_sources(options, lambda: _detector(options), "ssdreg", objects_of(options))
+
+
+def _detector(options: argparse.Namespace) -> Detector:
+    from ssdreg_runtime.inference.detector import Detector
+
+    from ssdreg.inference.detector import MXNET
+    detector = Detector.on(arguments.open_backend(options))
+    if detector.backend == MXNET:
+        # an image is not kept waiting for others, and none is computed for nothing
+        detector.batch_size = 1
+    return detector

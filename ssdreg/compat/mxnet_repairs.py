@@ -1,0 +1,112 @@
+"""What MXNet's own functions do otherwise under NumPy 2, and how they are kept as they were.
+
+Names that are missing are given to MXNet's modules (`ssdreg.compat.mxnet_modules`). Four things are
+no names of NumPy's, and are repaired in the module that does them, as soon as it is imported:
+
+- `mxnet.recordio` calls ``ndarray.tostring``, which NumPy 2.3 removed from a type that nobody can
+  add it to. ``tobytes`` is the same.
+- Metrics add scalars of float32 to a Python float. That made float64 and now makes float32, in
+  which a sum over many batches loses its digits.
+- `mx.nd.array` and sparse arrays look for ``scipy.sparse.csr``, which SciPy warns of at every call
+  and SciPy 2 takes away.
+- Attributes of operators are written as text, and a tuple of NumPy's scalars as ``(np.int64(3),
+  3)``, which MXNet's library cannot read. `Orthogonal`, an initialiser, makes such tuples itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """Return a value with Python's numbers instead of NumPy's scalars, in tuples and lists too."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(plain, value))
+    if isinstance(value, np.floating):
+        # by its shortest digits, as it was written: float32 of 0.1 is 0.1, not 0.10000000149
+        return float(str(value))
+    return value.item() if isinstance(value, (np.integer, np.bool_)) else value
+
+
+def text(value: Any) -> str:
+    """Return ``str(value)``, with numbers in tuples and lists written as numbers."""
+    written = str(value)
+    if "np." in written and isinstance(value, (tuple, list)):
+        return str(plain(value))
+    return written
+
+
+def name_csr_matrix(module: ModuleType) -> None:
+    """Let a module find ``scipy.sparse.csr.csr_matrix`` where it is now, without a warning.
+
+    SciPy 2 will not have it there; where SciPy is not installed, the module has done without.
+    """
+    if module.spsp is not None:
+        made = ModuleType(module.spsp.__name__)
+        vars(made).update(csr=module.spsp, __getattr__=functools.partial(getattr, module.spsp))
+        vars(module)["spsp"] = made
+
+
+def looks_up(function: FunctionType, **instead: str) -> None:
+    """Let a function look up other names, of attributes or globals, instead of these."""
+    code = function.__code__
+    function.__code__ = code.replace(
+        co_names=tuple(instead.get(name, name) for name in code.co_names))
+
+
+def call_tobytes(recordio: ModuleType) -> None:
+    """Let the functions that call ``tostring`` call ``tobytes``."""
+    for function in (recordio.pack, recordio.pack_img):
+        looks_up(function, tostring="tobytes")
+
+
+def write_plainly(module: ModuleType) -> None:
+    """Let a module write attributes by `text`; it uses ``str`` for nothing else."""
+    vars(module)["str"] = text
+
+
+def declare_plainly(symbol: ModuleType) -> None:
+    """Let ``mx.sym.var`` write the attributes of a variable by `text`."""
+    vars(symbol)["_text"] = text
+    looks_up(symbol.var, str="_text")
+
+
+def sum_in_float64(metric: ModuleType) -> None:
+    """Let every metric keep its sums in float64, whatever is added to them."""
+    for name in ("sum_metric", "global_sum_metric"):
+        setattr(metric.EvalMetric, name, property(
+            functools.partial(_sum, name), functools.partial(_set_sum, name)))
+
+
+def _sum(name: str, metric: Any) -> Any:
+    return vars(metric)[name]
+
+
+def _set_sum(name: str, metric: Any, value: Any) -> None:
+    # in the instance's own dictionary, where it has always been: metrics are pickled
+    vars(metric)[name] = (np.float64(value) if isinstance(value, (np.float32, np.float16))
+                          else value)
+
+
+#: By the module that is repaired.
+REPAIRS: dict[str, Callable[[ModuleType], None]] = {
+    "mxnet.recordio": call_tobytes,
+    "mxnet.ndarray.utils": name_csr_matrix,
+    "mxnet.ndarray.sparse": name_csr_matrix,
+    "mxnet.metric": sum_in_float64,
+    "mxnet._ctypes.ndarray": write_plainly,
+    "mxnet._ctypes.symbol": write_plainly,
+    "mxnet.io.io": write_plainly,
+    "mxnet.symbol.symbol": declare_plainly,
+}
+
+
+def repair(module: ModuleType) -> None:
+    """Repair a module that has just been imported, if it is one of these."""
+    if module.__name__ in REPAIRS:
+        REPAIRS[module.__name__](module)

@@ -1,0 +1,1 @@
+"""Readers of data sets, a module for each format."""

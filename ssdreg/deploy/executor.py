@@ -1,0 +1,107 @@
+"""A trained detector, ready to look at batches and images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ssdreg.errors import RunError
+from ssdreg.evaluation.voc import Accumulator, Evaluation
+from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.runs.run import Params, Run
+
+if TYPE_CHECKING:
+    from ssdreg.data import DetectionIter
+    from ssdreg.mx import mx
+
+
+class Inference:
+    """A deploy symbol bound to parameters for batches of one size.
+
+    `detect` takes (B, 3, H, W) float32, normalised, and gives (B, N, 6): class, score, x1, y1,
+    x2, y2 as shares of the image; class -1 marks empty rows. Raises RunError when a parameter
+    of the symbol is missing or has another shape.
+    """
+
+    def __init__(self, symbol: mx.sym.Symbol, params: Params, batch_size: int,
+                 data_shape: tuple[int, int], context: mx.Context | None = None) -> None:
+        from ssdreg.mx import mx
+        self.batch_size = batch_size
+        self._executor = symbol.simple_bind(context or mx.cpu(), grad_req="null",
+                                            data=(batch_size, 3, *data_shape))
+        # Parameters are set once, here. MXNet folds batch norm into the convolutions at the first
+        # batch and keeps the folded weights: other parameters in the same executor give neither
+        # the old network's answers nor the new one's.
+        needed = [*self._executor.arg_dict, *self._executor.aux_dict]
+        missing = [name for name in needed
+                   if name != "data" and name not in params.args and name not in params.auxs]
+        if missing:
+            raise RunError(f"the parameter file lacks {len(missing)} of the symbol's parameters, "
+                           f"{missing[0]!r} among them: it belongs to another network")
+        given = {**params.args, **params.auxs}
+        bound = {**self._executor.arg_dict, **self._executor.aux_dict}
+        for name, array in bound.items():
+            if name != "data" and given[name].shape != array.shape:
+                raise RunError(f"{name!r} has the shape {given[name].shape} in the parameter file "
+                               f"and {array.shape} in the symbol: it belongs to another network")
+        self._executor.copy_params_from(dict(params.args), dict(params.auxs),
+                                        allow_extra_params=True)
+
+    def detect(self, batch: mx.nd.NDArray) -> np.ndarray:
+        """Detect in a batch of the bound size."""
+        return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
+
+    def evaluate(self, batches: DetectionIter, classes: Sequence[str]) -> Evaluation:
+        """Detect in every batch and compare with its labels: mAP at IoU 0.5."""
+        found = Accumulator(classes)
+        for batch in batches:
+            count = self.batch_size - batch.pad
+            detections, labels = self.detect(batch.data[0]), batch.label[0].asnumpy()
+            for index in range(count):
+                found.add(detections[index], labels[index])
+        return found.result()
+
+
+def open_inference(run: Run, batch_size: int = 1, epoch: int | None = None,
+                   context: mx.Context | None = None) -> Inference:
+    """Bind a run's network to an epoch's parameters (the best epoch's when None)."""
+    return Inference(run.load_symbol(), run.load_params(epoch), batch_size, run.plan.data_shape,
+                     context)
+
+
+def prepare(image: Image.Image, data_shape: tuple[int, int],
+            normalisation: Normalisation) -> np.ndarray:
+    """Turn an RGB image into the network's input: resized, normalised, (3, H, W) float32."""
+    from ssdreg.mx import mx
+    height, width = data_shape
+    # MXNet's own resize, which is OpenCV's, because training images go through it
+    pixels = mx.image.imresize(mx.nd.array(np.asarray(image), dtype="uint8"), width, height,
+                               interp=1).asnumpy().astype("float32")
+    mean, std = np.array(normalisation.mean, "float32"), np.array(normalisation.std, "float32")
+    return ((pixels - mean) / std).transpose(2, 0, 1)
+
+
+def detect_images(inference: Inference, run: Run,
+                  images: Iterable[Image.Image]) -> list[np.ndarray]:
+    """Detect in images of any size; per image rows (N, 6) of what was found, best first."""
+    from ssdreg.mx import mx
+    found: list[np.ndarray] = []
+    waiting: list[np.ndarray] = []
+
+    def flush() -> None:
+        count = len(waiting)
+        waiting.extend([np.zeros_like(waiting[0])] * (inference.batch_size - count))
+        for rows in inference.detect(mx.nd.array(np.stack(waiting)))[:count]:
+            found.append(rows[rows[:, 0] >= 0])
+        waiting.clear()
+
+    for image in images:
+        waiting.append(prepare(image, run.plan.data_shape, run.plan.normalisation))
+        if len(waiting) == inference.batch_size:
+            flush()
+    if waiting:
+        flush()
+    return found

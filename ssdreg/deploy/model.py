@@ -1,0 +1,76 @@
+"""What is deployed: a deploy symbol with its parameters, its plan and its classes' names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from ssdreg.detector.plan import Plan
+from ssdreg.errors import RunError
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.runs.run import CONFIG, Params, open_run
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+@frozen(eq=False)
+class Source:
+    """A detector that is ready to be deployed.
+
+    `symbol` has the input ``data`` (B, 3, H, W), float32 and normalised as the plan says, and the
+    output ``detection`` (B, N, 6); `name` is what messages call it.
+    """
+
+    name: str
+    symbol: mx.sym.Symbol = field(repr=False)
+    params: Params = field(repr=False)
+    plan: Plan = field(repr=False)
+    classes: tuple[str, ...]
+
+
+def open_source(path: str | Path, epoch: int | None = None, classes: Sequence[str] | None = None,
+                data_shape: int | tuple[int, int] | None = None,
+                normalisation: Normalisation | None = None) -> Source:
+    """Open a run's folder, or a checkpoint that `ssdreg.load` reads; see there for the arguments.
+
+    A run knows its classes, input size and normalisation; they are for checkpoints. Raises
+    RunError, a sentence, for anything else and for a symbol without parameters.
+    """
+    from ssdreg.checkpoints import load
+    folder = Path(path)
+    if (folder / CONFIG).is_file():
+        if (classes, data_shape, normalisation) != (None, None, None):
+            raise RunError(f"{folder} is a run, which knows its classes, input size and "
+                           f"normalisation: these are given for checkpoints only")
+        run = open_run(folder)
+        return Source(str(folder), run.load_symbol(), run.load_params(epoch), run.plan,
+                      run.classes)
+    found = load(folder, epoch, classes, data_shape, normalisation)
+    if found.params is None:
+        raise RunError(f"{folder} is a symbol without parameters: there is nothing to deploy; "
+                       f"give the .params file that belongs to it, beside it")
+    return Source(str(folder), found.symbol, found.params, found.plan, found.classes)
+
+
+def random_source(backbone: str | Backbone, num_classes: int = 20,
+                  data_shape: int | tuple[int, int] = 300, head: str = "ssd",
+                  **overrides: Any) -> Source:
+    """Build a detector with random parameters, for measuring what its network costs.
+
+    The arguments are those of `ssdreg.plan`, which also says what is raised.
+    """
+    from ssdreg.deploy.random_params import random_params
+    from ssdreg.detector.build import assemble, prove
+    from ssdreg.detector.plan import plan
+    from ssdreg.graph.finding import complete
+    from ssdreg.registry.host import get_backbone
+    found = complete(get_backbone(backbone))
+    made = plan(found, num_classes, data_shape, head, **overrides)
+    symbol = assemble(prove(found, made), made, "deploy", head)
+    return Source(found.name, symbol, random_params(symbol, made.data_shape), made,
+                  tuple(f"class {index}" for index in range(made.num_classes)))

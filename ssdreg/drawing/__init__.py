@@ -1,0 +1,1 @@
+"""Figures: diagrams of backbones, learning curves, anchors, latencies."""

@@ -1,0 +1,174 @@
+"""A picture as data (boxes, lines and texts, in inches), and the SVG or PNG file of it."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import field, frozen
+from ssdreg_runtime.system.files import replacing
+
+from ssdreg.errors import DataError
+
+if TYPE_CHECKING:
+    from ssdreg.drawing.mpl import Figure
+
+#: matplotlib brings this font along, so that texts measure the same on every machine.
+FONT = "DejaVu Sans"
+POINTS = 72  # to the inch
+HEAD = 0.09  # the length of an arrow's head in inches
+PNG_DPI, PNG_COLOURS = 150, 128
+SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",  # texts as texts, not as outlines
+    "svg.hashsalt": "ssdreg",  # the same identifiers every time
+    # the others are for who looks at an SVG without the first: as wide, or narrower
+    "font.sans-serif": (FONT, "Verdana", "Helvetica", "Arial", "sans-serif"),
+    "hatch.linewidth": 0.6,
+    "text.hinting": "none",  # which would make letters wider than they were measured
+}
+
+
+@frozen
+class Box:
+    """A rectangle; `x` and `y` are its upper left corner, `hatch` and `dash` matplotlib's."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    face: str
+    edge: str
+    line: float = 0.8
+    hatch: str = ""
+    dash: str | tuple[float, tuple[float, ...]] = "-"
+
+
+@frozen
+class Text:
+    """One line of text; `x` is its left end, middle or right end as `align` says, `y` its middle.
+
+    `size` is in points.
+    """
+
+    x: float
+    y: float
+    text: str
+    size: float
+    colour: str
+    align: str = "left"
+    bold: bool = False
+
+
+@frozen
+class Line:
+    """A line through points; `arrow` puts a head on its end."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: str
+    width: float = 1.0
+    arrow: bool = False
+
+
+@frozen
+class Picture:
+    """Everything there is to see, in inches from the upper left corner; lines lie below boxes."""
+
+    width: float
+    height: float
+    boxes: tuple[Box, ...] = field(repr=False)
+    lines: tuple[Line, ...] = field(repr=False)
+    texts: tuple[Text, ...] = field(repr=False)
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Return how wide a text is, in inches."""
+    from ssdreg.drawing.mpl import FontProperties, text_to_path
+    font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / POINTS
+
+
+def check_format(path: Path) -> None:
+    """Raise DataError when a path's suffix names no format that pictures are written in."""
+    if path.suffix.lstrip(".").lower() not in WRITERS:
+        raise DataError(f"no picture can be drawn into {path}: its name must end in "
+                        f"{' or '.join(f'.{kind}' for kind in WRITERS)}")
+
+
+def write_picture(picture: Picture, path: Path) -> None:
+    """Write the SVG or PNG that the suffix of `path` asks for, whole or not at all.
+
+    The folder is made if need be. Texts stay texts in an SVG, and the same picture gives the same
+    file. Raises DataError for another suffix.
+    """
+    from ssdreg.drawing.mpl import rc_context
+    check_format(path)
+    kind = path.suffix.lstrip(".").lower()
+    with rc_context(SETTINGS):
+        figure = draw_figure(picture)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as beside:
+            WRITERS[kind](figure, beside)
+
+
+def _write_svg(figure: Figure, path: Path) -> None:
+    # without a date a file only changes when the picture does
+    figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _write_png(figure: Figure, path: Path) -> None:
+    from PIL import Image
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
+    # few colours and their blends at the edges: a palette makes the file a third as large
+    Image.fromarray(pixels[..., :3].copy()).quantize(
+        PNG_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True, dpi=(PNG_DPI, PNG_DPI))
+
+
+WRITERS = {"svg": _write_svg, "png": _write_png}
+
+
+def draw_figure(picture: Picture) -> Figure:
+    """Draw a picture as a figure of matplotlib, one data unit an inch."""
+    from ssdreg.drawing.mpl import Figure, FigureCanvasAgg, Polygon, Rectangle
+
+    figure = Figure(figsize=(picture.width, picture.height), dpi=PNG_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, picture.width)
+    axes.set_ylim(picture.height, 0)
+    for line in picture.lines:
+        # under its head a line would show beside the tip
+        *points, tip = line.points
+        points.append(_head(points[-1], tip)[3] if line.arrow else tip)
+        across, down = zip(*points)
+        axes.plot(across, down, color=line.colour, linewidth=line.width, zorder=1,
+                  solid_capstyle="butt", solid_joinstyle="miter")
+        if line.arrow:
+            axes.add_patch(Polygon(_head(*line.points[-2:])[:3], facecolor=line.colour, linewidth=0,
+                                   zorder=1))
+    for box in picture.boxes:
+        axes.add_patch(Rectangle((box.x, box.y), box.width, box.height, facecolor=box.face,
+                                 edgecolor=box.edge, linewidth=box.line, hatch=box.hatch or None,
+                                 linestyle=box.dash, zorder=2))
+    for text in picture.texts:
+        # a name such as "a_$b" is meant literally
+        axes.text(text.x, text.y, text.text, fontsize=text.size, color=text.colour,
+                  ha=text.align, va="center", family="sans-serif", parse_math=False, zorder=3,
+                  weight="bold" if text.bold else "normal")
+    return figure
+
+
+def _head(start: tuple[float, float], tip: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+    """Return the corners of an arrow's head: tip, left, right; and the middle of its base."""
+    length = math.dist(start, tip)
+    across, down = (tip[0] - start[0]) / length, (tip[1] - start[1]) / length
+    base = tip[0] - HEAD * across, tip[1] - HEAD * down
+    half = 0.4 * HEAD
+    return (tip, (base[0] + half * down, base[1] - half * across),
+            (base[0] - half * down, base[1] + half * across), base)

@@ -1,0 +1,91 @@
+"""Figures as a picture: a bar for every row, with its milliseconds and its ratio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.names import shown
+
+from ssdreg.bench.errors import BenchError
+from ssdreg.bench.figures import Figures, Row
+from ssdreg.bench.tables import milliseconds
+
+#: Of Okabe and Ito's palette, which people with any sight tell apart; hatched too, for print.
+LOOKS = {"float32": ("#0072B2", ""), "bfloat16": ("#E69F00", "//"), "int8": ("#009E73", "..")}
+OTHER = ("#999999", "")
+INK, MUTED = "#1F2933", "#52606D"
+# inches
+WIDTH, BAR, GAP, FRAME = 9.0, 0.32, 0.45, 1.5
+
+
+def check_chart(out: Path) -> None:
+    """Raise BenchError for a file whose suffix is no picture's."""
+    if out.suffix.lower() not in (".svg", ".png"):
+        raise BenchError(f"a chart cannot be drawn into {out}: its suffix is to be .svg or .png")
+
+
+def draw_chart(figures: Figures, out: Path) -> None:
+    """Draw the rows of `figures` into `out`, an SVG or PNG by its suffix.
+
+    Its folder is made if need be, and the file appears only when it is complete. Raises BenchError
+    for another suffix.
+    """
+    from ssdreg.drawing.mpl import Figure, FigureCanvasAgg, Patch, rc_context
+    check_chart(out)
+    rows = figures.rows
+    batches = list(dict.fromkeys(row.batch for row in rows))
+    height = FRAME + BAR * len(rows) + GAP * (len(batches) - 1)
+    figure = Figure(figsize=(WIDTH, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    places = _places(rows)
+    for row, place in zip(rows, places):
+        colour, hatch = LOOKS.get(row.contender.precision, OTHER)
+        axes.barh(place, row.seconds.median * 1e3, 0.72, color=colour, hatch=hatch,
+                  edgecolor="white", linewidth=0)
+        axes.plot([row.seconds.lower * 1e3, row.seconds.upper * 1e3], [place, place],
+                  color=INK, linewidth=1.2, solid_capstyle="butt")
+        axes.annotate(label(row), (max(row.seconds.upper, row.seconds.median) * 1e3, place),
+                      (5, 0), textcoords="offset points", va="center", fontsize=9, color=INK)
+    axes.set_yticks(places, [_name(row, len(batches) > 1) for row in rows])
+    axes.invert_yaxis()
+    # room for the labels behind the longest bar
+    axes.set_xlim(0, max(row.seconds.upper for row in rows) * 1e3 * 1.3)
+    axes.set_xlabel("ms a batch: median, and quartiles as a line")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    precisions = dict.fromkeys(row.contender.precision for row in rows)
+    axes.legend(handles=[Patch(facecolor=LOOKS.get(each, OTHER)[0], edgecolor="white", linewidth=0,
+                               hatch=LOOKS.get(each, OTHER)[1], label=each) for each in precisions],
+                loc="best", framealpha=0.9)
+    sizes = ", ".join(map(str, batches))
+    # a name such as "a_$b" is meant literally
+    figure.suptitle(f"{shown(figures.subject.title)}, batch {sizes}", parse_math=False)
+    cores = f"{figures.machine.cores} core{'' if figures.machine.cores == 1 else 's'}"
+    axes.set_title(f"{figures.machine.processor}, {cores}; ratio to the first row"
+                   f"{' of the batch' if len(batches) > 1 else ''}", fontsize=9, color=MUTED,
+                   parse_math=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # letters as text: smaller, and found by who searches the page
+    with rc_context({"svg.fonttype": "none", "hatch.color": "white"}), replacing(out) as beside:
+        figure.savefig(beside, format=out.suffix.lstrip(".").lower())
+
+
+def label(row: Row) -> str:
+    """Return what stands behind a row's bar."""
+    return f"{milliseconds(row.seconds.median)} ms   {row.ratio:.2f}\N{MULTIPLICATION SIGN}"
+
+
+def _name(row: Row, several: bool) -> str:
+    return f"{row.contender.name}{f', batch {row.batch}' if several else ''}"
+
+
+def _places(rows: tuple[Row, ...]) -> list[float]:
+    """Return where bars go, in bars' heights from the top; batches stand apart."""
+    places: list[float] = []
+    for index, row in enumerate(rows):
+        apart = index > 0 and rows[index - 1].batch != row.batch
+        places.append((places[-1] + 1 if places else 0.0) + (GAP / BAR if apart else 0.0))
+    return places

@@ -1,0 +1,1 @@
+"""MXNet's operators in ONNX, a module for each kind."""

@@ -1,0 +1,1 @@
+"""Detectors: images in, detections out, on any backend."""

@@ -1,0 +1,1 @@
+"""Fewer bits on MXNet: int8 and bfloat16."""

@@ -1,0 +1,45 @@
+"""bfloat16 for MXNet: the network in it, all else in float32."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from ssdreg.deploy.model import Source
+from ssdreg.quantize.mxnet.graph import Graph, cuts_last, outside_network
+from ssdreg.quantize.mxnet.int8 import refuse_unless_float32
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+def bfloat16_mxnet(source: Source) -> Source:
+    """Return a detector whose network MXNet computes in bfloat16.
+
+    The parameters stay float32 and are rounded when they are used; softmax, decoding and
+    suppression stay float32. The symbol runs on any processor. MXNet's oneDNN is of 2021 and uses
+    AVX-512 BF16, but not AMX, and rounds the weights anew for every batch: expect no speed from
+    it, and measure.
+
+    Raises ModelError for a source that is not float32.
+    """
+    from ssdreg.mx import mixed_precision, mx
+    refuse_unless_float32(source)
+    with mx.name.NameManager():
+        symbol = cuts_last(source.symbol)
+        converted = mixed_precision().convert_symbol(
+            symbol, target_dtype="bfloat16",
+            excluded_sym_names=list(outside_network(Graph.of(symbol))))
+        return evolve(source, symbol=_with_plain_casts(converted))
+
+
+def _with_plain_casts(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Write conversions as ``Cast``: ``amp_cast`` is left out where a symbol is saved."""
+    from ssdreg.mx import mx
+    content = json.loads(symbol.tojson(remove_amp_cast=False))
+    for node in content["nodes"]:
+        if node["op"] == "amp_cast":
+            node["op"] = "Cast"
+    return mx.sym.load_json(json.dumps(content))

@@ -1,0 +1,52 @@
+"""The folder of a run that was quantised.
+
+It is that of any run, so that everything reads it that detects, with three differences: it has one
+epoch, no training symbol, since nothing can be learnt through 8 bits, and `FILE`, which says what
+it was made from.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ssdreg_runtime.system.files import write_json
+
+from ssdreg._version import __version__
+from ssdreg.deploy.model import Source
+from ssdreg.errors import RunError
+from ssdreg.inference.detector import facts_of
+from ssdreg.runs.run import PREFIX, create_run, write_params
+
+#: What makes a run one that was quantised.
+FILE = "quantised.json"
+_EPOCH = 1
+
+
+def write_run(source: Source, folder: Path) -> None:
+    """Write a source as the folder of a run, whole or not at all.
+
+    A folder that this has written before is replaced. Raises RunError for any other that is there.
+    """
+    refuse_folder(folder)
+    parent = folder.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    # beside, so that it can be renamed; gone with all that is in it when something goes wrong
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{folder.name}.") as beside:
+        made = create_run(Path(beside) / "new", source.classes, source.plan, source.symbol,
+                          source.symbol)
+        (made.path / f"{PREFIX}-symbol.json").unlink()
+        write_params(made.params_file(_EPOCH), source.params)
+        write_json(made.path / FILE, {
+            "ssdreg": __version__, "precision": facts_of(source).precision, "from": source.name,
+            "note": "this run detects and cannot be trained: train the one it was made from"})
+        if folder.exists():
+            folder.replace(Path(beside) / "old")
+        made.path.replace(folder)
+
+
+def refuse_folder(folder: Path) -> None:
+    """Raise RunError when there is something that is not a run that was quantised."""
+    if folder.exists() and not (folder / FILE).is_file():
+        raise RunError(f"{folder} is there already and was not written by `ssdreg quantize`: "
+                       f"choose another --out, or delete it")

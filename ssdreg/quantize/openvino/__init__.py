@@ -1,0 +1,1 @@
+"""int8 for OpenVINO, by NNCF."""

@@ -1,0 +1,149 @@
+"""Installed plug-ins: the entry points of distributions, read without importing any."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from ssdreg._version import __version__
+from ssdreg.registry.issues import said
+
+#: The group of entry points, and the name of the hooks' project.
+GROUP = "ssdreg"
+
+_FIELD = re.compile(r"^(Name|Version|Requires-Dist):(.*)$", re.MULTILINE)
+_ASKS = re.compile(rf"^Requires-Dist:\s*{GROUP}(?![\w.-])", re.MULTILINE | re.IGNORECASE)
+#: A requirement of ssdreg that says more than its name.
+_REQUIREMENT = re.compile(rf"{GROUP}\s*[^\w\s.-].*", re.IGNORECASE | re.DOTALL)
+
+
+@frozen(eq=False)
+class Source:
+    """One plug-in of an installed distribution.
+
+    `name` and `value` are those of its entry point; `requires` are the distribution's requirements
+    of ssdreg that say more than its name. `damage` tells why its metadata cannot be read, and is
+    empty when they can.
+    """
+
+    distribution: str
+    version: str
+    name: str
+    value: str
+    requires: tuple[str, ...] = ()
+    damage: str = ""
+
+    @property
+    def title(self) -> str:
+        """Distribution and entry point: what the plug-in is called in reports."""
+        return f"{self.distribution}:{self.name}"
+
+    def load(self) -> Any:
+        """Import what the entry point names."""
+        return metadata.EntryPoint(self.name, self.value, GROUP).load()
+
+    def unmet(self) -> str:
+        """Say what is asked of ssdreg that this version is not; empty when all is well."""
+        if not self.requires:
+            return ""
+        # imported only here: most plug-ins ask for nothing
+        from packaging.requirements import InvalidRequirement, Requirement
+        for text in self.requires:
+            try:
+                wanted = Requirement(text)
+            except InvalidRequirement:
+                continue  # pip would not have installed it; there is nothing to compare with
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+                continue
+            if not wanted.specifier.contains(__version__, prereleases=True):
+                return (f"needs ssdreg {wanted.specifier}, and this is {__version__}: upgrade "
+                        f"ssdreg, or take a {self.distribution} that goes with it")
+        return ""
+
+
+def installed_sources() -> tuple[Source, ...]:
+    """Return the plug-ins that are installed, in the order of their distributions' names.
+
+    A distribution found twice (installed, and its sources in the working folder) counts once, as
+    Python would import the first. Metadata are read of distributions with a plug-in only, and
+    each file once: `importlib.metadata` parses them anew whenever something is asked.
+    """
+    found: dict[str, list[Source]] = {}
+    for distribution in metadata.distributions():
+        sources = list(_sources(distribution))
+        if sources:
+            found.setdefault(folded(sources[0].distribution), sources)
+    return tuple(source for name in sorted(found) for source in found[name])
+
+
+def folded(name: str) -> str:
+    """Fold the spellings of a distribution's name, as PyPI does."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _sources(distribution: metadata.Distribution) -> Iterator[Source]:
+    """Yield the plug-ins of one distribution; a single one, damaged, when it cannot be read."""
+    # files may hold anything, and reading them raises whatever that leads to
+    try:
+        declared = distribution.read_text("entry_points.txt") or ""
+    except Exception as error:
+        if _asks_for_ssdreg(distribution):  # anybody else's files are no concern of ssdreg's
+            yield _damaged(distribution, error)
+        return
+    if GROUP not in declared:
+        return
+    try:
+        points = list(_points(declared))
+        name, version, requires = _headers(distribution) if points else ("", "", ())
+    except Exception as error:
+        yield _damaged(distribution, error)
+        return
+    for point, value in points:
+        yield Source(name, version, point, value, requires)
+
+
+def _points(text: str) -> Iterator[tuple[str, str]]:
+    """Yield name and value of the entry points below ``[ssdreg]``."""
+    group = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            group = line.strip("[] \t")
+        elif group == GROUP and line and line[0] not in "#;":
+            name, _, value = map(str.strip, line.partition("="))
+            if not name or not value:
+                raise ValueError(f"{line!r} is no entry point")
+            yield name, value
+
+
+def _headers(distribution: metadata.Distribution) -> tuple[str, str, tuple[str, ...]]:
+    """Read name, version and what is required of ssdreg."""
+    fields = [(key, value.strip())
+              for key, value in _FIELD.findall(_metadata(distribution).partition("\n\n")[0])]
+    values = dict(reversed(fields))
+    if not values.get("Name"):
+        raise ValueError("the distribution has no name")
+    return values["Name"], values.get("Version", ""), tuple(
+        value for key, value in fields
+        if key == "Requires-Dist" and _REQUIREMENT.fullmatch(value))
+
+
+def _metadata(distribution: metadata.Distribution) -> str:
+    return distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+
+
+def _asks_for_ssdreg(distribution: metadata.Distribution) -> bool:
+    try:
+        return _ASKS.search(_metadata(distribution)) is not None
+    except Exception:  # nothing is known of it
+        return False
+
+
+def _damaged(distribution: metadata.Distribution, error: Exception) -> Source:
+    # what pip calls the folder, NAME-VERSION.dist-info, is all that is left to go by
+    name, _, version = Path(str(getattr(distribution, "_path", "?"))).stem.partition("-")
+    return Source(name, version, "?", "", damage=f"has metadata that cannot be read: {said(error)}")

@@ -1,0 +1,67 @@
+"""Every plug-in with what it brings, or why it does not."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ssdreg._version import __version__
+from ssdreg.registry.declarations import registry
+from ssdreg.registry.loading import loaded
+from ssdreg.registry.names import BUILT_IN, Names
+
+OK, PARTLY, FAILED, DISABLED = "ok", "partly", "failed", "disabled"
+
+
+@frozen(kw_only=True)
+class Report:
+    """One plug-in: whose it is, its state, what it brings by name, and what is wrong in a line."""
+
+    distribution: str
+    version: str
+    plugin: str
+    state: str
+    backbones: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def brings(self) -> str:
+        """What it brings, counted."""
+        counted = ((self.backbones, "backbone"), (self.heads, "head"), (self.weights, "weights"))
+        return ", ".join(f"{len(names)} {word}{'s' if len(names) > 1 and word != 'weights' else ''}"
+                         for names, word in counted if names)
+
+
+def reports() -> tuple[Report, ...]:
+    """Report on the built-in, the installed and the registered plug-ins, in this order."""
+    host = loaded()
+    titles = dict.fromkeys([*(name for name, _ in host.manager.list_name_plugin()
+                              if name.partition(":")[0] == BUILT_IN),
+                            *host.sources,
+                            *(name for name, _ in host.manager.list_name_plugin())])
+    return tuple(_report(title) for title in titles)
+
+
+def _report(title: str) -> Report:
+    host, found = loaded(), registry()
+    source = host.sources.get(title)
+    owner, _, name = title.partition(":")
+    wrong = [trouble for trouble in (*host.troubles, *found.troubles) if trouble.plugin == title]
+    brought = [_brought(names, title) for names in (found.backbone, found.head, found.weight)]
+    notes = [note for note in host.notes if note.plugin == title]
+    reasons = tuple(trouble.reason for trouble in (*wrong, *notes))
+    if title in host.forbidden:
+        state, reasons = DISABLED, (host.forbidden[title],)
+    elif wrong:
+        state = PARTLY if any(brought) else FAILED
+    else:
+        state = OK
+    version = source.version if source else (__version__ if owner == BUILT_IN else "")
+    return Report(distribution=source.distribution if source else owner, version=version,
+                  plugin=name or title, state=state, backbones=brought[0], heads=brought[1],
+                  weights=brought[2], reasons=reasons)
+
+
+def _brought(names: Names, title: str) -> tuple[str, ...]:
+    return tuple(sorted(name for name, plugin in names.plugins.items() if plugin == title))

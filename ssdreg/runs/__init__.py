@@ -1,0 +1,1 @@
+"""Runs on disk: configuration, symbols, parameters, and the log."""

@@ -1,0 +1,95 @@
+"""The log of a run: ``log.csv``, a line an epoch."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+from attrs import frozen
+from ssdreg_runtime.system.files import replacing
+
+from ssdreg.errors import DataError
+
+
+@frozen
+class Epoch:
+    """What a line of the log says about one epoch.
+
+    `steps` and `seconds` of training so far, `lr` at the epoch's end, `cls_loss` the
+    cross-entropy per anchor that counted, `loc_loss` smooth L1 per positive anchor, `map` and
+    `map_07` the validation mAP at IoU 0.5 (area under curve, 11 points), NaN where there was no
+    validation.
+    """
+
+    epoch: int
+    steps: int
+    seconds: float
+    lr: float
+    images_per_second: float
+    cls_loss: float
+    loc_loss: float
+    map: float = math.nan
+    map_07: float = math.nan
+
+
+_FIELDS = attrs.fields_dict(Epoch)
+_WHOLE = ("epoch", "steps")
+_OPTIONAL = ("map", "map_07")
+
+
+def read_log(log_csv: Path) -> tuple[Epoch, ...]:
+    """Return the epochs of a run's log.csv, in its order.
+
+    The header names the columns; those that `Epoch` has must be there, others are skipped. The
+    fields `map` and `map_07` may be empty. Raises DataError for a file that cannot be read, has
+    another header, no epoch, or a field that is no number.
+    """
+    try:
+        with log_csv.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or ()
+            lines = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{log_csv} cannot be read as a training log: {error}") from error
+    missing = [name for name in _FIELDS if name not in header]
+    if missing:
+        raise DataError(f"{log_csv} is not a training log: it has no column "
+                        f"{', '.join(missing)}; give the log.csv of a run")
+    if not lines:
+        raise DataError(f"{log_csv} holds no epoch yet; train at least one first")
+    # the header is line 1
+    return tuple(_epoch(line, f"{log_csv}, line {number}") for number, line in enumerate(lines, 2))
+
+
+def write_log(log_csv: Path, epochs: Sequence[Epoch]) -> None:
+    """Write the log anew, whole or not at all."""
+    with replacing(log_csv) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_FIELDS)
+        for epoch in epochs:
+            writer.writerow([_text(name, value) for name, value
+                             in zip(_FIELDS, attrs.astuple(epoch))])
+
+
+def _text(name: str, value: float) -> str:
+    if name in _WHOLE:
+        return str(value)
+    return "" if name in _OPTIONAL and math.isnan(value) else f"{value:.6g}"
+
+
+def _epoch(line: dict[str, str | None], where: str) -> Epoch:
+    def number(name: str) -> float:
+        text = line[name]
+        if text == "" and name in _OPTIONAL:
+            return math.nan
+        try:
+            # a line cut short has None for the fields it lacks
+            return int(text) if name in _WHOLE else float(text)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{where}: {name} is {text!r}, which is no number; mend or remove "
+                            "that line") from error
+
+    return Epoch(**{name: number(name) for name in _FIELDS})  # type: ignore[arg-type]

@@ -1,0 +1,196 @@
+"""A run: the folder that training writes and everything later reads.
+
+- ``config.json``: class names and the plan, which holds every number of the detector
+- ``ssd-symbol.json``, ``ssd-0001.params``, ...: the training symbol and the parameters of each
+  epoch, as ``mx.model.load_checkpoint`` reads them
+- ``deploy-symbol.json``: the same network with the output ``detection``
+- ``log.csv``: a line an epoch
+- ``state.json``, ``*.states``: where training stands, for ``--resume``
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cattrs
+from attrs import frozen
+from ssdreg_runtime.system.files import replacing, write_json
+from ssdreg_runtime.system.names import native
+
+from ssdreg._version import __version__
+from ssdreg.detector.plan import Plan, Step
+from ssdreg.errors import RunError
+from ssdreg.graph import symbol_file
+from ssdreg.runs.log import Epoch, read_log
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+PREFIX = "ssd"
+CONFIG = "config.json"
+FORMAT = 1
+
+# without details an error is the plain one of the field that is wrong, fit for a message
+_converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook(
+    Step, lambda value, _: tuple(value) if isinstance(value, list) else float(value))
+
+
+@frozen
+class Run:
+    """A run folder with its configuration read."""
+
+    path: Path
+    classes: tuple[str, ...]
+    plan: Plan
+
+    @property
+    def config_file(self) -> Path:
+        """The file that makes a folder a run."""
+        return self.path / CONFIG
+
+    @property
+    def log_file(self) -> Path:
+        """The log, a line an epoch."""
+        return self.path / "log.csv"
+
+    def params_file(self, epoch: int) -> Path:
+        """Return the name of an epoch's parameter file."""
+        return self.path / f"{PREFIX}-{epoch:04d}.params"
+
+    def epochs(self) -> tuple[int, ...]:
+        """Return the epochs whose parameters are on disk, in order."""
+        found = (re.fullmatch(rf"{PREFIX}-(\d{{4,}})\.params", file.name)
+                 for file in self.path.iterdir())
+        return tuple(sorted(int(match.group(1)) for match in found if match))
+
+    def log(self) -> tuple[Epoch, ...]:
+        """Read ``log.csv``; empty before the first epoch has ended."""
+        return read_log(self.log_file) if self.log_file.is_file() else ()
+
+    def best_epoch(self) -> int:
+        """Return the epoch on disk with the best validation mAP, the last where none has one."""
+        on_disk = self.epochs()
+        if not on_disk:
+            raise RunError(f"{self.path} has no {PREFIX}-*.params: its training has not finished "
+                           f"an epoch yet; let it run on with `ssdreg train --resume`")
+        validated = [entry for entry in self.log()
+                     if entry.epoch in on_disk and not math.isnan(entry.map)]
+        if not validated:
+            return on_disk[-1]
+        return max(validated, key=lambda entry: entry.map).epoch
+
+    def load_params(self, epoch: int | None = None) -> Params:
+        """Read an epoch's parameters, the best epoch's when None."""
+        file = self.params_file(self.best_epoch() if epoch is None else epoch)
+        if not file.is_file():
+            raise RunError(f"{file} is not there: the epochs on disk are "
+                           f"{', '.join(map(str, self.epochs())) or 'none'}")
+        return read_params(file)
+
+    def load_symbol(self, name: str = "deploy") -> mx.sym.Symbol:
+        """Read the ``deploy`` symbol (or ``ssd``, the training one)."""
+        from ssdreg.mx import mx
+        file = self.path / f"{name}-symbol.json"
+        if not file.is_file():
+            raise RunError(f"{file} is missing from the run; training writes it when it begins, "
+                           f"and a run that was quantised has none: take what it was made from")
+        if file.stat().st_size > symbol_file.MAX_BYTES:
+            raise RunError(f"{file} has {file.stat().st_size:,} bytes: no symbol is that large")
+        try:
+            complaint = symbol_file.complain(json.loads(file.read_text(encoding="utf-8")))
+            if complaint:
+                raise RunError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
+            with mx.name.NameManager():
+                return mx.sym.load(native(file))
+        # MXNet's message on a file that ends early may hold a byte that Python cannot decode
+        except (mx.MXNetError, ValueError, RecursionError) as error:
+            if isinstance(error, RunError):
+                raise
+            raise RunError(f"{file} is no symbol of MXNet, or it is truncated") from error
+
+
+@frozen
+class Params:
+    """Parameters by name: arguments, and auxiliary states (batch norm's running moments)."""
+
+    args: Mapping[str, mx.nd.NDArray]
+    auxs: Mapping[str, mx.nd.NDArray]
+
+
+def read_params(file: Path) -> Params:
+    """Read a ``.params`` file of MXNet; raise RunError when it is none."""
+    from ssdreg.mx import mx
+    try:
+        loaded = mx.nd.load(native(file))
+    except mx.MXNetError as error:
+        raise RunError(f"{file} is no parameter file of MXNet, or it is truncated") from error
+    if not isinstance(loaded, dict):
+        raise RunError(f"{file} holds arrays without names; a checkpoint names them")
+    # patterns are looked for in the names
+    longest = max(map(len, loaded), default=0)
+    if longest > symbol_file.MAX_NAME:
+        raise RunError(f"{file} holds a name of {longest:,} characters: it is no checkpoint")
+    parts: dict[str, dict[str, mx.nd.NDArray]] = {"arg": {}, "aux": {}}
+    for key, array in loaded.items():
+        kind, colon, name = key.partition(":")
+        parts[kind if colon and kind in parts else "arg"][name if colon else key] = array
+    return Params(parts["arg"], parts["aux"])
+
+
+def write_params(file: Path, params: Params) -> None:
+    """Write a ``.params`` file that ``mx.model.load_checkpoint`` reads, whole or not at all."""
+    from ssdreg.mx import mx
+    named = {**{f"arg:{name}": array for name, array in params.args.items()},
+             **{f"aux:{name}": array for name, array in params.auxs.items()}}
+    with replacing(file) as beside:
+        mx.nd.save(native(beside), named)
+
+
+def refuse_run(path: Path) -> None:
+    """Raise RunError when there is a run in this folder already."""
+    if (path / CONFIG).exists():
+        raise RunError(f"{path} already holds a run: go on with it by `--resume`, "
+                       f"choose another --out, or delete it")
+
+
+def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: mx.sym.Symbol,
+               deploy_symbol: mx.sym.Symbol) -> Run:
+    """Start a run folder; raise RunError when there is one already."""
+    run = Run(path, classes, plan)
+    refuse_run(path)
+    path.mkdir(parents=True, exist_ok=True)
+    for name, symbol in ((PREFIX, train_symbol), ("deploy", deploy_symbol)):
+        with replacing(path / f"{name}-symbol.json") as beside:
+            # by default MXNet leaves out what converts to bfloat16
+            symbol.save(native(beside), remove_amp_cast=False)
+    # last, because it is what makes the folder a run
+    write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
+                                 "classes": list(classes), "plan": _converter.unstructure(plan)})
+    return run
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run folder; raise RunError when it is none or was written by a newer ssdreg."""
+    folder = Path(path)
+    file = folder / CONFIG
+    if not file.is_file():
+        raise RunError(f"{folder} is no run: it has no {CONFIG}; "
+                       f"give the folder that `ssdreg train --out` wrote")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if config["format"] > FORMAT:
+            raise RunError(f"{file} was written by ssdreg {config['ssdreg']}, newer than this "
+                           f"{__version__}: upgrade ssdreg from where you have it")
+        return Run(folder, tuple(config["classes"]), _converter.structure(config["plan"], Plan))
+    except (KeyError, TypeError, ValueError, RecursionError,
+            cattrs.BaseValidationError) as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{file} is not what `ssdreg train` wrote: "
+                       f"{type(error).__name__}: {error}") from error

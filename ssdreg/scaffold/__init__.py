@@ -1,0 +1,1 @@
+"""New plug-ins, written from templates."""

@@ -1,0 +1,53 @@
+"""Which parameters have to move in a training step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ssdreg.registry.head import Head
+from ssdreg.testing.one_step import batch_norms
+from ssdreg.testing.small import Detector
+from ssdreg.training.freezing import backbone_parameters
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+
+def unmoved(detector: Detector, still: Iterable[str], head: Head | None) -> list[str]:
+    """Return those of the parameters that stood still which should have moved.
+
+    Of a backbone, these are what leads to the detector's taps; of a head, all parameters. Three
+    kinds may stand still:
+
+    - the scale of a normalisation that is declared fixed: it is 1 whatever the parameter holds;
+    - a bias right in front of a batch normalisation, which takes the mean off again: its
+      gradient is zero but for rounding;
+    - what is declared with a learning rate of zero, a constant.
+    """
+    wanted = (backbone_parameters(detector.train, detector.plan) if head is None
+              else set(detector.train.list_arguments()))
+    excused = {*_fixed_scales(detector.train), *_idle_biases(detector.train),
+               *_constants(detector.train)}
+    return [name for name in still if name in wanted and name not in excused]
+
+
+def _fixed_scales(symbol: mx.sym.Symbol) -> set[str]:
+    return {norm.inputs[1] for norm in batch_norms(symbol) if norm.fixed_scale}
+
+
+def _idle_biases(symbol: mx.sym.Symbol) -> set[str]:
+    """Return the biases of layers that nothing but batch normalisations reads."""
+    nodes: list[dict[str, Any]] = json.loads(symbol.tojson())["nodes"]
+    normalised = {norm.inputs[0] for norm in batch_norms(symbol) if not norm.global_stats}
+    read = {nodes[index]["name"] for node in nodes if node["op"] != "BatchNorm"
+            for index, *_ in node["inputs"]}
+    return {nodes[node["inputs"][2][0]]["name"] for node in nodes
+            if node["op"] in ("Convolution", "FullyConnected") and len(node["inputs"]) == 3
+            and node["name"] in normalised - read}
+
+
+def _constants(symbol: mx.sym.Symbol) -> set[str]:
+    return {name for name, attributes in symbol.attr_dict().items()
+            if float(attributes.get("__lr_mult__", 1)) == 0}

@@ -1,0 +1,218 @@
+"""Every block of code in README and docs runs, in its order, on a small drawn data set.
+
+The blocks of a document share a folder and, those in Python, their names, as for somebody who
+follows it from top to bottom. What a block says that it prints it must print. One that begins with
+the name of a file is saved under that name before it runs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+from attrs import evolve, field, frozen
+from packaging.requirements import Requirement
+from ssdreg_runtime.cli.main import main as detect
+from support import checkpoints as files
+from support.checkpoints import tarred
+from support.configurations import FACTORY
+from support.documents import DOCUMENTS, PROJECT, PYTHON, SHELL, SHOWN, blocks
+from support.runs import SIDE, command
+
+import ssdreg
+from ssdreg.cli.main import parser
+from ssdreg.compat.mxnet_package import INSTALL
+from ssdreg.registry import host as plugins
+
+#: What training is told besides, so that it is done in seconds, and what a new network is.
+QUICKLY = ("--epochs", "1", "--batch-size", "8")
+SMALL = ("--data-shape", str(SIDE))
+#: Words that stand for something of the reader's, or take long, and what stands for them here.
+REPLACED = {
+    # here without the plug-in whose weights make it better
+    "README.md": {"efficientnet-lite0 --data DIR": "resnet18 --data DIR",
+                  "NAME,NAME": ",".join(ssdreg.plan("resnet50").taps),
+                  "photos/ clip.mp4": "photo.jpg", '"one.jpg", "two.jpg"': '"photo.jpg"'},
+    "docs/tutorial.md": {"train=1200, val=100": "train=16, val=6"},
+}
+#: In the tutorial a package is built and installed, for which pip fetches what builds it.
+MARKS = {"docs/tutorial.md": pytest.mark.index, "docs/precision.md": pytest.mark.slow}
+#: Commands that say no, which is what they are shown for.
+SAYS_NO = {("audit", "net-symbol.json"), ("audit", "symbol_factory.py")}
+#: Why a command that has one of these words cannot run here; it must still be one that parses.
+ELSEWHERE = {
+    "efficientnet-lite0": "its plug-in's own tests run it, where that is installed",
+    "BCCD": "readers get that data set themselves",
+    "fpn_small": "its plug-in's own tests run it",
+    "bench": "it takes minutes; its own tests run it",
+    "openvino": "docs/precision.md quantises for the other backends, and tests for this one",
+    "--gluoncv": "the tests of ssdreg-gluon run it, where GluonCV is installed",
+}
+
+
+@frozen(eq=False)
+class Reader:
+    """Who follows a document: the names of its Python so far, and pytest's means."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture
+    names: dict = field(factory=lambda: {"__name__": "__main__"})
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, tiny_shapes):
+    """A folder with what documents take for granted: images, a photo, files from elsewhere."""
+    made, old = tmp_path_factory.mktemp("given"), tmp_path_factory.mktemp("old")
+    shutil.copytree(tiny_shapes, made / "DIR")
+    shutil.copy(next((tiny_shapes / "JPEGImages").iterdir()), made / "photo.jpg")
+    ssdreg.get_backbone("resnet101").symbol().save(str(made / "net-symbol.json"))
+    (made / "symbol_factory.py").write_text(FACTORY)
+    files.write(old / "net", files.example_symbol("resnet18", files.taps_of("resnet18", 16, 32), 2),
+                SIDE)
+    (old / "hyperparams.json").write_text(f'{{"image_shape": "{SIDE}"}}')
+    tarred(old, made / "model.tar.gz")
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path, given, monkeypatch):
+    """The reader's own folder."""
+    shutil.copytree(given, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if is_below(tmp_path, sys.modules[name]):
+            del sys.modules[name]
+    forget_plugins()
+
+
+def is_below(folder, module):
+    return str(getattr(module, "__file__", None)).startswith(str(folder))
+
+
+def forget_plugins():
+    """Let plug-ins be looked for again, as in a new process."""
+    plugins.forget()
+
+
+@pytest.mark.parametrize("document", [
+    pytest.param(name, marks=MARKS.get(name, ())) for name in DOCUMENTS])
+def test_its_code_runs(document, folder, monkeypatch, capsys):
+    replaced = dict(REPLACED.get(document, {}))
+    reader = Reader(monkeypatch, capsys)
+    for block in blocks(document):
+        text = block.text
+        for old, new in REPLACED.get(document, {}).items():
+            if old in text:
+                replaced.pop(old, None)
+                text = text.replace(old, new)
+        block = evolve(block, text=text)
+        if block.language == PYTHON:
+            run_python(block, reader)
+        elif block.language == SHELL:
+            for line in block.commands:
+                PROGRAMS[line.program](line, block.where, reader)
+        else:
+            assert block.language in SHOWN, f"{block.where}: nothing runs {block.language!r}"
+    assert not replaced, f"{document} no longer says {', '.join(replaced)}"
+
+
+def run_python(block, reader):
+    if block.file:
+        Path(block.file).write_text(block.text, encoding="utf-8")
+    # empty lines before it, so that an error shows the document's own line
+    code = compile("\n" * (block.line - 1) + block.text, str(DOCUMENTS[block.document]), "exec")
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(code, reader.names)
+    for text in block.prints:
+        assert text in printed.getvalue(), f"{block.where} does not print {text}"
+
+
+def run_ssdreg(line, where, reader):
+    words = line.arguments
+    if set(words) & set(ELSEWHERE):
+        parser().parse_args(words)
+        return
+    if words[0] == "train":
+        # a run without a backbone goes on as the network it is
+        words = [*words, *QUICKLY, *(SMALL if "--backbone" in words else ())]
+    with reader.monkeypatch.context() as patch:
+        for name, value in line.settings.items():
+            patch.setenv(name, value)
+        done = command(reader.capsys, *words)
+    wanted = 1 if tuple(words[:2]) in SAYS_NO else 0
+    assert done.status == wanted, f"{where}: ssdreg {' '.join(words)}: {done.out}{done.err}"
+
+
+def run_detect(line, where, reader):
+    reader.capsys.readouterr()
+    status = detect(line.arguments)
+    assert status == 0, f"{where}: {reader.capsys.readouterr().err}"
+
+
+def run_make(line, where, reader):
+    """Look for the target: most take minutes, and the tests are one of them."""
+    targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert set(line.arguments) <= set(targets), f"{where}: there is no such target"
+
+
+def run_pip(line, where, reader):
+    """Install a folder that the document has made; others must be there to be installed."""
+    action, *words = line.arguments
+    assert action == "install", where
+    for each in words:
+        name = each.partition("[")[0]
+        if each.startswith("--") or is_needed(each):
+            continue
+        if Path(each, "setup.cfg").is_file():
+            install(each, reader)
+        else:
+            assert any((root / name / "setup.cfg").is_file()
+                       for root in (PROJECT, PROJECT / "plugins")), f"{where}: {each} is nowhere"
+
+
+def is_needed(word):
+    """Tell whether this is MXNet as ssdreg installs it, or another package that ssdreg needs."""
+    if word == INSTALL.split()[-1]:
+        return True
+    asked = (Requirement(each) for each in requires("ssdreg"))
+    name = re.match(r"[\w.-]*", word)[0]
+    return name in {each.name for each in asked if "extra" not in str(each.marker)}
+
+
+def install(package, reader):
+    """Install a package where only this test finds it."""
+    site = Path("site-packages").absolute()
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, package],
+        capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    reader.monkeypatch.syspath_prepend(str(site))
+    # for the processes that a check starts
+    reader.monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+    forget_plugins()
+
+
+def run_cp(line, where, reader):
+    source, target = line.arguments
+    shutil.copy(source, target)
+
+
+def run_on_folder(line, where, reader):
+    """Look for the folder: what these programs do is tested with the command that wrote it."""
+    assert Path(line.arguments[-1]).is_dir(), where
+
+
+PROGRAMS = {"ssdreg": run_ssdreg, "ssdreg-detect": run_detect, "make": run_make,
+            "pip": run_pip, "cp": run_cp, "pytest": run_on_folder, "python": run_on_folder}

@@ -1,0 +1,178 @@
+"""Commands whose output cannot hold every letter: names of files and classes are in any script.
+
+Real processes, in a system without a locale and with standard streams that are ASCII.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+import ssdreg_runtime
+from support.runs import DETECTOR, SIDE
+from support.worlds import ASCII, BARE, start
+
+import ssdreg
+from ssdreg.data.synthetic import write_shapes
+
+PROJECT = Path(ssdreg.__file__).parents[1]
+HEDGEHOG, LETTERS = "Ёж", "é×\U0001f600"
+PIKE = "щука"
+LATIN = os.fsdecode(b"caf\xe9.jpg")
+WORLDS = pytest.mark.parametrize("environ", [BARE, ASCII], ids=["no locale", "ascii"])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A data set with such classes, an image of such a name, and one whose name is no UTF-8."""
+    folder = tmp_path_factory.mktemp("data") / "данные"
+    write_shapes(folder, 8, 4, (SIDE, SIDE))
+    for file in (folder / "Annotations").iterdir():
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("square", HEDGEHOG).replace("triangle", LETTERS),
+                        encoding="utf-8")
+    for inside, suffix in (("JPEGImages", ".jpg"), ("Annotations", ".xml")):
+        (folder / inside / f"000009{suffix}").rename(folder / inside / f"{PIKE}{suffix}")
+    for file in (folder / "ImageSets" / "Main").iterdir():
+        file.write_text(file.read_text(encoding="utf-8").replace("000009", PIKE),
+                        encoding="utf-8")
+    (folder / "JPEGImages" / LATIN).write_bytes(
+        (folder / "JPEGImages" / f"{PIKE}.jpg").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path, tmp_path_factory):
+    """Run a command, which has to end well."""
+    home = tmp_path_factory.mktemp("home")
+
+    def run(environ, *arguments, program="ssdreg", status=0):
+        done = start(program, *arguments, cwd=tmp_path, environ={"HOME": str(home), **environ})
+        assert done.status == status, (arguments, done.err)
+        done.out.decode("ascii")
+        done.err.decode("ascii")
+        return done
+
+    return run
+
+
+@pytest.mark.slow
+@WORLDS
+def test_a_detector_from_images_to_another_format(command, data, tmp_path, environ):
+    trained = command(environ, "train", *DETECTOR, "--data", data, "--out", "запуск", "--epochs", 1,
+                      "--batch-size", 8)
+    assert b"\\u0401\\u0436" in trained.out
+    run = tmp_path / "запуск"
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    assert {HEDGEHOG, LETTERS} < set(config["classes"])
+    state = json.loads((run / "state.json").read_text(encoding="utf-8"))
+    assert state["data"]["train"] == str(data)
+    command(environ, "train", "--resume", "--out", "запуск", "--epochs", 2)
+    # and in a system with a locale, which finds the data by the name that was written down
+    command({"PYTHONUTF8": "1", **ASCII}, "eval", "запуск")
+    assert b"\\u0401\\u0436" in command(environ, "eval", "запуск").out
+    assert HEDGEHOG in json.dumps(json.loads(command(environ, "eval", "запуск", "--json").out),
+                                  ensure_ascii=False)
+    command(environ, "predict", "запуск", data / "JPEGImages", "--threshold", 0, "--out", "рисунки")
+    assert (tmp_path / "рисунки" / f"{PIKE}.png").is_file()
+    command(environ, "data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape",
+            SIDE, "--out", "якоря.png")
+    command(environ, "export", "запуск", "--out", "модель.onnx")
+    for backend in ("openvino", "onnxruntime"):
+        found = command(environ, "модель.onnx", data / "JPEGImages", "--threshold", 0,
+                        "--json-lines", "--backend", backend, program="ssdreg-detect")
+        seen = [json.loads(line) for line in found.out.splitlines()]
+        names = {Path(each["image"]).name for each in seen}
+        # bytes that are no letters are lone surrogates, and letters are letters
+        assert names >= {f"{PIKE}.jpg", LATIN}
+        assert {HEDGEHOG, LETTERS} <= {one["class"] for each in seen for one in each["objects"]}
+    found = command(environ, "predict", "модель.onnx", data / "JPEGImages" / f"{PIKE}.jpg",
+                    "--threshold", 0, "--json")
+    (seen,) = json.loads(found.out)
+    assert {HEDGEHOG, LETTERS} <= {one["class"] for one in seen["objects"]}
+    for backend, out in (("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв")):
+        report = command(environ, "quantize", "запуск", "--data", data, "--calibration-images", 2,
+                         "--no-eval", "--backend", backend, "--out", out, "--json")
+        json.loads(report.out)
+    command(environ, "bench", "запуск", "--rounds", 1, "--no-peak", "--precisions", "float32",
+            "--json", "--chart", "столбцы.svg")
+    with (run / "log.csv").open(encoding="utf-8") as file:
+        assert len(list(csv.reader(file))) == 3
+
+
+@pytest.mark.slow
+@WORLDS
+def test_what_needs_no_run(command, data, tmp_path, environ):
+    for arguments in (("list",), ("show", "resnet18"), ("plugins",), ("weights",), ("env",),
+                      ("check", "resnet18"), ("--help",), ("quantize", "--help")):
+        command(environ, *arguments)
+    command(environ, "build", "resnet18", "--data-shape", SIDE, "--out", "символ.json")
+    command(environ, "draw", "resnet18", "-o", "схема.svg")
+    assert {"символ.json", "схема.svg"} <= {each.name for each in tmp_path.iterdir()}
+
+
+@WORLDS
+@pytest.mark.parametrize("arguments", [
+    ("ёж",), ("show", "ёж"), ("eval", "нет"), ("train", "--backbone", "resnet18", "--data", "нет",
+                                              "--out", "x"),
+    ("predict", "нет", "нет.jpg"), ("export", "нет"), ("data", "anchors", "--data", "нет",
+                                                       "--backbone", "resnet18")])
+def test_refusals_are_sentences(command, environ, arguments):
+    done = command(environ, *arguments, status=2)
+    assert done.told[-1].startswith("ssdreg: ")
+
+
+def test_a_name_that_mxnet_cannot_open_is_a_sentence(command, data):
+    done = command(ASCII, "train", *DETECTOR, "--data", data, "--out", LATIN, status=2)
+    assert done.told[-1].startswith("ssdreg: ")
+    assert "has a name whose bytes are not UTF-8" in done.told[-1]
+    assert "rename it" in done.told[-1]
+
+
+def test_class_names_that_are_no_utf_8_are_a_sentence(command, data, tmp_path):
+    (tmp_path / "classes.txt").write_bytes(b"caf\xe9\n")
+    done = command(ASCII, "import", "net", "--out", "run", "--classes", "classes.txt", status=2)
+    assert "classes.txt is not text in UTF-8" in done.told[-1]
+
+
+# What opens text names its encoding
+
+SOURCES = [file for root in (PROJECT / "ssdreg", Path(ssdreg_runtime.__file__).parent,
+                             *PROJECT.glob("plugins/*/ssdreg_*"), PROJECT / "benchmarks",
+                             PROJECT / "docs")
+           for file in sorted(root.rglob("*.py"))]
+#: What is called so too and opens no file.
+OTHERS = ("made.open", "tarfile.open")
+
+
+def nameless(tree):
+    """Give the lines that open text, or read what a process writes, in the locale's encoding."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or any(each.arg == "encoding" for each in node.keywords):
+            continue
+        name = ast.unparse(node.func)
+        last = name.rpartition(".")[2]
+        named = {each.arg: ast.unparse(each.value) for each in node.keywords}
+        modes = [named.get("mode", ""), *map(ast.unparse, node.args)]
+        opens = name in ("open", "os.fdopen") or (last == "open" and not node.args)
+        if ((last == "read_text" and not node.args)
+                or (last == "write_text" and len(node.args) < 2)
+                or (opens and not any("b'" in mode for mode in modes) and name not in OTHERS)
+                or {"text", "universal_newlines"} & set(named)):
+            yield node.lineno
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(PROJECT)))
+def test_the_encoding_is_named(file):
+    assert list(nameless(ast.parse(file.read_text(encoding="utf-8")))) == []
+
+
+def test_what_names_none_is_seen():
+    text = ("open('x')\nopen('x', 'rb')\npath.read_text()\npath.read_text('utf-8')\n"
+            "path.write_text(a)\nrun(x, text=True)\nrun(x, encoding='utf-8')\npath.open()\n"
+            "path.open('rb')\npath.open(encoding='utf-8')\n")
+    assert list(nameless(ast.parse(text))) == [1, 3, 5, 6, 8]

@@ -1,0 +1,51 @@
+"""A tiny run, trained by the command line, and commands called as a user calls them."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ssdreg.cli.main import main
+
+SIDE = 64
+TRAIN_IMAGES, VALIDATION_IMAGES = 16, 6
+#: A network small enough for tests: two taps, 64 pixels.
+DETECTOR = ("--backbone", "resnet18", "--data-shape", str(SIDE), "--detect", "8,16")
+
+
+@frozen
+class Done:
+    """What a command returned and wrote."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines of ssdreg on stderr; other packages' warnings are not its own."""
+        return [line for line in self.err.splitlines() if line.startswith("ssdreg: ")]
+
+
+def command(capsys, *arguments: object) -> Done:
+    """Run a command in this process; argparse's own exits count as statuses."""
+    capsys.readouterr()
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    written = capsys.readouterr()
+    return Done(status, written.out, written.err)
+
+
+#: Said of `DETECTOR`, whose strides leave the network's last stage unused.
+UNUSED = "ssdreg: warning: this detector uses 24.9% of the weights of resnet18"
+
+
+def refused(done: Done, sentence: str) -> bool:
+    """Tell whether a command ended with status 2 and `sentence` in its one line on stderr.
+
+    What the detector leaves unused may have been said before.
+    """
+    lines = [line for line in done.err.splitlines() if not line.startswith(UNUSED)]
+    return (done.status == 2 and done.out == "" and len(lines) == 1
+            and lines[0].startswith("ssdreg: ") and sentence in lines[0])
