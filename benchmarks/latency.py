@@ -43,7 +43,7 @@ from ssdreg.bench.comparison import (
     make_models,
 )
 from ssdreg.bench.configurations import choose
-from ssdreg.bench.figures import Contender, Figures, Missing, Row, make_rows
+from ssdreg.bench.figures import Configuration, Figures, Missing, Row, make_rows
 from ssdreg.bench.measure import Report, Schedule, measure
 from ssdreg.bench.peak import SIDES, measure_peaks
 from ssdreg.bench.progress import Progress
@@ -53,11 +53,11 @@ from ssdreg.bench.workload import (
     Prepared,
     batches,
     drawn_images,
-    prepare_subject,
+    prepare_workload,
     read_images,
 )
 from ssdreg.cli.commands import arguments
-from ssdreg.deploy.model import Source, random_source
+from ssdreg.deploy.model import DeployModel, random_deploy_model
 from ssdreg.drawing.latency_chart import check_chart, draw_chart
 from ssdreg.errors import SsdregError
 
@@ -68,10 +68,10 @@ POST_TARGET = 0.05
 #: The detector that post-processing is measured with: 24,576 anchors.
 POST_DETECTOR = ("vgg16_reduced", 80, 512)
 
-PLAIN = Contender("plain mxnet", "float32")
-PLAIN_INFERENCE = Contender("plain mxnet, for inference", "float32")
-GLUONCV = Contender("gluoncv", "float32")
-TORCH = tuple(Contender(f"torch {mode}", "float32") for mode in ("eager", "jit", "compile"))
+PLAIN = Configuration("plain mxnet", "float32")
+PLAIN_INFERENCE = Configuration("plain mxnet, for inference", "float32")
+GLUONCV = Configuration("gluoncv", "float32")
+TORCH = tuple(Configuration(f"torch {mode}", "float32") for mode in ("eager", "jit", "compile"))
 
 
 def main() -> int:
@@ -123,8 +123,8 @@ def parser() -> argparse.ArgumentParser:
 
 def measure_post_processing(options: argparse.Namespace, folder: Path, report: Report) -> Figures:
     """Measure ours alone, whole and cut off, with as many anchors and classes as the target has."""
-    source = random_source(*POST_DETECTOR)
-    prepared = prepare_subject(source, _images(options, source), folder)
+    source = random_deploy_model(*POST_DETECTOR)
+    prepared = prepare_workload(source, _images(options, source), folder)
     settings = Settings(batches=(1,), threads=options.threads,
                         schedule=Schedule(rounds=options.rounds), post=True)
     return compare(prepared, choose(options.backends, ("float32",)), settings, folder, report)
@@ -132,47 +132,47 @@ def measure_post_processing(options: argparse.Namespace, folder: Path, report: R
 
 def measure_latency(options: argparse.Namespace, folder: Path, report: Report) -> Figures:
     """Measure ours and the peers, all in the same rounds."""
-    source = random_source(options.backbone, options.classes, options.data_shape)
-    prepared = prepare_subject(source, _images(options, source), folder)
+    source = random_deploy_model(options.backbone, options.classes, options.data_shape)
+    prepared = prepare_workload(source, _images(options, source), folder)
     choice = choose(options.backends, options.precisions)
     schedule = Schedule(rounds=options.rounds)
-    peaks = measure_peaks(dict.fromkeys(each.precision for each in choice.contenders),
+    peaks = measure_peaks(dict.fromkeys(each.precision for each in choice.configurations),
                           options.threads, () if options.no_peak else SIDES, report)
     rows: list[Row] = []
     missing = list(choice.missing)
     for batch in dict.fromkeys(options.batch):
         beside = folder / f"peers{batch}"
         peers, absent = peer_tasks(options, source, prepared, batch, beside)
-        made = make_models(choice.contenders, prepared, batch, folder / f"batch{batch}", report)
+        made = make_models(choice.configurations, prepared, batch, folder / f"batch{batch}", report)
         ours = {each: engine_task(each, made.paths[each.name], prepared, batch, options.threads)
-                for each in choice.contenders if each.name in made.paths}
+                for each in choice.configurations if each.name in made.paths}
         first = {PLAIN: peers.pop(PLAIN), PLAIN_INFERENCE: peers.pop(PLAIN_INFERENCE)}
         tasks = {**first, **ours, **peers}
         found = measure(tuple(tasks.values()), schedule, report)
         if PLAIN.name not in found.times:
             raise SsdregError(f"{PLAIN.name}: {found.failures[PLAIN.name]}")
         # the multiply-adds are those of our network, not of GluonCV's
-        rows += [evolve(row, gflops=None, share=None) if row.contender == GLUONCV else row
+        rows += [evolve(row, gflops=None, share=None) if row.configuration == GLUONCV else row
                  for row in make_rows(tuple(tasks), found.times, batch,
-                                      prepared.subject.multiply_adds, peaks)]
+                                      prepared.workload.multiply_adds, peaks)]
         failures = {**made.failures, **found.failures}
         missing += [Missing(each, failures[each.name], batch)
-                    for each in (*first, *choice.contenders, *peers) if each.name in failures]
+                    for each in (*first, *choice.configurations, *peers) if each.name in failures]
         missing += absent
-    return Figures(prepared.subject, describe_machine(options.threads), schedule.rounds,
+    return Figures(prepared.workload, describe_machine(options.threads), schedule.rounds,
                    schedule.timed, tuple(rows), tuple(dict.fromkeys(missing)), peaks)
 
 
-def peer_tasks(options: argparse.Namespace, source: Source, prepared: Prepared, batch: int,
-               folder: Path) -> tuple[dict[Contender, Task], list[Missing]]:
+def peer_tasks(options: argparse.Namespace, source: DeployModel, prepared: Prepared, batch: int,
+               folder: Path) -> tuple[dict[Configuration, Task], list[Missing]]:
     """Write what peers read into `folder`; return those that can run, and why others cannot."""
     folder.mkdir(parents=True)
     expected = write_peer_files(source, prepared, batch, folder)
     shape = [batch, 3, *source.plan.data_shape]
-    tasks: dict[Contender, Task] = {}
+    tasks: dict[Configuration, Task] = {}
     missing: list[Missing] = []
-    for contender, for_inference in ((PLAIN, False), (PLAIN_INFERENCE, True)):
-        tasks[contender] = plain_task(contender, sys.executable, {
+    for configuration, for_inference in ((PLAIN, False), (PLAIN_INFERENCE, True)):
+        tasks[configuration] = plain_task(configuration, sys.executable, {
             "what": "example", "prefix": str(prepared.folder / "ssd"), "epoch": 1, "shape": shape,
             "for_inference": for_inference, "inputs": str(expected)})
     if can_import(options.gluoncv_python, "mxnet", "gluoncv"):
@@ -181,17 +181,18 @@ def peer_tasks(options: argparse.Namespace, source: Source, prepared: Prepared, 
     else:
         missing.append(Missing(GLUONCV, "not installed: run `pip install gluoncv==0.10.5`, or "
                                         "name a Python that has it by --gluoncv-python"))
-    for contender in TORCH:
+    for configuration in TORCH:
         if not can_import(options.torch_python, "torch", "numpy"):
-            missing.append(Missing(contender, "PyTorch is not installed: name a Python that has "
+            missing.append(Missing(configuration,
+                                   "PyTorch is not installed: name a Python that has "
                                               "it by --torch-python"))
             continue
-        tasks[contender] = torch_task(contender, options.torch_python, source, batch, folder,
-                                      options.threads)
+        tasks[configuration] = torch_task(configuration, options.torch_python, source, batch,
+                                          folder, options.threads)
     return tasks, missing
 
 
-def write_peer_files(source: Source, prepared: Prepared, batch: int, folder: Path) -> Path:
+def write_peer_files(source: DeployModel, prepared: Prepared, batch: int, folder: Path) -> Path:
     """Write the network for PyTorch, what MXNet makes of the first batch, and plain's inputs.
 
     Returns the file of the inputs, (n, batch, 3, H, W) float32.
@@ -199,8 +200,8 @@ def write_peer_files(source: Source, prepared: Prepared, batch: int, folder: Pat
     from ssdreg.deploy.executor import Inference
     from ssdreg.mx import mx
     images = np.load(prepared.images)
-    normalisation = source.plan.normalisation
-    mean, std = (np.array(each, "float32") for each in (normalisation.mean, normalisation.std))
+    preprocessing = source.plan.preprocessing
+    mean, std = (np.array(each, "float32") for each in (preprocessing.mean, preprocessing.std))
     inputs = np.stack([((each - mean) / std).transpose(0, 3, 1, 2)
                        for each in batches(images[:8], batch)])
     np.save(folder / "inputs.npy", inputs)
@@ -218,24 +219,24 @@ def write_peer_files(source: Source, prepared: Prepared, batch: int, folder: Pat
     return folder / "inputs.npy"
 
 
-def plain_task(contender: Contender, python: str, job: dict[str, object]) -> Task:
+def plain_task(configuration: Configuration, python: str, job: dict[str, object]) -> Task:
     """Return a worker in whose environment nothing is set for MXNet or OpenMP."""
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("OMP_", "GOMP_", "KMP_", "MXNET_", "OPENBLAS_"))}
-    return Task(contender.name, (python, str(HERE / "latency_plain.py")), job, kept)
+    return Task(configuration.name, (python, str(HERE / "latency_plain.py")), job, kept)
 
 
-def torch_task(contender: Contender, python: str, source: Source, batch: int, folder: Path,
-               threads: int | None) -> Task:
+def torch_task(configuration: Configuration, python: str, source: DeployModel, batch: int,
+               folder: Path, threads: int | None) -> Task:
     """Return a worker that runs the network stated in PyTorch."""
-    normalisation = source.plan.normalisation
-    job = {"folder": str(folder), "mode": contender.backend.split()[-1],
-           "mean": normalisation.mean, "std": normalisation.std, "batch": batch,
+    preprocessing = source.plan.preprocessing
+    job = {"folder": str(folder), "mode": configuration.backend.split()[-1],
+           "mean": preprocessing.mean, "std": preprocessing.std, "batch": batch,
            "threads": thread_count(threads)}
     # its compiler works in this process, and leaves none behind
     environ = {**environment(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1",
                "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}
-    return Task(contender.name, (python, str(HERE / "latency_torch.py")), job, environ)
+    return Task(configuration.name, (python, str(HERE / "latency_torch.py")), job, environ)
 
 
 def can_import(python: str, *modules: str) -> bool:
@@ -254,27 +255,27 @@ def verdicts(figures: Figures) -> list[str]:
     peers = {PLAIN.backend, PLAIN_INFERENCE.backend, GLUONCV.backend,
              *(each.backend for each in TORCH)}
     for batch in dict.fromkeys(row.batch for row in figures.rows):
-        plain = [row for row in figures.rows if row.batch == batch and row.contender == PLAIN]
+        plain = [row for row in figures.rows if row.batch == batch and row.configuration == PLAIN]
         for precision, target in TARGETS.items() if plain else ():
             ours = [row for row in figures.rows if row.batch == batch
-                    and row.contender.precision == precision
-                    and row.contender.backend not in peers]
+                    and row.configuration.precision == precision
+                    and row.configuration.backend not in peers]
             if not ours:
                 lines.append(f"batch {batch}, {precision}: not measured")
                 continue
             best = min(ours, key=lambda row: row.ratio)
-            lines.append(f"batch {batch}, {precision}: {best.contender.backend} takes "
+            lines.append(f"batch {batch}, {precision}: {best.configuration.backend} takes "
                          f"{best.ratio:.2f} of plain's time, the target is {target:.2f}: "
                          f"{'met' if best.ratio <= target else 'NOT MET'}")
     for post in figures.post:
-        lines.append(f"post-processing, {post.contender.backend}: {post.share:.1%} of "
+        lines.append(f"post-processing, {post.configuration.backend}: {post.share:.1%} of "
                      f"{tables.milliseconds(post.whole.median)} ms ({post.difference:.1%} by "
                      f"difference), the target is {POST_TARGET:.0%}: "
                      f"{'met' if post.share <= POST_TARGET else 'NOT MET'}")
     return lines
 
 
-def _images(options: argparse.Namespace, source: Source) -> np.ndarray:
+def _images(options: argparse.Namespace, source: DeployModel) -> np.ndarray:
     if options.images is None:
         return drawn_images(source.plan.data_shape)
     return read_images(options.images, source.plan.data_shape)

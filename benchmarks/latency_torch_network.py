@@ -199,9 +199,9 @@ def detect(rules, probabilities, offsets, anchors):
         topk = rules.get("nms_topk", -1)
         chosen = enough[order[:topk] if topk > 0 else order]
         shift, growth = offset[chosen].split(2, -1)
-        centre = shift * torch.tensor([x, y]) * size[chosen] + middle[chosen]
+        center = shift * torch.tensor([x, y]) * size[chosen] + middle[chosen]
         reach = torch.exp(growth * torch.tensor([width, height])) * size[chosen] / 2
-        boxes = torch.cat([centre - reach, centre + reach], -1)
+        boxes = torch.cat([center - reach, center + reach], -1)
         if rules.get("clip", True):
             boxes = boxes.clamp(0, 1)
         kept = suppress(boxes, label[chosen], rules)

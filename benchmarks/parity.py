@@ -37,14 +37,14 @@ from ssdreg_runtime.io.images import prepare
 from ssdreg_runtime.io.pictures import find_images
 from ssdreg_runtime.system.threads import choose
 
-from ssdreg.deploy.model import Source, random_source
+from ssdreg.deploy.model import DeployModel, random_deploy_model
 from ssdreg.errors import InputShapeError, PlanError
 from ssdreg.export import Options, write_onnx
 from ssdreg.export.checking import compare_file
 from ssdreg.export.parity import Parity
 from ssdreg.inference.detector import MXNetBackend
 from ssdreg.mx import mx
-from ssdreg.registry.host import backbones, get_backbone, heads
+from ssdreg.registry.host import get_backbone, list_backbones, list_heads
 from ssdreg.runs.run import Params
 from ssdreg.testing.one_step import batch_norms
 
@@ -86,12 +86,12 @@ class Row:
 
     name: str
     found: dict[str, Parity]
-    problems: tuple[str, ...] = field(default=())
+    issues: tuple[str, ...] = field(default=())
 
     @property
     def equal(self) -> bool:
         """Whether every runtime found the same, and enough of it."""
-        return not self.problems and all(each.equal for each in self.found.values())
+        return not self.issues and all(each.equal for each in self.found.values())
 
 
 def look(name: str, head: str, setting: Setting, files: Sequence[Path], folder: Path,
@@ -108,23 +108,23 @@ def look(name: str, head: str, setting: Setting, files: Sequence[Path], folder: 
         yield compare_all(f"{title}, settled", again, images, setting, folder, threads)
 
 
-def detector(name: str, head: str, shape: tuple[int, int]) -> Source:
+def detector(name: str, head: str, shape: tuple[int, int]) -> DeployModel:
     """Return a detector with random parameters."""
     try:
-        return random_source(name, data_shape=shape, head=head)
+        return random_deploy_model(name, data_shape=shape, head=head)
     except (PlanError, InputShapeError):
         if shape not in SMALL.shapes:
             raise
-        return random_source(name, data_shape=LARGER, head=head)
+        return random_deploy_model(name, data_shape=LARGER, head=head)
 
 
-def spread(source: Source, images: np.ndarray) -> float:
+def spread(source: DeployModel, images: np.ndarray) -> float:
     """Return by how much scores of one rank differ between photos: their standard deviation."""
     found = MXNetBackend(source, len(images)).run(images)
     return float(found[:, :source.plan.nms_topk, 1].std(axis=0).mean())
 
 
-def settled(source: Source, images: np.ndarray) -> Source:
+def settled(source: DeployModel, images: np.ndarray) -> DeployModel:
     """Return a detector with the moments of these images, damped as far as it still sees them."""
     found = moments(source, images)
     least, most = 1.0, DAMPING
@@ -135,17 +135,17 @@ def settled(source: Source, images: np.ndarray) -> Source:
     return damped(source, found, least)
 
 
-def damped(source: Source, found: dict[str, mx.nd.NDArray], damping: float) -> Source:
+def damped(source: DeployModel, found: dict[str, mx.nd.NDArray], damping: float) -> DeployModel:
     """Return a detector with these moments, but variances multiplied."""
     variances = {norm.inputs[4] for norm in batch_norms(source.symbol)}
     return evolve(source, params=Params(source.params.args, {
         name: array * damping if name in variances else array for name, array in found.items()}))
 
 
-def moments(source: Source, images: np.ndarray) -> dict[str, mx.nd.NDArray]:
+def moments(source: DeployModel, images: np.ndarray) -> dict[str, mx.nd.NDArray]:
     """Return the running moments of a detector that has seen these images many times."""
     mean, std = (np.array(values, "float32").reshape(3, 1, 1) for values in (
-        source.plan.normalisation.mean, source.plan.normalisation.std))
+        source.plan.preprocessing.mean, source.plan.preprocessing.std))
     data = mx.nd.array((images.transpose(0, 3, 1, 2) - mean) / std)
     predictions = mx.sym.Group(list(source.symbol.get_children())[:2])
     names = dict.fromkeys(predictions.list_arguments(), "null")
@@ -171,11 +171,11 @@ def moments(source: Source, images: np.ndarray) -> dict[str, mx.nd.NDArray]:
     return found
 
 
-def compare_all(title: str, sources: Sequence[Source], images: Sequence[np.ndarray],
+def compare_all(title: str, sources: Sequence[DeployModel], images: Sequence[np.ndarray],
                 setting: Setting, folder: Path, threads: int) -> Row:
     """Compare a detector in all shapes and batches of the setting."""
     totals = {name: Parity() for name in installed()}
-    problems: list[str] = []
+    issues: list[str] = []
     file = folder / "model.onnx"
     for source, batch in zip(sources, images):
         height, width = source.plan.data_shape
@@ -184,10 +184,10 @@ def compare_all(title: str, sources: Sequence[Source], images: Sequence[np.ndarr
             write_onnx(source, file, Options(batch=size))
             for name, found in compare_file(source, file, batch, threads).items():
                 totals[name] += found
-                problems += [f"{what}: {name}: {each}" for each in found.sentences]
+                issues += [f"{what}: {name}: {each}" for each in found.sentences]
                 if found.boxes < LEAST_BOXES * len(batch):
-                    problems.append(f"{what}: only {found.boxes} boxes to compare")
-    return Row(title, totals, tuple(problems))
+                    issues.append(f"{what}: only {found.boxes} boxes to compare")
+    return Row(title, totals, tuple(issues))
 
 
 def photos(folder: Path, count: int, drawn: Path) -> list[Path]:
@@ -201,7 +201,7 @@ def photos(folder: Path, count: int, drawn: Path) -> list[Path]:
 
 def detectors(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield backbones with their heads: all with ssd, some with every other head too."""
-    others = [head.name for head in heads() if head.name != "ssd"]
+    others = [head.name for head in list_heads() if head.name != "ssd"]
     for name in names:
         yield name, "ssd"
         yield from ((name, head) for head in others if name in EVERY_HEAD)
@@ -224,7 +224,7 @@ def main() -> int:
     options = parser.parse_args()
     setting = SMALL if options.small else FULL
     names = ([get_backbone(name).name for name in options.backbones.split(",")]
-             if options.backbones else [each.name for each in backbones()])
+             if options.backbones else [each.name for each in list_backbones()])
     threads = options.threads or choose({}).count
     runtimes = installed()
     if not runtimes:
@@ -242,8 +242,8 @@ def main() -> int:
                 print(line(row.name, row.found, "equal" if row.equal else "DIFFERENT"), flush=True)
     print(line("all", totals, f"{len(wrong)} different" if wrong else "all equal"))
     for row in wrong:
-        for problem in row.problems:
-            print(f"\n{row.name}: {problem}")
+        for issue in row.issues:
+            print(f"\n{row.name}: {issue}")
     return 1 if wrong else 0
 
 

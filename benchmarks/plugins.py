@@ -29,7 +29,7 @@ from ssdreg import Backbone, Tap, hookimpl
 @hookimpl
 def ssdreg_backbones():
     yield Backbone(name="net{0}", family="net{0}", depth=1, build="plugin{0}:build",
-                   taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], detect=(2, 4),
+                   taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], tap_strides=(2, 4),
                    paper="https://example.org")
 """
 

@@ -81,10 +81,8 @@ class Public(Generated):
             value = getattr(ssdreg, name)
             if kind_of(value) != kind or value in declarations():
                 continue
-            # a package that is called as the function of its name; see ssdreg.registry.callables
-            module = "ssdreg.registry.host" if inspect.ismodule(value) else "ssdreg"
             directive = "autofunction" if kind == "functions" else "autoclass"
-            yield from (f".. {directive}:: {module}.{name}", "")
+            yield from (f".. {directive}:: ssdreg.{name}", "")
             if kind == "values":
                 yield from ("   :members:", "")
 

@@ -25,25 +25,29 @@ from ssdreg.errors import (
 from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.registry.head import Head, PlanDefaults, Predictions
 from ssdreg.registry.hookspecs import hookimpl
-from ssdreg.registry.host import PluginWarning, get_backbone, get_head
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.host import (
+    get_backbone,
+    get_head,
+    list_backbones,
+    list_heads,
+    list_weights,
+    register,
+)
+from ssdreg.registry.issues import PluginWarning
+from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.registry.weights import Weights
 
 if TYPE_CHECKING:
     from ssdreg_runtime.boxes.detections import Detections
 
-    from ssdreg.checkpoints import CheckpointWarning, load
+    from ssdreg.checkpoints import CheckpointWarning, load_checkpoint
     from ssdreg.detector.build import assemble, build
     from ssdreg.detector.declaration import DetectorWarning, verify_backbone
     from ssdreg.detector.plan import Level, Plan, plan
     from ssdreg.graph.stages import StageEnd
     from ssdreg.graph.taps import Verification, find_taps, verify
     from ssdreg.inference.detector import Detector
-    from ssdreg.registry.host import backbones, heads
     from ssdreg.weights.loading import load_weights
-else:
-    # packages that, called, are those functions
-    from ssdreg import backbones, heads
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
 _LATER = {
@@ -58,7 +62,7 @@ _LATER = {
     "assemble": "ssdreg.detector.build",
     "build": "ssdreg.detector.build",
     "find_taps": "ssdreg.graph.taps",
-    "load": "ssdreg.checkpoints",
+    "load_checkpoint": "ssdreg.checkpoints",
     "load_weights": "ssdreg.weights.loading",
     "plan": "ssdreg.detector.plan",
     "verify": "ssdreg.graph.taps",
@@ -79,9 +83,10 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "DetectorWarning",
-    "Extra", "Head", "InputShapeError", "Level", "Normalisation", "Plan", "PlanDefaults",
-    "PlanError", "PluginError", "PluginWarning", "Predictions", "Preset", "RunError", "SsdregError",
+    "Extra", "Head", "InputShapeError", "Level", "Plan", "PlanDefaults", "PlanError", "PluginError",
+    "PluginWarning", "Predictions", "Preprocessing", "Preset", "RunError", "SsdregError",
     "SsdregWarning", "StageEnd", "StopsAt", "Tap", "TapError", "UnknownNameError", "Verification",
-    "Weights", "__version__", "assemble", "backbones", "build", "find_taps", "get_backbone",
-    "get_head", "heads", "hookimpl", "load", "load_weights", "plan", "verify", "verify_backbone",
+    "Weights", "__version__", "assemble", "build", "find_taps", "get_backbone", "get_head",
+    "hookimpl", "list_backbones", "list_heads", "list_weights", "load_checkpoint", "load_weights",
+    "plan", "register", "verify", "verify_backbone",
 ]

@@ -153,11 +153,11 @@ def shapes(grid: Grid, sizes: Sequence[float], ratios: Sequence[float]) -> np.nd
 def best_overlaps(boxes: np.ndarray, grid: Grid, shapes: np.ndarray) -> np.ndarray:
     """Return the (n, A) greatest IoU of boxes (n, 4) with the anchors of each shape (A, 2)."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    centres = (boxes[:, 2:] + boxes[:, :2]) / 2
+    centers = (boxes[:, 2:] + boxes[:, :2]) / 2
     common = np.ones((len(boxes), len(shapes)))
     for axis, (count, step) in enumerate(((grid.columns, grid.across), (grid.rows, grid.down))):
-        nearest = np.clip(np.floor(centres[:, axis] / step), 0, count - 1)
-        away = np.abs((nearest + 0.5) * step - centres[:, axis])
+        nearest = np.clip(np.floor(centers[:, axis] / step), 0, count - 1)
+        away = np.abs((nearest + 0.5) * step - centers[:, axis])
         common *= _common(sides[:, axis, None], shapes[:, axis], away[:, None])
     return common / (sides.prod(axis=1)[:, None] + shapes.prod(axis=1) - common)
 
@@ -180,17 +180,17 @@ def _match(boxes: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
 def _positives(boxes: np.ndarray, grid: Grid, shape: np.ndarray) -> np.ndarray:
     """Count, for each box (n,), the anchors of one shape (2,) that overlap it by 0.5 or more."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    centres = (boxes[:, 2:] + boxes[:, :2]) / 2
+    centers = (boxes[:, 2:] + boxes[:, :2]) / 2
     columns = (np.arange(grid.columns) + 0.5) * grid.across
-    wide = _common(sides[:, :1], shape[0], np.abs(columns - centres[:, :1]))
+    wide = _common(sides[:, :1], shape[0], np.abs(columns - centers[:, :1]))
     # IoU >= t is: the area in common >= t / (1 + t) of both areas' sum
     needed = (sides.prod(axis=1) + shape.prod())[:, None] * (MATCHED / (1 + MATCHED))
     with np.errstate(divide="ignore"):
         high = needed / wide  # what a column needs in common down, (n, columns)
     height = sides[:, 1:]
     reach = (height + shape[1]) / 2 - high  # how far up and down it may be for that
-    first = np.ceil((centres[:, 1:] - reach) / grid.down - 0.5)
-    last = np.floor((centres[:, 1:] + reach) / grid.down - 0.5)
+    first = np.ceil((centers[:, 1:] - reach) / grid.down - 0.5)
+    last = np.floor((centers[:, 1:] + reach) / grid.down - 0.5)
     rows = np.clip(last, -1, grid.rows - 1) - np.clip(first, 0, grid.rows) + 1
     fits = (high <= np.minimum(height, shape[1])) & (reach >= 0)
     return np.where(fits, np.maximum(rows, 0), 0).sum(axis=1).astype(np.int64)

@@ -21,7 +21,7 @@ FITTED, GIVEN = "data", "given"
 
 
 @frozen(eq=False)
-class Report:
+class AnchorReport:
     """A plan against the boxes of a data set.
 
     `boxes` is (n, 5): class, x1, y1, x2, y2. `sizes` and `matchings` have an entry for each scheme
@@ -43,7 +43,7 @@ class Report:
         return self.matchings[self.chosen]
 
 
-def report(boxes: np.ndarray, classes: tuple[str, ...], plan: Plan, chosen: str) -> Report:
+def report(boxes: np.ndarray, classes: tuple[str, ...], plan: Plan, chosen: str) -> AnchorReport:
     """Match `boxes` (n, 5) with the anchors of `plan` and of every other scheme of sizes.
 
     `chosen` is the scheme of the plan's sizes: a name of `ssdreg.detector.anchor_schemes.SIZES`,
@@ -58,8 +58,8 @@ def report(boxes: np.ndarray, classes: tuple[str, ...], plan: Plan, chosen: str)
     finest = plan.levels[0]
     least = LEAST_CELLS**2 / (finest.height * finest.width)
     small = int(((boxes[:, 3:] - boxes[:, 1:3]).prod(axis=1) < least).sum())
-    return Report(attrs.evolve(plan, sizes=sizes[chosen]), boxes, describe(boxes, classes), sizes,
-                  found, chosen, small)
+    return AnchorReport(attrs.evolve(plan, sizes=sizes[chosen]), boxes, describe(boxes, classes),
+                        sizes, found, chosen, small)
 
 
 def size_list(sizes: Sizes) -> str:
@@ -67,7 +67,7 @@ def size_list(sizes: Sizes) -> str:
     return "/".join(",".join(f"{size:g}" for size in level) for level in sizes)
 
 
-def to_text(report: Report) -> str:
+def to_text(report: AnchorReport) -> str:
     """Tell everything in tables; the last line is the option to use."""
     plan, found = report.plan, report.matching
     shape = f"{plan.data_shape[0]}x{plan.data_shape[1]}"
@@ -84,14 +84,14 @@ def to_text(report: Report) -> str:
         + _by_class(report)]
     if report.small:
         parts.append(f"smaller than {LEAST_CELLS:g} cells of the finest level: {report.small:,} "
-                     f"boxes; a finer stride in --detect or a larger --data-shape finds more of "
-                     f"these than any sizes do")
+                     f"boxes; a finer stride in --tap-strides or a larger --data-shape finds more "
+                     f"of these than any sizes do")
     parts += ["", _schemes(report), "", "sizes fitted to these boxes:",
               f"--sizes {size_list(report.sizes[FITTED])}"]
     return "\n".join(parts)
 
 
-def to_dict(report: Report) -> dict[str, Any]:
+def to_dict(report: AnchorReport) -> dict[str, Any]:
     """Return the report for JSON."""
     plan, statistics = report.plan, report.statistics
     return {
@@ -114,7 +114,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "fitted": size_list(report.sizes[FITTED])}
 
 
-def _quantiles(report: Report) -> str:
+def _quantiles(report: AnchorReport) -> str:
     high, wide = report.plan.data_shape
     rows = []
     for name, shares, side in (("width", report.statistics.widths, wide),
@@ -125,7 +125,7 @@ def _quantiles(report: Report) -> str:
     return text_table(("", "", "least", *inner, "most"), rows)
 
 
-def _levels(report: Report) -> str:
+def _levels(report: AnchorReport) -> str:
     plan, found = report.plan, report.matching
     rows = []
     for index, (level, match) in enumerate(zip(plan.levels, found.levels)):
@@ -139,7 +139,7 @@ def _levels(report: Report) -> str:
                        "matched at IoU 0.5"), rows)
 
 
-def _schemes(report: Report) -> str:
+def _schemes(report: AnchorReport) -> str:
     names = [name for name, _ in report.statistics.classes]
     rows = [(name, f"{found.share:.1%}",
              *(_percent(share) for share in _class_shares(report, found).values()),
@@ -148,14 +148,14 @@ def _schemes(report: Report) -> str:
     return text_table(("sizes", "matched", *names, "mean best IoU", "anchors a box"), rows)
 
 
-def _class_shares(report: Report, found: Matching) -> dict[str, float | None]:
+def _class_shares(report: AnchorReport, found: Matching) -> dict[str, float | None]:
     """Return the share of matched boxes of each class, None for one without boxes."""
     kinds = report.boxes[:, 0]
     return {name: float(found.matched[kinds == index].mean()) if count else None
             for index, (name, count) in enumerate(report.statistics.classes)}
 
 
-def _by_class(report: Report) -> str:
+def _by_class(report: AnchorReport) -> str:
     lost = np.bincount(report.boxes[~report.matching.matched, 0].astype(int),
                        minlength=len(report.statistics.classes))
     parts = [f"{count:,} {name}" for count, (name, _) in zip(lost, report.statistics.classes)

@@ -34,13 +34,13 @@ FIELDS = ("num_filters", "strides", "pads", "sizes", "ratios", "normalizations")
 
 @frozen
 class Configuration:
-    """One network's configuration, and where it was found; `problem` says why there is none."""
+    """One network's configuration, and where it was found; `issue` says why there is none."""
 
     label: str
     network: str
     data_shape: int
     fields: Mapping[str, Any]
-    problem: str = ""
+    issue: str = ""
 
 
 def audit_configurations(file: Path, data_shape: int | None = None,
@@ -143,29 +143,29 @@ def _complaint(value: Any) -> str:
 def _distinct(read: Sequence[Configuration]) -> list[Configuration]:
     """Keep one of those that agree, and those there are; name the input size where it matters."""
     def key(each: Configuration) -> tuple[Any, str]:
-        return {name: each.fields.get(name) for name in ("from_layers", *FIELDS)}, each.problem
+        return {name: each.fields.get(name) for name in ("from_layers", *FIELDS)}, each.issue
 
     kept: list[Configuration] = []
-    for each in [each for each in read if not each.problem] or read:
+    for each in [each for each in read if not each.issue] or read:
         if key(each) not in map(key, kept):
             kept.append(each)
-    if len(kept) == 1 and (kept[0].problem or not any(each.problem for each in read)):
+    if len(kept) == 1 and (kept[0].issue or not any(each.issue for each in read)):
         return kept
     return [Configuration(f"{each.network} at {each.data_shape}", each.network, each.data_shape,
-                          each.fields, each.problem) for each in kept]
+                          each.fields, each.issue) for each in kept]
 
 
 def _audit(found: Configuration, num_classes: int) -> Audited:
     shape = (found.data_shape, found.data_shape)
     layers = found.fields.get("from_layers", ())
-    problem = found.problem
+    issue = found.issue
     if isinstance(layers, Computed):
-        problem = f"its from_layers are computed, on line {layers.line}, not written out"
-    elif not problem and not (isinstance(layers, (list, tuple)) and any(layers)
-                              and all(isinstance(layer, str) for layer in layers)):
-        problem = f"its from_layers are no list of names: {str(layers)[:60]}"
-    if problem:
-        return undecided(found.label, found.network, shape, (), problem)
+        issue = f"its from_layers are computed, on line {layers.line}, not written out"
+    elif not issue and not (isinstance(layers, (list, tuple)) and any(layers)
+                            and all(isinstance(layer, str) for layer in layers)):
+        issue = f"its from_layers are no list of names: {str(layers)[:60]}"
+    if issue:
+        return undecided(found.label, found.network, shape, (), issue)
     taps = [layer for layer in layers if layer.strip()]
     try:
         source = get_backbone(found.network)

@@ -73,5 +73,5 @@ def _backbone(name: str, symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> 
     taps = {end.stride: Tap(stage, end.stride, end.channels, end.node)
             for stage, end in enumerate(ends)}
     return Backbone(name=name, family=name, depth=1, build=lambda: symbol,
-                    taps=[taps[stride] for stride in sorted(taps)], detect=(max(taps),),
+                    taps=[taps[stride] for stride in sorted(taps)], tap_strides=(max(taps),),
                     paper="unknown")

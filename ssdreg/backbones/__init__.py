@@ -1,7 +1,4 @@
-"""The backbones that come with ssdreg: a plug-in like any other.
-
-Called, `ssdreg.backbones()` lists what is registered, these and those of other plug-ins.
-"""
+"""The backbones that come with ssdreg: a plug-in like any other."""
 
 from __future__ import annotations
 
@@ -9,10 +6,7 @@ from collections.abc import Iterator
 
 from ssdreg.backbones import inceptionv3, resnet, vgg16_reduced
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.callables import make_callable
 from ssdreg.registry.hookspecs import hookimpl
-
-make_callable(__name__, "ssdreg.registry.host:backbones")
 
 
 @hookimpl

@@ -204,5 +204,5 @@ BACKBONE = Backbone(
     name="inceptionv3", family="inception", depth=3, aliases=("inception_v3", "inception3"),
     build="ssdreg.backbones.inceptionv3:symbol", taps=_taps(),
     # small inputs leave little at stride 16; MXNet's example adds stride 8 below 448 pixels
-    detect=(8, 16, 32), paper="https://arxiv.org/abs/1512.00567",
-    presets=(Preset(data_shape=512, detect=(16, 32)),))
+    tap_strides=(8, 16, 32), paper="https://arxiv.org/abs/1512.00567",
+    presets=(Preset(data_shape=512, tap_strides=(16, 32)),))

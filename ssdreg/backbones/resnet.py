@@ -132,7 +132,7 @@ def declare(variant: ResNet) -> Backbone:
         name=f"resnet{variant.depth}", family="resnet", depth=variant.depth,
         aliases=(f"resnet{variant.depth}_v2",),
         build="ssdreg.backbones.resnet:symbol", arguments={"variant": variant},
-        taps=variant.taps, detect=(16, 32), paper=PAPER)
+        taps=variant.taps, tap_strides=(16, 32), paper=PAPER)
 
 
 BACKBONES = tuple(declare(variant) for variant in VARIANTS)

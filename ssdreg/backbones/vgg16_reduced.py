@@ -65,7 +65,7 @@ def _taps() -> tuple[Tap, ...]:
 BACKBONE = Backbone(
     name="vgg16_reduced", family="vgg", depth=16, aliases=("vgg16", "vgg16_ssd"),
     build="ssdreg.backbones.vgg16_reduced:symbol", taps=_taps(),
-    detect=(8, 16), l2_scales={8: 20.0}, paper="https://arxiv.org/abs/1409.1556",
+    tap_strides=(8, 16), l2_scales={8: 20.0}, paper="https://arxiv.org/abs/1409.1556",
     presets=(
         # SSD300 (Liu et al., 2016) ends with unpadded convolutions: 5x5, 3x3, 1x1
         Preset(data_shape=300,

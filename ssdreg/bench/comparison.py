@@ -14,7 +14,7 @@ from ssdreg_runtime.system.threads import physical_cores, usable_processors
 from ssdreg.bench.configurations import Choice
 from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import (
-    Contender,
+    Configuration,
     Figures,
     Machine,
     Missing,
@@ -58,42 +58,42 @@ def compare(prepared: Prepared, choice: Choice, settings: Settings, folder: Path
     A contender whose model cannot be made, or whose process fails, becomes a line that says why.
     Raises BenchError when that is true of all.
     """
-    precisions = dict.fromkeys(each.precision for each in choice.contenders)
+    precisions = dict.fromkeys(each.precision for each in choice.configurations)
     peaks = measure_peaks(precisions, settings.threads, settings.sides, report)
     rows: list[Row] = []
     post: list[Post] = []
     missing = list(choice.missing)
     for batch in settings.batches:
-        made = make_models(choice.contenders, prepared, batch, folder / f"batch{batch}", report)
+        made = make_models(choice.configurations, prepared, batch, folder / f"batch{batch}", report)
         tasks = [engine_task(each, made.paths[each.name], prepared, batch, settings.threads)
-                 for each in choice.contenders if each.name in made.paths]
+                 for each in choice.configurations if each.name in made.paths]
         found = measure(tasks, settings.schedule, report)
-        rows += make_rows(choice.contenders, found.times, batch, prepared.subject.multiply_adds,
-                          peaks)
+        rows += make_rows(choice.configurations, found.times, batch,
+                          prepared.workload.multiply_adds, peaks)
         failures = {**made.failures, **found.failures}
-        missing += [Missing(each, failures[each.name], batch) for each in choice.contenders
+        missing += [Missing(each, failures[each.name], batch) for each in choice.configurations
                     if each.name in failures]
         if settings.post:
             parts, absent = measure_post(
-                [each for each in choice.contenders if each.name in found.times
+                [each for each in choice.configurations if each.name in found.times
                  and each.precision == FLOAT32 and each.backend in POST_BACKENDS],
                 made.paths, prepared, batch, settings.threads, settings.schedule, report)
             post += parts
             missing += absent
     if not rows:
         raise BenchError("nothing could be measured: " + "; ".join(
-            f"{each.contender.name}: {each.why}" for each in missing))
-    return Figures(prepared.subject, describe_machine(settings.threads), settings.schedule.rounds,
+            f"{each.configuration.name}: {each.why}" for each in missing))
+    return Figures(prepared.workload, describe_machine(settings.threads), settings.schedule.rounds,
                    settings.schedule.timed, tuple(rows), tuple(missing), peaks, tuple(post))
 
 
-def make_models(contenders: Sequence[Contender], prepared: Prepared, batch: int, folder: Path,
-                report: Report = quiet) -> Models:
+def make_models(configurations: Sequence[Configuration], prepared: Prepared, batch: int,
+                folder: Path, report: Report = quiet) -> Models:
     """Make what the contenders run, each in a process of its own, below `folder`."""
     made: dict[str, str] = {"source": str(prepared.folder)}
     failures: dict[str, str] = {}
     paths: dict[str, str] = {}
-    for each in contenders:
+    for each in configurations:
         kind = _kind(each)
         if kind not in made and kind not in failures:
             report(f"making {kind}, batch {batch}", 0, 1)
@@ -108,23 +108,23 @@ def make_models(contenders: Sequence[Contender], prepared: Prepared, batch: int,
                 failures[kind] = str(error)
         if kind in made:
             paths[each.name] = made[kind]
-    return Models(paths, {each.name: failures[_kind(each)] for each in contenders
+    return Models(paths, {each.name: failures[_kind(each)] for each in configurations
                           if _kind(each) in failures})
 
 
-def _kind(contender: Contender) -> str:
+def _kind(configuration: Configuration) -> str:
     """Return the kind of model (see `ssdreg.bench.model_worker`) that a contender runs."""
-    if contender.precision == "int8" or contender.name == "mxnet bfloat16":
-        return contender.name
-    return "source" if contender.backend == "mxnet" else "onnx"
+    if configuration.precision == "int8" or configuration.name == "mxnet bfloat16":
+        return configuration.name
+    return "source" if configuration.backend == "mxnet" else "onnx"
 
 
-def engine_task(contender: Contender, model: str, prepared: Prepared, batch: int,
+def engine_task(configuration: Configuration, model: str, prepared: Prepared, batch: int,
                 threads: int | None) -> Task:
     """Return the worker that measures a contender."""
-    job = {"backend": contender.backend, "precision": contender.precision, "model": model,
+    job = {"backend": configuration.backend, "precision": configuration.precision, "model": model,
            "images": str(prepared.images), "batch": batch, "threads": thread_count(threads)}
-    return Task(contender.name, (sys.executable, "-m", "ssdreg.bench.engine_worker"), job,
+    return Task(configuration.name, (sys.executable, "-m", "ssdreg.bench.engine_worker"), job,
                 environment(threads))
 
 

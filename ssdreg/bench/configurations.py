@@ -9,10 +9,10 @@ from attrs import frozen
 from ssdreg_runtime.system.installing import install
 
 from ssdreg.bench.errors import BenchError
-from ssdreg.bench.figures import Contender, Missing
+from ssdreg.bench.figures import Configuration, Missing
 
 #: All there are, in the order of the table; ratios are to the first.
-CONTENDERS = tuple(Contender(backend, precision) for backend, precision in (
+CONTENDERS = tuple(Configuration(backend, precision) for backend, precision in (
     ("mxnet", "float32"), ("mxnet", "bfloat16"), ("mxnet", "int8"),
     ("onnxruntime", "float32"), ("onnxruntime", "int8"),
     ("openvino", "float32"), ("openvino", "bfloat16"), ("openvino", "int8")))
@@ -20,19 +20,19 @@ BACKENDS = tuple(dict.fromkeys(each.backend for each in CONTENDERS))
 PRECISIONS = tuple(dict.fromkeys(each.precision for each in CONTENDERS))
 
 #: What no package brings.
-NEVER = {Contender("onnxruntime", "bfloat16"): "ONNX Runtime has no bfloat16 on processors"}
+NEVER = {Configuration("onnxruntime", "bfloat16"): "ONNX Runtime has no bfloat16 on processors"}
 
 #: Packages that a contender needs besides those that ssdreg itself needs.
-NEEDS: Mapping[Contender, tuple[str, ...]] = {
+NEEDS: Mapping[Configuration, tuple[str, ...]] = {
     **{each: () if each.backend == "mxnet" else (each.backend,) for each in CONTENDERS},
-    Contender("openvino", "int8"): ("openvino", "nncf")}
+    Configuration("openvino", "int8"): ("openvino", "nncf")}
 
 
 @frozen
 class Choice:
     """What can be measured, and what cannot, each with the reason."""
 
-    contenders: tuple[Contender, ...]
+    configurations: tuple[Configuration, ...]
     missing: tuple[Missing, ...]
 
 
@@ -61,5 +61,5 @@ def choose(backends: Collection[str] = (), precisions: Collection[str] = ()) -> 
             found.append(each)
     if not found:
         raise BenchError("nothing is left to measure: " + "; ".join(
-            f"{each.contender.name}: {each.why}" for each in missing))
+            f"{each.configuration.name}: {each.why}" for each in missing))
     return Choice(tuple(found), tuple(missing))

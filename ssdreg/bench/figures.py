@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 @frozen
-class Contender:
+class Configuration:
     """What is measured: an engine, as `backends` calls it, with its precision."""
 
     backend: str
@@ -69,7 +69,7 @@ class Row:
     `share` is that of the peak of the row's precision, None where no peak was measured.
     """
 
-    contender: Contender
+    configuration: Configuration
     batch: int
     seconds: Spread
     samples: int
@@ -83,13 +83,13 @@ class Row:
 class Missing:
     """A contender without a row, and why."""
 
-    contender: Contender
+    configuration: Configuration
     why: str
     batch: int | None = None
 
 
 @frozen
-class Subject:
+class Workload:
     """The network that is measured; `multiply_adds` are those of one image."""
 
     backbone: str
@@ -125,7 +125,7 @@ class Post:
     by, as a share of the whole; both are medians over the rounds.
     """
 
-    contender: Contender
+    configuration: Configuration
     batch: int
     whole: Spread
     network: Spread
@@ -138,7 +138,7 @@ class Post:
 class Figures:
     """All that was measured in one run."""
 
-    subject: Subject
+    workload: Workload
     machine: Machine
     rounds: int
     timed: int
@@ -152,11 +152,11 @@ class Figures:
         return {"format": FORMAT, **attrs.asdict(self)}
 
 
-def make_rows(contenders: Sequence[Contender], times: Mapping[str, Times], batch: int,
+def make_rows(configurations: Sequence[Configuration], times: Mapping[str, Times], batch: int,
               multiply_adds: int, peaks: Sequence[Peak]) -> tuple[Row, ...]:
-    """Make the rows of one batch size, in the order of `contenders`, of those that have times."""
+    """Make the rows of one batch size, in the order of the configurations that have times."""
     best = {peak.precision: peak.gflops for peak in peaks}
-    present = [each for each in contenders if each.name in times]
+    present = [each for each in configurations if each.name in times]
     rows = []
     for each in present:
         found, first = times[each.name], times[present[0].name]
@@ -169,11 +169,11 @@ def make_rows(contenders: Sequence[Contender], times: Mapping[str, Times], batch
     return tuple(rows)
 
 
-def make_post(contender: Contender, whole: Times, network: Times, rest: Times,
+def make_post(configuration: Configuration, whole: Times, network: Times, rest: Times,
               batch: int) -> Post:
     """Hold the parts of a detector against the whole, round by round."""
     def flat(times: Times) -> Spread:
         return spread([second for turn in times.seconds for second in turn])
 
-    return Post(contender, batch, flat(whole), flat(network), flat(rest), ratio(rest, whole),
+    return Post(configuration, batch, flat(whole), flat(network), flat(rest), ratio(rest, whole),
                 1 - ratio(network, whole))

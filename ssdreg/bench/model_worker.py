@@ -15,26 +15,26 @@ from typing import Any
 import numpy as np
 
 from ssdreg.bench.protocol import Ready, serve
-from ssdreg.bench.workload import batches, save_source
-from ssdreg.deploy.model import Source, open_source
+from ssdreg.bench.workload import batches, save_deploy_model
+from ssdreg.deploy.model import DeployModel, open_deploy_model
 from ssdreg.errors import SsdregError
 
 
 def prepare(job: Mapping[str, Any]) -> Ready:
     """Make the model; there is nothing to be timed then."""
-    made = KINDS[job["kind"]](open_source(job["source"]), np.load(job["images"]), job["batch"],
-                              Path(job["folder"]))
+    made = KINDS[job["kind"]](open_deploy_model(job["source"]), np.load(job["images"]),
+                              job["batch"], Path(job["folder"]))
     return {"model": str(made)}, lambda: None
 
 
-def _onnx(source: Source, images: np.ndarray, batch: int, folder: Path) -> Path:
+def _onnx(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
     from ssdreg.export import Options, write_onnx
     file = folder / "model.onnx"
     write_onnx(source, file, Options(batch=batch))
     return file
 
 
-def _onnx_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> Path:
+def _onnx_int8(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
     import onnx
 
     from ssdreg.export import Options, to_onnx
@@ -44,7 +44,7 @@ def _onnx_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> 
     return file
 
 
-def _openvino_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> Path:
+def _openvino_int8(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
     from ssdreg_runtime.system.telemetry import no_telemetry
     with no_telemetry():
         import openvino
@@ -58,20 +58,20 @@ def _openvino_int8(source: Source, images: np.ndarray, batch: int, folder: Path)
     return file
 
 
-def _mxnet_int8(source: Source, images: np.ndarray, batch: int, folder: Path) -> Path:
+def _mxnet_int8(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
     from ssdreg.quantize import quantize_mxnet
-    save_source(quantize_mxnet(source, batches(images, batch)), folder / "run")
+    save_deploy_model(quantize_mxnet(source, batches(images, batch)), folder / "run")
     return folder / "run"
 
 
-def _mxnet_bfloat16(source: Source, images: np.ndarray, batch: int, folder: Path) -> Path:
+def _mxnet_bfloat16(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
     from ssdreg.quantize import bfloat16_mxnet
-    save_source(bfloat16_mxnet(source), folder / "run")
+    save_deploy_model(bfloat16_mxnet(source), folder / "run")
     return folder / "run"
 
 
 #: What can be made: (source, calibration images, batch size, folder) to the model's path.
-KINDS: Mapping[str, Callable[[Source, np.ndarray, int, Path], Path]] = {
+KINDS: Mapping[str, Callable[[DeployModel, np.ndarray, int, Path], Path]] = {
     "onnx": _onnx, "onnxruntime int8": _onnx_int8, "openvino int8": _openvino_int8,
     "mxnet int8": _mxnet_int8, "mxnet bfloat16": _mxnet_bfloat16}
 

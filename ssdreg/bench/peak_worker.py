@@ -77,7 +77,7 @@ def _integer_model(side: int) -> tuple[bytes, np.ndarray]:
     return _onnx([node], left, {"right": right}), left
 
 
-def _quantised_model(side: int) -> tuple[bytes, np.ndarray]:
+def _quantized_model(side: int) -> tuple[bytes, np.ndarray]:
     """Write floats that are quantised on the way, which is how OpenVINO has int8."""
     from onnx import helper
     left, right = _floats(side)[0], _integers(side)[1]
@@ -130,7 +130,7 @@ WORK: Mapping[tuple[str, str], Callable[[int, int], Work]] = {
     ("onnxruntime", "int8"): _onnxruntime(_integer_model),
     ("openvino", "float32"): _openvino(_floating_model, "f32"),
     ("openvino", "bfloat16"): _openvino(_floating_model, "bf16"),
-    ("openvino", "int8"): _openvino(_quantised_model, "f32"),
+    ("openvino", "int8"): _openvino(_quantized_model, "f32"),
 }
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ssdreg.bench.figures import Contender, Missing, Post, make_post
+from ssdreg.bench.figures import Configuration, Missing, Post, make_post
 from ssdreg.bench.measure import Report, Schedule, measure, quiet
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
@@ -35,8 +35,8 @@ _WORK = {"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv"}
 _LAYOUT = {"Transpose", "Reshape", "Flatten", "Concat", "Identity", "Squeeze", "Unsqueeze"}
 
 
-def measure_post(contenders: Sequence[Contender], models: Mapping[str, str], prepared: Prepared,
-                 batch: int, threads: int | None, schedule: Schedule,
+def measure_post(configurations: Sequence[Configuration], models: Mapping[str, str],
+                 prepared: Prepared, batch: int, threads: int | None, schedule: Schedule,
                  report: Report = quiet) -> tuple[list[Post], list[Missing]]:
     """Measure post-processing of each contender; where that fails, say why."""
     tasks = [Task(f"{each.name} {part}",
@@ -44,10 +44,10 @@ def measure_post(contenders: Sequence[Contender], models: Mapping[str, str], pre
                   {"backend": each.backend, "part": part, "model": models[each.name],
                    "images": str(prepared.images), "batch": batch,
                    "threads": thread_count(threads)}, environment(threads))
-             for each in contenders for part in PARTS]
+             for each in configurations for part in PARTS]
     found = measure(tasks, schedule, report)
     measured, missing = [], []
-    for each in contenders:
+    for each in configurations:
         names = {part: f"{each.name} {part}" for part in PARTS}
         failed = [name for name in names.values() if name in found.failures]
         if failed:

@@ -31,7 +31,7 @@ from ssdreg.bench.post import (
 )
 from ssdreg.bench.protocol import Ready, serve
 from ssdreg.bench.workload import LOOKED_AT, batches
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import SsdregError
 
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ def prepare(job: Mapping[str, Any]) -> Ready:
 
 
 def _mxnet(job: Mapping[str, Any], part: str) -> Run:
-    from ssdreg.deploy.model import open_source
+    from ssdreg.deploy.model import open_deploy_model
     from ssdreg.mx import mx
-    source = open_source(job["model"])
+    source = open_deploy_model(job["model"])
     shape = (job["batch"], 3, *source.plan.data_shape)
     if part == REST:
         return _mxnet_rest(source, shape)
     executor = _bind(source, source.symbol if part == WHOLE else cut_symbol(source.symbol), shape)
-    mean = np.array(source.plan.normalisation.mean, "float32")
-    std = np.array(source.plan.normalisation.std, "float32")
+    mean = np.array(source.plan.preprocessing.mean, "float32")
+    std = np.array(source.plan.preprocessing.std, "float32")
 
     def run(inputs: Inputs) -> Mapping[str, np.ndarray]:
         values = ((inputs[IMAGES] - mean) / std).transpose(0, 3, 1, 2)
@@ -80,7 +80,7 @@ def _mxnet(job: Mapping[str, Any], part: str) -> Run:
     return run
 
 
-def _bind(source: Source, symbol: mx.sym.Symbol, shape: tuple[int, ...]) -> mx.Executor:
+def _bind(source: DeployModel, symbol: mx.sym.Symbol, shape: tuple[int, ...]) -> mx.Executor:
     from ssdreg.mx import mx
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=shape)
     executor.copy_params_from(dict(source.params.args), dict(source.params.auxs),
@@ -88,7 +88,7 @@ def _bind(source: Source, symbol: mx.sym.Symbol, shape: tuple[int, ...]) -> mx.E
     return executor
 
 
-def _mxnet_rest(source: Source, shape: tuple[int, ...]) -> Run:
+def _mxnet_rest(source: DeployModel, shape: tuple[int, ...]) -> Run:
     from ssdreg.mx import mx
     made = _bind(source, source.symbol.get_children(), shape).forward(is_train=False)
     read = dict(zip(("scores", "offsets", "anchors"), made))

@@ -29,12 +29,12 @@ def markdown(figures: Figures) -> str:
 
 def heading(figures: Figures) -> str:
     """Say what was measured, where, and how often."""
-    subject, machine = figures.subject, figures.machine
+    workload, machine = figures.workload, figures.machine
     cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
     threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     versions = ", ".join(f"{name} {text}" for name, text in machine.versions.items())
-    return (f"{subject.title}, {subject.classes} classes, {subject.anchors:,} anchors, "
-            f"{subject.multiply_adds / 1e9:.2f} G multiply-adds an image\n"
+    return (f"{workload.title}, {workload.classes} classes, {workload.anchors:,} anchors, "
+            f"{workload.multiply_adds / 1e9:.2f} G multiply-adds an image\n"
             f"{machine.processor}, {cores}, {threads}; {versions}\n"
             f"medians of {figures.rounds} rounds of {figures.timed}, in turns; "
             f"the ratio is to the first row of the same batch")
@@ -53,14 +53,14 @@ def _all(figures: Figures, table: Table) -> str:
     if figures.missing:
         listed = "- " if table is markdown_table else ""
         parts.append("\n".join(
-            f"{listed}{each.contender.name}"
+            f"{listed}{each.configuration.name}"
             f"{'' if each.batch is None else f', batch {each.batch}'}: {each.why}"
             for each in figures.missing))
     return "\n\n".join(parts)
 
 
 def _row(row: Row) -> tuple[str, ...]:
-    return (row.contender.backend, row.contender.precision, str(row.batch),
+    return (row.configuration.backend, row.configuration.precision, str(row.batch),
             milliseconds(row.seconds.median), _quartiles(row.seconds),
             f"{row.images_per_second:.1f}", f"{row.ratio:.2f}",
             "?" if row.gflops is None else f"{row.gflops:,.0f}",
@@ -68,7 +68,7 @@ def _row(row: Row) -> tuple[str, ...]:
 
 
 def _post(post: Post) -> tuple[str, ...]:
-    return (post.contender.backend, post.contender.precision, str(post.batch),
+    return (post.configuration.backend, post.configuration.precision, str(post.batch),
             milliseconds(post.whole.median), milliseconds(post.network.median),
             milliseconds(post.rest.median), f"{post.share:.1%}", f"{post.difference:.1%}")
 

@@ -9,8 +9,8 @@ import numpy as np
 from attrs import frozen
 from ssdreg_runtime.system.names import native
 
-from ssdreg.bench.figures import Subject
-from ssdreg.deploy.model import Source
+from ssdreg.bench.figures import Workload
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import DataError
 from ssdreg.runs.run import create_run, write_params
 
@@ -25,23 +25,23 @@ class Prepared:
     These are uint8 (n, H, W, 3) at the size of the network's input.
     """
 
-    subject: Subject
+    workload: Workload
     folder: Path
     images: Path
 
 
-def prepare_subject(source: Source, images: np.ndarray, folder: Path) -> Prepared:
+def prepare_workload(source: DeployModel, images: np.ndarray, folder: Path) -> Prepared:
     """Write what workers need into `folder`."""
-    save_source(source, folder / "source")
+    save_deploy_model(source, folder / "source")
     np.save(folder / "images.npy", images)
     plan = source.plan
-    subject = Subject(plan.backbone, plan.head, plan.data_shape, plan.num_classes, plan.anchors,
-                      count_multiply_adds(source))
-    return Prepared(subject, folder / "source", folder / "images.npy")
+    workload = Workload(plan.backbone, plan.head, plan.data_shape, plan.num_classes, plan.anchors,
+                        count_multiply_adds(source))
+    return Prepared(workload, folder / "source", folder / "images.npy")
 
 
-def save_source(source: Source, folder: Path) -> None:
-    """Write a detector as a run of one epoch, for `ssdreg.deploy.model.open_source`.
+def save_deploy_model(source: DeployModel, folder: Path) -> None:
+    """Write a detector as a run of one epoch, for `ssdreg.deploy.model.open_deploy_model`.
 
     It is no run to train on: its training symbol is the one that is deployed.
     """
@@ -51,7 +51,7 @@ def save_source(source: Source, folder: Path) -> None:
     write_params(run.params_file(1), source.params)
 
 
-def count_multiply_adds(source: Source) -> int:
+def count_multiply_adds(source: DeployModel) -> int:
     """Count the multiply-adds of a whole detector for one image, its predictors included."""
     from ssdreg.graph.summary import multiply_adds
     from ssdreg.graph.symbol import read_graph

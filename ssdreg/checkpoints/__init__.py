@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 from ssdreg.errors import SsdregWarning
 
 if TYPE_CHECKING:
-    from ssdreg.checkpoints.checkpoint import Detector
-    from ssdreg.registry.preprocessing import Normalisation
+    from ssdreg.checkpoints.checkpoint import Checkpoint
+    from ssdreg.registry.preprocessing import Preprocessing
 
-__all__ = ["CheckpointWarning", "load"]
+__all__ = ["CheckpointWarning", "load_checkpoint"]
 
 
 class CheckpointWarning(SsdregWarning):
     """A checkpoint was read, but something about it should be known before it is used."""
 
 
-def load(path: str | Path, epoch: int | None = None, classes: Sequence[str] | None = None,
-         data_shape: int | tuple[int, int] | None = None,
-         normalisation: Normalisation | None = None) -> Detector:
+def load_checkpoint(path: str | Path, epoch: int | None = None,
+                    classes: Sequence[str] | None = None,
+                    data_shape: int | tuple[int, int] | None = None,
+                    preprocessing: Preprocessing | None = None) -> Checkpoint:
     """Read a detector from a checkpoint of MXNet's SSD example, mxnet-ssd, SageMaker or GluonCV.
 
     `path` is one of
@@ -39,7 +40,7 @@ def load(path: str | Path, epoch: int | None = None, classes: Sequence[str] | No
     stays the checkpoint's own symbol, with ssdreg's losses and detections behind its predictions.
 
     `classes` are the names, in order, `data_shape` the input's side or (height, width): it has to
-    be given where neither hyperparameters nor anchors tell it. `normalisation` is what the
+    be given where neither hyperparameters nor anchors tell it. `preprocessing` is what the
     network was trained with: MXNet's example by default, ImageNet's for GluonCV, nothing for
     SageMaker.
 
@@ -48,4 +49,4 @@ def load(path: str | Path, epoch: int | None = None, classes: Sequence[str] | No
     ends of the backbone's stages: the detector works as it was trained, with part of a network.
     """
     from ssdreg.checkpoints import loading
-    return loading.load(Path(path), epoch, classes, data_shape, normalisation)
+    return loading.load(Path(path), epoch, classes, data_shape, preprocessing)

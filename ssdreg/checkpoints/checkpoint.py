@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True, eq=False)
-class Detector:
+class Checkpoint:
     """A detector read from a checkpoint.
 
     - `source`: where it came from; `kind`: what it is, in words; `epoch`: of its parameters.
@@ -49,10 +49,10 @@ class Detector:
 
     def describe(self) -> str:
         """Say in a few lines what was found."""
-        plan, normalisation = self.plan, self.plan.normalisation
+        plan, preprocessing = self.plan, self.plan.preprocessing
         height, width = plan.data_shape
         names = ", ".join(self.classes) if self.named else "without names"
-        levels = ", ".join(f"{level.source or 'made'} {level.height}x{level.width}"
+        levels = ", ".join(f"{level.node or 'made'} {level.height}x{level.width}"
                            for level in plan.levels)
         taps = "NOT the ends of the backbone's stages" if self.complaint else "not verified"
         if self.verification:
@@ -67,8 +67,8 @@ class Detector:
             ("  steps", steps), ("  variances", _listed(plan.variances)),
             ("suppression", f"IoU {plan.nms_threshold:g}, the {plan.nms_topk} best"
                             f"{', across classes' if plan.force_suppress else ''}"),
-            ("normalisation", f"mean {_listed(normalisation.mean)}, "
-                              f"std {_listed(normalisation.std)}")]
+            ("normalisation", f"mean {_listed(preprocessing.mean)}, "
+                              f"std {_listed(preprocessing.std)}")]
         lines = [f"{name + ':':16}{text}" for name, text in rows]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 

@@ -27,7 +27,7 @@ _DEPLOY = "deploy_"
 
 
 @frozen(eq=False)
-class Source:
+class CheckpointFiles:
     """A checkpoint as it lies on disk.
 
     `net` is None for parameters without a symbol, `params` for a symbol without parameters.
@@ -42,7 +42,7 @@ class Source:
     hyperparameters: Mapping[str, str] = field(factory=dict)
 
 
-def read_source(path: Path, epoch: int | None = None) -> Source:
+def read_files(path: Path, epoch: int | None = None) -> CheckpointFiles:
     """Read a checkpoint: an archive, a folder, a prefix, or either file of a pair.
 
     `epoch` picks one of several parameter files. Raises RunError when there is nothing to read,
@@ -59,7 +59,7 @@ def read_source(path: Path, epoch: int | None = None) -> Source:
     if path.name.endswith(SYMBOL):
         return _from_prefix(path.with_name(path.name[:-len(SYMBOL)]), epoch)
     if path.suffix == ".json" and path.is_file():
-        return Source(path, _read_symbol(path, str(path)), None)
+        return CheckpointFiles(path, _read_symbol(path, str(path)), None)
     if path.suffix == ".params":
         return _from_params(path, epoch)
     return _from_prefix(path, epoch)
@@ -69,7 +69,7 @@ def _wanted(name: str) -> bool:
     return name == HYPERPARAMETERS or name.endswith((SYMBOL, ".params"))
 
 
-def _from_folder(folder: Path, named: Path, epoch: int | None) -> Source:
+def _from_folder(folder: Path, named: Path, epoch: int | None) -> CheckpointFiles:
     """Find the one symbol of a folder (an unpacked archive) and what belongs to it."""
     symbols = [file for file in visible(folder) if file.name.endswith(SYMBOL)]
     # of a network and its deploy form, which lie together, the first knows more
@@ -85,7 +85,7 @@ def _from_folder(folder: Path, named: Path, epoch: int | None) -> Source:
     return source
 
 
-def _from_prefix(prefix: Path, epoch: int | None, named: Path | None = None) -> Source:
+def _from_prefix(prefix: Path, epoch: int | None, named: Path | None = None) -> CheckpointFiles:
     """Read ``PREFIX-symbol.json`` and the parameters of an epoch, where there are any."""
     symbol = prefix.with_name(prefix.name + SYMBOL)
     files = _epochs(prefix)
@@ -97,13 +97,13 @@ def _from_prefix(prefix: Path, epoch: int | None, named: Path | None = None) -> 
         raise RunError(f"{wrong}; give a prefix, a .params file, a *{SYMBOL} or a model.tar.gz")
     where = f"{symbol.name} in {named}" if named else str(symbol)
     chosen = _choose(prefix, files, epoch)
-    return Source(named or symbol, _read_symbol(symbol, where),
-                  _read_params(files[chosen], named) if chosen is not None else None,
-                  chosen or 0,
-                  _read_hyperparameters(symbol.with_name(HYPERPARAMETERS), named))
+    return CheckpointFiles(named or symbol, _read_symbol(symbol, where),
+                           _read_params(files[chosen], named) if chosen is not None else None,
+                           chosen or 0,
+                           _read_hyperparameters(symbol.with_name(HYPERPARAMETERS), named))
 
 
-def _from_params(file: Path, epoch: int | None) -> Source:
+def _from_params(file: Path, epoch: int | None) -> CheckpointFiles:
     """Read a parameter file and the symbol of its prefix, where there is one."""
     if not file.is_file():
         raise RunError(f"{file} is not there")
@@ -115,8 +115,8 @@ def _from_params(file: Path, epoch: int | None) -> Source:
                            f"the prefix {prefix}")
         if prefix.with_name(prefix.name + SYMBOL).is_file():
             return _from_prefix(prefix, number)
-        return Source(file, None, _read_params(file), number)
-    return Source(file, None, _read_params(file), epoch or 0)
+        return CheckpointFiles(file, None, _read_params(file), number)
+    return CheckpointFiles(file, None, _read_params(file), epoch or 0)
 
 
 def _epochs(prefix: Path) -> dict[int, Path]:

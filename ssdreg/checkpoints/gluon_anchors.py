@@ -29,8 +29,8 @@ def read_prior(table: np.ndarray, data_shape: tuple[int, int], where: str) -> Pr
     square = np.isclose(wide, high, rtol=_TOLERANCE)
     sides, areas = high[square], (wide * high)[~square]
     base = float(np.sqrt(areas[0])) if len(areas) else float(sides[0])
-    centred = np.allclose(cells[0, 0, :, :2] / step, 0.5, rtol=_TOLERANCE)
-    if not centred or not np.allclose(areas, base**2, rtol=2 * _TOLERANCE):
+    centered = np.allclose(cells[0, 0, :, :2] / step, 0.5, rtol=_TOLERANCE)
+    if not centered or not np.allclose(areas, base**2, rtol=2 * _TOLERANCE):
         raise RunError(f"the anchors in {where} are not those of an SSD (squares, and one size at "
                        f"other ratios, around the middle of a cell): it cannot be imported")
     ratios = (1.0, *(float(ratio) for ratio in (wide / high)[~square]))

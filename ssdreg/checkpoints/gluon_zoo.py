@@ -49,5 +49,5 @@ def members(family: str) -> tuple[Backbone, ...]:
     """
     return tuple(Backbone(name=f"gluon.{name}", family=f"gluon-{family}", depth=depth,
                           build="ssdreg.checkpoints.gluon_zoo:symbol", arguments={"name": name},
-                          taps=(), detect=(), paper=PAPER)
+                          taps=(), tap_strides=(), paper=PAPER)
                  for depth, name in enumerate(FAMILIES.get(family, ()), start=1))

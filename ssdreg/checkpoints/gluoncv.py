@@ -25,7 +25,7 @@ from ssdreg.graph.stages import stage_ends
 from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.graph.taps import find_taps
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.run import Params
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Stated:
     data_shape: tuple[int, int]
     network: str
     backbone: Backbone | None
-    normalisation: Normalisation
+    preprocessing: Preprocessing
     priors: tuple[Prior, ...]
 
 
@@ -93,7 +93,7 @@ def state(params: Params, data_shape: tuple[int, int] | None, where: str) -> Sta
     scale = arrays.get("features.init_scale")
     std = np.array(STD) / (1 if scale is None else scale.asnumpy().ravel())
     return Stated(symbol, Params(*parts), data_shape, made.network, backbone,
-                  Normalisation(MEAN, tuple(map(float, std.round(4)))), tuple(priors))
+                  Preprocessing(MEAN, tuple(map(float, std.round(4)))), tuple(priors))
 
 
 def _features(arrays: Mapping[str, mx.nd.NDArray], levels: int, data_shape: tuple[int, int],

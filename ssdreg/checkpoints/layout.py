@@ -72,7 +72,7 @@ class Layout:
     """A detector's parts, as outputs and nodes of its `net`.
 
     `features` are the nodes that feed the predictors, the finest level first, before L2
-    normalisation; `normalised` holds for each the variable it is scaled by, "" for none. A
+    normalisation; `normalized` holds for each the variable it is scaled by, "" for none. A
     GluonCV export has its anchors in parameters, named by `constants`, and `anchors` and `priors`
     are None and empty; its scores and offsets then are by anchor, (B, N, C + 1) and (B, N, 4).
     """
@@ -82,7 +82,7 @@ class Layout:
     loc_pred: Entry
     anchors: Entry | None
     features: tuple[int, ...]
-    normalised: tuple[str, ...]
+    normalized: tuple[str, ...]
     priors: tuple[Prior, ...] = ()
     constants: tuple[str, ...] = ()
     detection: Detection
@@ -174,14 +174,14 @@ def _from_target(net: Net, node: int, where: str) -> Layout:
 def _assemble(net: Net, cls_pred: Entry, loc_pred: Entry, anchors: Entry, settings: Detection,
               where: str) -> Layout:
     """Pair the predictors and anchors of every level."""
-    features, normalised = _features(net, cls_pred[0], loc_pred[0], where)
+    features, normalized = _features(net, cls_pred[0], loc_pred[0], where)
     # each once: a level that leaves out some of its anchors joins the others again
     nodes = list(dict.fromkeys(_sources(net, anchors[0], PRIOR)))
     if len(nodes) != len(features):
         raise _unlike(where, f"it predicts on {len(features)} levels but has anchors for "
                              f"{len(nodes)}")
     return Layout(net=net, cls_pred=cls_pred, loc_pred=loc_pred, anchors=anchors,
-                  features=features, normalised=normalised,
+                  features=features, normalized=normalized,
                   priors=tuple(_read_prior(net, node) for node in nodes), detection=settings)
 
 
@@ -243,13 +243,13 @@ def _from_gluoncv(net: Net, where: str) -> Layout:
     if len(softmaxes) != 1 or len(offsets) != 1:
         raise _unlike(where, "it has box_nms, but not what GluonCV's SSD has in front of it")
     scores = net.inputs(softmaxes[0])[0]
-    features, normalised = _features(net, scores[0], offsets[0][0], where)
+    features, normalized = _features(net, scores[0], offsets[0][0], where)
     if len(anchors) != len(features):
         raise _unlike(where, f"it predicts on {len(features)} levels but has anchors for "
                              f"{len(anchors)}")
     nms = net.attrs(net.find("_contrib_box_nms")[0])
     return Layout(net=net, cls_pred=scores, loc_pred=offsets[0], anchors=None, features=features,
-                  normalised=normalised,
+                  normalized=normalized,
                   constants=tuple(net.name(net.inputs(node)[0][0]) for node in anchors),
                   detection=Detection(nms_threshold=float(nms.get("overlap_thresh", "0.5")),
                                       nms_topk=int(nms.get("topk", "-1")),

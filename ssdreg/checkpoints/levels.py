@@ -11,7 +11,7 @@ from ssdreg.detector.overrides import UNUSED
 from ssdreg.detector.plan import OWN_HEAD, Level, Plan, Step
 from ssdreg.errors import InputShapeError, RunError
 from ssdreg.graph.symbol import CONVOLUTIONS, Graph, Node, read_graph
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 #: A level behind the backbone is one or two convolutions; between two taps lie a stage's.
 _MOST_EXTRA_CONVOLUTIONS = 2
@@ -89,11 +89,11 @@ def measure(layout: Layout, data_shape: tuple[int, int], where: str) -> Measured
 
 
 def make_plan(layout: Layout, measured: Measured, priors: Sequence[Prior], backbone: str,
-              normalisation: Normalisation) -> Plan:
+              preprocessing: Preprocessing) -> Plan:
     """State a detector's numbers; `priors` are its anchors, a level each."""
     taps, features = measured.taps, measured.features
     extras = [_last_convolution(measured.graph, node) for node in features[taps:]]
-    scaled = [bool(name) for name in layout.normalised]
+    scaled = [bool(name) for name in layout.normalized]
     detection = layout.detection
     return Plan(
         backbone=backbone, head=OWN_HEAD, num_classes=measured.num_classes,
@@ -113,7 +113,7 @@ def make_plan(layout: Layout, measured: Measured, priors: Sequence[Prior], backb
                      for level, (node, prior) in enumerate(zip(features, priors))),
         variances=detection.variances, nms_threshold=detection.nms_threshold,
         nms_topk=detection.nms_topk, force_suppress=detection.force_suppress,
-        normalisation=normalisation)
+        preprocessing=preprocessing)
 
 
 def _node(graph: Graph, layout: Layout, level: int) -> Node:

@@ -12,15 +12,15 @@ import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg.checkpoints import CheckpointWarning, gluoncv
-from ssdreg.checkpoints.checkpoint import Detector
-from ssdreg.checkpoints.files import Source, read_source
+from ssdreg.checkpoints.checkpoint import Checkpoint
+from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
 from ssdreg.checkpoints.gluon_zoo import members, unscoped
 from ssdreg.checkpoints.layout import PRODUCTS, Layout, Prior, predictions, read_layout
 from ssdreg.checkpoints.levels import MAX_SIDE, Measured, derive_shape, make_plan, measure
 from ssdreg.checkpoints.preprocessing import stated_shape, take_out
 from ssdreg.checkpoints.rebuild import rebuild
-from ssdreg.checkpoints.recognition import Recognised, prove, recognise, registered
+from ssdreg.checkpoints.recognition import Recognized, recognize, registered, verify_layout
 from ssdreg.data.background import names_of
 from ssdreg.detector.plan import OWN_HEAD, Plan
 from ssdreg.errors import PluginError, RunError, SsdregError, TapError, UnknownNameError
@@ -31,14 +31,14 @@ from ssdreg.heads import multibox
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Predictions
 from ssdreg.registry.host import get_backbone
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.run import CONFIG, Params, open_run
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 #: What SageMaker's own samples feed its detectors: pixels as they are.
-_RAW = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_RAW = Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _WHOLE = re.compile(r"[0-9]{1,5}")
 #: Rounding of map sizes leaves a few percent of the image without a cell, and no more.
 _LEAST_REACH = 0.8
@@ -54,7 +54,7 @@ class _Opened:
     layout: Layout
     params: Params | None
     data_shape: tuple[int, int]
-    normalisation: Normalisation
+    preprocessing: Preprocessing
     network: str
     candidates: tuple[Backbone, ...] | None
     notes: tuple[str, ...]
@@ -63,23 +63,23 @@ class _Opened:
 
 def load(path: Path, epoch: int | None, classes: Sequence[str] | None,
          data_shape: int | tuple[int, int] | None,
-         normalisation: Normalisation | None) -> Detector:
-    """Do what `ssdreg.load` says."""
+         preprocessing: Preprocessing | None) -> Checkpoint:
+    """Do what `ssdreg.load_checkpoint` says."""
     if (path / CONFIG).is_file():
         return _from_run(path, epoch)
     shape = (data_shape, data_shape) if isinstance(data_shape, int) else data_shape
     if shape is not None and (len(shape) != 2 or min(shape) < 1):
         raise RunError(f"data_shape={data_shape!r} is neither a side in pixels nor (height, width)")
-    opened = _open(read_source(path, epoch), shape, normalisation)
+    opened = _open(read_files(path, epoch), shape, preprocessing)
     return _understand(path, opened, classes)
 
 
-def _from_run(path: Path, epoch: int | None) -> Detector:
+def _from_run(path: Path, epoch: int | None) -> Checkpoint:
     run = open_run(path)
     chosen = run.best_epoch() if epoch is None else epoch
     symbol = run.load_symbol()
     verification, complaint = _verified(run.plan, symbol, str(path))
-    return Detector(
+    return Checkpoint(
         source=path, kind="a run of ssdreg", epoch=chosen, plan=run.plan, classes=run.classes,
         named=True, symbol=symbol, train_symbol=run.load_symbol("ssd"),
         params=run.load_params(chosen), verification=verification, complaint=complaint)
@@ -90,7 +90,7 @@ def _verified(plan: Plan, symbol: mx.sym.Symbol, where: str) -> tuple[Verificati
     try:
         if plan.head == OWN_HEAD:
             layout = read_layout(parse(symbol.tojson(), where), where)
-            return prove(layout, measure(layout, plan.data_shape, where))
+            return verify_layout(layout, measure(layout, plan.data_shape, where))
         return verify(get_backbone(plan.backbone).symbol(), plan.taps, plan.data_shape), ""
     except TapError as error:
         return None, str(error)
@@ -98,29 +98,29 @@ def _verified(plan: Plan, symbol: mx.sym.Symbol, where: str) -> tuple[Verificati
         return None, ""
 
 
-def _open(source: Source, data_shape: tuple[int, int] | None,
-          normalisation: Normalisation | None) -> _Opened:
+def _open(source: CheckpointFiles, data_shape: tuple[int, int] | None,
+          preprocessing: Preprocessing | None) -> _Opened:
     """Bring a source to a symbol, its layout, parameters under its names, and an input size."""
     where = str(source.path)
     if source.net is None:
-        return _open_gluoncv(source, data_shape, normalisation)
+        return _open_gluoncv(source, data_shape, preprocessing)
     net, inside = take_out(source.net, source.params, where)
     layout = read_layout(_with_scales(net, source.params), where)
     shape, notes = _input_shape(layout, source, data_shape)
     variables = {net.name(index) for index in net.find("null")}
-    kind, default = "a deploy symbol of MXNet's SSD example", Normalisation()
+    kind, default = "a deploy symbol of MXNet's SSD example", Preprocessing()
     if layout.constants:
-        kind, default = "a GluonCV SSD, exported", Normalisation(gluoncv.MEAN, gluoncv.STD)
+        kind, default = "a GluonCV SSD, exported", Preprocessing(gluoncv.MEAN, gluoncv.STD)
     elif "base_network" in source.hyperparameters:
         kind = f"SageMaker's object detection ({source.hyperparameters['base_network']})"
         default = _RAW
-        if normalisation is None:
+        if preprocessing is None:
             notes += ("SageMaker's archive does not say how pixels are normalised: they are fed "
                       "as its own samples feed them, RGB from 0 to 255",)
     elif "label" in variables:
         kind = "a training symbol of MXNet's SSD example"
     if inside:
-        if normalisation not in (None, inside):
+        if preprocessing not in (None, inside):
             raise RunError(f"{where} normalises its input itself, by mean {inside.mean} and std "
                            f"{inside.std}: leave --mean and --std out")
         default = inside
@@ -128,11 +128,11 @@ def _open(source: Source, data_shape: tuple[int, int] | None,
                   "whose input is (B, 3, H, W)",)
     family, _ = unscoped(variables)
     return _Opened(where, kind, source.epoch, layout, source.params, shape,
-                   normalisation or default, "unknown", members(family) or None, notes,
+                   preprocessing or default, "unknown", members(family) or None, notes,
                    _whole(source.hyperparameters.get("num_classes", "")))
 
 
-def _input_shape(layout: Layout, source: Source, given: tuple[int, int] | None
+def _input_shape(layout: Layout, source: CheckpointFiles, given: tuple[int, int] | None
                  ) -> tuple[tuple[int, int], tuple[str, ...]]:
     """Choose the input size: as given, as the hyperparameters say, or as the anchors do.
 
@@ -171,8 +171,8 @@ def _with_scales(net: Net, params: Params | None) -> Net:
     return net.with_attrs(attrs)
 
 
-def _open_gluoncv(source: Source, data_shape: tuple[int, int] | None,
-                  normalisation: Normalisation | None) -> _Opened:
+def _open_gluoncv(source: CheckpointFiles, data_shape: tuple[int, int] | None,
+                  preprocessing: Preprocessing | None) -> _Opened:
     where = str(source.path)
     assert source.params is not None  # a source has a symbol, parameters, or both
     if not gluoncv.is_gluoncv(source.params):
@@ -182,7 +182,7 @@ def _open_gluoncv(source: Source, data_shape: tuple[int, int] | None,
     layout = evolve(read_layout(parse(stated.symbol.tojson(), where), where),
                     priors=stated.priors)
     return _Opened(where, "a GluonCV SSD preset's parameters", source.epoch, layout, stated.params,
-                   stated.data_shape, normalisation or stated.normalisation, stated.network,
+                   stated.data_shape, preprocessing or stated.preprocessing, stated.network,
                    (stated.backbone,) if stated.backbone else (),
                    ("GluonCV suppresses by class and keeps 100 boxes, each of every class it may "
                     "be; here a box has its best class, as in the SSD paper",))
@@ -202,7 +202,7 @@ def _exported_shape(layout: Layout, params: Params | None) -> tuple[int, int] | 
     return side, side
 
 
-def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> Detector:
+def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> Checkpoint:
     """Recognise, verify, name, and rebuild what was opened."""
     layout, where = opened.layout, opened.where
     measured = measure(layout, opened.data_shape, where)
@@ -213,19 +213,19 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> D
         notes.append(f"its hyperparameters speak of {opened.classes} classes, but the network "
                      f"tells {measured.num_classes} apart besides the background, which counts")
     names = _class_names(classes, measured.num_classes, where, notes)
-    recognised = _recognise(measured, opened)
-    if recognised:
-        measured = _with_taps(measured, len(recognised.taps))
-        verification, complaint = recognised.verification, recognised.complaint
+    recognized = _recognize(measured, opened)
+    if recognized:
+        measured = _with_taps(measured, len(recognized.taps))
+        verification, complaint = recognized.verification, recognized.complaint
     else:
-        verification, complaint = prove(layout, measured)
-    name = recognised.backbone.name if recognised else opened.network
-    plan = make_plan(layout, measured, priors, name, opened.normalisation)
+        verification, complaint = verify_layout(layout, measured)
+    name = recognized.backbone.name if recognized else opened.network
+    plan = make_plan(layout, measured, priors, name, opened.preprocessing)
     pieces = predictions(layout, priors)
-    same = recognised and rebuild(recognised.backbone, plan, layout, pieces, params)
+    same = recognized and rebuild(recognized.backbone, plan, layout, pieces, params)
     if complaint:
         warnings.warn(f"{where}: {complaint}", CheckpointWarning, stacklevel=4)
-    return Detector(
+    return Checkpoint(
         source=path, kind=opened.kind, epoch=opened.epoch, plan=same.plan if same else plan,
         classes=names, named=classes is not None, params=params, verification=verification,
         symbol=same.symbol if same else _deploy(pieces, layout, plan),
@@ -246,11 +246,11 @@ def _unusual(plan: Plan, priors: Sequence[Prior]) -> Iterator[str]:
                    f"little beyond")
 
 
-def _recognise(measured: Measured, opened: _Opened) -> Recognised | None:
+def _recognize(measured: Measured, opened: _Opened) -> Recognized | None:
     if opened.candidates is None:
-        return recognise(measured, registered(measured))
+        return recognize(measured, registered(measured))
     _, bare = unscoped(node.name for node in measured.graph.nodes)
-    return recognise(measured, opened.candidates, bare)
+    return recognize(measured, opened.candidates, bare)
 
 
 def _with_taps(measured: Measured, taps: int) -> Measured:

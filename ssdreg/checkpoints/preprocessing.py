@@ -1,7 +1,7 @@
 """What a network does to pixels before its first layer, taken out of its symbol.
 
 GluonCV's ``export_block`` puts it there by default: an input of (B, H, W, 3) from 0 to 255, minus
-a mean, over a deviation, transposed to (B, 3, H, W). Here it becomes a `Normalisation`, and the
+a mean, over a deviation, transposed to (B, 3, H, W). Here it becomes a `Preprocessing`, and the
 network behind it is read as any other.
 """
 
@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from ssdreg.errors import RunError
 from ssdreg.graph.symbol import CONVOLUTIONS, DATA
 from ssdreg.graph.symbol_file import Entry, Net
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.run import Params
 
 #: Leave values as they are.
@@ -49,12 +49,12 @@ class _Pixels:
     shifted: bool = False
 
 
-def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Normalisation | None]:
+def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Preprocessing | None]:
     """Take what is done to the pixels out of a network whose symbol does it.
 
     Returns the network behind it, whose input is (B, 3, H, W), and what it did; the same network
     and None where its symbol begins with a layer. Raises RunError when it does what no
-    `Normalisation` says, or when the parameters that say it are missing.
+    `Preprocessing` says, or when the parameters that say it are missing.
     """
     begin = next((index for index in net.find("null") if net.name(index) == DATA), None)
     if begin is None:
@@ -76,7 +76,7 @@ def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Normalis
         raise RunError(f"{where} makes of a pixel x {found.factor.round(6).tolist()} * x + "
                        f"{found.shift.round(6).tolist()}, which is no (x - mean) / deviation: "
                        f"export it without its preprocessing")
-    return _without(net, (begin, 0), found.end), Normalisation(
+    return _without(net, (begin, 0), found.end), Preprocessing(
         _short(-found.shift / found.factor), _short(1 / found.factor))
 
 

@@ -27,7 +27,7 @@ HEAD = "ssd"
 TOLERANCE = 1e-5
 #: What a plan states, and `ssdreg.plan` takes over as it is.
 _FIELDS = ("from_layers", "num_filters", "strides", "pads", "sizes", "ratios", "normalizations",
-           "steps", "variances", "nms_threshold", "nms_topk", "force_suppress", "normalisation")
+           "steps", "variances", "nms_threshold", "nms_topk", "force_suppress", "preprocessing")
 
 
 @frozen(eq=False)

@@ -13,11 +13,11 @@ from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.graph.taps import Verification, verify
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import backbones
+from ssdreg.registry.host import list_backbones
 
 
 @frozen(eq=False)
-class Recognised:
+class Recognized:
     """A backbone found in a checkpoint.
 
     `taps` are the nodes of it that feed detection. Either they are proven to be ends of its
@@ -36,12 +36,12 @@ def registered(measured: Measured) -> tuple[Backbone, ...]:
     Those with a tap whose node the checkpoint has too; the others need not be built.
     """
     names = {node.name for node in measured.graph.nodes if node.op != "null"}
-    return tuple(backbone for backbone in backbones()
+    return tuple(backbone for backbone in list_backbones()
                  if any(tap.node in names for tap in backbone.taps))
 
 
-def recognise(measured: Measured, candidates: Iterable[Backbone],
-              names: Mapping[str, str] | None = None) -> Recognised | None:
+def recognize(measured: Measured, candidates: Iterable[Backbone],
+              names: Mapping[str, str] | None = None) -> Recognized | None:
     """Find the first of `candidates` that has all a checkpoint's taps are computed from.
 
     A backbone fits as far as it has a tap's node, and every parameter upstream of it by name
@@ -65,11 +65,11 @@ def recognise(measured: Measured, candidates: Iterable[Backbone],
         found = verify(backbone.symbol(), [declared.get(tap, tap) for tap in taps],
                        measured.data_shape)
     except TapError as error:
-        return Recognised(backbone, taps, None, str(error))
-    return Recognised(backbone, taps, found, "")
+        return Recognized(backbone, taps, None, str(error))
+    return Recognized(backbone, taps, found, "")
 
 
-def prove(layout: Layout, measured: Measured) -> tuple[Verification | None, str]:
+def verify_layout(layout: Layout, measured: Measured) -> tuple[Verification | None, str]:
     """Verify the taps of a network that nobody declared, on the checkpoint's own graph.
 
     Returns what the graph says, or the complaint. What lies behind the last tap is not in a

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 #: small enough to learn from nothing in minutes.
 BACKBONE = attrs.evolve(
     resnet.declare(resnet.ResNet(10, (1, 1, 1, 1), bottleneck=False, stem=32)),
-    name="resnet10_half", aliases=(), detect=(8, 16, 32))
+    name="resnet10_half", aliases=(), tap_strides=(8, 16, 32))
 SHAPE = 128
 #: The drawn shapes are a fifth to three fifths of the image's height, and so are the anchors.
 SIZES = ((0.16, 0.2), (0.25, 0.32), (0.4, 0.5), (0.6, 0.7), (0.8, 0.9))
 #: What a shape is does not depend on its colour; nothing else needs to vary, it is drawn so.
-AUGMENTATION = Augmentation(crop_probability=0.0, pad_probability=0.0, colour_probability=0.7,
+AUGMENTATION = Augmentation(crop_probability=0.0, pad_probability=0.0, color_probability=0.7,
                             hue=180, contrast=0.3)
 TRAIN_IMAGES, VALIDATION_IMAGES = 1200, 100
 TARGET_MAP = 0.90
@@ -115,7 +115,7 @@ def train_on_shapes(out: Path) -> float:
         _forget(run_folder)
     write_shapes(data_folder, TRAIN_IMAGES, VALIDATION_IMAGES)
     source = splits.choose(data_folder)
-    learning, validation = splits.open_source(source)
+    learning, validation = splits.open_data(source)
     shared = (BACKBONE, len(learning.classes), SHAPE)
     network = build_network(*shared, sizes=SIZES)
     run = create_run(run_folder, learning.classes, network.plan, network.train, network.deploy)

@@ -5,12 +5,28 @@
 
 from ssdreg.data.augmentation import RECIPES, Augmentation
 from ssdreg.data.formats.voc import Box, Dataset, Sample, available_splits, read_voc
-from ssdreg.data.issues import Problem, describe_problems
+from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.iterator import DetectionIter, open_eval, open_train
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
-__all__ = ["RECIPES", "Augmentation", "Box", "Dataset", "DetectionIter", "Normalisation",
-           "Packed", "Problem", "Sample", "available_splits", "describe_problems", "load",
-           "open_eval", "open_rec", "open_train", "pack", "read_voc"]
+__all__ = [
+           "RECIPES",
+           "Augmentation",
+           "Box",
+           "DataIssue",
+           "Dataset",
+           "DetectionIter",
+           "Packed",
+           "Preprocessing",
+           "Sample",
+           "available_splits",
+           "describe_issues",
+           "load",
+           "open_eval",
+           "open_rec",
+           "open_train",
+           "pack",
+           "read_voc",
+]

@@ -43,7 +43,7 @@ class Augmentation:
     stay while their centre lies in the patch. `pad_scale` is the largest side of the canvas
     relative to the image (4: sixteen times the area), filled with the grey `pad_value` (0 to 255).
 
-    Colour shifts are drawn evenly from -x to x, each with `colour_probability`: `hue` of 180,
+    Colour shifts are drawn evenly from -x to x, each with `color_probability`: `hue` of 180,
     `saturation` and `lightness` of 255 in OpenCV's HLS, `contrast` as a factor ``1 + x``. The
     release scales saturation by 0.5 to 1.5 instead, which MXNet does not offer.
     """
@@ -60,7 +60,7 @@ class Augmentation:
     pad_scale: float = field(default=4.0, validator=ge(1.0))
     pad_value: int = field(default=127, validator=and_(instance_of(int), ge(0), le(255)))
     mirror_probability: float = field(default=0.5, validator=_PROBABILITY)
-    colour_probability: float = field(default=0.5, validator=_PROBABILITY)
+    color_probability: float = field(default=0.5, validator=_PROBABILITY)
     hue: int = field(default=18, validator=and_(instance_of(int), ge(0), le(180)))
     saturation: int = field(default=32, validator=and_(instance_of(int), ge(0), le(255)))
     lightness: int = field(default=32, validator=and_(instance_of(int), ge(0), le(255)))
@@ -85,13 +85,13 @@ class Augmentation:
             "max_pad_scale": self.pad_scale,
             "fill_value": self.pad_value,
             "rand_mirror_prob": self.mirror_probability,
-            "random_hue_prob": self.colour_probability,
+            "random_hue_prob": self.color_probability,
             "max_random_hue": self.hue,
-            "random_saturation_prob": self.colour_probability,
+            "random_saturation_prob": self.color_probability,
             "max_random_saturation": self.saturation,
-            "random_illumination_prob": self.colour_probability,
+            "random_illumination_prob": self.color_probability,
             "max_random_illumination": self.lightness,
-            "random_contrast_prob": self.colour_probability,
+            "random_contrast_prob": self.color_probability,
             "max_random_contrast": self.contrast,
         }
 

@@ -25,7 +25,7 @@ KINDS = (UNREADABLE_IMAGE, UNREADABLE_ANNOTATION, MISSING_IMAGE, MISSING_ANNOTAT
 
 
 @frozen
-class Problem:
+class DataIssue:
     """One complaint: the file, one of ``KINDS``, and what was found and done about it."""
 
     file: Path
@@ -33,19 +33,19 @@ class Problem:
     detail: str
 
 
-def describe_problems(problems: Sequence[Problem], limit: int = 20) -> str:
+def describe_issues(issues: Sequence[DataIssue], limit: int = 20) -> str:
     """Lines for people: the count of each kind, then up to `limit` problems by file name.
 
     Empty when there are no problems.
     """
-    if not problems:
+    if not issues:
         return ""
-    counts = Counter(problem.kind for problem in problems)
-    lines = [f"{len(problems)} problems in the data:"]
+    counts = Counter(issue.kind for issue in issues)
+    lines = [f"{len(issues)} problems in the data:"]
     lines += [f"  {counts[kind]} x {kind}" for kind in KINDS if counts[kind]]
-    by_name = sorted(problems, key=lambda problem: (problem.file.name, problem.kind))
-    lines += [f"  {problem.file.name}: {problem.kind}: {problem.detail}"
-              for problem in by_name[:limit]]
-    if len(problems) > limit:
-        lines.append(f"  and {len(problems) - limit} more")
+    by_name = sorted(issues, key=lambda issue: (issue.file.name, issue.kind))
+    lines += [f"  {issue.file.name}: {issue.kind}: {issue.detail}"
+              for issue in by_name[:limit]]
+    if len(issues) > limit:
+        lines.append(f"  and {len(issues) - limit} more")
     return "\n".join(lines)

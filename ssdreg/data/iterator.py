@@ -34,7 +34,7 @@ from ssdreg.data.augmentation import Augmentation
 from ssdreg.data.packed import Packed
 from ssdreg.data.recordio import RecordIndex, index_records, read_records
 from ssdreg.errors import DataError
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -66,7 +66,7 @@ class _Source:
     data_shape: tuple[int, int]
     batch_size: int
     max_objects: int
-    normalisation: Normalisation
+    preprocessing: Preprocessing
     augmentation: Augmentation | None
 
 
@@ -142,12 +142,12 @@ class DetectionIter:
 
 def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
                augmentation: Augmentation | None = None,
-               normalisation: Normalisation | None = None, seed: int = 0,
+               preprocessing: Preprocessing | None = None, seed: int = 0,
                threads: int | None = None, max_objects: int | None = None) -> DetectionIter:
     """Open one epoch of training: shuffled, augmented, every image with an object once.
 
     `data_shape` is (height, width) in pixels. `augmentation` ``None`` only resizes;
-    `normalisation` ``None`` is the default one. `seed` (0 or more) draws order and augmentation:
+    `preprocessing` ``None`` is the default one. `seed` (0 or more) draws order and augmentation:
     another epoch needs another seed. Batches are the same bit for bit for a seed, whatever
     `threads` is (``None``: one a usable processor, 8 at most). `max_objects` is M, at least and by
     default that of `packed`. The last batch is filled from the front of the order, and says so in
@@ -155,7 +155,7 @@ def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
 
     Raises `DataError` when no image has an object or `max_objects` is too small.
     """
-    source = _source(packed, data_shape, batch_size, augmentation, normalisation, max_objects)
+    source = _source(packed, data_shape, batch_size, augmentation, preprocessing, max_objects)
     with_objects = np.flatnonzero(source.index.objects)
     if not len(with_objects):
         raise DataError(f"{packed.rec}: no image has an object, so there is nothing to learn from")
@@ -169,20 +169,20 @@ def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
 
 
 def open_eval(packed: Packed, data_shape: tuple[int, int], batch_size: int,
-              normalisation: Normalisation | None = None, threads: int | None = None,
+              preprocessing: Preprocessing | None = None, threads: int | None = None,
               max_objects: int | None = None) -> DetectionIter:
     """Open one pass of evaluation: all images in file order, resized and not augmented.
 
     Images without objects are there too. Parameters, the last batch and errors are those of
     `open_train`.
     """
-    source = _source(packed, data_shape, batch_size, None, normalisation, max_objects)
+    source = _source(packed, data_shape, batch_size, None, preprocessing, max_objects)
     order = np.arange(len(source.index.objects))
     return DetectionIter(source, _batches(order, batch_size), _thread_count(threads))
 
 
 def _source(packed: Packed, data_shape: tuple[int, int], batch_size: int,
-            augmentation: Augmentation | None, normalisation: Normalisation | None,
+            augmentation: Augmentation | None, preprocessing: Preprocessing | None,
             max_objects: int | None) -> _Source:
     if batch_size < 1 or len(data_shape) != 2 or min(data_shape) < 1:
         raise DataError(f"a batch of {batch_size} images of {data_shape} (height, width) cannot be "
@@ -193,7 +193,7 @@ def _source(packed: Packed, data_shape: tuple[int, int], batch_size: int,
         raise DataError(f"{packed.rec}: an image has {index.max_objects} objects, more than the "
                         f"{wanted} a label is to hold; raise max_objects")
     return _Source(index, (int(data_shape[0]), int(data_shape[1])), batch_size, wanted,
-                   normalisation or Normalisation(), augmentation)
+                   preprocessing or Preprocessing(), augmentation)
 
 
 def _thread_count(threads: int | None) -> int:
@@ -236,7 +236,7 @@ def _read_batch(source: _Source, batch: _Batch) -> mx.io.DataBatch:
                 batch_size=source.batch_size + skip, preprocess_threads=1, prefetch_buffer=1,
                 label_pad_width=index.header_width + source.max_objects * index.object_width,
                 shuffle=False, resize_mode="force", verbose=False,
-                **_normalisation_parameters(source.normalisation),
+                **_normalization_parameters(source.preprocessing),
                 **(source.augmentation.to_parameters() if source.augmentation else {})).next()
         except mx.base.MXNetError as error:
             raise DataError(f"{index.path}: MXNet cannot read one of the records "
@@ -246,10 +246,10 @@ def _read_batch(source: _Source, batch: _Batch) -> mx.io.DataBatch:
                            index=np.array(batch.records))
 
 
-def _normalisation_parameters(normalisation: Normalisation) -> dict[str, float]:
+def _normalization_parameters(preprocessing: Preprocessing) -> dict[str, float]:
     return {f"{name}_{channel}": value
             for name in ("mean", "std")
-            for channel, value in zip("rgb", getattr(normalisation, name))}
+            for channel, value in zip("rgb", getattr(preprocessing, name))}
 
 
 def _warm_up_records(index: RecordIndex, batch: _Batch) -> bytes:

@@ -19,7 +19,7 @@ from ssdreg_runtime.system.progress import Work, progress
 
 from ssdreg.data import issues as kinds
 from ssdreg.data.formats.voc import Dataset, Sample, read_voc
-from ssdreg.data.issues import Problem, describe_problems
+from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.packed import Packed, open_rec, write_sidecar
 from ssdreg.errors import DataError
 
@@ -62,10 +62,10 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     those that cannot are problems and are left out. Images without boxes are kept for evaluation.
 
     `cache` is a folder, by default one below ``$XDG_CACHE_HOME/ssdreg`` (``~/.cache/ssdreg``; see
-    `ssdreg_runtime.system.caches` for where there is neither):
-    nothing is written into somebody's data set. File names hold a digest of classes,
-    boxes, and the names, sizes and modification times of the images, so a change packs anew. Old
-    files stay: the folder may be deleted whenever nothing reads from it.
+    `ssdreg_runtime.system.caches` for where there is neither): nothing is written into somebody's
+    data set. File names hold a digest of classes, boxes, and the names, sizes and modification
+    times of the images, so a change packs anew. Old files stay: the folder may be deleted whenever
+    nothing reads from it.
 
     Raises `DataError` when no image with a box is left.
     """
@@ -81,8 +81,8 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     folder = kept.folder() if cache is None else Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
     rec = folder / f"{name}.rec"
-    problems = (*dataset.problems, *_write_rec(dataset, rec, shorter_side))
-    packed = attrs.evolve(open_rec(rec, dataset.classes), problems=problems)
+    issues = (*dataset.issues, *_write_rec(dataset, rec, shorter_side))
+    packed = attrs.evolve(open_rec(rec, dataset.classes), issues=issues)
     write_sidecar(packed)
     return packed
 
@@ -101,16 +101,16 @@ def _digest(dataset: Dataset, shorter_side: int | None) -> str:
                          sample.width, sample.height,
                          [attrs.astuple(box) for box in sample.boxes])).encode())
     # reported again from the cache, so they are part of what is cached
-    for problem in dataset.problems:
-        key.update(repr((as_text(problem.file.name), problem.kind, problem.detail)).encode())
+    for issue in dataset.issues:
+        key.update(repr((as_text(issue.file.name), issue.kind, issue.detail)).encode())
     return key.hexdigest()[:16]
 
 
-def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Problem]:
+def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[DataIssue]:
     """Write ``.rec`` and ``.idx`` beside their places, move them there, and return complaints."""
     from ssdreg.mx import mx
 
-    problems, usable, objects = [], 0, 0
+    issues, usable, objects = [], 0, 0
     with replacing(rec, ".idx") as new_rec:
         writer = mx.recordio.MXIndexedRecordIO(native(new_rec.with_suffix(".idx")),
                                                native(new_rec), "w")
@@ -119,7 +119,7 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Pr
             try:
                 content = _encoded(sample, shorter_side)
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                problems.append(Problem(sample.image, kinds.UNREADABLE_IMAGE,
+                issues.append(DataIssue(sample.image, kinds.UNREADABLE_IMAGE,
                                         f"{error}; left out"))
                 continue
             header = mx.recordio.IRHeader(0, _label(sample, dataset.classes), usable, 0)
@@ -129,8 +129,8 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Pr
         if not objects:
             raise DataError(f"{dataset.root}: no image of split {dataset.split!r} that has a box "
                             f"can be decoded; mend or replace the images\n"
-                            f"{describe_problems((*dataset.problems, *problems))}")
-    return problems
+                            f"{describe_issues((*dataset.issues, *issues))}")
+    return issues
 
 
 def _label(sample: Sample, classes: Sequence[str]) -> list[float]:

@@ -15,7 +15,7 @@ from ssdreg_runtime.system.names import as_path, as_text
 from ssdreg.data import issues as kinds
 from ssdreg.data.background import is_background
 from ssdreg.data.formats.voc import read_names
-from ssdreg.data.issues import Problem
+from ssdreg.data.issues import DataIssue
 from ssdreg.data.recordio import RecordIndex, index_records
 from ssdreg.errors import DataError
 
@@ -37,7 +37,7 @@ class Packed:
     objects: int
     label_width: int
     max_objects: int
-    problems: tuple[Problem, ...] = field(default=(), repr=False)
+    issues: tuple[DataIssue, ...] = field(default=(), repr=False)
     background: int = 0
 
 
@@ -56,9 +56,9 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
     """
     path = Path(path)
     index = index_records(path)
-    names, problems = _find_names(path)
+    names, issues = _find_names(path)
     names, complaints = _without_background(path, names, index)
-    problems += complaints
+    issues += complaints
     if classes is not None:
         used = index.class_count
         if names is not None and names[:used] != tuple(classes)[:used]:
@@ -80,11 +80,11 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
     return Packed(rec=path, idx=idx if idx.is_file() else None, classes=names,
                   images=len(index.objects), objects=int(index.objects.sum()),
                   label_width=index.label_width, max_objects=index.max_objects,
-                  problems=problems, background=int((index.objects == 0).sum()))
+                  issues=issues, background=int((index.objects == 0).sum()))
 
 
 def _without_background(rec: Path, names: tuple[str, ...] | None, index: RecordIndex
-                        ) -> tuple[tuple[str, ...] | None, tuple[Problem, ...]]:
+                        ) -> tuple[tuple[str, ...] | None, tuple[DataIssue, ...]]:
     """Leave the background out of the names, unless the labels count it too.
 
     Labels that count it have no object of class 0; they can only be packed anew.
@@ -92,20 +92,20 @@ def _without_background(rec: Path, names: tuple[str, ...] | None, index: RecordI
     if names is None or not names or not is_background(names[0]):
         return names, ()
     if index.least_class > 0:
-        return names, (Problem(rec, kinds.BACKGROUND,
-                               f"class 0 is {names[0]!r}, of which there is no object: it stays a "
-                               f"class, because the labels count from it; to be rid of it, pack "
-                               f"again with classes from 0"),)
+        return names, (DataIssue(rec, kinds.BACKGROUND,
+                                 f"class 0 is {names[0]!r}, of which there is no object: it stays "
+                                 f"a class, because the labels count from it; to be rid of it, "
+                                 f"pack again with classes from 0"),)
     if index.class_count >= len(names):
         raise DataError(f"{rec}: the first of its {len(names)} class names is {names[0]!r}, but "
                         f"there are objects of class 0 and of class {index.class_count - 1}: the "
                         f"background is not annotated; name all {index.class_count} classes")
-    return names[1:], (Problem(rec, kinds.BACKGROUND,
-                               f"{names[0]!r} is no class: the labels do not count the "
-                               f"background; left out of the class names"),)
+    return names[1:], (DataIssue(rec, kinds.BACKGROUND,
+                                 f"{names[0]!r} is no class: the labels do not count the "
+                                 f"background; left out of the class names"),)
 
 
-def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[Problem, ...]]:
+def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[DataIssue, ...]]:
     sidecar = rec.with_suffix(".json")
     if sidecar.is_file():
         return _read_sidecar(sidecar)
@@ -115,12 +115,12 @@ def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[Problem, ...]]
     return None, ()
 
 
-def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[DataIssue, ...]]:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        problems = tuple(Problem(as_path(entry["file"]), entry["kind"], entry["detail"])
-                         for entry in stored["problems"])
-        return tuple(stored["classes"]), problems
+        issues = tuple(DataIssue(as_path(entry["file"]), entry["kind"], entry["detail"])
+                       for entry in stored["issues"])
+        return tuple(stored["classes"]), issues
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: this is not what packing wrote ({error!r}); delete it and pack "
                         f"again") from error

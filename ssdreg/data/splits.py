@@ -27,7 +27,7 @@ USUAL_PAIRS = (("train", "val"), ("trainval", "test"), ("train", "test"))
 
 
 @frozen(kw_only=True)
-class DataSource:
+class DataSpec:
     """The data a run trains and validates on, as it was given: paths and names of splits.
 
     Paths are text here, see `ssdreg_runtime.system.names.as_text`, so that they can be written
@@ -41,7 +41,7 @@ class DataSource:
 
 
 def choose(train: Path, train_split: str | None = None, validation: Path | None = None,
-           validation_split: str | None = None) -> DataSource:
+           validation_split: str | None = None) -> DataSpec:
     """Fill in what was not given, from the splits a VOC folder has.
 
     Without a name for either split, the usual pairs are looked for; a folder without them
@@ -68,9 +68,9 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
             raise DataError(f"{train}: say by --split what to train on besides the split "
                             f"{validation_split!r}; the splits here are: "
                             f"{', '.join(have) or 'none'}")
-    return DataSource(train=as_text(train.absolute()), train_split=train_split,
-                      validation=as_text(validation.absolute()) if validation else None,
-                      validation_split=validation_split)
+    return DataSpec(train=as_text(train.absolute()), train_split=train_split,
+                    validation=as_text(validation.absolute()) if validation else None,
+                    validation_split=validation_split)
 
 
 def _refuse_splits_of_files(path: Path, split: str | None, option: str) -> None:
@@ -78,8 +78,8 @@ def _refuse_splits_of_files(path: Path, split: str | None, option: str) -> None:
         raise DataError(f"{path} is one split already: leave {option} {split} out")
 
 
-def open_source(source: DataSource,
-                classes: Sequence[str] | None = None) -> tuple[Packed, Packed | None]:
+def open_data(source: DataSpec,
+              classes: Sequence[str] | None = None) -> tuple[Packed, Packed | None]:
     """Open what a run trains on and what it validates on, packed.
 
     The classes, and their order, are `classes`; without, those of what it trains on. Raises
@@ -94,14 +94,14 @@ def open_source(source: DataSource,
     return train, load(as_path(source.validation), source.validation_split, train.classes)
 
 
-def only(path: Path, split: str | None) -> DataSource:
+def only(path: Path, split: str | None) -> DataSpec:
     """Choose what to learn from where nothing is validated: a named split is taken whole."""
     chosen = choose(path, split)
     return chosen if split is None else attrs.evolve(chosen, validation=None,
                                                      validation_split=None)
 
 
-def read_training(source: DataSource) -> Packed | Dataset:
+def read_training(source: DataSpec) -> Packed | Dataset:
     """Read what a run trains on, without packing it. Raises DataError as `load` does."""
     if source.train.endswith(REC):
         return open_rec(as_path(source.train))
@@ -135,14 +135,14 @@ def describe(path: Path, split: str | None) -> str:
     return f"{name}, split {split or ALL}"
 
 
-def describe_validation(source: DataSource) -> str:
+def describe_validation(source: DataSpec) -> str:
     """Say which images a run validates on; empty where it does not."""
     if source.validation is None:
         return ""
     return describe(as_path(source.validation), source.validation_split)
 
 
-def describe_training(source: DataSource) -> str:
+def describe_training(source: DataSpec) -> str:
     """Say which images a run trains on."""
     rest = f" but for a tenth, by name ({HELD_OUT})" if source.validation_split == HELD_OUT else ""
     return f"{describe(as_path(source.train), source.train_split)}{rest}"
@@ -157,7 +157,7 @@ def hold_out(dataset: Dataset, share: float = HELD_OUT_SHARE) -> tuple[Dataset, 
                         f"some out for validation: name another split, or {ALL} for every image")
     return (attrs.evolve(dataset, samples=kept),
             # what is wrong with the annotations has been reported once, with the first part
-            attrs.evolve(dataset, samples=held, split=HELD_OUT, problems=()))
+            attrs.evolve(dataset, samples=held, split=HELD_OUT, issues=()))
 
 
 def _draw(sample: Sample) -> float:

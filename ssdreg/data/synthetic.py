@@ -37,7 +37,7 @@ _OVERSAMPLING = 4
 
 
 @frozen
-class Shape:
+class DrawnShape:
     """One object of an image: its class and box, in pixels from 0, the last ones inside."""
 
     label: str
@@ -75,11 +75,12 @@ def write_shapes(folder: Path, train: int = 200, val: int = 50,
         new.replace(folder)
 
 
-def draw_shapes(size: tuple[int, int], rng: np.random.Generator) -> tuple[Image.Image, list[Shape]]:
+def draw_shapes(size: tuple[int, int], rng: np.random.Generator) -> tuple[Image.Image,
+                                                                          list[DrawnShape]]:
     """Return an RGB image of `size` (width, height) pixels and the shapes drawn in it."""
     background = _BACKGROUNDS[rng.integers(len(_BACKGROUNDS))](size, rng)
     pixels = background + rng.normal(0, rng.uniform(2, 8), background.shape)
-    shapes: list[Shape] = []
+    shapes: list[DrawnShape] = []
     for _ in range(rng.integers(1, _MOST_SHAPES + 1)):
         label = CLASSES[rng.integers(len(CLASSES))]
         # a crowded image gets fewer shapes rather than overlapping ones
@@ -122,7 +123,7 @@ def _write(folder: Path, train: int, val: int, size: tuple[int, int], seed: int)
 
 
 def _annotation(filename: str, size: tuple[int, int],
-                shapes: list[Shape]) -> ElementTree.ElementTree:
+                shapes: list[DrawnShape]) -> ElementTree.ElementTree:
     root = ElementTree.Element("annotation")
     _add(root, folder="JPEGImages", filename=filename)
     _add(ElementTree.SubElement(root, "size"), width=size[0], height=size[1], depth=3)
@@ -144,7 +145,7 @@ def _add(parent: ElementTree.Element, **texts: object) -> None:
 def _mask(label: str, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Return how much of each pixel a new shape covers, (height, width), 0 to 1."""
     side = rng.uniform(_LEAST_SIZE, _GREATEST_SIZE) * min(size)
-    centre = rng.uniform(side / 2, np.array(size) - side / 2)
+    center = rng.uniform(side / 2, np.array(size) - side / 2)
     # every corner lies on the circle around the frame's centre, so no rotation leaves the image
     radius = side / 2
     if label == "circle":
@@ -154,19 +155,20 @@ def _mask(label: str, size: tuple[int, int], rng: np.random.Generator) -> np.nda
     else:
         corners = -90 + np.arange(3) * 120 + rng.uniform(-25, 25)
     angles = np.deg2rad(corners)
-    points = centre + radius * np.column_stack([np.cos(angles), np.sin(angles)])
+    points = center + radius * np.column_stack([np.cos(angles), np.sin(angles)])
     large = Image.new("L", (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING))
     ImageDraw.Draw(large).polygon([tuple(point) for point in points * _OVERSAMPLING], fill=255)
     return np.asarray(large.reduce(_OVERSAMPLING)) / 255
 
 
-def _shape(label: str, mask: np.ndarray) -> Shape:
+def _shape(label: str, mask: np.ndarray) -> DrawnShape:
     """Return the shape with the box of the pixels that it covers by half or more."""
     rows, columns = np.nonzero(mask >= 0.5)
-    return Shape(label, int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max()))
+    return DrawnShape(label, int(columns.min()), int(rows.min()), int(columns.max()),
+                      int(rows.max()))
 
 
-def _cover(a: Shape, b: Shape) -> float:
+def _cover(a: DrawnShape, b: DrawnShape) -> float:
     """Return the share of the smaller of two boxes that the other covers."""
     width = min(a.right, b.right) - max(a.left, b.left) + 1
     height = min(a.bottom, b.bottom) - max(a.top, b.top) + 1
@@ -177,13 +179,13 @@ def _cover(a: Shape, b: Shape) -> float:
 def _painted(pixels: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return `pixels` with a shape in a colour that stands out, shaded and a little grainy."""
     beneath = pixels[mask > 0.5].mean(axis=0)
-    colours = rng.uniform(0, 255, (32, 3))
-    contrast = np.linalg.norm(colours - beneath, axis=1)
+    colors = rng.uniform(0, 255, (32, 3))
+    contrast = np.linalg.norm(colors - beneath, axis=1)
     # the first with enough contrast, else the one with the most
     enough = contrast >= _LEAST_CONTRAST
-    colour = colours[enough.argmax() if enough.any() else contrast.argmax()]
+    color = colors[enough.argmax() if enough.any() else contrast.argmax()]
     shade = _ramp((mask.shape[1], mask.shape[0]), rng)[..., None]
-    paint = colour + rng.uniform(0, 40) * (shade - 0.5) + rng.normal(0, 5, pixels.shape)
+    paint = color + rng.uniform(0, 40) * (shade - 0.5) + rng.normal(0, 5, pixels.shape)
     return pixels + mask[..., None] * (paint - pixels)
 
 
@@ -206,8 +208,8 @@ def _clutter(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     pen = ImageDraw.Draw(image)
     for _ in range(rng.integers(4, 12)):
         ends = rng.uniform(0, 1, (2, 2)) * size
-        colour = tuple(int(channel) for channel in rng.integers(0, 256, 3))
-        pen.line([tuple(end) for end in ends], fill=colour,
+        color = tuple(int(channel) for channel in rng.integers(0, 256, 3))
+        pen.line([tuple(end) for end in ends], fill=color,
                  width=int(rng.integers(1, 2 + min(size) // 64)))
     return np.asarray(image, dtype=np.float64)
 

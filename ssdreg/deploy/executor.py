@@ -10,7 +10,7 @@ from PIL import Image
 
 from ssdreg.errors import RunError
 from ssdreg.evaluation.voc import Accumulator, Evaluation
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.run import Params, Run
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def open_inference(run: Run, batch_size: int = 1, epoch: int | None = None,
 
 
 def prepare(image: Image.Image, data_shape: tuple[int, int],
-            normalisation: Normalisation) -> np.ndarray:
+            preprocessing: Preprocessing) -> np.ndarray:
     """Turn an RGB image into the network's input: resized, normalised, (3, H, W) float32."""
     from ssdreg.mx import mx
     height, width = data_shape
     # MXNet's own resize, which is OpenCV's, because training images go through it
     pixels = mx.image.imresize(mx.nd.array(np.asarray(image), dtype="uint8"), width, height,
                                interp=1).asnumpy().astype("float32")
-    mean, std = np.array(normalisation.mean, "float32"), np.array(normalisation.std, "float32")
+    mean, std = np.array(preprocessing.mean, "float32"), np.array(preprocessing.std, "float32")
     return ((pixels - mean) / std).transpose(2, 0, 1)
 
 
@@ -99,7 +99,7 @@ def detect_images(inference: Inference, run: Run,
         waiting.clear()
 
     for image in images:
-        waiting.append(prepare(image, run.plan.data_shape, run.plan.normalisation))
+        waiting.append(prepare(image, run.plan.data_shape, run.plan.preprocessing))
         if len(waiting) == inference.batch_size:
             flush()
     if waiting:

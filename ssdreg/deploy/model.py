@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.run import CONFIG, Params, open_run
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @frozen(eq=False)
-class Source:
+class DeployModel:
     """A detector that is ready to be deployed.
 
     `symbol` has the input ``data`` (B, 3, H, W), float32 and normalised as the plan says, and the
@@ -33,44 +33,45 @@ class Source:
     classes: tuple[str, ...]
 
 
-def open_source(path: str | Path, epoch: int | None = None, classes: Sequence[str] | None = None,
-                data_shape: int | tuple[int, int] | None = None,
-                normalisation: Normalisation | None = None) -> Source:
-    """Open a run's folder, or a checkpoint that `ssdreg.load` reads; see there for the arguments.
+def open_deploy_model(path: str | Path, epoch: int | None = None,
+                      classes: Sequence[str] | None = None,
+                      data_shape: int | tuple[int, int] | None = None,
+                      preprocessing: Preprocessing | None = None) -> DeployModel:
+    """Open a run's folder, or a checkpoint; the arguments are `ssdreg.load_checkpoint`'s.
 
     A run knows its classes, input size and normalisation; they are for checkpoints. Raises
     RunError, a sentence, for anything else and for a symbol without parameters.
     """
-    from ssdreg.checkpoints import load
+    from ssdreg.checkpoints import load_checkpoint
     folder = Path(path)
     if (folder / CONFIG).is_file():
-        if (classes, data_shape, normalisation) != (None, None, None):
+        if (classes, data_shape, preprocessing) != (None, None, None):
             raise RunError(f"{folder} is a run, which knows its classes, input size and "
                            f"normalisation: these are given for checkpoints only")
         run = open_run(folder)
-        return Source(str(folder), run.load_symbol(), run.load_params(epoch), run.plan,
-                      run.classes)
-    found = load(folder, epoch, classes, data_shape, normalisation)
+        return DeployModel(str(folder), run.load_symbol(), run.load_params(epoch), run.plan,
+                           run.classes)
+    found = load_checkpoint(folder, epoch, classes, data_shape, preprocessing)
     if found.params is None:
         raise RunError(f"{folder} is a symbol without parameters: there is nothing to deploy; "
                        f"give the .params file that belongs to it, beside it")
-    return Source(str(folder), found.symbol, found.params, found.plan, found.classes)
+    return DeployModel(str(folder), found.symbol, found.params, found.plan, found.classes)
 
 
-def random_source(backbone: str | Backbone, num_classes: int = 20,
-                  data_shape: int | tuple[int, int] = 300, head: str = "ssd",
-                  **overrides: Any) -> Source:
+def random_deploy_model(backbone: str | Backbone, num_classes: int = 20,
+                        data_shape: int | tuple[int, int] = 300, head: str = "ssd",
+                        **overrides: Any) -> DeployModel:
     """Build a detector with random parameters, for measuring what its network costs.
 
     The arguments are those of `ssdreg.plan`, which also says what is raised.
     """
     from ssdreg.deploy.random_params import random_params
-    from ssdreg.detector.build import assemble, prove
+    from ssdreg.detector.build import assemble, verify_plan
     from ssdreg.detector.plan import plan
     from ssdreg.graph.finding import complete
     from ssdreg.registry.host import get_backbone
     found = complete(get_backbone(backbone))
     made = plan(found, num_classes, data_shape, head, **overrides)
-    symbol = assemble(prove(found, made), made, "deploy", head)
-    return Source(found.name, symbol, random_params(symbol, made.data_shape), made,
-                  tuple(f"class {index}" for index in range(made.num_classes)))
+    symbol = assemble(verify_plan(found, made), made, "deploy", head)
+    return DeployModel(found.name, symbol, random_params(symbol, made.data_shape), made,
+                       tuple(f"class {index}" for index in range(made.num_classes)))

@@ -10,7 +10,7 @@ from ssdreg.detector.plan import Plan, plan
 from ssdreg.errors import PlanError, PluginError, SsdregError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import read_graph
-from ssdreg.graph.taps import prove as prove_taps
+from ssdreg.graph.taps import verify_taps
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import DETECTION, TRAIN_OUTPUTS, Head, Predictions
 from ssdreg.registry.host import get_backbone, get_head
@@ -35,10 +35,10 @@ def build(backbone: str | Backbone, num_classes: int = 20,
     """
     source = complete(get_backbone(backbone))
     made = plan(source, num_classes, data_shape, head, **overrides)
-    return assemble(prove(source, made), made, mode, head)
+    return assemble(verify_plan(source, made), made, mode, head)
 
 
-def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
+def verify_plan(source: Backbone, plan: Plan) -> mx.sym.Symbol:
     """Verify a backbone's declaration and a plan's taps on its own symbol, and return that.
 
     See :func:`build`. What leaves a good part of the backbone unused, or the finest level
@@ -48,7 +48,7 @@ def prove(source: Backbone, plan: Plan) -> mx.sym.Symbol:
     graph = read_graph(symbol, plan.data_shape)
     prove_backbone(graph, source, plan.data_shape)
     declared = {tap.node: tap for tap in source.taps}
-    chosen = prove_taps(graph, [declared.get(node, node) for node in plan.taps])
+    chosen = verify_taps(graph, [declared.get(node, node) for node in plan.taps])
     tell_unused(source, chosen, plan.data_shape)
     tell_small(plan)
     return symbol

@@ -85,7 +85,7 @@ def unused(backbone: Backbone, found: Verification) -> str:
         return ""
     coarsest = next(tap for tap in backbone.taps if tap.node == found.taps[-1])
     coarser = [str(tap.stride) for tap in backbone.taps if tap.stride > coarsest.stride]
-    mend = f"add stride {' and '.join(coarser)} to detect, or say" if coarser else "say"
+    mend = f"add stride {' and '.join(coarser)} to tap_strides, or say" if coarser else "say"
     return (f"detection uses {found.coverage:.1%} of the backbone's weights "
             f"({found.weights_used:,} of {found.weights:,}), less than {LEAST_COVERAGE:.0%}: what "
             f"lies behind {coarsest.node!r} feeds nothing; {mend} why not with "
@@ -113,7 +113,7 @@ def tell_small(plan: Plan) -> None:
         warnings.warn(
             f"the finest level of this detector has {finest.height}x{finest.width} cells at an "
             f"input of {height}x{width} pixels, and can tell no two objects apart: give a larger "
-            f"data_shape, or finer strides in detect", DetectorWarning, stacklevel=4)
+            f"data_shape, or finer tap_strides", DetectorWarning, stacklevel=4)
 
 
 def _missing(graph: Graph, backbone: Backbone) -> list[str]:

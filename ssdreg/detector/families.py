@@ -15,7 +15,7 @@ from ssdreg.errors import PluginError, SsdregError, TapError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.backbone import Backbone, StopsAt
-from ssdreg.registry.host import backbones
+from ssdreg.registry.host import list_backbones
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -39,12 +39,12 @@ class Checked:
     coverage: float | None
     stops_at: StopsAt | None
     shapes: tuple[tuple[int, int], ...]
-    problems: tuple[str, ...]
+    issues: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.problems
+        return not self.issues
 
 
 def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
@@ -59,7 +59,7 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
     """
     require()  # without MXNet no backbone is wrong, and none can be checked
     # what is checked counts for what is registered under its name
-    everybody = {each.name: each for each in (*backbones(), *chosen)}.values()
+    everybody = {each.name: each for each in (*list_backbones(), *chosen)}.values()
     return tuple(_check(backbone, everybody) for backbone in chosen)
 
 
@@ -69,7 +69,7 @@ def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
     return graph.weights(node.index for node in graph.nodes if not node.name.endswith("label"))
 
 
-def family_problems(backbone: Backbone, others: Iterable[Backbone]) -> list[str]:
+def family_issues(backbone: Backbone, others: Iterable[Backbone]) -> list[str]:
     """Say which shallower members of its family, among `others`, are as large or larger."""
     size = _size(backbone)
     relatives = ((each, _size(each)) for each in others
@@ -133,4 +133,4 @@ def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
             complaints[shape] = str(error)
     return Checked(backbone.name, backbone.family, size, min(coverages, default=None),
                    backbone.stops_at, shapes_of(backbone),
-                   (*by_sizes(complaints), *family_problems(backbone, everybody)))
+                   (*by_sizes(complaints), *family_issues(backbone, everybody)))

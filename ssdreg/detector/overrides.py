@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from ssdreg.errors import PlanError
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 #: Stands where a level has no such number: a tap is not made by a convolution.
 UNUSED = -1
@@ -62,11 +62,11 @@ SCALARS: dict[str, Rule] = {
     "force_suppress": Rule(lambda value: isinstance(value, bool), "True or False"),
     # which ones there are is the head's to say
     "loss": Rule(lambda value: isinstance(value, str), "the name of a loss"),
-    "normalisation": Rule(lambda value: isinstance(value, Normalisation),
-                          "a ssdreg.Normalisation"),
+    "preprocessing": Rule(lambda value: isinstance(value, Preprocessing),
+                          "a ssdreg.Preprocessing"),
 }
 
-NAMES = ("detect", "from_layers", *PER_LEVEL, *SCALARS)
+NAMES = ("tap_strides", "from_layers", *PER_LEVEL, *SCALARS)
 
 
 def check_names(overrides: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.registry.backbone import Backbone, Extra
 from ssdreg.registry.head import Head, PlanDefaults
 from ssdreg.registry.host import get_backbone, get_head
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 #: Output channels of the extra levels, by level, as in MXNet's example; the last level goes on.
 EXTRA_CHANNELS = {2: 512, 3: 256, 4: 256, 5: 128}
@@ -32,9 +32,9 @@ Step = Union[float, tuple[float, float]]
 
 @frozen
 class Level:
-    """One feature level of a detector: where it comes from, its size in cells, its anchors."""
+    """One feature level: its backbone node (``""``: made behind one), size in cells, anchors."""
 
-    source: str
+    node: str
     channels: int
     height: int
     width: int
@@ -62,7 +62,7 @@ class Plan:
     - `variances`, `nms_threshold`, `nms_topk`, `force_suppress`: of encoding and post-processing.
     - `loss`: of classification, one of the head's; SSD's are ``softmax`` with hard negative mining
       and ``focal``.
-    - `normalisation`: what is done to pixels before ``data``.
+    - `preprocessing`: what is done to pixels before ``data``.
     """
 
     backbone: str
@@ -84,7 +84,7 @@ class Plan:
     nms_topk: int = 400
     force_suppress: bool = False
     loss: str = "softmax"
-    normalisation: Normalisation = field(factory=Normalisation)
+    preprocessing: Preprocessing = field(factory=Preprocessing)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -102,12 +102,12 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
          **overrides: Any) -> Plan:
     """Derive the plan of a detector from a backbone's taps and an input shape.
 
-    `num_classes` leaves the background out; `data_shape` is a side in pixels or
-    (height, width). Any field of the plan with an entry per level may be given as a keyword of
-    its name, and so may `variances`, `nms_threshold`, `nms_topk`, `force_suppress`, `loss` and
-    `normalisation`; `detect` picks, by stride, the taps that feed detection; `sizes` may be the
-    name of a scheme (``example``, ``paper``, or ``head`` for the head's own, the default, which
-    is ``example`` for SSD). `from_layers` also sets the number of levels; taps named there are not
+    `num_classes` leaves the background out; `data_shape` is a side in pixels or (height, width).
+    Any field of the plan with an entry per level may be given as a keyword of its name, and so may
+    `variances`, `nms_threshold`, `nms_topk`, `force_suppress`, `loss` and `preprocessing`;
+    `tap_strides` picks, by stride, the taps that feed detection; `sizes` may be the name of a
+    scheme (``example``, ``paper``, or ``head`` for the head's own, the default, which is
+    ``example`` for SSD). `from_layers` also sets the number of levels; taps named there are not
     verified here, but by `build`. What is not given follows the head's `defaults`.
 
     Raises PlanError, which names the level, when the shape is too small or an override cannot be.
@@ -150,16 +150,16 @@ def _layers(source: Backbone, shape: tuple[int, int], defaults: PlanDefaults,
                             f'then "" for each level made behind them')
         return taps, [Extra(_extra_channels(level, defaults))
                       for level in range(len(taps), len(layers))], ()
-    preset = None if "detect" in overrides or defaults.own_levels else source.preset(shape)
-    detect = (preset.detect if preset else ()) or _natural(source, defaults)
-    if "detect" in overrides:
-        detect = rules.listed("detect", overrides["detect"])
-    if not detect or len(set(detect)) < len(detect):
-        raise PlanError(f"detect={detect} must list at least one stride, each once")
+    preset = None if "tap_strides" in overrides or defaults.own_levels else source.preset(shape)
+    tap_strides = (preset.tap_strides if preset else ()) or _natural(source, defaults)
+    if "tap_strides" in overrides:
+        tap_strides = rules.listed("tap_strides", overrides["tap_strides"])
+    if not tap_strides or len(set(tap_strides)) < len(tap_strides):
+        raise PlanError(f"tap_strides={tap_strides} must list at least one stride, each once")
     try:
-        taps = [source.tap(stride).node for stride in sorted(detect)]
+        taps = [source.tap(stride).node for stride in sorted(tap_strides)]
     except ValueError as error:
-        raise PlanError(f"detect={detect}: {error}") from error
+        raise PlanError(f"tap_strides={tap_strides}: {error}") from error
     if preset:
         return taps, list(preset.extras) or None, preset.steps
     return taps, None, ()
@@ -169,7 +169,7 @@ def _natural(source: Backbone, defaults: PlanDefaults) -> tuple[int, ...]:
     """Return the strides of the taps that feed a head by default, the backbone's own if none."""
     least = defaults.least_stride
     strides = tuple(tap.stride for tap in source.taps if least is not None and tap.stride >= least)
-    return strides or source.detect
+    return strides or source.tap_strides
 
 
 def _too_small(error: InputShapeError, outputs: list[str], taps: list[str]) -> str:
@@ -193,7 +193,7 @@ def _derive_extras(graph: Graph, taps: list[str], defaults: PlanDefaults) -> lis
             raise PlanError(
                 f"level {level} ({taps[level]!r}) would be {here[0]}x{here[1]} cells, as level "
                 f"{level - 1} is: the input is too small for this backbone's detection taps; "
-                f"take a larger data_shape or fewer strides in detect")
+                f"take a larger data_shape or fewer tap_strides")
     extras: list[Extra] = []
     here = maps[-1]
     most = defaults.extra_levels
@@ -260,7 +260,7 @@ def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, 
         *(extra.channels for extra in extras)))
     scalars = {name: rules.scalar(name, overrides[name])
                for name in rules.SCALARS if name in overrides}
-    scalars.setdefault("normalisation", source.normalisation)
+    scalars.setdefault("preprocessing", source.preprocessing)
     if scalars.setdefault("loss", head.losses[0]) not in head.losses:
         raise PlanError(f"loss must be {' or '.join(head.losses)}, not {scalars['loss']!r}, for "
                         f"the head {head.name!r}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ssdreg_runtime.draw.palette import class_colours
+from ssdreg_runtime.draw.palette import class_colors
 from ssdreg_runtime.system.files import replacing
 from ssdreg_runtime.system.names import shown
 
@@ -66,7 +66,7 @@ def _scatter(axes: Axes, boxes: np.ndarray, plan: Plan, matching: Matching) -> N
     for level, grid in enumerate(grids(plan)):
         kinds = shapes(grid, plan.sizes[level], plan.ratios[level]) * (wide, high)
         axes.scatter(kinds[:, 0], kinds[:, 1], s=64, marker=MARKERS[level % len(MARKERS)],
-                     color=[_colour(level, plan)], edgecolors="black", linewidths=0.9, zorder=3,
+                     color=[_color(level, plan)], edgecolors="black", linewidths=0.9, zorder=3,
                      label=f"anchors of level {level}")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
@@ -91,7 +91,7 @@ def _bars(axes: Axes, plan: Plan, matching: Matching) -> None:
     rows = [f"level {index}\n{level.height}x{level.width} cells"
             for index, level in enumerate(plan.levels)]
     axes.barh([*rows, "all levels"], [*shares, matching.share], edgecolor="black",
-              color=[*(_colour(level, plan) for level in range(len(rows))), "0.62"])
+              color=[*(_color(level, plan) for level in range(len(rows))), "0.62"])
     for row, share in enumerate([*shares, matching.share]):
         axes.text(share + 0.01, row, f"{share:.1%}", va="center")
     axes.invert_yaxis()
@@ -103,5 +103,5 @@ def _bars(axes: Axes, plan: Plan, matching: Matching) -> None:
     axes.set_axisbelow(True)
 
 
-def _colour(level: int, plan: Plan) -> tuple[float, ...]:
-    return tuple(channel / 255 for channel in class_colours(len(plan.levels))[level])
+def _color(level: int, plan: Plan) -> tuple[float, ...]:
+    return tuple(channel / 255 for channel in class_colors(len(plan.levels))[level])

@@ -57,7 +57,7 @@ class Text:
     y: float
     text: str
     size: float
-    colour: str
+    color: str
     align: str = "left"
     bold: bool = False
 
@@ -67,7 +67,7 @@ class Line:
     """A line through points; `arrow` puts a head on its end."""
 
     points: tuple[tuple[float, float], ...]
-    colour: str
+    color: str
     width: float = 1.0
     arrow: bool = False
 
@@ -147,10 +147,10 @@ def draw_figure(picture: Picture) -> Figure:
         *points, tip = line.points
         points.append(_head(points[-1], tip)[3] if line.arrow else tip)
         across, down = zip(*points)
-        axes.plot(across, down, color=line.colour, linewidth=line.width, zorder=1,
+        axes.plot(across, down, color=line.color, linewidth=line.width, zorder=1,
                   solid_capstyle="butt", solid_joinstyle="miter")
         if line.arrow:
-            axes.add_patch(Polygon(_head(*line.points[-2:])[:3], facecolor=line.colour, linewidth=0,
+            axes.add_patch(Polygon(_head(*line.points[-2:])[:3], facecolor=line.color, linewidth=0,
                                    zorder=1))
     for box in picture.boxes:
         axes.add_patch(Rectangle((box.x, box.y), box.width, box.height, facecolor=box.face,
@@ -158,7 +158,7 @@ def draw_figure(picture: Picture) -> Figure:
                                  linestyle=box.dash, zorder=2))
     for text in picture.texts:
         # a name such as "a_$b" is meant literally
-        axes.text(text.x, text.y, text.text, fontsize=text.size, color=text.colour,
+        axes.text(text.x, text.y, text.text, fontsize=text.size, color=text.color,
                   ha=text.align, va="center", family="sans-serif", parse_math=False, zorder=3,
                   weight="bold" if text.bold else "normal")
     return figure

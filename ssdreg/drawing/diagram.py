@@ -190,4 +190,4 @@ def _outlets(plan: Plan) -> tuple[Outlet, ...]:
     return tuple(Outlet(f"level {index}: {_size(level)}"
                         + ("" if projections[index] == UNUSED else ", projected"),
                         f"{level.anchors:,} anchors, {level.anchors_per_cell} a cell",
-                        behind=not level.source) for index, level in enumerate(plan.levels))
+                        behind=not level.node) for index, level in enumerate(plan.levels))

@@ -41,8 +41,8 @@ def draw_chart(figures: Figures, out: Path) -> None:
     axes = figure.subplots()
     places = _places(rows)
     for row, place in zip(rows, places):
-        colour, hatch = LOOKS.get(row.contender.precision, OTHER)
-        axes.barh(place, row.seconds.median * 1e3, 0.72, color=colour, hatch=hatch,
+        color, hatch = LOOKS.get(row.configuration.precision, OTHER)
+        axes.barh(place, row.seconds.median * 1e3, 0.72, color=color, hatch=hatch,
                   edgecolor="white", linewidth=0)
         axes.plot([row.seconds.lower * 1e3, row.seconds.upper * 1e3], [place, place],
                   color=INK, linewidth=1.2, solid_capstyle="butt")
@@ -56,13 +56,13 @@ def draw_chart(figures: Figures, out: Path) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    precisions = dict.fromkeys(row.contender.precision for row in rows)
+    precisions = dict.fromkeys(row.configuration.precision for row in rows)
     axes.legend(handles=[Patch(facecolor=LOOKS.get(each, OTHER)[0], edgecolor="white", linewidth=0,
                                hatch=LOOKS.get(each, OTHER)[1], label=each) for each in precisions],
                 loc="best", framealpha=0.9)
     sizes = ", ".join(map(str, batches))
     # a name such as "a_$b" is meant literally
-    figure.suptitle(f"{shown(figures.subject.title)}, batch {sizes}", parse_math=False)
+    figure.suptitle(f"{shown(figures.workload.title)}, batch {sizes}", parse_math=False)
     cores = f"{figures.machine.cores} core{'' if figures.machine.cores == 1 else 's'}"
     axes.set_title(f"{figures.machine.processor}, {cores}; ratio to the first row"
                    f"{' of the batch' if len(batches) > 1 else ''}", fontsize=9, color=MUTED,
@@ -79,7 +79,7 @@ def label(row: Row) -> str:
 
 
 def _name(row: Row, several: bool) -> str:
-    return f"{row.contender.name}{f', batch {row.batch}' if several else ''}"
+    return f"{row.configuration.name}{f', batch {row.batch}' if several else ''}"
 
 
 def _places(rows: tuple[Row, ...]) -> list[float]:

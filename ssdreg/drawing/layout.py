@@ -72,7 +72,7 @@ class Flag:
     """What is written under a block."""
 
     text: str
-    colour: str
+    color: str
     bold: bool = False
 
 
@@ -195,8 +195,8 @@ def _place_line(sheet: Sheet, line: Sequence[Cell], left: float, top: float) -> 
             y += LEADING
             stem = x + SIDE / 2
             sheet.lines.append(Line(((stem, top + SIDE), (stem, y), (stem + STUB, y)),
-                                    flag.colour, 0.8))
-            sheet.texts.append(Text(stem + FLAG, y, flag.text, LETTERS, flag.colour,
+                                    flag.color, 0.8))
+            sheet.texts.append(Text(stem + FLAG, y, flag.text, LETTERS, flag.color,
                                     bold=flag.bold))
     return y + (LEADING / 2 if y > top + SIDE else 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ExportError
 from ssdreg.export.options import Options
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["ExportError", "Options", "to_onnx", "write_onnx"]
 
 
-def to_onnx(source: Source, options: Options | None = None) -> onnx.ModelProto:
+def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelProto:
     """Return a detector as an ONNX model; see `ssdreg.export.model.to_onnx`."""
     from ssdreg.export import model
     return model.to_onnx(source, options)
 
 
-def write_onnx(source: Source, file: str | Path, options: Options | None = None) -> None:
+def write_onnx(source: DeployModel, file: str | Path, options: Options | None = None) -> None:
     """Write a detector as an ONNX file, whole or not at all; raises what `to_onnx` raises."""
     from ssdreg_runtime.system.files import replacing
     made = to_onnx(source, options)

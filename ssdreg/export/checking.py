@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from ssdreg_runtime.backends import Backend, installed, open_backend
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.export.parity import HALF, Parity, Tolerance, compare
 from ssdreg.inference.detector import MXNetBackend, facts_of
 
@@ -18,7 +18,7 @@ MAY_DIFFER = {"float32": 0.0, "float16": 0.01}
 BATCH_SIZE = 4
 
 
-def compare_file(source: Source, file: Path, images: np.ndarray, threads: int | None = None,
+def compare_file(source: DeployModel, file: Path, images: np.ndarray, threads: int | None = None,
                  runtimes: Sequence[str] | None = None) -> dict[str, Parity]:
     """Compare the detections of an exported file with MXNet's, by runtime.
 

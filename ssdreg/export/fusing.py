@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 
 from ssdreg.export.operators.convolutions import dilated_groups, window
-from ssdreg.export.operators.normalising import BATCH_NORMS, affine, channel_axis
+from ssdreg.export.operators.normalizing import BATCH_NORMS, affine, channel_axis
 from ssdreg.export.reading import Network, Operator, Port
 from ssdreg.export.writer import Value, Writer
 
@@ -91,12 +91,12 @@ def write_chain(chain: Chain, values: Mapping[Port, Value], writer: Writer) -> V
     convolution = chain.convolution
     inputs: Sequence[Value] = [values[port] for port in convolution.inputs]
     if chain.norm is not None:
-        inputs = _normalised(chain.norm, inputs, [values[port] for port in chain.norm.inputs[1:]])
+        inputs = _normalized(chain.norm, inputs, [values[port] for port in chain.norm.inputs[1:]])
     return writer.node("Conv", inputs, chain.last.name, chain.last.shape, pads=chain.pads,
                        **window(convolution), **dilated_groups(convolution))
 
 
-def _normalised(norm: Operator, inputs: Sequence[Value], moments: Sequence[Value]) -> list[Value]:
+def _normalized(norm: Operator, inputs: Sequence[Value], moments: Sequence[Value]) -> list[Value]:
     data, weight, *bias = inputs
     scale, offset = affine(norm, [data, *moments])
     kernel = np.asarray(weight.array, np.float64)

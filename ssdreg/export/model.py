@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssdreg._version import __version__
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ExportError
 from ssdreg.export.operators.detection import Predictions, Rules, write_detections, write_raw
 from ssdreg.export.options import Options
@@ -33,7 +33,7 @@ BATCH = "batch"
 _FLOAT32 = np.dtype(np.float32)
 
 
-def to_onnx(source: Source, options: Options | None = None) -> onnx.ModelProto:
+def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelProto:
     """Write a detector as an ONNX model, checked.
 
     Its input ``images`` is (B, H, W, 3) uint8, RGB, of the plan's size; its output ``detection``
@@ -72,15 +72,15 @@ def to_onnx(source: Source, options: Options | None = None) -> onnx.ModelProto:
     return model
 
 
-def _param_shapes(source: Source) -> dict[str, tuple[int, ...]]:
+def _param_shapes(source: DeployModel) -> dict[str, tuple[int, ...]]:
     return {name: tuple(array.shape) for part in (source.params.args, source.params.auxs)
             for name, array in part.items()}
 
 
-def _leaf(operator: Operator, source: Source, writer: Writer) -> Value:
+def _leaf(operator: Operator, source: DeployModel, writer: Writer) -> Value:
     """Return a parameter, or the normalised image."""
     if operator.name == DATA:
-        return _normalised_images(operator, source, writer)
+        return _normalized_images(operator, source, writer)
     arrays = {**source.params.args, **source.params.auxs}
     if operator.name not in arrays:
         raise ExportError(f"{source.name} lacks the parameter {operator.name!r} that its symbol "
@@ -93,14 +93,14 @@ def _leaf(operator: Operator, source: Source, writer: Writer) -> Value:
     return Value.constant(array, operator.name)
 
 
-def _normalised_images(operator: Operator, source: Source, writer: Writer) -> Value:
+def _normalized_images(operator: Operator, source: DeployModel, writer: Writer) -> Value:
     """Write (B, H, W, 3) uint8 to (B, 3, H, W), normalised."""
     turned = writer.node("Transpose", [IMAGES], "pixels", perm=[0, 3, 1, 2])
     # normalised in float32, whatever the network computes in
     value = writer.cast(turned, _FLOAT32, "numbers")
-    normalisation = source.plan.normalisation
-    for op, numbers, idle, name in (("Sub", normalisation.mean, 0.0, "centred"),
-                                    ("Div", normalisation.std, 1.0, "normalised")):
+    preprocessing = source.plan.preprocessing
+    for op, numbers, idle, name in (("Sub", preprocessing.mean, 0.0, "centred"),
+                                    ("Div", preprocessing.std, 1.0, "normalised")):
         if any(number != idle for number in numbers):
             constant = np.array(numbers, np.float32).reshape(1, 3, 1, 1)
             value = writer.node(op, [value, writer.constant(constant, f"{name}_by")], name)
@@ -145,7 +145,7 @@ def _as_float32(value: Value, name: str, writer: Writer) -> Value:
     return value if writer.dtype == _FLOAT32 else writer.cast(value, _FLOAT32, name)
 
 
-def _model(writer: Writer, source: Source,
+def _model(writer: Writer, source: DeployModel,
            outputs: Mapping[str, tuple[str, Sequence[int]]]) -> onnx.ModelProto:
     """Put the graph together, without what nothing reads."""
     from onnx import TensorProto, helper
@@ -187,7 +187,7 @@ def _read_nodes(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx
     return kept[::-1]
 
 
-def _facts(source: Source, rules: Rules, options: Options) -> dict[str, Any]:
+def _facts(source: DeployModel, rules: Rules, options: Options) -> dict[str, Any]:
     """Return what a reader of the file needs to know, by key."""
     plan = source.plan
     return {"ssdreg_format": FORMAT, "ssdreg_version": __version__,
@@ -195,5 +195,5 @@ def _facts(source: Source, rules: Rules, options: Options) -> dict[str, Any]:
             "ssdreg_backbone": plan.backbone, "ssdreg_head": plan.head,
             "ssdreg_threshold": rules.threshold, "ssdreg_nms_threshold": rules.nms_threshold,
             "ssdreg_nms_topk": rules.nms_topk, "ssdreg_force_suppress": rules.force_suppress,
-            "ssdreg_mean": list(plan.normalisation.mean),
-            "ssdreg_std": list(plan.normalisation.std), "ssdreg_precision": options.precision}
+            "ssdreg_mean": list(plan.preprocessing.mean),
+            "ssdreg_std": list(plan.preprocessing.std), "ssdreg_precision": options.precision}

@@ -140,19 +140,19 @@ class _Image:
                             if i in self.pairs[0]], np.int64).reshape(-1, 2)
         apart = np.abs(one.rows[matched[:, 0]] - two.rows[matched[:, 1]])
         if len(matched) == len(mine) == len(yours) and (np.diff(matched[:, 1]) > 0).all():
-            problems, ties = [], 0
+            issues, ties = [], 0
         else:
             # what is dropped on one side, or has another class there
             left = [np.setdiff1d(np.arange(len(side.rows)), list(pairs))
                     for side, pairs in zip(self.sides, self.pairs)]
             self._match(left[0], left[1], same_class=False)
             moved, disorder = self._order(matched)
-            lone = [problem for keeper in (0, 1) for problem in self._lone(keeper)]
-            problems = [*disorder, *filter(None, lone)]
-            ties = moved - len(disorder) + sum(problem is None for problem in lone)
+            lone = [issue for keeper in (0, 1) for issue in self._lone(keeper)]
+            issues = [*disorder, *filter(None, lone)]
+            ties = moved - len(disorder) + sum(issue is None for issue in lone)
         return Parity(len(mine), float(apart[:, 1].max(initial=0)),
-                      float(apart[:, 2:].max(initial=0)), ties, len(problems),
-                      tuple(problems[:TOLD]))
+                      float(apart[:, 2:].max(initial=0)), ties, len(issues),
+                      tuple(issues[:TOLD]))
 
     def _match(self, mine: np.ndarray, yours: np.ndarray, same_class: bool) -> None:
         """Pair rows that are the same within the tolerance: the nearest, then that in its place."""
@@ -181,16 +181,16 @@ class _Image:
         places = np.argsort(np.argsort(matched[:, 1]))
         moved = np.flatnonzero(places != np.arange(len(places)))
         scores = [side.rows[matched[:, number], 1] for number, side in enumerate(self.sides)]
-        problems = []
+        issues = []
         for index in moved:
             turned = ((np.arange(len(places)) < index) & (places > places[index])
                       | (np.arange(len(places)) > index) & (places < places[index]))
             apart = [np.abs(values[turned] - values[index]).max(initial=0) for values in scores]
             if max(apart) > self.tolerance.tie:
-                problems.append(f"{self._name(0, matched[index, 0])} stands in another place, "
-                                f"and its score differs by {max(apart):.2g} from those it changed "
-                                f"places with")
-        return len(moved), problems
+                issues.append(f"{self._name(0, matched[index, 0])} stands in another place, "
+                              f"and its score differs by {max(apart):.2g} from those it changed "
+                              f"places with")
+        return len(moved), issues
 
     def _lone(self, keeper: int) -> Iterator[str | None]:
         """Yield, for each row that only this side keeps, None for a tie or what is wrong."""

@@ -10,7 +10,7 @@ from ssdreg.export.operators import (
     convolutions,
     cutting,
     elementwise,
-    normalising,
+    normalizing,
     pooling,
     probabilities,
     products,
@@ -25,7 +25,7 @@ from ssdreg.export.translation import translation_of, unsupported
 from ssdreg.export.writer import Value, Writer
 
 #: The modules that fill the table of translations.
-TRANSLATED_BY = (activations, convolutions, cutting, elementwise, normalising, pooling,
+TRANSLATED_BY = (activations, convolutions, cutting, elementwise, normalizing, pooling,
                  probabilities, products, reducing, resizing, shaping)
 
 

@@ -26,7 +26,8 @@ def complete(backbone: Backbone) -> Backbone:
     if not taps:
         taps = find_taps(backbone.symbol(), FIND_AT)
     stop = backbone.stops_at.stride if backbone.stops_at else taps[-1].stride
-    detect = backbone.detect or tuple(tap.stride for tap in taps if tap.stride <= stop)[-DETECT:]
-    if taps == backbone.taps and detect == backbone.detect:
+    up_to_stop = tuple(tap.stride for tap in taps if tap.stride <= stop)
+    tap_strides = backbone.tap_strides or up_to_stop[-DETECT:]
+    if taps == backbone.taps and tap_strides == backbone.tap_strides:
         return backbone
-    return evolve(backbone, taps=taps, detect=detect)
+    return evolve(backbone, taps=taps, tap_strides=tap_strides)

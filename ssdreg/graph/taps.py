@@ -55,10 +55,10 @@ def verify(symbol: mx.sym.Symbol, taps: Iterable[Tap | str],
     """
     if isinstance(taps, str):
         raise TapError(f"taps={taps!r} must be a list or tuple of nodes")
-    return prove(read_graph(symbol, as_pair(data_shape)), tuple(taps))
+    return verify_taps(read_graph(symbol, as_pair(data_shape)), tuple(taps))
 
 
-def prove(graph: Graph, taps: Sequence[Tap | str]) -> Verification:
+def verify_taps(graph: Graph, taps: Sequence[Tap | str]) -> Verification:
     """Do what :func:`verify` does on a graph that was read before."""
     names = tuple(map(_name, taps))
     complaints = complaints_about(graph, taps)

@@ -1,17 +1,11 @@
-"""The heads that come with ssdreg: a plug-in like any other.
-
-Called, `ssdreg.heads()` lists what is registered, these and those of other plug-ins.
-"""
+"""The heads that come with ssdreg: a plug-in like any other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ssdreg.registry.callables import make_callable
 from ssdreg.registry.head import Head
 from ssdreg.registry.hookspecs import hookimpl
-
-make_callable(__name__, "ssdreg.registry.host:heads")
 
 
 @hookimpl

@@ -73,7 +73,7 @@ def predict(features: list[mx.sym.Symbol], plan: Plan, predictor: Predictor) -> 
     for index, (feature, level) in enumerate(zip(features, plan.levels)):
         name = feature.name
         if plan.normalizations[index] != UNUSED:
-            feature = _l2_normalised(feature, level, plan.normalizations[index])
+            feature = _l2_normalized(feature, level, plan.normalizations[index])
         cells = level.anchors_per_cell
         loc = predictor(feature, f"{name}_loc_pred_conv", cells * 4, level.channels,
                         mx.init.Constant(0.0))
@@ -126,7 +126,7 @@ def _pair(step: Step) -> tuple[float, float]:
     return step if isinstance(step, tuple) else (step, step)
 
 
-def _l2_normalised(feature: mx.sym.Symbol, level: Level, scale: float) -> mx.sym.Symbol:
+def _l2_normalized(feature: mx.sym.Symbol, level: Level, scale: float) -> mx.sym.Symbol:
     """Scale each cell's features to length 1, times a learnt factor per channel."""
     from ssdreg.mx import mx
     name = feature.name

@@ -21,9 +21,9 @@ from ssdreg_runtime.system.threads import VARIABLE
 
 from ssdreg._version import __version__
 from ssdreg.deploy.executor import Inference
-from ssdreg.deploy.model import Source, open_source
+from ssdreg.deploy.model import DeployModel, open_deploy_model
 from ssdreg.errors import ExportError, ModelError, SsdregError
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -37,8 +37,9 @@ MODEL_FILES = (".onnx", ".xml")
 class Detector(runtime.Detector):
     """A detector, ready to look at images: see `detect`.
 
-    `path` is a run's folder, an old checkpoint (anything that `ssdreg.load` reads), a file that
-    `ssdreg export` or `ssdreg quantize` wrote, or a `Source` that is open. `backend` is one of
+    `path` is a run's folder, an old checkpoint (anything that `ssdreg.load_checkpoint` reads), a
+    file that `ssdreg export` or `ssdreg quantize` wrote, or a `DeployModel` that is open. `backend`
+    is one of
 
     - "mxnet", for all but exported files
     - "onnxruntime" or "openvino"; runs and checkpoints are exported to it in memory
@@ -47,18 +48,19 @@ class Detector(runtime.Detector):
     `threads` and `precision` are those of `ssdreg_runtime.backends.open_backend`. MXNet takes its
     number of threads when it is first imported and keeps it: another number is refused after that.
     `epoch` is a run's, the best by default; `context` a device for MXNet. `classes`, `data_shape`
-    and `normalisation` are for a checkpoint that does not tell them itself, as in `ssdreg.load`.
+    and `preprocessing` are for a checkpoint that does not tell them itself, as in
+    `ssdreg.load_checkpoint`.
 
     Raises a SsdregError, one sentence, for what cannot be read, exported or run in this way.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | Source, backend: str = AUTO,
+    def __init__(self, path: str | os.PathLike[str] | DeployModel, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
                  context: mx.Context | None = None, classes: Sequence[str] | None = None,
                  data_shape: int | tuple[int, int] | None = None,
-                 normalisation: Normalisation | None = None) -> None:
+                 preprocessing: Preprocessing | None = None) -> None:
         self._use(open_backend(path, backend, threads, precision, epoch, context, classes=classes,
-                               data_shape=data_shape, normalisation=normalisation))
+                               data_shape=data_shape, preprocessing=preprocessing))
 
 
 class MXNetBackend:
@@ -72,7 +74,7 @@ class MXNetBackend:
 
     name = MXNET
 
-    def __init__(self, source: Source, batch_size: int = runtime.BATCH_SIZE,
+    def __init__(self, source: DeployModel, batch_size: int = runtime.BATCH_SIZE,
                  threads: int | None = None, context: mx.Context | None = None) -> None:
         _set_threads(threads)
         self.facts = facts_of(source)
@@ -95,9 +97,9 @@ class MXNetBackend:
     def _run(self, images: np.ndarray) -> np.ndarray:
         from ssdreg.mx import mx
         count = 1 if len(images) == 1 else self._batch_size
-        normalisation = self._source.plan.normalisation
+        preprocessing = self._source.plan.preprocessing
         mean, std = (np.array(values, np.float32).reshape(3, 1, 1)
-                     for values in (normalisation.mean, normalisation.std))
+                     for values in (preprocessing.mean, preprocessing.std))
         batch = np.zeros((count, 3, *self.facts.data_shape), np.float32)
         np.subtract(images.transpose(0, 3, 1, 2), mean, out=batch[:len(images)])
         batch[:len(images)] /= std
@@ -110,7 +112,7 @@ class MXNetBackend:
         return self._bound[count]
 
 
-def facts_of(source: Source) -> ModelFacts:
+def facts_of(source: DeployModel) -> ModelFacts:
     """Say of a source what an exported file says of itself."""
     from ssdreg.export.attributes import Attributes
     from ssdreg.export.operators.detection import Rules
@@ -123,7 +125,7 @@ def facts_of(source: Source) -> ModelFacts:
         classes=source.classes, data_shape=plan.data_shape, batch=None, backbone=plan.backbone,
         head=plan.head, threshold=threshold, nms_threshold=plan.nms_threshold,
         nms_topk=plan.nms_topk, force_suppress=plan.force_suppress,
-        mean=tuple(plan.normalisation.mean), std=tuple(plan.normalisation.std),
+        mean=tuple(plan.preprocessing.mean), std=tuple(plan.preprocessing.std),
         precision=_precision(graph["nodes"]), version=__version__)
 
 
@@ -135,17 +137,17 @@ def _precision(nodes: list[dict[str, Any]]) -> str:
     return "bfloat16" if any(cast.get("dtype") == "bfloat16" for cast in casts) else "float32"
 
 
-def open_backend(path: str | os.PathLike[str] | Source, backend: str = AUTO,
+def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
                  context: mx.Context | None = None, **told: Any) -> Backend:
     """Open what runs a detector; see `Detector` for the arguments and what is raised.
 
-    `told` is what a checkpoint does not tell itself: `classes`, `data_shape`, `normalisation`.
+    `told` is what a checkpoint does not tell itself: `classes`, `data_shape`, `preprocessing`.
     """
     if backend not in (AUTO, MXNET, *backends.BACKENDS):
         raise ModelError(f"there is no backend {backend!r}: choose one of "
                          f"{', '.join((AUTO, MXNET, *backends.BACKENDS))}")
-    if not isinstance(path, Source) and Path(path).suffix.lower() in MODEL_FILES:
+    if not isinstance(path, DeployModel) and Path(path).suffix.lower() in MODEL_FILES:
         if backend == MXNET:
             raise ModelError(f"{path} was exported, and MXNet cannot run it: give the run it was "
                              f"exported from, or use the backend onnxruntime or openvino")
@@ -158,7 +160,7 @@ def open_backend(path: str | os.PathLike[str] | Source, backend: str = AUTO,
         return backends.open_backend(path, backend, threads, precision)
     # before anything imports MXNet, which takes its threads then
     _offer_threads(threads)
-    source = path if isinstance(path, Source) else open_source(Path(path), epoch, **told)
+    source = path if isinstance(path, DeployModel) else open_deploy_model(Path(path), epoch, **told)
     stored = facts_of(source).precision
     if backend == AUTO:
         return _first(source, stored, threads, precision, context)
@@ -170,7 +172,7 @@ def open_backend(path: str | os.PathLike[str] | Source, backend: str = AUTO,
     return _exported(source, backend, threads, precision)
 
 
-def _first(source: Source, stored: str, threads: int | None, precision: str,
+def _first(source: DeployModel, stored: str, threads: int | None, precision: str,
            context: mx.Context | None) -> Backend:
     """Open a source with the first backend that is installed and can run it."""
     candidates = (*backends.installed(), MXNET) if stored == "float32" else (MXNET,)
@@ -184,7 +186,7 @@ def _first(source: Source, stored: str, threads: int | None, precision: str,
     return MXNetBackend(_in_precision(source, precision), threads=threads, context=context)
 
 
-def _exported(source: Source, backend: str, threads: int | None, precision: str) -> Backend:
+def _exported(source: DeployModel, backend: str, threads: int | None, precision: str) -> Backend:
     """Export a source in memory and open it."""
     from ssdreg.export import Options, to_onnx
     # images run one by one: on a processor a batch of these takes as long as they do singly, and
@@ -198,7 +200,7 @@ def _exported(source: Source, backend: str, threads: int | None, precision: str)
                                  source.name)
 
 
-def _in_precision(source: Source, precision: str) -> Source:
+def _in_precision(source: DeployModel, precision: str) -> DeployModel:
     """Return a source that MXNet computes in this precision."""
     stored = facts_of(source).precision
     if precision in (AUTO, stored):

@@ -1,6 +1,7 @@
 """What a detector is on each backend: made, quantised, opened, weighed and written.
 
-`Made` is that backend's own form of it: an ONNX model, a model of OpenVINO, a `Source` of MXNet.
+`Made` is that backend's own form of it: an ONNX model, a model of OpenVINO, a `DeployModel` of
+MXNet.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ssdreg_runtime.backends import Backend, open_backend
 from ssdreg_runtime.system.files import replacing
 from ssdreg_runtime.system.processor import multiplies_bfloat16
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ModelError
 from ssdreg.quantize.facts import facts_of, with_precision, write_facts
 from ssdreg.quantize.mxnet.bfloat16 import bfloat16_mxnet
@@ -46,9 +47,9 @@ class Engine:
     - `suffix` of its file; empty where it is a folder
     """
 
-    exact: Callable[[Source], Made]
-    int8: Callable[[Source, Images, Sequence[str]], Made]
-    bfloat16: Callable[[Source], Made] | None
+    exact: Callable[[DeployModel], Made]
+    int8: Callable[[DeployModel, Images, Sequence[str]], Made]
+    bfloat16: Callable[[DeployModel], Made] | None
     open: Callable[[Made], Backend]
     write: Callable[[Made, Path], None]
     weigh: Callable[[Made], int]
@@ -77,16 +78,17 @@ def engine(backend: str, precision: str) -> Engine:
 PRECISIONS = ("int8", "bfloat16")
 
 
-def _export(source: Source) -> onnx.ModelProto:
+def _export(source: DeployModel) -> onnx.ModelProto:
     from ssdreg.export import to_onnx
     return to_onnx(source)
 
 
-def _kept_nodes(source: Source, model: onnx.ModelProto, keep: Sequence[str]) -> tuple[str, ...]:
+def _kept_nodes(source: DeployModel, model: onnx.ModelProto, keep: Sequence[str]) -> tuple[str,
+                                                                                           ...]:
     return nodes_with_weights(model, weights_of(source.symbol, keep))
 
 
-def _onnx_int8(source: Source, images: Images, keep: Sequence[str]) -> onnx.ModelProto:
+def _onnx_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> onnx.ModelProto:
     model = _export(source)
     return quantize_onnx(model, images, _kept_nodes(source, model, keep))
 
@@ -100,23 +102,23 @@ def _onnx_write(model: onnx.ModelProto, file: Path) -> None:
         beside.write_bytes(model.SerializeToString())
 
 
-def _openvino_exact(source: Source) -> openvino.Model:
+def _openvino_exact(source: DeployModel) -> openvino.Model:
     return _openvino(source, "float32")
 
 
-def _openvino_bfloat16(source: Source) -> openvino.Model:
+def _openvino_bfloat16(source: DeployModel) -> openvino.Model:
     # the weights stay float32: OpenVINO rounds them when it compiles, if it is told to
     return _openvino(source, "bfloat16")
 
 
-def _openvino(source: Source, precision: str) -> openvino.Model:
+def _openvino(source: DeployModel, precision: str) -> openvino.Model:
     model = _export(source)
     made = read_model(model.SerializeToString())
     write_facts(made, with_precision(facts_of(model), precision))
     return made
 
 
-def _openvino_int8(source: Source, images: Images, keep: Sequence[str]) -> openvino.Model:
+def _openvino_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> openvino.Model:
     model = _export(source)
     return quantize_openvino(model.SerializeToString(), images, _kept_nodes(source, model, keep))
 
@@ -136,16 +138,16 @@ def _openvino_write(model: openvino.Model, file: Path) -> None:
         openvino.save_model(model, beside, compress_to_fp16=False)
 
 
-def _mxnet_exact(source: Source) -> Source:
+def _mxnet_exact(source: DeployModel) -> DeployModel:
     return source
 
 
-def _mxnet_int8(source: Source, images: Images, keep: Sequence[str]) -> Source:
+def _mxnet_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> DeployModel:
     weights_of(source.symbol, keep)
     return quantize_mxnet(source, images, keep)
 
 
-def _mxnet_open(source: Source) -> Backend:
+def _mxnet_open(source: DeployModel) -> Backend:
     from ssdreg.inference.detector import MXNetBackend
     return MXNetBackend(source, 1)
 

@@ -10,10 +10,10 @@ from attrs import field, frozen
 
 from ssdreg.data import DetectionIter, Packed, open_eval
 from ssdreg.errors import DataError
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 #: What leaves pixels as they are.
-_AS_THEY_ARE = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_AS_THEY_ARE = Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 #: Images that are passed over for each that is taken, at most: they have to be decoded too.
 _LONGEST_STEP = 8
 
@@ -48,13 +48,13 @@ def _examples(batches: DetectionIter, step: int) -> Iterator[Example]:
                           batch.label[0].asnumpy()[0])
 
 
-def normalised(batches: Iterable[np.ndarray], normalisation: Normalisation) -> Iterator[np.ndarray]:
+def normalized(batches: Iterable[np.ndarray], preprocessing: Preprocessing) -> Iterator[np.ndarray]:
     """Turn images (B, H, W, 3) uint8 into a network's input (B, 3, H, W) float32.
 
     Raises DataError when there are none.
     """
-    mean, std = (np.array(values, np.float32) for values in (normalisation.mean,
-                                                             normalisation.std))
+    mean, std = (np.array(values, np.float32) for values in (preprocessing.mean,
+                                                             preprocessing.std))
     none = True
     for batch in batches:
         none = False

@@ -10,7 +10,7 @@ from attrs import frozen
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.evaluation.voc import Evaluation
-from ssdreg.quantize.quantising import Quantised, count_layers
+from ssdreg.quantize.quantizing import Quantized, count_layers
 from ssdreg.quantize.speed import Latency
 
 #: Layers that a report names.
@@ -29,11 +29,11 @@ class Side:
 
 
 @frozen
-class Report:
+class QuantizationReport:
     """What was quantised, for whom, and what came of it; `calibrated` counts images."""
 
     out: str
-    quantised: Quantised
+    quantized: Quantized
     calibrated: int
     drop: float
     before: Side
@@ -41,23 +41,23 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything for JSON, with None for what was not measured."""
-        quantised = self.quantised
-        noise = {layer.name: layer.noise for layer in quantised.layers}
+        quantized = self.quantized
+        noise = {layer.name: layer.noise for layer in quantized.layers}
         return {
-            "out": self.out, "run": quantised.source.name, "backend": quantised.backend,
-            "precision": quantised.precision, "calibration_images": self.calibrated,
+            "out": self.out, "run": quantized.source.name, "backend": quantized.backend,
+            "precision": quantized.precision, "calibration_images": self.calibrated,
             "drop": self.drop,
-            "kept": [{"name": name, "noise": noise.get(name)} for name in quantised.kept],
-            "calibration_map": _or_none(quantised.exact_map),
+            "kept": [{"name": name, "noise": noise.get(name)} for name in quantized.kept],
+            "calibration_map": _or_none(quantized.exact_map),
             "trials": [{"kept": len(trial.kept), "calibration_map": _or_none(trial.map),
-                        "agreement": _or_none(trial.agreement)} for trial in quantised.trials],
+                        "agreement": _or_none(trial.agreement)} for trial in quantized.trials],
             "before": _side(self.before), "after": _side(self.after)}
 
     def text(self) -> str:
         """Return a few lines and a table for people."""
-        quantised, after = self.quantised, self.after
-        lines = [f"{quantised.source.name} -> {self.out}: {after.precision} for "
-                 f"{quantised.backend}" + (f", scales from {self.calibrated} images"
+        quantized, after = self.quantized, self.after
+        lines = [f"{quantized.source.name} -> {self.out}: {after.precision} for "
+                 f"{quantized.backend}" + (f", scales from {self.calibrated} images"
                                            if self.calibrated else "")]
         lines += [self._table(), *self._kept()]
         if slower := self._slower():
@@ -84,17 +84,17 @@ class Report:
 
     def _kept(self) -> list[str]:
         """Say which layers stay float32, and why."""
-        quantised = self.quantised
+        quantized = self.quantized
         lines = [f"{count_layers(trial.kept)} kept in float32: mAP {trial.map:.4f} "
-                 f"on the calibration images (float32 {quantised.exact_map:.4f}), agreement with "
-                 f"float32 {trial.agreement:.3f}" for trial in quantised.trials]
-        if not quantised.kept:
+                 f"on the calibration images (float32 {quantized.exact_map:.4f}), agreement with "
+                 f"float32 {trial.agreement:.3f}" for trial in quantized.trials]
+        if not quantized.kept:
             return lines
-        total = sum(layer.noise for layer in quantised.layers)
-        noise = {layer.name: layer.noise / total for layer in quantised.layers} if total else {}
+        total = sum(layer.noise for layer in quantized.layers)
+        noise = {layer.name: layer.noise / total for layer in quantized.layers} if total else {}
         named = [f"{name} ({noise[name]:.0%} of the error)" if name in noise else name
-                 for name in quantised.kept[:_MOST_NAMED]]
-        more = len(quantised.kept) - len(named)
+                 for name in quantized.kept[:_MOST_NAMED]]
+        more = len(quantized.kept) - len(named)
         tail = f" and {more} more" if more > 0 else ""
         return [*lines, f"kept in float32: {', '.join(named)}{tail}"]
 
@@ -104,7 +104,7 @@ class Report:
         if one is None or other is None or other.median < one.median:
             return ""
         return (f"{self.after.precision} is not faster than float32 with "
-                f"{self.quantised.backend} on this processor: try another backend")
+                f"{self.quantized.backend} on this processor: try another backend")
 
     def missed(self) -> bool:
         """Tell whether the mAP that was measured fell by more than it was to."""

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ModelError
-from ssdreg.quantize.images import normalised
+from ssdreg.quantize.images import normalized
 from ssdreg.quantize.mxnet.graph import Graph, cuts_last
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Layer:
     noise: float
 
 
-def measure_layers(source: Source, images: Iterable[np.ndarray]) -> tuple[Layer, ...]:
+def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[Layer, ...]:
     """Measure every convolution of a float32 detector; return them with the worst first.
 
     `images` are (1, H, W, 3) uint8, of the plan's size; two or three will do. Each costs as many
@@ -54,7 +54,7 @@ def measure_layers(source: Source, images: Iterable[np.ndarray]) -> tuple[Layer,
     """
     disturbed = _Disturbed(source)
     noise = np.mean([disturbed.noise(image)
-                     for image in normalised(images, source.plan.normalisation)], axis=0)
+                     for image in normalized(images, source.plan.preprocessing)], axis=0)
     found = [Layer(layer.name, layer.weight, float(each))
              for layer, each in zip(disturbed.layers, noise)]
     return tuple(sorted(found, key=lambda layer: -layer.noise))
@@ -80,7 +80,7 @@ class _Convolution:
 class _Disturbed:
     """A network whose convolutions can be given an error, one at a time."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: DeployModel) -> None:
         graph = Graph.of(cuts_last(source.symbol))
         self.layers = _convolutions(graph)
         self._params = source.params

@@ -14,7 +14,7 @@ from attrs import field, frozen, validators
 from ssdreg.errors import PluginError, SsdregError
 from ssdreg.registry.converters import are_names, as_aliases, as_tuple, is_listed, is_name
 from ssdreg.registry.lazy_reference import resolve, valid_reference
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -71,13 +71,13 @@ class StopsAt:
 class Preset:
     """Numbers that a published detector fixes for one square input size.
 
-    `detect` are the strides of the taps that feed detection, `extras` the levels behind them,
+    `tap_strides` are the strides of the taps that feed detection, `extras` the levels behind them,
     `steps` the distance of anchor centres per level in pixels; what is left empty is derived as
     for any other size.
     """
 
     data_shape: int = field(validator=_positive)
-    detect: tuple[int, ...] = field(default=(), converter=as_tuple, validator=is_listed)
+    tap_strides: tuple[int, ...] = field(default=(), converter=as_tuple, validator=is_listed)
     extras: tuple[Extra, ...] = field(default=(), converter=as_tuple, validator=is_listed)
     steps: tuple[float, ...] = field(default=(), converter=as_tuple, validator=is_listed)
 
@@ -90,8 +90,8 @@ class Backbone:
     callable or the text ``"module:function"``, loaded on first use, and is called with
     `arguments` as keywords. `taps` holds the end of **every** stage, the finest first; without
     any they are found on the graph when they are first needed
-    (:func:`ssdreg.graph.finding.complete`). `detect` names, by stride, those that feed detection by
-    default; without any it is the two coarsest.
+    (:func:`ssdreg.graph.finding.complete`). `tap_strides` names, by stride, those that feed
+    detection by default; without any it is the two coarsest.
 
     `l2_scales` maps the stride of a tap that needs L2 normalisation (Liu et al., ParseNet, 2015)
     to its initial scale. `projections` maps the stride of a tap with raw features, such as a
@@ -101,11 +101,11 @@ class Backbone:
 
     A backbone of whose weights detection leaves a good part unused, or that does not declare its
     last stages, is refused as one whose author forgot a tap, unless `stops_at` says where it stops
-    and why; `detect` ends there. `starts_at` is the stride of the first tap where the stem in
+    and why; `tap_strides` ends there. `starts_at` is the stride of the first tap where the stem in
     front of it, at stride 2 or finer, is left out on purpose.
 
     `depth` orders the members of a `family`: the deeper one must have more parameters.
-    `normalisation` is what the network expects of its input.
+    `preprocessing` is what the network expects of its input.
 
     Raises ValueError or TypeError when a declaration contradicts itself.
     """
@@ -117,7 +117,7 @@ class Backbone:
     taps: tuple[Tap, ...] = field(
         default=(), converter=as_tuple,
         validator=[is_listed, validators.deep_iterable(validators.instance_of(Tap))])
-    detect: tuple[int, ...] = field(default=(), converter=as_tuple, validator=is_listed)
+    tap_strides: tuple[int, ...] = field(default=(), converter=as_tuple, validator=is_listed)
     stops_at: StopsAt | None = field(
         default=None, validator=validators.optional(validators.instance_of(StopsAt)))
     starts_at: int | None = field(default=None, validator=validators.optional(_positive))
@@ -128,7 +128,7 @@ class Backbone:
     l2_scales: tuple[tuple[int, float], ...] = field(default=(), converter=_pairs)
     projections: tuple[tuple[int, int], ...] = field(default=(), converter=_pairs)
     presets: tuple[Preset, ...] = field(default=(), converter=as_tuple, validator=is_listed)
-    normalisation: Normalisation = field(factory=Normalisation)
+    preprocessing: Preprocessing = field(factory=Preprocessing)
 
     @taps.validator
     def _taps_are_ordered(self, attribute: Any, taps: tuple[Tap, ...]) -> None:
@@ -137,19 +137,19 @@ class Backbone:
             raise ValueError(f"backbone {self.name!r}: taps must be declared with rising strides, "
                              f"one a stride, not {strides}")
 
-    @detect.validator
-    def _detect_are_taps(self, attribute: Any, detect: tuple[int, ...]) -> None:
-        self._check_strides(detect)
-        if list(detect) != sorted(set(detect)):
-            raise ValueError(f"backbone {self.name!r}: detect must list strides in rising order, "
-                             f"not {detect}")
+    @tap_strides.validator
+    def _tap_strides_are_taps(self, attribute: Any, tap_strides: tuple[int, ...]) -> None:
+        self._check_strides(tap_strides)
+        if list(tap_strides) != sorted(set(tap_strides)):
+            raise ValueError(f"backbone {self.name!r}: tap_strides must list strides in rising "
+                             f"order, not {tap_strides}")
 
     @stops_at.validator
     def _detection_stops_there(self, attribute: Any, stops_at: StopsAt | None) -> None:
         if stops_at is None:
             return
         self._check_strides((stops_at.stride,))
-        self._check_stop("detect", self.detect)
+        self._check_stop("tap_strides", self.tap_strides)
 
     @starts_at.validator
     def _first_tap_is_there(self, attribute: Any, starts_at: int | None) -> None:
@@ -196,14 +196,15 @@ class Backbone:
     @presets.validator
     def _presets_detect_taps(self, attribute: Any, presets: tuple[Preset, ...]) -> None:
         for preset in presets:
-            self._check_strides(preset.detect)
-            self._check_stop(f"the preset for {preset.data_shape}", preset.detect)
+            self._check_strides(preset.tap_strides)
+            self._check_stop(f"the preset for {preset.data_shape}", preset.tap_strides)
 
-    def _check_stop(self, what: str, detect: tuple[int, ...]) -> None:
+    def _check_stop(self, what: str, tap_strides: tuple[int, ...]) -> None:
         """Check that these strides end where the backbone says that its detection stops."""
-        if self.stops_at is not None and detect and max(detect) != self.stops_at.stride:
+        if self.stops_at is not None and tap_strides and max(tap_strides) != self.stops_at.stride:
             raise ValueError(f"backbone {self.name!r}: stops_at says that detection stops at "
-                             f"stride {self.stops_at.stride}, but {what} goes to {max(detect)}")
+                             f"stride {self.stops_at.stride}, but {what} goes to "
+                             f"{max(tap_strides)}")
 
     def _check_strides(self, strides: Iterable[int]) -> None:
         """Check that there is a tap at each stride, as far as they are declared."""
@@ -222,7 +223,7 @@ class Backbone:
     def detects_at(self, data_shape: tuple[int, int]) -> tuple[int, ...]:
         """Return the strides that feed detection by default for this input (height, width)."""
         preset = self.preset(data_shape)
-        return (preset.detect if preset else ()) or self.detect
+        return (preset.tap_strides if preset else ()) or self.tap_strides
 
     def nodes_at(self, data_shape: tuple[int, int]) -> tuple[str, ...]:
         """Return the nodes that feed detection by default for this input (height, width)."""

@@ -15,7 +15,7 @@ from attrs import frozen
 from ssdreg._version import __version__
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.issues import Trouble, message
+from ssdreg.registry.issues import PluginIssue, message
 from ssdreg.registry.loading import KINDS, loaded
 from ssdreg.registry.names import Declared, Names, claiming, fold, settle
 
@@ -27,7 +27,7 @@ class Registry:
     backbone: Names
     head: Names
     weight: Names
-    troubles: tuple[Trouble, ...]
+    issues: tuple[PluginIssue, ...]
 
     @property
     def backbones(self) -> dict[str, Backbone]:
@@ -45,11 +45,11 @@ def registry() -> Registry:
     head, others = settle(asked["ssdreg_heads"][0])
     addressed, homeless = _address(asked["ssdreg_weights"][0], backbone)
     weight, doubles = settle(addressed)
-    troubles = (*(trouble for _, wrong in asked.values() for trouble in wrong),
-                *quarrels, *others, *homeless, *doubles)
-    for trouble in troubles:
-        trouble.warn(host.version(trouble.plugin))
-    return Registry(backbone, head, weight, troubles)
+    issues = (*(issue for _, wrong in asked.values() for issue in wrong),
+              *quarrels, *others, *homeless, *doubles)
+    for issue in issues:
+        issue.warn(host.version(issue.plugin))
+    return Registry(backbone, head, weight, issues)
 
 
 def hook_arguments() -> dict[str, Any]:
@@ -57,7 +57,7 @@ def hook_arguments() -> dict[str, Any]:
     return {"host": hookspecs.Host(__version__, hookspecs.VERSION), "version": __version__}
 
 
-def _ask(hook: str) -> tuple[list[Declared], list[Trouble]]:
+def _ask(hook: str) -> tuple[list[Declared], list[PluginIssue]]:
     """Call one hook of every plug-in, in the order of registration.
 
     pluggy calls the latest registration first; a name belongs to whoever was there before.
@@ -66,7 +66,7 @@ def _ask(hook: str) -> tuple[list[Declared], list[Trouble]]:
     order = {name: place for place, (name, _) in enumerate(host.list_name_plugin())}
     arguments = hook_arguments()
     declared: list[Declared] = []
-    troubles: list[Trouble] = []
+    issues: list[PluginIssue] = []
     for implementation in sorted(getattr(host.hook, hook).get_hookimpls(),
                                  key=lambda each: order[each.plugin_name]):
         title = implementation.plugin_name
@@ -77,14 +77,14 @@ def _ask(hook: str) -> tuple[list[Declared], list[Trouble]]:
                 if isinstance(item, KINDS[hook]):
                     items.append(Declared(item, title))
                 else:
-                    troubles.append(Trouble(title, f"yielded {reprlib.repr(item)} from {hook}, "
+                    issues.append(PluginIssue(title, f"yielded {reprlib.repr(item)} from {hook}, "
                                                    f"which is no {KINDS[hook].__name__}"))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a stranger's function may raise anything
             names = {fold(name) for each in items for name in each.names}
             names |= {fold(part) for part in title.split(":")}
-            troubles.append(Trouble(
+            issues.append(PluginIssue(
                 title, f"raised {type(error).__name__} in {hook}: {message(error)}; nothing of it "
                        f"was taken", error, frozenset(names)))
             continue
@@ -93,19 +93,19 @@ def _ask(hook: str) -> tuple[list[Declared], list[Trouble]]:
             if wrong is None:
                 declared.append(each)
             else:
-                troubles.append(wrong)
-    return declared, troubles
+                issues.append(wrong)
+    return declared, issues
 
 
 def _address(declared: Sequence[Declared], backbones: Names
-             ) -> tuple[list[Declared], list[Trouble]]:
+             ) -> tuple[list[Declared], list[PluginIssue]]:
     """Let weights name their backbone as it is listed.
 
     A distribution's weights are for its own backbone first; for a name that several others bring
     they have to say which.
     """
     addressed: list[Declared] = []
-    troubles: list[Trouble] = []
+    issues: list[PluginIssue] = []
     for each in declared:
         wanted = each.item.backbone
         anybodys = backbones.found.get(fold(wanted))
@@ -113,11 +113,11 @@ def _address(declared: Sequence[Declared], backbones: Names
         if own is not None and own != anybodys:
             each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=own))
         elif fold(wanted) in backbones.contested:
-            troubles.append(Trouble(each.plugin, (
+            issues.append(PluginIssue(each.plugin, (
                 f"brings {each.item.title!r}, and several plug-ins a backbone of that name: it "
                 f"must be for {' or '.join(backbones.contested[fold(wanted)])}; it was left out")))
             continue
         elif ":" in wanted and anybodys is not None:
             each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=anybodys))
         addressed.append(each)
-    return addressed, troubles
+    return addressed, issues

@@ -23,7 +23,7 @@ _REQUIREMENT = re.compile(rf"{GROUP}\s*[^\w\s.-].*", re.IGNORECASE | re.DOTALL)
 
 
 @frozen(eq=False)
-class Source:
+class EntryPoint:
     """One plug-in of an installed distribution.
 
     `name` and `value` are those of its entry point; `requires` are the distribution's requirements
@@ -66,19 +66,19 @@ class Source:
         return ""
 
 
-def installed_sources() -> tuple[Source, ...]:
+def installed_entry_points() -> tuple[EntryPoint, ...]:
     """Return the plug-ins that are installed, in the order of their distributions' names.
 
     A distribution found twice (installed, and its sources in the working folder) counts once, as
     Python would import the first. Metadata are read of distributions with a plug-in only, and
     each file once: `importlib.metadata` parses them anew whenever something is asked.
     """
-    found: dict[str, list[Source]] = {}
+    found: dict[str, list[EntryPoint]] = {}
     for distribution in metadata.distributions():
-        sources = list(_sources(distribution))
-        if sources:
-            found.setdefault(folded(sources[0].distribution), sources)
-    return tuple(source for name in sorted(found) for source in found[name])
+        entry_points = list(_entry_points(distribution))
+        if entry_points:
+            found.setdefault(folded(entry_points[0].distribution), entry_points)
+    return tuple(entry_point for name in sorted(found) for entry_point in found[name])
 
 
 def folded(name: str) -> str:
@@ -86,7 +86,7 @@ def folded(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _sources(distribution: metadata.Distribution) -> Iterator[Source]:
+def _entry_points(distribution: metadata.Distribution) -> Iterator[EntryPoint]:
     """Yield the plug-ins of one distribution; a single one, damaged, when it cannot be read."""
     # files may hold anything, and reading them raises whatever that leads to
     try:
@@ -104,7 +104,7 @@ def _sources(distribution: metadata.Distribution) -> Iterator[Source]:
         yield _damaged(distribution, error)
         return
     for point, value in points:
-        yield Source(name, version, point, value, requires)
+        yield EntryPoint(name, version, point, value, requires)
 
 
 def _points(text: str) -> Iterator[tuple[str, str]]:
@@ -143,7 +143,8 @@ def _asks_for_ssdreg(distribution: metadata.Distribution) -> bool:
         return False
 
 
-def _damaged(distribution: metadata.Distribution, error: Exception) -> Source:
+def _damaged(distribution: metadata.Distribution, error: Exception) -> EntryPoint:
     # what pip calls the folder, NAME-VERSION.dist-info, is all that is left to go by
     name, _, version = Path(str(getattr(distribution, "_path", "?"))).stem.partition("-")
-    return Source(name, version, "?", "", damage=f"has metadata that cannot be read: {said(error)}")
+    return EntryPoint(name, version, "?", "",
+                      damage=f"has metadata that cannot be read: {said(error)}")

@@ -96,9 +96,10 @@ class Head:
     - `predict(backbone_symbol, plan) -> Predictions`
     - `train(predictions, label, plan) -> Symbol`: a group of the outputs ``cls_prob``
       (B, C + 1, N), ``loc_loss`` of any shape, ``cls_label`` (B, N) and, for metrics written for
-      MXNet's SSD example, ``det_out`` (B, N, 6). Others may follow. Training learns from every
-      output with a gradient but ``det_out``; it reports the cross-entropy of ``cls_prob`` where
-      ``cls_label`` is not -1, and the sum of ``loc_loss``, each in the mean.
+      MXNet's SSD
+      example, ``det_out`` (B, N, 6). Others may follow. Training learns from every output with a
+      gradient but ``det_out``; it reports the cross-entropy of ``cls_prob`` where ``cls_label`` is
+      not -1, and the sum of ``loc_loss``, each in the mean.
     - `detect(predictions, plan) -> Symbol`: the output ``detection`` (B, N, 6), whose rows are
       class, score, x1, y1, x2, y2, with class -1 where there is nothing
 

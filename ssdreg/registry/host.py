@@ -14,13 +14,13 @@ from ssdreg.registry import loading as plugin_loading
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.declarations import hook_arguments, registry
 from ssdreg.registry.head import Head
-from ssdreg.registry.issues import PluginWarning, Trouble, said
+from ssdreg.registry.issues import PluginIssue, PluginWarning, said
 from ssdreg.registry.loading import MODULES, add, by_hand, loaded
 from ssdreg.registry.names import BUILT_IN, Names, fold, names_of
 from ssdreg.registry.weights import Weights
 
-__all__ = ["MODULES", "PluginWarning", "Registration", "backbones", "declared_weights", "forget",
-           "get_backbone", "get_head", "heads", "hook_arguments", "manager", "register",
+__all__ = ["MODULES", "PluginWarning", "Registration", "forget", "get_backbone", "get_head",
+           "hook_arguments", "list_backbones", "list_heads", "list_weights", "manager", "register",
            "registry", "same_name"]
 
 
@@ -88,18 +88,18 @@ def forget() -> None:
     registry.cache_clear()
 
 
-def backbones() -> tuple[Backbone, ...]:
+def list_backbones() -> tuple[Backbone, ...]:
     """Return every registered backbone, by family and depth."""
     return tuple(sorted(registry().backbone.items.values(),
                         key=lambda backbone: (backbone.family, backbone.depth, backbone.name)))
 
 
-def heads() -> tuple[Head, ...]:
+def list_heads() -> tuple[Head, ...]:
     """Return every registered head, by name."""
     return tuple(sorted(registry().head.items.values(), key=lambda head: head.name))
 
 
-def declared_weights() -> tuple[Weights, ...]:
+def list_weights() -> tuple[Weights, ...]:
     """Return all declared weights, in the order of their plug-ins."""
     return tuple(registry().weight.items.values())
 
@@ -143,7 +143,7 @@ def _look_up(kind: str, name: str, names: Names) -> Backbone | Head:
     meant = [by_key[found].name for found in close(key, by_key)]
     hint = (f"did you mean {' or '.join(dict.fromkeys(meant))}?" if meant
             else f"there are {some(sorted(names.items))}.")
-    out = len({trouble.plugin for trouble in _failures()})
+    out = len({issue.plugin for issue in _failures()})
     others = (f" ({out} {'plug-in is' if out == 1 else 'plug-ins are'} disabled or failed, in "
               f"whole or in part: see `ssdreg plugins`)" if out else "")
     raise UnknownNameError(
@@ -155,12 +155,12 @@ def _look_up(kind: str, name: str, names: Names) -> Backbone | Head:
 def _raise_lost(kind: str, name: str) -> None:
     """Raise PluginError when `name` is what a plug-in that failed, or is forbidden, would bring."""
     owner, colon, bare = name.rpartition(":")
-    for trouble in _failures():
-        distribution = trouble.plugin.partition(":")[0]
-        if (trouble.names and fold(owner) == fold(distribution) if colon
-                else fold(bare) in trouble.names):
-            raise PluginError(f"the {kind} {name!r} cannot be had: its plug-in {trouble.plugin} "
-                              f"{trouble.reason}") from trouble.error
+    for issue in _failures():
+        distribution = issue.plugin.partition(":")[0]
+        if (issue.names and fold(owner) == fold(distribution) if colon
+                else fold(bare) in issue.names):
+            raise PluginError(f"the {kind} {name!r} cannot be had: its plug-in {issue.plugin} "
+                              f"{issue.reason}") from issue.error
 
 
 def _likely_cause() -> BaseException | None:
@@ -168,14 +168,14 @@ def _likely_cause() -> BaseException | None:
 
     Nobody knows what it would have brought; of several, nobody knows whose the name is.
     """
-    errors = [trouble.error for trouble in loaded().troubles if trouble.error is not None]
+    errors = [issue.error for issue in loaded().issues if issue.error is not None]
     return errors[0] if len(errors) == 1 else None
 
 
-def _failures() -> Iterator[Trouble]:
-    yield from loaded().troubles
-    yield from registry().troubles
+def _failures() -> Iterator[PluginIssue]:
+    yield from loaded().issues
+    yield from registry().issues
     for title, reason in loaded().forbidden.items():
-        source = loaded().sources[title]
-        yield Trouble(title, f"is {reason}",
-                      names=frozenset({fold(source.name), fold(source.distribution)}))
+        entry_point = loaded().entry_points[title]
+        yield PluginIssue(title, f"is {reason}",
+                          names=frozenset({fold(entry_point.name), fold(entry_point.distribution)}))

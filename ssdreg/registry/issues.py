@@ -37,7 +37,7 @@ def said(error: BaseException) -> str:
 
 
 @frozen(eq=False)
-class Trouble:
+class PluginIssue:
     """Something wrong with a plug-in: its title, why in one line, the error, what it would bring.
 
     `names` are folded: those it declared before it failed, its own and its distribution's.

@@ -15,9 +15,9 @@ from attrs import field, frozen
 from ssdreg.errors import PluginError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.entry_points import Source, installed_sources
+from ssdreg.registry.entry_points import EntryPoint, installed_entry_points
 from ssdreg.registry.head import Head
-from ssdreg.registry.issues import Trouble, said
+from ssdreg.registry.issues import PluginIssue, said
 from ssdreg.registry.names import BUILT_IN, fold
 from ssdreg.registry.policy import forbidden
 from ssdreg.registry.weights import Weights
@@ -39,14 +39,14 @@ class Loaded:
     """
 
     manager: pluggy.PluginManager
-    sources: dict[str, Source] = field(factory=dict)
+    entry_points: dict[str, EntryPoint] = field(factory=dict)
     forbidden: dict[str, str] = field(factory=dict)
-    troubles: list[Trouble] = field(factory=list)
-    notes: list[Trouble] = field(factory=list)
+    issues: list[PluginIssue] = field(factory=list)
+    notes: list[PluginIssue] = field(factory=list)
 
     def version(self, title: str) -> str:
         """Return the version of a plug-in's distribution; empty for those of no distribution."""
-        return self.sources[title].version if title in self.sources else ""
+        return self.entry_points[title].version if title in self.entry_points else ""
 
 
 @cache
@@ -59,37 +59,37 @@ def loaded() -> Loaded:
         host.register(import_module(module), name=f"{BUILT_IN}:{module}")
     # what a stranger prints must not stand in the output of a command, which may be JSON
     with redirect_stdout(sys.stderr):
-        for source in installed_sources():
-            found.sources[source.title] = source
-            reason = forbidden(source)
+        for entry_point in installed_entry_points():
+            found.entry_points[entry_point.title] = entry_point
+            reason = forbidden(entry_point)
             if reason:
-                found.forbidden[source.title] = reason
+                found.forbidden[entry_point.title] = reason
             else:
-                _load(found, source)
+                _load(found, entry_point)
     for title, plugin in by_hand.items():
         add(found, plugin, title)
-    for trouble in (*found.troubles, *found.notes):
-        trouble.warn(found.version(trouble.plugin))
+    for issue in (*found.issues, *found.notes):
+        issue.warn(found.version(issue.plugin))
     return found
 
 
-def _load(found: Loaded, source: Source) -> None:
+def _load(found: Loaded, entry_point: EntryPoint) -> None:
     """Import and register one plug-in, or note why not."""
-    names = frozenset({fold(source.name), fold(source.distribution)})
-    reason = source.damage or source.unmet()
+    names = frozenset({fold(entry_point.name), fold(entry_point.distribution)})
+    reason = entry_point.damage or entry_point.unmet()
     if reason:
-        found.troubles.append(Trouble(source.title, reason, names=names))
+        found.issues.append(PluginIssue(entry_point.title, reason, names=names))
         return
     try:
-        add(found, source.load(), source.title)
+        add(found, entry_point.load(), entry_point.title)
     except KeyboardInterrupt:
         raise
     except PluginError as error:
-        found.troubles.append(Trouble(source.title, str(error), error, names))
+        found.issues.append(PluginIssue(entry_point.title, str(error), error, names))
     # A stranger's module may raise anything while it is imported, and may even want to exit.
     except BaseException as error:
-        found.troubles.append(Trouble(source.title, f"cannot be loaded: {said(error)}", error,
-                                      names))
+        found.issues.append(PluginIssue(entry_point.title, f"cannot be loaded: {said(error)}",
+                                        error, names))
 
 
 def add(found: Loaded, plugin: Any, title: str) -> None:
@@ -106,7 +106,7 @@ def add(found: Loaded, plugin: Any, title: str) -> None:
         raise PluginError(f"names the same object as {already}, which is there already")
     try:
         found.manager.register(plugin, name=title)
-        notes = [Trouble(title, note) for note in _checked(found.manager, plugin)]
+        notes = [PluginIssue(title, note) for note in _checked(found.manager, plugin)]
     except BaseException:
         # some versions of pluggy keep the hooks that they saw before the one that is wrong
         if found.manager.has_plugin(title):

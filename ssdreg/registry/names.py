@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
-from ssdreg.registry.issues import Trouble
+from ssdreg.registry.issues import PluginIssue
 from ssdreg.registry.weights import Weights
 
 Declaration = Union[Backbone, Head, Weights]
@@ -69,9 +69,9 @@ def names_of(item: Declaration) -> tuple[str, ...]:
     return (item.title,) if isinstance(item, Weights) else (item.name, *item.aliases)
 
 
-def settle(declared: Sequence[Declared]) -> tuple[Names, list[Trouble]]:
+def settle(declared: Sequence[Declared]) -> tuple[Names, list[PluginIssue]]:
     """Give every declaration the name it is listed under; say what cannot have its own."""
-    names, troubles = Names(), []
+    names, issues = Names(), []
     own = [each for each in declared if each.distribution == BUILT_IN]
     others, again = _once([each for each in declared if each.distribution != BUILT_IN])
     reserved = {fold(name): each.item for each in own for name in each.names}
@@ -80,24 +80,24 @@ def settle(declared: Sequence[Declared]) -> tuple[Names, list[Trouble]]:
     names.contested.update({key: tuple(sorted(qualified)) for key, qualified in wanted.items()
                             if len(qualified) > 1 and key not in reserved})
     for each in own:
-        troubles += _enter(names, each, each.item)
+        issues += _enter(names, each, each.item)
     for each in others:
         item = each.item
         title, *_ = each.names
         if fold(title) in reserved:
-            troubles.append(Trouble(each.plugin, (
+            issues.append(PluginIssue(each.plugin, (
                 f"brings {title!r}, which is the name of a built-in: it can be had as "
                 f"{each.distribution}:{title}")))
             item = _qualified(each)
         elif fold(title) in names.contested or (isinstance(item, Weights)
                                                 and _others(names, each, title)):
             item = _qualified(each)
-        troubles += _enter(names, each, item)
+        issues += _enter(names, each, item)
     for each, first in again:
         listed = names.found.get(fold(f"{first.distribution}:{first.names[0]}"))
         if listed is not None:
             names.found.setdefault(fold(f"{each.distribution}:{each.names[0]}"), listed)
-    return names, troubles
+    return names, issues
 
 
 def _once(declared: Sequence[Declared]) -> tuple[list[Declared], list[tuple[Declared, Declared]]]:
@@ -124,12 +124,12 @@ def _others(names: Names, each: Declared, title: str) -> bool:
     return found is not None and names.plugins[found].partition(":")[0] != each.distribution
 
 
-def claiming(declared: Declared) -> Trouble | None:
+def claiming(declared: Declared) -> PluginIssue | None:
     """Say which name of a declaration is none that it may choose, if there is one."""
     item = declared.item
     for name in (item.name,) if isinstance(item, Weights) else declared.names:
         if ":" in name:
-            return Trouble(declared.plugin, (
+            return PluginIssue(declared.plugin, (
                 f"brings {name!r}: a colon stands between a distribution and a name, and is no "
                 f"part of one; it was left out"), names=frozenset(map(fold, declared.names)))
     return None
@@ -152,20 +152,20 @@ def _qualified(each: Declared) -> Any:
     return attrs.evolve(each.item, name=f"{each.distribution}:{each.item.name}")
 
 
-def _enter(names: Names, each: Declared, item: Any) -> list[Trouble]:
+def _enter(names: Names, each: Declared, item: Any) -> list[PluginIssue]:
     """Enter one declaration, under the names that are free."""
-    troubles: list[Trouble] = []
+    issues: list[PluginIssue] = []
     title, *aliases = names_of(item)
     key = fold(title)
     if key in names.found:
-        return [Trouble(each.plugin, f"brings {title!r}, which {names.found[key]!r} of "
+        return [PluginIssue(each.plugin, f"brings {title!r}, which {names.found[key]!r} of "
                                      f"{names.plugins[names.found[key]]} is called already: it "
                                      f"was left out", names=frozenset({key}))]
     free = []
     for alias in aliases:
         taken = names.found.get(fold(alias))
         if taken not in (None, title):
-            troubles.append(Trouble(each.plugin, f"brings {title!r} with the alias {alias!r}, "
+            issues.append(PluginIssue(each.plugin, f"brings {title!r} with the alias {alias!r}, "
                                                  f"which is {taken!r}: it goes without"))
         elif fold(alias) not in names.contested:
             free.append(alias)
@@ -176,4 +176,4 @@ def _enter(names: Names, each: Declared, item: Any) -> list[Trouble]:
         names.found[fold(name)] = title
     for name in each.names:
         names.found.setdefault(fold(f"{each.distribution}:{name}"), title)
-    return troubles
+    return issues

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ssdreg.registry.entry_points import Source, folded
+from ssdreg.registry.entry_points import EntryPoint, folded
 
 DISABLE, ALLOW = "SSDREG_DISABLE_PLUGINS", "SSDREG_PLUGINS"
 ALL = "all"
@@ -29,14 +29,14 @@ Which installed plug-ins are loaded is decided by the first of these that says s
 """
 
 
-def forbidden(source: Source) -> str:
+def forbidden(entry_point: EntryPoint) -> str:
     """Say why a plug-in may not be loaded; empty when it may."""
     if _none_by_option:
         return f"disabled by {NO_PLUGINS}"
     disabled, allowed = os.environ.get(DISABLE, ""), os.environ.get(ALLOW)
-    if _listed(disabled) & {ALL, folded(source.name), *_names(source)}:
+    if _listed(disabled) & {ALL, folded(entry_point.name), *_names(entry_point)}:
         return f"disabled by {DISABLE}={disabled}"
-    if allowed is not None and not _names(source) & _listed(allowed):
+    if allowed is not None and not _names(entry_point) & _listed(allowed):
         return f"not among those allowed by {ALLOW}={allowed}"
     return ""
 
@@ -58,5 +58,5 @@ def _listed(text: str) -> set[str]:
     return {folded(part) for part in text.split(",") if part.strip()}
 
 
-def _names(source: Source) -> set[str]:
-    return {folded(source.distribution), folded(source.title)}
+def _names(entry_point: EntryPoint) -> set[str]:
+    return {folded(entry_point.distribution), folded(entry_point.title)}

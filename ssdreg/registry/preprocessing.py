@@ -10,7 +10,7 @@ def _three_floats(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 @frozen
-class Normalisation:
+class Preprocessing:
     """``(pixel - mean) / std`` a channel, in RGB order, in units of 0 to 255.
 
     The default is the mean of Liu et al. 2016 (SSD) and no scaling. A mean is not negative and a

@@ -13,7 +13,7 @@ OK, PARTLY, FAILED, DISABLED = "ok", "partly", "failed", "disabled"
 
 
 @frozen(kw_only=True)
-class Report:
+class PluginReport:
     """One plug-in: whose it is, its state, what it brings by name, and what is wrong in a line."""
 
     distribution: str
@@ -33,34 +33,35 @@ class Report:
                          for names, word in counted if names)
 
 
-def reports() -> tuple[Report, ...]:
+def reports() -> tuple[PluginReport, ...]:
     """Report on the built-in, the installed and the registered plug-ins, in this order."""
     host = loaded()
     titles = dict.fromkeys([*(name for name, _ in host.manager.list_name_plugin()
                               if name.partition(":")[0] == BUILT_IN),
-                            *host.sources,
+                            *host.entry_points,
                             *(name for name, _ in host.manager.list_name_plugin())])
     return tuple(_report(title) for title in titles)
 
 
-def _report(title: str) -> Report:
+def _report(title: str) -> PluginReport:
     host, found = loaded(), registry()
-    source = host.sources.get(title)
+    entry_point = host.entry_points.get(title)
     owner, _, name = title.partition(":")
-    wrong = [trouble for trouble in (*host.troubles, *found.troubles) if trouble.plugin == title]
+    wrong = [issue for issue in (*host.issues, *found.issues) if issue.plugin == title]
     brought = [_brought(names, title) for names in (found.backbone, found.head, found.weight)]
     notes = [note for note in host.notes if note.plugin == title]
-    reasons = tuple(trouble.reason for trouble in (*wrong, *notes))
+    reasons = tuple(issue.reason for issue in (*wrong, *notes))
     if title in host.forbidden:
         state, reasons = DISABLED, (host.forbidden[title],)
     elif wrong:
         state = PARTLY if any(brought) else FAILED
     else:
         state = OK
-    version = source.version if source else (__version__ if owner == BUILT_IN else "")
-    return Report(distribution=source.distribution if source else owner, version=version,
-                  plugin=name or title, state=state, backbones=brought[0], heads=brought[1],
-                  weights=brought[2], reasons=reasons)
+    version = entry_point.version if entry_point else (__version__ if owner == BUILT_IN else "")
+    return PluginReport(distribution=entry_point.distribution if entry_point else owner,
+                        version=version,
+                        plugin=name or title, state=state, backbones=brought[0], heads=brought[1],
+                        weights=brought[2], reasons=reasons)
 
 
 def _brought(names: Names, title: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ssdreg._version import __version__
 from ssdreg.errors import SsdregError
-from ssdreg.registry.host import backbones, same_name
+from ssdreg.registry.host import list_backbones, same_name
 
 PREFIX = "ssdreg-"
 #: The name that stands in the templates for the new one.
@@ -69,7 +69,7 @@ def names(name: str) -> Names:
         raise NewPluginError(f"a plug-in cannot be called {name!r}: take small letters and digits, "
                              f"a letter first, with single hyphens or underscores in between, as "
                              f"in tiny-net")
-    for each in backbones():
+    for each in list_backbones():
         if any(same_name(backbone, other) for other in (each.name, *each.aliases)):
             raise NewPluginError(f"a plug-in cannot be called {name!r}: there is a backbone called "
                                  f"{each.name} already; take another name")

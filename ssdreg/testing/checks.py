@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ssdreg.detector.declaration import unused
-from ssdreg.detector.families import SHAPES, by_sizes, family_problems, shapes_of
+from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
 from ssdreg.errors import TapError
 from ssdreg.export.parity import compare
 from ssdreg.graph.symbol import read_graph
-from ssdreg.registry.host import backbones
+from ssdreg.registry.host import list_backbones
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.runs.run import read_params, write_params
 from ssdreg.testing.examination import Check, Examination, one_line
@@ -118,10 +118,10 @@ def declared_is_true(seen: Examination) -> None:
 def deeper_is_larger(seen: Examination) -> None:
     """Compare with the registered members of its family: the deeper have more parameters."""
     backbone = seen.subject.backbone
-    problems = family_problems(backbone, (each for each in backbones()
-                                          if each.name != backbone.name))
-    if problems:
-        raise ConformanceError("; ".join(problems))
+    issues = family_issues(backbone, (each for each in list_backbones()
+                                      if each.name != backbone.name))
+    if issues:
+        raise ConformanceError("; ".join(issues))
 
 
 def forward_is_finite(seen: Examination) -> None:

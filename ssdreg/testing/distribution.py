@@ -12,7 +12,7 @@ import pluggy
 from ssdreg.errors import UnknownNameError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.entry_points import Source
+from ssdreg.registry.entry_points import EntryPoint
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import MODULES, get_backbone, hook_arguments
 from ssdreg.registry.policy import forbidden
@@ -58,7 +58,7 @@ def _plugins(distribution: str) -> Iterator[tuple[str, object]]:
         raise UnknownNameError(f"{distribution} has no plug-in of ssdreg: it declares no entry "
                                f"point in the group {hookspecs.NAMESPACE!r}")
     for point in points:
-        reason = forbidden(Source(distribution, installed.version, point.name, point.value))
+        reason = forbidden(EntryPoint(distribution, installed.version, point.name, point.value))
         if reason:
             raise UnknownNameError(f"{distribution}:{point.name} is {reason}")
         try:

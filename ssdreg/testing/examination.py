@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.detector.declaration import verify_backbone
 from ssdreg.errors import SsdregError
 from ssdreg.graph.finding import complete
@@ -17,7 +17,7 @@ from ssdreg.graph.taps import Verification
 from ssdreg.registry.backbone import Backbone
 from ssdreg.runs.run import Params
 from ssdreg.testing.one_step import Inferred, Step, infer, pictures, step
-from ssdreg.testing.small import Detector, smallest_detector
+from ssdreg.testing.small import SmallDetector, smallest_detector
 from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError, Verdict
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ class Examination:
 
     def _look(self, check: Check) -> Verdict:
         failed = tuple(need.name for need in check.needs if not self.verdict(need).passed)
-        problem, unexamined = None, ""
+        issue, unexamined = None, ""
         try:
-            problem = None if failed else self._problem(check)
+            issue = None if failed else self._problem(check)
         except UnexaminedError as error:
             unexamined = str(error)
-        return Verdict(self.subject.plugin, self.subject.title, check.name, problem, failed,
+        return Verdict(self.subject.plugin, self.subject.title, check.name, issue, failed,
                        unexamined)
 
     def _problem(self, check: Check) -> str | None:
@@ -103,7 +103,7 @@ class Examination:
         return self._verified[data_shape]
 
     @cached_property
-    def detector(self) -> Detector:
+    def detector(self) -> SmallDetector:
         """A small detector that stands on the backbone."""
         return smallest_detector(self.backbone, self.symbol, self.subject.head)
 
@@ -123,16 +123,16 @@ class Examination:
         return infer(self.detector, self.step.params, self.pictures)
 
     @cached_property
-    def deployed(self) -> Source:
+    def deployed(self) -> DeployModel:
         """The detector after the step, with smaller parameters.
 
         As they are drawn, scores may be all but 1 and boxes all but endless, and rounding decides.
         """
         detector, params = self.detector, self.step.params
-        return Source(self.subject.title, detector.deploy,
-                      Params({name: array * SMALLER for name, array in params.args.items()},
-                             params.auxs), detector.plan,
-                      tuple(f"class {index}" for index in range(detector.plan.num_classes)))
+        return DeployModel(self.subject.title, detector.deploy,
+                           Params({name: array * SMALLER for name, array in params.args.items()},
+                                  params.auxs), detector.plan,
+                           tuple(f"class {index}" for index in range(detector.plan.num_classes)))
 
 
 def one_line(error: BaseException) -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ssdreg.registry.head import Head
 from ssdreg.testing.one_step import batch_norms
-from ssdreg.testing.small import Detector
+from ssdreg.testing.small import SmallDetector
 from ssdreg.training.freezing import backbone_parameters
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
-def unmoved(detector: Detector, still: Iterable[str], head: Head | None) -> list[str]:
+def unmoved(detector: SmallDetector, still: Iterable[str], head: Head | None) -> list[str]:
     """Return those of the parameters that stood still which should have moved.
 
     Of a backbone, these are what leads to the detector's taps; of a head, all parameters. Three
@@ -40,12 +40,12 @@ def _fixed_scales(symbol: mx.sym.Symbol) -> set[str]:
 def _idle_biases(symbol: mx.sym.Symbol) -> set[str]:
     """Return the biases of layers that nothing but batch normalisations reads."""
     nodes: list[dict[str, Any]] = json.loads(symbol.tojson())["nodes"]
-    normalised = {norm.inputs[0] for norm in batch_norms(symbol) if not norm.global_stats}
+    normalized = {norm.inputs[0] for norm in batch_norms(symbol) if not norm.global_stats}
     read = {nodes[index]["name"] for node in nodes if node["op"] != "BatchNorm"
             for index, *_ in node["inputs"]}
     return {nodes[node["inputs"][2][0]]["name"] for node in nodes
             if node["op"] in ("Convolution", "FullyConnected") and len(node["inputs"]) == 3
-            and node["name"] in normalised - read}
+            and node["name"] in normalized - read}
 
 
 def _constants(symbol: mx.sym.Symbol) -> set[str]:

@@ -16,7 +16,7 @@ from attrs import frozen
 from ssdreg.anchors.match import grids, shapes
 from ssdreg.detector.plan import Plan
 from ssdreg.runs.run import Params
-from ssdreg.testing.small import Detector
+from ssdreg.testing.small import SmallDetector
 from ssdreg.training.freezing import INPUTS
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def pixels(plan: Plan) -> np.ndarray:
 
 def pictures(plan: Plan) -> np.ndarray:
     """Return that noise normalised as the backbone wants it: (B, 3, H, W) float32."""
-    mean, std = plan.normalisation.mean, plan.normalisation.std
+    mean, std = plan.preprocessing.mean, plan.preprocessing.std
     return ((pixels(plan) - np.array(mean)) / std).transpose(0, 3, 1, 2).astype("float32")
 
 
@@ -75,13 +75,13 @@ def labels(plan: Plan) -> np.ndarray:
     rows = []
     for level, grid in enumerate(grids(plan)):
         sides = shapes(grid, plan.sizes[level], plan.ratios[level])[0]
-        centre = np.array([(grid.columns // 2 + 0.5) * grid.across,
+        center = np.array([(grid.columns // 2 + 0.5) * grid.across,
                            (grid.rows // 2 + 0.5) * grid.down])
-        rows.append([level % plan.num_classes, *(centre - sides / 2), *(centre + sides / 2)])
+        rows.append([level % plan.num_classes, *(center - sides / 2), *(center + sides / 2)])
     return np.tile(np.array(rows, "float32"), (BATCH, 1, 1))
 
 
-def step(detector: Detector, images: np.ndarray) -> Step:
+def step(detector: SmallDetector, images: np.ndarray) -> Step:
     """Train for one step from random parameters."""
     from ssdreg.mx import mx
     objects = labels(detector.plan)
@@ -111,7 +111,7 @@ def step(detector: Detector, images: np.ndarray) -> Step:
                               dict(bound.aux_dict)))
 
 
-def infer(detector: Detector, params: Params, images: np.ndarray) -> Inferred:
+def infer(detector: SmallDetector, params: Params, images: np.ndarray) -> Inferred:
     """Run the deploy symbol on all images at once, and on one after the other."""
     from ssdreg.mx import mx
     symbol = mx.sym.Group([detector.deploy, *detector.maps()])

@@ -18,7 +18,7 @@ _THEIRS = {"warnings.filters", "logging"}
 class Package:
     """A distribution under examination; `names` are the patterns of :func:`subjects_of`.
 
-    `subjects` are the backbones and heads that it brings, none where `trouble` says why it cannot
+    `subjects` are the backbones and heads that it brings, none where `issue` says why it cannot
     be asked. Raises UnknownNameError as :func:`subjects_of` does.
     """
 
@@ -27,11 +27,11 @@ class Package:
     def __init__(self, distribution: str, *names: str) -> None:
         self.distribution, self.names = distribution, names
         self.subjects: tuple[Subject, ...] = ()
-        self.trouble: str | None = None
+        self.issue: str | None = None
         try:
             self.subjects = subjects_of(distribution, *names)
         except ConformanceError as error:
-            self.trouble = str(error)
+            self.issue = str(error)
 
     @cached_property
     def fresh(self) -> Fresh:
@@ -40,13 +40,13 @@ class Package:
 
     def verdict(self, check: PackageCheck) -> Verdict:
         """Return what a check finds."""
-        problem = self.trouble
-        if problem is None:
+        issue = self.issue
+        if issue is None:
             try:
                 check.run(self)
             except ConformanceError as error:
-                problem = str(error)
-        return Verdict(self.distribution, self.title, check.name, problem)
+                issue = str(error)
+        return Verdict(self.distribution, self.title, check.name, issue)
 
 
 @frozen

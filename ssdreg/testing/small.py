@@ -23,7 +23,7 @@ CLASSES = 3
 
 
 @frozen(eq=False)
-class Detector:
+class SmallDetector:
     """A detector, to train and to deploy, and what of its backbone it needs.
 
     `backbone` is the backbone's own symbol, `taps` are the declared ones that the detector
@@ -44,7 +44,7 @@ class Detector:
 
 
 def smallest_detector(backbone: Backbone, symbol: mx.sym.Symbol,
-                      head: Head | None = None) -> Detector:
+                      head: Head | None = None) -> SmallDetector:
     """Put a head, SSD's if None, on a backbone's symbol at the first of `SIZES` that will do.
 
     Raises ConformanceError when none will.
@@ -52,7 +52,7 @@ def smallest_detector(backbone: Backbone, symbol: mx.sym.Symbol,
     made = _plan(backbone, head or "ssd")
     graph = read_graph(symbol, made.data_shape)
     needed = graph.upstream(made.taps)
-    return Detector(
+    return SmallDetector(
         made, symbol, assemble(symbol, made, "train", head), assemble(symbol, made, "deploy", head),
         taps=tuple(tap.node for tap in backbone.taps if graph.upstream([tap.node]) <= needed),
         behind=frozenset(node.name for node in graph.nodes

@@ -48,14 +48,14 @@ class Verdict:
     plugin: str
     title: str
     check: str
-    problem: str | None = None
+    issue: str | None = None
     failed_needs: tuple[str, ...] = ()
     unexamined: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether the promise is kept, as far as that can be seen here."""
-        return self.problem is None and not self.failed_needs
+        return self.issue is None and not self.failed_needs
 
     @property
     def sentence(self) -> str:
@@ -65,4 +65,4 @@ class Verdict:
             return f"{who}: not looked at, because it needs {', '.join(self.failed_needs)}"
         if self.unexamined:
             return f"{who}: not looked at: {self.unexamined}"
-        return f"{who}: {self.problem or 'ok'}"
+        return f"{who}: {self.issue or 'ok'}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ssdreg.detector.build import assemble, prove
+from ssdreg.detector.build import assemble, verify_plan
 from ssdreg.detector.overrides import PER_LEVEL, SCALARS
 from ssdreg.detector.plan import OWN_HEAD, Plan, plan
 from ssdreg.errors import RunError
@@ -34,7 +34,7 @@ def build_network(backbone: Backbone, num_classes: int, data_shape: int | tuple[
     """Plan and verify once, assemble both symbols. Arguments and errors are `ssdreg.build`'s."""
     source = complete(backbone)
     made = plan(source, num_classes, data_shape, head, **overrides)
-    symbol = prove(source, made)
+    symbol = verify_plan(source, made)
     return Network(made, assemble(symbol, made, "train", head),
                    assemble(symbol, made, "deploy", head))
 

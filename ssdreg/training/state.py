@@ -19,7 +19,7 @@ from ssdreg_runtime.system.files import replacing, write_json
 from ssdreg_runtime.system.names import native
 
 from ssdreg.data import Augmentation
-from ssdreg.data.splits import DataSource
+from ssdreg.data.splits import DataSpec
 from ssdreg.errors import RunError
 from ssdreg.runs.run import PREFIX, Params, Run, read_params, write_params
 from ssdreg.training.options import TrainOptions
@@ -71,7 +71,7 @@ class Saved:
 
     state: State
     options: TrainOptions
-    data: DataSource
+    data: DataSpec
     augmentation: Augmentation | None
     params: Params
     optimizer: dict[str, mx.nd.NDArray]
@@ -110,16 +110,16 @@ def load(run: Run) -> Saved:
             raise ValueError(error) from error
         augmentation = saved["augmentation"]
         return Saved(cattrs.structure(saved["state"], State), TrainOptions(**saved["options"]),
-                     DataSource(**saved["data"]),
+                     DataSpec(**saved["data"]),
                      None if augmentation is None else Augmentation(**augmentation),
                      read_params(run.path / saved["params"]),
                      {name: array for name, array in arrays.items() if name != "none"})
 
 
-def load_source(run: Run) -> DataSource:
+def load_source(run: Run) -> DataSpec:
     """Read what data a run trains and validates on; raise RunError when that is not known."""
     with _reading(run) as saved:
-        return DataSource(**saved["data"])
+        return DataSpec(**saved["data"])
 
 
 @contextmanager

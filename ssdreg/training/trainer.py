@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from ssdreg import data as datasets
 from ssdreg.data import Augmentation, Packed
-from ssdreg.data.splits import DataSource
+from ssdreg.data.splits import DataSpec
 from ssdreg.deploy.executor import Inference
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Data:
     """What a run trains on, and what it validates on, if anything."""
 
-    source: DataSource
+    source: DataSpec
     train: Packed
     validation: Packed | None
     augmentation: Augmentation | None
@@ -232,7 +232,7 @@ class _Trainer:
         inference = Inference(self.run.load_symbol(), self._params(), self.options.batch_size,
                               plan.data_shape, self.contexts[0])
         batches = datasets.open_eval(packed, plan.data_shape, self.options.batch_size,
-                                     plan.normalisation)
+                                     plan.preprocessing)
         try:
             found = inference.evaluate(batches, self.run.classes)
         finally:
@@ -242,7 +242,7 @@ class _Trainer:
     def _open_train(self, epoch: int) -> datasets.DetectionIter:
         return datasets.open_train(
             self.data.train, self.run.plan.data_shape, self.options.batch_size,
-            self.data.augmentation, self.run.plan.normalisation,
+            self.data.augmentation, self.run.plan.preprocessing,
             seed=epoch_seed(self.options.seed, epoch))
 
     def _params(self) -> Params:

@@ -11,7 +11,7 @@ import numpy as np
 from ssdreg.errors import UnknownNameError, WeightsError
 from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import declared_weights, get_backbone, same_name
+from ssdreg.registry.host import get_backbone, list_weights, same_name
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.registry.suggestions import close, some
 from ssdreg.registry.weights import Weights
@@ -32,7 +32,7 @@ def weights_of(backbone: str | Backbone) -> tuple[Weights, ...]:
     Raises UnknownNameError when there is no such backbone.
     """
     source = get_backbone(backbone)
-    return tuple(each for each in declared_weights()
+    return tuple(each for each in list_weights()
                  if any(same_name(each.backbone, name) for name in (source.name, *source.aliases)))
 
 
@@ -53,7 +53,7 @@ def find_weights(backbone: str | Backbone, name: str | None = None) -> Weights:
     if others:
         raise UnknownNameError(f"no weights are declared for {source.name}, but for "
                                f"{' and '.join(others)}; `ssdreg weights` lists all")
-    others = tuple(dict.fromkeys(each.backbone for each in declared_weights()))
+    others = tuple(dict.fromkeys(each.backbone for each in list_weights()))
     raise UnknownNameError(f"no weights are declared for {source.name}; they are for "
                            f"{some(others) or 'no backbone that is installed'}"
                            f"{'; `ssdreg weights` lists all' if others else ''}")
@@ -64,7 +64,7 @@ def siblings_with_weights(backbone: Backbone) -> tuple[str, ...]:
 
     A kind is what names begin with, whoever brings them: ``resnet``, ``vgg``.
     """
-    others = {each.backbone for each in declared_weights()} - {backbone.name}
+    others = {each.backbone for each in list_weights()} - {backbone.name}
     return tuple(close(backbone.name, [name for name in others
                                        if _kind(name) == _kind(backbone.name)], alike=0.0))
 

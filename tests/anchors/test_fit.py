@@ -30,12 +30,12 @@ def around(size, count, spread=0.15, seed=0):
 
 PLANS = {
     "six levels": lambda: ssdreg.plan("resnet18", 2, 300),
-    "eight levels": lambda: ssdreg.plan("resnet18", 2, 512, detect=(4, 8, 16, 32)),
-    "wide": lambda: ssdreg.plan("resnet18", 2, (160, 320), detect=(8, 16)),
-    "high": lambda: ssdreg.plan("resnet18", 2, (320, 160), detect=(8, 16)),
+    "eight levels": lambda: ssdreg.plan("resnet18", 2, 512, tap_strides=(4, 8, 16, 32)),
+    "wide": lambda: ssdreg.plan("resnet18", 2, (160, 320), tap_strides=(8, 16)),
+    "high": lambda: ssdreg.plan("resnet18", 2, (320, 160), tap_strides=(8, 16)),
     "one level": lambda: ssdreg.plan("resnet18", 2, 300, from_layers=(
         ssdreg.get_backbone("resnet18").tap(32).node,)),
-    "one cell": lambda: ssdreg.plan("resnet18", 2, 32, detect=(32,)),
+    "one cell": lambda: ssdreg.plan("resnet18", 2, 32, tap_strides=(32,)),
     "steps": lambda: ssdreg.plan("vgg16_reduced", 2, 300),
     "one size a level": lambda: ssdreg.plan("resnet18", 2, 128, sizes=[(0.1,)] * 4),
     "many sizes a level": lambda: ssdreg.plan(
@@ -110,7 +110,7 @@ def test_boxes_that_are_alike_are_matched_almost_in_full():
 
 
 def test_no_other_sizes_are_better_where_all_can_be_tried():
-    plan = ssdreg.plan("resnet18", 2, 64, detect=(16,), sizes=[(0.1,)] * 3)
+    plan = ssdreg.plan("resnet18", 2, 64, tap_strides=(16,), sizes=[(0.1,)] * 3)
     boxes = np.concatenate([around(0.25, 60), around(0.6, 40, spread=0.3)])
     fitted = fit_sizes(boxes, plan)
     found = worth(matches(boxes, attrs.evolve(plan, sizes=fitted)))
@@ -143,7 +143,7 @@ def test_more_boxes_than_are_looked_at():
 
 def test_a_rare_class_counts_when_classes_are_known():
     # the common boxes alone have use for all the sizes that fine levels may have
-    plan = ssdreg.plan("resnet18", 2, 128, detect=(8,), sizes=[(0.1,)] * 5)
+    plan = ssdreg.plan("resnet18", 2, 128, tap_strides=(8,), sizes=[(0.1,)] * 5)
     common = np.concatenate([around(0.2, 1000), around(0.3, 1000)])
     rare = around(0.1, 200, seed=1)
     boxes = np.concatenate([common, rare])
@@ -168,7 +168,7 @@ def test_what_is_no_box_is_refused():
 def test_real_cells_are_matched_as_well_as_by_hand(shape):
     source = read_voc(BCCD, "trainval")
     boxes = boxes_of(source)
-    plan = ssdreg.plan("resnet18", len(source.classes), shape, detect=(8, 16, 32))
+    plan = ssdreg.plan("resnet18", len(source.classes), shape, tap_strides=(8, 16, 32))
     named, fitted = schemes_and_fit(boxes, plan)
     by_class = [fitted.matched[boxes[:, 0] == index].mean()
                 for index in range(len(source.classes))]

@@ -36,11 +36,11 @@ def laid_out(plan):
 
 
 PLANS = {
-    "square": lambda: ssdreg.plan("resnet18", 2, 128, detect=(8, 16)),
-    "wide": lambda: ssdreg.plan("resnet18", 2, (96, 160), detect=(16, 32)),
+    "square": lambda: ssdreg.plan("resnet18", 2, 128, tap_strides=(8, 16)),
+    "wide": lambda: ssdreg.plan("resnet18", 2, (96, 160), tap_strides=(16, 32)),
     "steps": lambda: ssdreg.plan("vgg16_reduced", 2, 300),
     "three sizes, other ratios first": lambda: ssdreg.plan(
-        "resnet18", 2, (160, 96), detect=(32,), sizes=[(0.2, 0.3, 0.4)] * 4,
+        "resnet18", 2, (160, 96), tap_strides=(32,), sizes=[(0.2, 0.3, 0.4)] * 4,
         ratios=[(0.5, 1.0)] * 4, steps=[(0.2, 0.3), 0.5, 0.5, 1.0]),
 }
 
@@ -87,7 +87,7 @@ def test_a_box_that_is_an_anchor_is_matched_in_full():
 
 def test_sums_by_hand():
     # one cell, one anchor: the middle ninth of the image
-    plan = ssdreg.plan("resnet18", 1, 32, detect=(32,), sizes=[(1 / 3,)], ratios=[(1.0,)])
+    plan = ssdreg.plan("resnet18", 1, 32, tap_strides=(32,), sizes=[(1 / 3,)], ratios=[(1.0,)])
     assert [(level.height, level.width) for level in plan.levels] == [(1, 1)]
     third, middle = 1 / 3, (1 / 3, 1 / 3, 2 / 3, 2 / 3)
     # itself; its left half, IoU 0.5; the left third of the image, a third of which it covers

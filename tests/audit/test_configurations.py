@@ -97,7 +97,7 @@ def test_the_table_names_every_network(capsys, factory):
     assert "resnet101: a tap is not the end of its stage\n- " in done.out
 
 
-@pytest.mark.parametrize(("lines", "problem"), [
+@pytest.mark.parametrize(("lines", "issue"), [
     (["from_layers = ['a']", *["from_layers = from_layers + from_layers"] * 30],
      "it makes a list of more than 2,000 entries, on line 14 of symbol_factory.py; write its "
      "configurations out, or give them as a dictionary"),
@@ -106,12 +106,12 @@ def test_the_table_names_every_network(capsys, factory):
     (["with open('x'): pass"], "a with statement is not read, on line 3 of"),
     (["if unknown(): pass"], "what decides between its configurations is computed, on line 3 of"),
 ])
-def test_a_network_that_is_not_read_says_where_and_what_to_do(capsys, factory, lines, problem):
+def test_a_network_that_is_not_read_says_where_and_what_to_do(capsys, factory, lines, issue):
     factory.write_text("def get_config(network, data_shape):\n    assert network == 'resnet50'\n" +
                        "".join(f"    {line}\n" for line in lines) + "    return locals()\n")
     status, found = audited(capsys, factory)
     assert (status, found["resnet50"]["verdict"]) == (1, UNKNOWN)
-    assert problem in found["resnet50"]["reasons"][0]
+    assert issue in found["resnet50"]["reasons"][0]
 
 
 def test_taps_that_another_name_adds_are_judged(capsys, factory):

@@ -93,7 +93,7 @@ def test_an_expression_is_left_alone(text):
     assert isinstance(value(text), Computed)
 
 
-@pytest.mark.parametrize(("text", "problem"), [
+@pytest.mark.parametrize(("text", "issue"), [
     ("lambda: 0", "a lambda is not read"), ("{1, 2}", "a set is not read"),
     ("(y := 3)", "an assignment within an expression is not read"),
     ("missing(x for x in a)", "a generator expression is not read"),
@@ -103,11 +103,11 @@ def test_an_expression_is_left_alone(text):
     ("a[5]", "it raises IndexError"), ("{}['a']", "it raises KeyError"),
     ("int('x')", "it raises ValueError"), ("n(1)", None),
 ])
-def test_an_expression_is_refused(text, problem):
-    if problem is None:  # calls a number, which nobody needs to know of
+def test_an_expression_is_refused(text, issue):
+    if issue is None:  # calls a number, which nobody needs to know of
         assert isinstance(value(text), Computed)
     else:
-        assert problem in refusal(f"n, a = 2, [1, 2]\nreturn {{'value': {text}}}")
+        assert issue in refusal(f"n, a = 2, [1, 2]\nreturn {{'value': {text}}}")
 
 
 @pytest.mark.parametrize("statement", [
@@ -197,7 +197,7 @@ def test_the_last_definition_counts():
 
 # Limits
 
-@pytest.mark.parametrize(("body", "problem"), [
+@pytest.mark.parametrize(("body", "issue"), [
     ("x = ['a']\n" + "x = x + x\n" * 22, "a list of more than 2,000 entries, on line 13"),
     ("x = 3\n" + "x = x * x\n" * 20, "a number of more than 1,024 bits, on line 12"),
     ("x = ['a']\n" + "x += x\n" * 22, "a list of more than 2,000 entries"),
@@ -225,9 +225,9 @@ def test_the_last_definition_counts():
      "nested more than 40 levels"),
     ("x = 0x" + "f" * 300, "a number of more than 1,024 bits"),
 ])
-def test_everything_is_bounded(body, problem):
+def test_everything_is_bounded(body, issue):
     started = time.process_time()
-    assert problem in refusal(body + "\nreturn {}")
+    assert issue in refusal(body + "\nreturn {}")
     # a limit that does not hold takes minutes, or all memory
     assert time.process_time() - started < 10
 

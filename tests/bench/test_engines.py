@@ -13,7 +13,7 @@ from ssdreg.bench import engine_worker, model_worker, peak_worker, post_worker
 from ssdreg.bench.comparison import _kind, processor
 from ssdreg.bench.configurations import CONTENDERS, choose
 from ssdreg.bench.errors import BenchError
-from ssdreg.bench.figures import Contender
+from ssdreg.bench.figures import Configuration
 from ssdreg.bench.measure import Schedule
 from ssdreg.bench.peak import peak_tasks
 from ssdreg.bench.post import (
@@ -29,31 +29,31 @@ from ssdreg.bench.workload import (
     batches,
     count_multiply_adds,
     drawn_images,
-    prepare_subject,
+    prepare_workload,
     read_images,
 )
-from ssdreg.deploy.model import open_source, random_source
+from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import DataError
 
 SIDE, BATCH, CLASSES = 64, 2, 6
 
 
-def needs(contender):
+def needs(configuration):
     """Skip what cannot be measured here, with the reason that the command gives."""
-    missing = [each.why for each in choose().missing if each.contender == contender]
+    missing = [each.why for each in choose().missing if each.configuration == configuration]
     if missing:
         pytest.skip(missing[0])
 
 
 @pytest.fixture(scope="module")
 def source():
-    return random_source("resnet18", CLASSES, SIDE, detect=(8, 16))
+    return random_deploy_model("resnet18", CLASSES, SIDE, tap_strides=(8, 16))
 
 
 @pytest.fixture(scope="module")
 def prepared(source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
-    return prepare_subject(source, drawn_images((SIDE, SIDE), 4), folder)
+    return prepare_workload(source, drawn_images((SIDE, SIDE), 4), folder)
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +70,18 @@ def models(prepared, tmp_path_factory):
     return model
 
 
-def job(contender, prepared, model, **others):
-    return {"backend": contender.backend, "precision": contender.precision, "model": model,
+def job(configuration, prepared, model, **others):
+    return {"backend": configuration.backend, "precision": configuration.precision, "model": model,
             "images": str(prepared.images), "batch": BATCH, "threads": 1, **others}
 
 
 def test_what_is_saved_for_workers_is_the_detector(source, prepared):
-    again = open_source(prepared.folder)
+    again = open_deploy_model(prepared.folder)
     assert (again.plan, again.classes) == (source.plan, source.classes)
     assert again.symbol.tojson() == source.symbol.tojson()
     assert set(again.params.args) == set(source.params.args)
     assert np.load(prepared.images).shape == (4, SIDE, SIDE, 3)
-    assert prepared.subject.anchors == source.plan.anchors
+    assert prepared.workload.anchors == source.plan.anchors
 
 
 def test_multiply_adds_are_those_of_all_convolutions(source):
@@ -96,20 +96,20 @@ def test_multiply_adds_are_those_of_all_convolutions(source):
         for name, shape in weights.items())
 
 
-@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda each: each.name)
-def test_every_contender_detects_in_its_precision(contender, prepared, models):
-    needs(contender)
-    facts, work = engine_worker.prepare(job(contender, prepared, models(_kind(contender))))
-    assert facts["precision"] == contender.precision
+@pytest.mark.parametrize("configuration", CONTENDERS, ids=lambda each: each.name)
+def test_every_contender_detects_in_its_precision(configuration, prepared, models):
+    needs(configuration)
+    facts, work = engine_worker.prepare(job(configuration, prepared, models(_kind(configuration))))
+    assert facts["precision"] == configuration.precision
     # random weights find much; all engines find it
     assert facts["boxes"] > 20
     assert work().shape[0] == BATCH
 
 
 def test_a_precision_that_is_not_the_one_shown_is_refused(prepared, models):
-    contender = Contender("onnxruntime", "float32")
-    needs(contender)
-    mislabelled = {**job(contender, prepared, models("onnx")), "precision": "int8"}
+    configuration = Configuration("onnxruntime", "float32")
+    needs(configuration)
+    mislabelled = {**job(configuration, prepared, models("onnx")), "precision": "int8"}
     with pytest.raises(BenchError, match="is computed in float32, not in int8"):
         engine_worker.prepare(mislabelled)
 
@@ -128,8 +128,8 @@ def test_a_model_is_cut_off_behind_its_predictions(source, models):
     found = onnxruntime.InferenceSession(
         cut.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"images": images})
     # MXNet's symbol, cut off likewise
-    mean, std = (np.array(each, "float32") for each in (source.plan.normalisation.mean,
-                                                        source.plan.normalisation.std))
+    mean, std = (np.array(each, "float32") for each in (source.plan.preprocessing.mean,
+                                                        source.plan.preprocessing.std))
     symbol = cut_symbol(source.symbol)
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=(BATCH, 3, SIDE, SIDE))
     executor.copy_params_from(dict(source.params.args), dict(source.params.auxs),
@@ -149,11 +149,11 @@ def test_a_model_is_cut_off_behind_its_predictions(source, models):
 
 @pytest.mark.parametrize("backend", ["mxnet", "onnxruntime", "openvino"])
 def test_the_parts_of_a_detector_make_the_whole(backend, prepared, models):
-    contender = Contender(backend, "float32")
-    needs(contender)
+    configuration = Configuration(backend, "float32")
+    needs(configuration)
     found = {}
     for part in PARTS:
-        _, work = post_worker.prepare(job(contender, prepared, models(_kind(contender)),
+        _, work = post_worker.prepare(job(configuration, prepared, models(_kind(configuration)),
                                           part=part))
         found[part] = work()
     assert len(found[NETWORK]) == 2
@@ -166,22 +166,23 @@ def test_the_parts_of_a_detector_make_the_whole(backend, prepared, models):
 
 
 def test_post_processing_is_measured_in_turns(prepared, models):
-    contender = Contender("onnxruntime", "float32")
-    needs(contender)
-    (post,), missing = measure_post([contender], {contender.name: models("onnx")}, prepared,
+    configuration = Configuration("onnxruntime", "float32")
+    needs(configuration)
+    (post,), missing = measure_post([configuration], {configuration.name: models("onnx")}, prepared,
                                     BATCH, 1, Schedule(rounds=2, timed=1))
-    assert (post.contender, post.batch, missing) == (contender, BATCH, [])
+    assert (post.configuration, post.batch, missing) == (configuration, BATCH, [])
     assert post.share > 0
     assert 0 < post.rest.lower <= post.rest.median <= post.rest.upper
 
 
 def test_post_processing_that_fails_is_said(prepared, tmp_path):
-    contender = Contender("onnxruntime", "float32")
-    needs(contender)
-    found, (missing,) = measure_post([contender], {contender.name: str(tmp_path / "none.onnx")},
+    configuration = Configuration("onnxruntime", "float32")
+    needs(configuration)
+    found, (missing,) = measure_post([configuration],
+                                     {configuration.name: str(tmp_path / "none.onnx")},
                                      prepared, BATCH, 1, Schedule(rounds=1, timed=1))
     assert found == []
-    assert missing.contender == contender
+    assert missing.configuration == configuration
     assert missing.why.startswith("post-processing, onnxruntime float32 whole: FileNotFoundError")
 
 
@@ -194,7 +195,7 @@ def test_matrices_are_multiplied(name):
 
 
 @pytest.mark.parametrize(("model", "tolerance"), [
-    ("_floating_model", 1e-4), ("_integer_model", 0), ("_quantised_model", 0.5)])
+    ("_floating_model", 1e-4), ("_integer_model", 0), ("_quantized_model", 0.5)])
 def test_the_models_of_the_peak_multiply(model, tolerance):
     onnxruntime = pytest.importorskip("onnxruntime", reason="it runs the models")
     from onnx import load_from_string, numpy_helper
@@ -233,14 +234,14 @@ def test_the_processors_name_is_read(tmp_path):
 
 
 def test_the_command_measures_prints_and_draws(capsys, tmp_path):
-    done = command(capsys, "bench", "resnet18", "--data-shape", SIDE, "--detect", "8,16",
+    done = command(capsys, "bench", "resnet18", "--data-shape", SIDE, "--tap-strides", "8,16",
                    "--backends", "mxnet", "--precisions", "float32", "--rounds", 2,
                    "--threads", 1, "--no-peak", "--json", "--chart", tmp_path / "bars.svg")
     assert done.status == 0
     assert [line.startswith(UNUSED) for line in done.err.splitlines()] == [True]
     found = json.loads(done.out)
     row, = found["rows"]
-    assert row["contender"] == {"backend": "mxnet", "precision": "float32"}
+    assert row["configuration"] == {"backend": "mxnet", "precision": "float32"}
     assert (row["samples"], row["ratio"], row["share"]) == (6, 1.0, None)
     assert row["seconds"]["lower"] <= row["seconds"]["median"] <= row["seconds"]["upper"]
     assert (found["machine"]["threads"], found["missing"], found["peaks"]) == (1, [], [])

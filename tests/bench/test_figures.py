@@ -13,13 +13,13 @@ from ssdreg.bench import tables
 from ssdreg.bench.configurations import CONTENDERS, choose
 from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import (
-    Contender,
+    Configuration,
     Figures,
     Machine,
     Missing,
     Peak,
     Spread,
-    Subject,
+    Workload,
     make_post,
     make_rows,
     ratio,
@@ -28,9 +28,9 @@ from ssdreg.bench.figures import (
 from ssdreg.bench.measure import Times
 from ssdreg.drawing.latency_chart import draw_chart, label
 
-FIRST, SECOND, THIRD = (Contender("mxnet", "float32"), Contender("openvino", "bfloat16"),
-                        Contender("openvino", "int8"))
-SUBJECT = Subject("some_$net", "ssd", (300, 400), 20, 2268, 5_000_000_000)
+FIRST, SECOND, THIRD = (Configuration("mxnet", "float32"), Configuration("openvino", "bfloat16"),
+                        Configuration("openvino", "int8"))
+SUBJECT = Workload("some_$net", "ssd", (300, 400), 20, 2268, 5_000_000_000)
 
 
 def times(*rounds):
@@ -63,7 +63,7 @@ def test_ratios_are_taken_round_by_round():
 
 def test_rows_of_given_times(figures):
     first, third = figures.rows
-    assert (first.contender, first.batch, first.samples) == (FIRST, 2, 6)
+    assert (first.configuration, first.batch, first.samples) == (FIRST, 2, 6)
     assert first.seconds.median == pytest.approx(0.11)
     assert first.images_per_second == pytest.approx(2 / 0.11)
     assert first.ratio == 1
@@ -77,7 +77,7 @@ def test_rows_of_given_times(figures):
 def test_ratios_are_to_the_first_that_was_measured():
     rows = make_rows((FIRST, SECOND, THIRD), {SECOND.name: times((0.2,)), THIRD.name:
                      times((0.1,))}, 1, 1, ())
-    assert [(row.contender, row.ratio) for row in rows] == [(SECOND, 1.0), (THIRD, 0.5)]
+    assert [(row.configuration, row.ratio) for row in rows] == [(SECOND, 1.0), (THIRD, 0.5)]
 
 
 def test_post_processing_is_held_against_the_whole_round_by_round():
@@ -112,12 +112,12 @@ def test_tables_say_everything(figures):
 def test_json_has_everything(figures):
     found = json.loads(json.dumps(figures.to_dict()))
     assert found["format"] == 1
-    assert found["subject"] == {"backbone": "some_$net", "head": "ssd", "data_shape": [300, 400],
+    assert found["workload"] == {"backbone": "some_$net", "head": "ssd", "data_shape": [300, 400],
                                 "classes": 20, "anchors": 2268, "multiply_adds": 5_000_000_000}
     row = found["rows"][1]
-    assert set(row) == {"contender", "batch", "seconds", "samples", "images_per_second", "ratio",
-                        "gflops", "share"}
-    assert row["contender"] == {"backend": "openvino", "precision": "int8"}
+    assert set(row) == {"configuration", "batch", "seconds", "samples", "images_per_second",
+                        "ratio", "gflops", "share"}
+    assert row["configuration"] == {"backend": "openvino", "precision": "int8"}
     assert set(row["seconds"]) == {"median", "lower", "upper"}
     assert found["peaks"] == [{"precision": "float32", "engine": "numpy, 512x512",
                                "gflops": 300.0}]
@@ -125,10 +125,10 @@ def test_json_has_everything(figures):
     assert (found["rounds"], found["timed"], found["post"]) == (3, 2, [])
 
 
-def bar(picture, colour):
+def bar(picture, color):
     """Return the width of the leftmost bar of this colour in pixels; hatching cuts no bar off."""
     pixels = np.asarray(Image.open(picture).convert("RGB"), dtype=int)
-    columns = np.flatnonzero((np.abs(pixels - colour).max(axis=2) < 12).any(axis=0))
+    columns = np.flatnonzero((np.abs(pixels - color).max(axis=2) < 12).any(axis=0))
     gaps = np.flatnonzero(np.diff(columns) > 10)
     return columns[gaps[0] if len(gaps) else -1] - columns[0] + 1
 
@@ -161,11 +161,11 @@ def test_a_chart_of_another_suffix_is_refused(figures, tmp_path):
 
 def test_contenders_are_chosen_by_name(monkeypatch):
     monkeypatch.setattr("ssdreg.bench.configurations.find_spec", lambda name: name)
-    assert choose().contenders == CONTENDERS
+    assert choose().configurations == CONTENDERS
     assert choose().missing == ()
     chosen = choose(("openvino", "onnxruntime"), ("bfloat16",))
-    assert chosen.contenders == (Contender("openvino", "bfloat16"),)
-    assert chosen.missing == (Missing(Contender("onnxruntime", "bfloat16"),
+    assert chosen.configurations == (Configuration("openvino", "bfloat16"),)
+    assert chosen.missing == (Missing(Configuration("onnxruntime", "bfloat16"),
                                       "ONNX Runtime has no bfloat16 on processors"),)
 
 
@@ -173,8 +173,9 @@ def test_what_is_not_installed_is_said_with_the_command(monkeypatch):
     monkeypatch.setattr("ssdreg.bench.configurations.find_spec",
                         lambda name: name if name == "openvino" else None)
     chosen = choose(("onnxruntime", "openvino"))
-    assert [each.name for each in chosen.contenders] == ["openvino float32", "openvino bfloat16"]
-    assert [(each.contender.name, each.why) for each in chosen.missing] == [
+    assert [each.name for each in chosen.configurations] == ["openvino float32",
+                                                             "openvino bfloat16"]
+    assert [(each.configuration.name, each.why) for each in chosen.missing] == [
         ("onnxruntime float32", f"onnxruntime not installed: run `{install('onnxruntime')}`"),
         ("onnxruntime int8", f"onnxruntime not installed: run `{install('onnxruntime')}`"),
         ("openvino int8", f"nncf not installed: run `{install('openvino', 'ssdreg')}`")]

@@ -12,11 +12,11 @@ from attrs import evolve
 from support import paths
 
 from ssdreg.bench.errors import BenchError
-from ssdreg.bench.figures import Contender, Figures, Machine, Subject, make_post, make_rows
+from ssdreg.bench.figures import Configuration, Figures, Machine, Workload, make_post, make_rows
 from ssdreg.bench.measure import Times
 from ssdreg.bench.workers import Worker
-from ssdreg.bench.workload import drawn_images, prepare_subject
-from ssdreg.deploy.model import random_source
+from ssdreg.bench.workload import drawn_images, prepare_workload
+from ssdreg.deploy.model import random_deploy_model
 from ssdreg.errors import SsdregError
 
 BENCHMARKS = paths.PROJECT / "benchmarks"
@@ -36,12 +36,12 @@ def latency():
 
 @pytest.fixture(scope="module")
 def source():
-    return random_source("resnet18", 3, 64, detect=(8, 16))
+    return random_deploy_model("resnet18", 3, 64, tap_strides=(8, 16))
 
 
 @pytest.fixture(scope="module")
 def prepared(source, tmp_path_factory):
-    return prepare_subject(source, drawn_images((64, 64), 4), tmp_path_factory.mktemp("subject"))
+    return prepare_workload(source, drawn_images((64, 64), 4), tmp_path_factory.mktemp("workload"))
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +51,14 @@ def peers(latency, source, prepared, tmp_path_factory):
     options = argparse.Namespace(torch_python=TORCH_PYTHON, gluoncv_python=sys.executable,
                                  preset="ssd_512_resnet18_v1_voc", threads=1)
     tasks, missing = latency.peer_tasks(options, source, prepared, BATCH, folder)
-    return tasks, {each.contender: each.why for each in missing}, folder
+    return tasks, {each.configuration: each.why for each in missing}, folder
 
 
 def test_plain_sets_nothing_and_finds_the_same(latency, peers, monkeypatch):
     tasks, _, folder = peers
     expected = np.load(folder / "expected.npz")["detection"]
-    for contender in (latency.PLAIN, latency.PLAIN_INFERENCE):
-        task = tasks[contender]
+    for configuration in (latency.PLAIN, latency.PLAIN_INFERENCE):
+        task = tasks[configuration]
         assert not [name for name in task.environ if name.startswith(("OMP_", "MXNET_"))]
         with Worker(task) as worker:
             facts = worker.prepare()
@@ -75,7 +75,7 @@ def test_who_is_not_installed_is_named_with_what_to_do(latency, source, prepared
                                  preset="", threads=1)
     tasks, missing = latency.peer_tasks(options, source, prepared, BATCH, tmp_path / "files")
     assert set(tasks) == {latency.PLAIN, latency.PLAIN_INFERENCE}
-    assert {each.contender for each in missing} == {latency.GLUONCV, *latency.TORCH}
+    assert {each.configuration for each in missing} == {latency.GLUONCV, *latency.TORCH}
     assert all("--gluoncv-python" in each.why or "--torch-python" in each.why for each in missing)
     with pytest.raises(SsdregError, match="/no/python cannot be started"):
         latency.can_import("/no/python", "torch")
@@ -91,10 +91,10 @@ def test_gluoncv_runs_its_preset(latency, peers):
 
 def torch_task(latency, peers, mode):
     tasks, missing, _ = peers
-    contender = latency.TORCH[mode]
-    if contender not in tasks:
-        pytest.skip(f"{missing[contender]}; tests take the one in SSDREG_TORCH_PYTHON")
-    return tasks[contender]
+    configuration = latency.TORCH[mode]
+    if configuration not in tasks:
+        pytest.skip(f"{missing[configuration]}; tests take the one in SSDREG_TORCH_PYTHON")
+    return tasks[configuration]
 
 
 # torch.compile is left to the benchmark: its C++ compiler takes half a minute
@@ -124,13 +124,13 @@ def test_pytorch_that_states_another_network_is_refused(latency, peers, tmp_path
 
 
 def test_verdicts_follow_from_the_figures(latency):
-    names = (latency.PLAIN, Contender("mxnet", "float32"), Contender("openvino", "float32"),
-             Contender("openvino", "int8"), latency.TORCH[0])
+    names = (latency.PLAIN, Configuration("mxnet", "float32"), Configuration("openvino", "float32"),
+             Configuration("openvino", "int8"), latency.TORCH[0])
     seconds = (1.0, 0.9, 0.5, 0.17, 0.1)
     rows = make_rows(names, {name.name: Times({}, ((second,),) * 3)
                              for name, second in zip(names, seconds)}, 1, 10, ())
     post = make_post(names[2], *(Times({}, ((second,),)) for second in (1.0, 0.97, 0.04)), 1)
-    figures = Figures(Subject("net", "ssd", (1, 1), 1, 1, 10), Machine("one", 1, 1, {}), 3, 1,
+    figures = Figures(Workload("net", "ssd", (1, 1), 1, 1, 10), Machine("one", 1, 1, {}), 3, 1,
                       rows, post=(post,))
     assert latency.verdicts(figures) == [
         "batch 1, float32: openvino takes 0.50 of plain's time, the target is 0.50: met",

@@ -101,15 +101,15 @@ def test_hyperparameters_that_are_no_size(tmp_path, text):
     files.write(tmp_path / "model_algo_1", own_symbol("train"), SIDE, epoch=0)
     (tmp_path / "hyperparams.json").write_text(json.dumps(
         {"base_network": "resnet-50", "image_shape": text, "num_classes": text}))
-    assert ssdreg.load(tmp_path, data_shape=SIDE).plan.data_shape == (SIDE, SIDE)
+    assert ssdreg.load_checkpoint(tmp_path, data_shape=SIDE).plan.data_shape == (SIDE, SIDE)
     with pytest.raises(ssdreg.RunError, match="give it with --data-shape"):
-        ssdreg.load(tmp_path)
+        ssdreg.load_checkpoint(tmp_path)
 
 
 def test_an_input_that_is_too_large(tmp_path):
     files.write(tmp_path / "net", own_symbol("train"), SIDE, epoch=0)
     with pytest.raises(ssdreg.RunError, match="cannot be of an input of 100000x100000 pixels"):
-        ssdreg.load(tmp_path / "net", data_shape=100_000)
+        ssdreg.load_checkpoint(tmp_path / "net", data_shape=100_000)
 
 
 def test_anchors_that_are_no_distance_apart(tmp_path):
@@ -120,7 +120,7 @@ def test_anchors_that_are_no_distance_apart(tmp_path):
             node["attrs"]["steps"] = "(1e-300, 1e-300)"
     (tmp_path / "net-symbol.json").write_text(json.dumps(content))
     with pytest.raises(ssdreg.RunError, match="cannot be of an input of 16385x16385 pixels"):
-        ssdreg.load(tmp_path / "net-symbol.json")
+        ssdreg.load_checkpoint(tmp_path / "net-symbol.json")
 
 
 # JSON and XML

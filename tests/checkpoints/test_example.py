@@ -31,7 +31,7 @@ def resnet18(folder, mode="train", spelling=files.today, **settings):
     ("deploy", files.version_0_9), ("deploy", files.version_0_8)])
 def test_a_checkpoint_of_any_age_becomes_what_build_makes(tmp_path, mode, spelling):
     checkpoint = resnet18(tmp_path, mode, spelling)
-    found = ssdreg.load(checkpoint.prefix, data_shape=SIDE, classes=("a", "b", "c"))
+    found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=SIDE, classes=("a", "b", "c"))
     assert found.plan == ssdreg.plan(
         "resnet18", CLASSES, SIDE, num_filters=[-1, -1, 512, 256],
         sizes=[(.2 + .2 * level, .3 + .2 * level) for level in range(4)],
@@ -49,7 +49,7 @@ def test_a_checkpoint_of_any_age_becomes_what_build_makes(tmp_path, mode, spelli
 @pytest.mark.parametrize("path", ["ssd_net", "ssd_net-symbol.json", "ssd_net-0003.params"])
 def test_prefix_symbol_and_parameters_are_the_same_checkpoint(tmp_path, path):
     resnet18(tmp_path)
-    found = ssdreg.load(tmp_path / path, data_shape=(SIDE, SIDE))
+    found = ssdreg.load_checkpoint(tmp_path / path, data_shape=(SIDE, SIDE))
     assert found.plan.backbone == "resnet18"
     assert found.epoch == 3
     assert found.classes == ("class0", "class1", "class2")
@@ -60,7 +60,7 @@ def test_vgg_tells_its_input_size_by_its_steps(tmp_path):
     symbol = files.example_symbol("vgg16_reduced", files.taps_of("vgg16_reduced", 8, 16), 2,
                                   extras=(512,), steps=steps, scale=512)
     checkpoint = files.write(tmp_path / "vgg", symbol, 160, files.version_0_8)
-    found = ssdreg.load(checkpoint.prefix)
+    found = ssdreg.load_checkpoint(checkpoint.prefix)
     assert found.plan.data_shape == (160, 160)
     assert found.plan.head == "ssd"
     assert found.plan.normalizations == (20.0, -1, -1)
@@ -78,7 +78,7 @@ def test_the_published_reference_numbers_come_out(tmp_path):
     prefix.with_name("net-symbol.json").write_text(files.version_0_8(network.train.tojson()))
     write_params(tmp_path / "net-0001.params",
                  ssdreg.runs.run.Params(*reference_rule.parameters(network)))
-    found = ssdreg.load(prefix, data_shape=300)
+    found = ssdreg.load_checkpoint(prefix, data_shape=300)
     data, _ = reference_rule.inputs((300, 300), reference["num_classes"])
     got = files.outputs(found.symbol, found.params, data)[0]
     expected = reference["detection"]
@@ -94,7 +94,7 @@ def test_the_historic_mistake_loads_and_says_what_was_lost(tmp_path):
     symbol = files.example_symbol("resnet101", copied, CLASSES)
     checkpoint = files.write(tmp_path / "net", symbol, SIDE)
     with pytest.warns(ssdreg.CheckpointWarning, match="not the ends of the backbone's stages"):
-        found = ssdreg.load(checkpoint.prefix, data_shape=SIDE)
+        found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=SIDE)
     assert found.plan.backbone == "resnet101"
     assert found.plan.taps == copied
     assert found.verification is None
@@ -109,7 +109,7 @@ def test_a_right_resnet101_is_not_taken_for_another(tmp_path):
     taps = files.taps_of("resnet101", 16, 32)
     symbol = files.example_symbol("resnet101", taps, CLASSES, "deploy")
     symbol.save(str(tmp_path / "deploy-symbol.json"))
-    found = ssdreg.load(tmp_path / "deploy-symbol.json", data_shape=SIDE)
+    found = ssdreg.load_checkpoint(tmp_path / "deploy-symbol.json", data_shape=SIDE)
     assert found.plan.backbone == "resnet101"
     assert found.verification.coverage > .999
 
@@ -117,7 +117,7 @@ def test_a_right_resnet101_is_not_taken_for_another(tmp_path):
 def test_a_symbol_alone_is_described_and_not_saved(tmp_path):
     symbol = files.example_symbol("resnet18", files.taps_of("resnet18", 16, 32), CLASSES, "deploy")
     symbol.save(str(tmp_path / "net-symbol.json"))
-    found = ssdreg.load(tmp_path / "net-symbol.json", data_shape=SIDE)
+    found = ssdreg.load_checkpoint(tmp_path / "net-symbol.json", data_shape=SIDE)
     assert found.params is None
     assert found.plan.backbone == "resnet18"
     assert found.plan.head == "ssd"
@@ -130,7 +130,7 @@ def test_a_symbol_alone_is_described_and_not_saved(tmp_path):
 
 def test_a_training_symbol_without_detections(tmp_path):
     checkpoint = resnet18(tmp_path, "blind")
-    found = ssdreg.load(checkpoint.prefix, data_shape=SIDE)
+    found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=SIDE)
     data = files.picture(SIDE)
     probabilities = checkpoint.detections(data)  # its last output is the targets
     assert probabilities.shape == (1, found.plan.anchors)
@@ -144,7 +144,7 @@ def test_a_training_symbol_without_detections(tmp_path):
 
 def test_a_network_of_nobody_stays_what_it_is(tmp_path):
     checkpoint = files.write(tmp_path / "own", own_symbol("train", nms_threshold=.4), 64)
-    found = ssdreg.load(checkpoint.prefix, data_shape=64)
+    found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=64)
     assert found.plan.backbone == "unknown"
     assert found.plan.head == "checkpoint"
     assert found.plan.from_layers == ("pw3_relu", "pw4_relu", "")
@@ -157,7 +157,7 @@ def test_a_network_of_nobody_stays_what_it_is(tmp_path):
 
 def test_a_network_of_nobody_trains_on(tmp_path):
     checkpoint = files.write(tmp_path / "own", own_symbol("deploy"), 64)
-    found = ssdreg.load(checkpoint.prefix, data_shape=64)
+    found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=64)
     assert found.train_symbol.list_outputs() == [
         "cls_prob_output", "loc_loss_output", "cls_label_output", "det_out_output"]
     label = -np.ones((2, 4, 5), "float32")
@@ -173,7 +173,7 @@ def test_a_network_of_nobody_trains_on(tmp_path):
 
 def test_settings_that_a_plan_does_not_hold_are_kept(tmp_path):
     checkpoint = resnet18(tmp_path, "deploy", detection={"threshold": .3})
-    found = ssdreg.load(checkpoint.prefix, data_shape=SIDE)
+    found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=SIDE)
     assert found.plan.head == "checkpoint"
     scores = files.outputs(found.symbol, found.params, files.picture(SIDE))[0]
     assert scores[scores[..., 0] >= 0][:, 1].min() >= .3
@@ -187,7 +187,7 @@ def test_taps_inside_a_network_of_nobody_are_named(tmp_path):
         symbol = files.deploy(*files.example_predictions(features, 2, (), (), None), {})
     checkpoint = files.write(tmp_path / "own", symbol, 64)
     with pytest.warns(ssdreg.CheckpointWarning, match="'pw2_relu' is not the end of its stage"):
-        found = ssdreg.load(checkpoint.prefix, data_shape=64)
+        found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=64)
     assert same(found, checkpoint)
 
 
@@ -196,7 +196,7 @@ def test_taps_inside_a_network_of_nobody_are_named(tmp_path):
 
 def test_what_is_saved_is_a_run(tmp_path):
     checkpoint = resnet18(tmp_path)
-    found = ssdreg.load(checkpoint.prefix, data_shape=SIDE, classes=["a", "b", "c"])
+    found = ssdreg.load_checkpoint(checkpoint.prefix, data_shape=SIDE, classes=["a", "b", "c"])
     run = found.save(tmp_path / "run")
     again = open_run(tmp_path / "run")
     assert again == run
@@ -208,7 +208,7 @@ def test_what_is_saved_is_a_run(tmp_path):
     assert set(auxs) == set(checkpoint.params.auxs)
     with pytest.raises(ssdreg.RunError, match="already holds a run"):
         found.save(tmp_path / "run")
-    loaded = ssdreg.load(tmp_path / "run")
+    loaded = ssdreg.load_checkpoint(tmp_path / "run")
     assert loaded.classes == ("a", "b", "c")
     assert loaded.verification.coverage > .999
     assert same(loaded, checkpoint)

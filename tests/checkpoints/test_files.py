@@ -35,7 +35,7 @@ def model(checkpoint):
 
 def load(path, **settings):
     with pytest.raises(ssdreg.RunError) as caught:
-        ssdreg.load(path, **settings)
+        ssdreg.load_checkpoint(path, **settings)
     sentence = str(caught.value)
     assert "/ssdreg-" not in sentence  # a place that is gone tells nobody anything
     return sentence
@@ -52,13 +52,13 @@ def test_sagemakers_model_is_read(tmp_path, packed):
     (tmp_path / "hyperparams.json").write_text(json.dumps(HYPERPARAMETERS))
     checkpoint = files.write(tmp_path / "model_algo_1", symbol, SIDE, epoch=0)
     model = tarred(tmp_path, tmp_path / "model.tar.gz")
-    found = ssdreg.load(model if packed else tmp_path)
+    found = ssdreg.load_checkpoint(model if packed else tmp_path)
     assert found.kind == "SageMaker's object detection (resnet-50)"
     assert found.plan.backbone == "resnet18"
     assert found.plan.head == "ssd"
     assert found.plan.data_shape == (SIDE, SIDE)
     assert found.plan.nms_threshold == pytest.approx(.45)
-    assert found.plan.normalisation.mean == (0, 0, 0)
+    assert found.plan.preprocessing.mean == (0, 0, 0)
     assert any("normalised" in note for note in found.notes)
     assert same(found, checkpoint)
 
@@ -67,10 +67,11 @@ def test_the_network_counts_and_not_what_is_written_beside_it(checkpoint, tmp_pa
     for file in checkpoint.prefix.parent.glob("model_algo_1*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "hyperparams.json").write_text(json.dumps({**HYPERPARAMETERS, "num_classes": "7"}))
-    normalisation = ssdreg.Normalisation((1, 2, 3))
-    found = ssdreg.load(tarred(tmp_path, tmp_path / "model.tar.gz"), normalisation=normalisation)
+    preprocessing = ssdreg.Preprocessing((1, 2, 3))
+    found = ssdreg.load_checkpoint(tarred(tmp_path, tmp_path / "model.tar.gz"),
+                                   preprocessing=preprocessing)
     assert found.plan.num_classes == 2
-    assert found.plan.normalisation == normalisation
+    assert found.plan.preprocessing == preprocessing
     assert ["7 classes" in note for note in found.notes] == [True]
 
 
@@ -81,7 +82,7 @@ def test_an_archive_may_hold_more_than_the_model(checkpoint, tmp_path):
     target = archive_of(tmp_path / "model.tar.gz", member("./", b"", type=tarfile.DIRTYPE),
                         *(member(f"./model/{name}", data) for name, data in content),
                         member("./code/inference.py", b"print()"))
-    assert ssdreg.load(target).plan.backbone == "unknown"
+    assert ssdreg.load_checkpoint(target).plan.backbone == "unknown"
 
 
 @pytest.mark.parametrize("missing", ["model_algo_1-symbol.json", "model_algo_1-0000.params"])
@@ -295,13 +296,13 @@ def not_finite(args):
 def test_parameters_of_another_network(checkpoint, tmp_path, change, says):
     prefix = with_params(checkpoint, tmp_path, change)
     with pytest.raises(ssdreg.RunError, match=says):
-        ssdreg.load(prefix, data_shape=SIDE)
+        ssdreg.load_checkpoint(prefix, data_shape=SIDE)
 
 
 def test_half_precision_becomes_single(checkpoint, tmp_path):
     def halve(args):
         args["stem_weight"] = args["stem_weight"].astype("float16")
-    found = ssdreg.load(with_params(checkpoint, tmp_path, halve), data_shape=SIDE)
+    found = ssdreg.load_checkpoint(with_params(checkpoint, tmp_path, halve), data_shape=SIDE)
     assert found.params.args["stem_weight"].dtype == np.float32
 
 
@@ -317,8 +318,8 @@ def test_epochs_are_chosen(checkpoint, tmp_path):
     assert "several epochs (1, 12)" in load(prefix, data_shape=SIDE)
     assert "no parameters of epoch 2: on disk are 1, 12" in load(prefix, epoch=2)
     assert "is epoch 12, not 1" in load(tmp_path / "net-0012.params", epoch=1)
-    assert ssdreg.load(prefix, epoch=12, data_shape=SIDE).epoch == 12
-    assert ssdreg.load(tmp_path / "net-0012.params", data_shape=SIDE).epoch == 12
+    assert ssdreg.load_checkpoint(prefix, epoch=12, data_shape=SIDE).epoch == 12
+    assert ssdreg.load_checkpoint(tmp_path / "net-0012.params", data_shape=SIDE).epoch == 12
 
 
 def test_what_has_to_be_given(checkpoint, tmp_path):

@@ -47,7 +47,7 @@ def same(found, original, side, scale=1.0):
 def test_a_network_of_the_zoo(tmp_path, name, taps):
     original = network(gluons.expanded(name, taps, (16, 24)))
     original.save_parameters(str(tmp_path / "ssd.params"))
-    found = ssdreg.load(tmp_path / "ssd.params", classes=("a", "b", "c"))
+    found = ssdreg.load_checkpoint(tmp_path / "ssd.params", classes=("a", "b", "c"))
     assert found.kind == "a GluonCV SSD preset's parameters"
     assert found.plan.backbone == f"gluon.{name}"
     assert [layer.partition("_")[2] for layer in found.plan.from_layers] == [*taps, "", ""]
@@ -56,7 +56,7 @@ def test_a_network_of_the_zoo(tmp_path, name, taps):
     assert found.plan.nms_threshold == pytest.approx(.45)
     assert found.plan.ratios[0] == pytest.approx(gluons.RATIOS)
     assert found.plan.steps == pytest.approx([step / SIDE for step in STEPS])
-    assert found.plan.normalisation == ssdreg.Normalisation(
+    assert found.plan.preprocessing == ssdreg.Preprocessing(
         (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     assert found.verification.coverage > .999
     assert same(found, original, SIDE)
@@ -67,7 +67,7 @@ def test_taps_inside_a_unit_are_found_and_told(tmp_path):
     original = network(gluons.expanded(name, taps, (16, 24)))
     original.save_parameters(str(tmp_path / "ssd.params"))
     with pytest.warns(ssdreg.CheckpointWarning, match="is not on the trunk: it is inside a block"):
-        found = ssdreg.load(tmp_path / "ssd.params")
+        found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     assert found.plan.backbone == f"gluon.{name}"
     assert [level.channels for level in found.plan.levels[:2]] == [256, 512]
     assert "16: " in found.complaint
@@ -78,10 +78,10 @@ def test_taps_inside_a_unit_are_found_and_told(tmp_path):
 def test_vggs_scale_goes_into_the_normalisation(tmp_path):
     original = network(gluons.DilatedVGG, 300, (8, 16, 32, 64, 100, 300))
     original.save_parameters(str(tmp_path / "ssd.params"))
-    found = ssdreg.load(tmp_path / "ssd.params")
+    found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     assert found.plan.backbone == "gluoncv.vgg16_atrous"
     assert found.plan.data_shape == (300, 300)
-    assert found.plan.normalisation.std == pytest.approx((1, 1, 1), rel=1e-4)
+    assert found.plan.preprocessing.std == pytest.approx((1, 1, 1), rel=1e-4)
     assert [level.height for level in found.plan.levels] == [38, 19, 10, 5, 3, 1]
     assert found.plan.normalizations[0] == 20
     assert found.verification
@@ -93,14 +93,14 @@ def test_resnet_v1b_with_a_stage_that_does_not_end(tmp_path):
     original = network(gluons.ResNetV1b, 160, (8, 16, 32, 64, 160))
     original.save_parameters(str(tmp_path / "ssd.params"))
     with pytest.warns(ssdreg.CheckpointWarning, match=r"3 units are still to come"):
-        found = ssdreg.load(tmp_path / "ssd.params")
+        found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     depth = 2 * sum(gluons.ResNetV1b.UNITS) + 2
     assert found.plan.backbone == f"gluoncv.resnet{depth}_v1b_ssd"
     # all are used, which says nothing good of taps that are wrong
     assert "of the backbone's weights" not in found.complaint
     assert same(found, original, 160)
     found.save(tmp_path / "run")
-    again = ssdreg.load(tmp_path / "run")
+    again = ssdreg.load_checkpoint(tmp_path / "run")
     assert again.complaint == found.complaint
     assert same(again, original, 160)
 
@@ -111,7 +111,7 @@ def test_an_export(tmp_path, name, taps):
     original.hybridize()
     original(mx.nd.zeros((1, 3, SIDE, SIDE)))
     original.export(str(tmp_path / "net"), epoch=2)
-    found = ssdreg.load(tmp_path / "net")
+    found = ssdreg.load_checkpoint(tmp_path / "net")
     assert found.kind == "a GluonCV SSD, exported"
     assert found.epoch == 2
     assert found.plan.backbone == f"gluon.{name}"
@@ -143,7 +143,7 @@ def in_mxnet(prefix, data):
 
 def in_ssdreg(found, data):
     """Run an imported detector on pixels of (B, H, W, 3): the same three, boxes as corners."""
-    given = found.plan.normalisation
+    given = found.plan.preprocessing
     planes = ((data - np.float32(given.mean)) / np.float32(given.std)).transpose(0, 3, 1, 2)
     internals = found.symbol.get_internals()
     scores, offsets, anchors = files.outputs(mx.sym.Group([
@@ -151,9 +151,9 @@ def in_ssdreg(found, data):
                                      "multibox_anchors_output")]), found.params, planes)
     offsets = offsets.reshape(len(data), -1, 4) * np.float32(found.plan.variances)
     sides = anchors[..., 2:] - anchors[..., :2]
-    centres = offsets[..., :2] * sides + (anchors[..., :2] + anchors[..., 2:]) / 2
+    centers = offsets[..., :2] * sides + (anchors[..., :2] + anchors[..., 2:]) / 2
     halves = np.exp(offsets[..., 2:]) * sides / 2
-    boxes = np.concatenate([centres - halves, centres + halves], axis=2)
+    boxes = np.concatenate([centers - halves, centers + halves], axis=2)
     return (scores.transpose(0, 2, 1), boxes,
             found.inference(len(data)).detect(mx.nd.array(planes)))
 
@@ -183,11 +183,11 @@ def test_preprocessing_inside_the_symbol_becomes_the_normalisation(tmp_path, det
     original, side = detector
     gluons.export(original, tmp_path / "pixels", side, gluons.Preprocess())
     gluons.export(original, tmp_path / "planes", side)
-    found, plain = ssdreg.load(tmp_path / "pixels"), ssdreg.load(tmp_path / "planes")
+    found, plain = (ssdreg.load_checkpoint(tmp_path / name) for name in ("pixels", "planes"))
     assert found.plan.data_shape == (side, side)
     assert "the normalisation was inside its symbol" in "\n".join(found.notes)
-    assert found.plan.normalisation.mean == pytest.approx(gluons.MEAN)
-    assert found.plan.normalisation.std == pytest.approx(gluons.STD)
+    assert found.plan.preprocessing.mean == pytest.approx(gluons.MEAN)
+    assert found.plan.preprocessing.std == pytest.approx(gluons.STD)
     data = pixels(side)
     ours = in_ssdreg(found, data)
     equal(ours, in_mxnet(tmp_path / "pixels", data), side)
@@ -215,9 +215,9 @@ def test_preprocessing_of_ones_own(tmp_path, steps, planes, mean, std):
     name, taps = RESNET18
     original = network(gluons.expanded(name, taps, (16, 24)))
     gluons.export(original, tmp_path / "net", SIDE, gluons.Steps(steps), planes)
-    found = ssdreg.load(tmp_path / "net")
-    assert found.plan.normalisation.mean == pytest.approx(mean)
-    assert found.plan.normalisation.std == pytest.approx(std)
+    found = ssdreg.load_checkpoint(tmp_path / "net")
+    assert found.plan.preprocessing.mean == pytest.approx(mean)
+    assert found.plan.preprocessing.std == pytest.approx(std)
     data = pixels(SIDE)
     theirs = in_mxnet(tmp_path / "net", data.transpose(0, 3, 1, 2) if planes else data)
     equal(in_ssdreg(found, data), theirs, SIDE)
@@ -235,7 +235,7 @@ def test_preprocessing_that_no_normalisation_says_is_refused(tmp_path, steps, sa
     original = network(gluons.expanded(name, taps, (16, 24)))
     gluons.export(original, tmp_path / "net", SIDE, gluons.Steps(steps))
     with pytest.raises(ssdreg.RunError, match=says) as caught:
-        ssdreg.load(tmp_path / "net")
+        ssdreg.load_checkpoint(tmp_path / "net")
     assert "--data-shape" not in str(caught.value)
 
 
@@ -244,10 +244,10 @@ def test_an_own_normalisation_is_not_applied_twice(tmp_path):
     original = network(gluons.expanded(name, taps, (16, 24)))
     gluons.export(original, tmp_path / "net", SIDE, gluons.Preprocess())
     with pytest.raises(ssdreg.RunError, match="normalises its input itself, by mean"):
-        ssdreg.load(tmp_path / "net", normalisation=ssdreg.Normalisation())
+        ssdreg.load_checkpoint(tmp_path / "net", preprocessing=ssdreg.Preprocessing())
     (tmp_path / "net-0000.params").unlink()
     with pytest.raises(ssdreg.RunError, match="init_mean', which is not among its parameters"):
-        ssdreg.load(tmp_path / "net")
+        ssdreg.load_checkpoint(tmp_path / "net")
 
 
 def test_the_input_size_is_read_from_the_symbol_where_it_states_it(tmp_path):
@@ -258,7 +258,7 @@ def test_the_input_size_is_read_from_the_symbol_where_it_states_it(tmp_path):
     content = json.loads(file.read_text())
     content["nodes"][0]["attrs"] = {"__shape__": f"(1, {SIDE}, {2 * SIDE}, 3)"}
     file.write_text(json.dumps(content))
-    assert ssdreg.load(tmp_path / "net").plan.data_shape == (SIDE, 2 * SIDE)
+    assert ssdreg.load_checkpoint(tmp_path / "net").plan.data_shape == (SIDE, 2 * SIDE)
 
 
 def test_an_exported_constant_is_not_trained(tmp_path):
@@ -266,7 +266,7 @@ def test_an_exported_constant_is_not_trained(tmp_path):
     original.hybridize()
     original(mx.nd.zeros((1, 3, 300, 300)))
     original.export(str(tmp_path / "net"))
-    found = ssdreg.load(tmp_path / "net")
+    found = ssdreg.load_checkpoint(tmp_path / "net")
     assert same(found, original, 300)
     attrs = found.train_symbol.attr_dict()
     constants = [name for name in attrs if name.endswith("init_scale")]
@@ -279,7 +279,7 @@ def test_detections_are_the_networks_best_ones(tmp_path):
     name, taps = RESNET18
     original = network(gluons.expanded(name, taps, (16, 24)))
     original.save_parameters(str(tmp_path / "ssd.params"))
-    found = ssdreg.load(tmp_path / "ssd.params")
+    found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     data = np.random.RandomState(7).uniform(-2, 2, (1, 3, SIDE, SIDE)).astype("float32")
     theirs = original(mx.nd.array(data)).asnumpy()[0]
     ours = found.inference().detect(mx.nd.array(data))[0]
@@ -293,7 +293,7 @@ def test_anchors_that_end_early_are_told(tmp_path):
     name, taps = MOBILENET
     original = network(gluons.expanded(name, taps, (16, 24)), steps=(8, 16, 32, 128))
     original.save_parameters(str(tmp_path / "ssd.params"))
-    found = ssdreg.load(tmp_path / "ssd.params")
+    found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     assert "level 0 (8x8 cells) are 8 pixels apart and end at 50%" in "\n".join(found.notes)
 
 
@@ -301,7 +301,7 @@ def test_lite_anchors_are_some_of_a_multibox_priors(tmp_path):
     name, taps = MOBILENET
     original = network(gluons.expanded(name, taps, (16, 24)), anchors=gluons.LiteAnchors)
     original.save_parameters(str(tmp_path / "ssd.params"))
-    found = ssdreg.load(tmp_path / "ssd.params")
+    found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     assert [level.anchors_per_cell for level in found.plan.levels] == [5, 6, 6, 6]
     assert any("only some of the anchors" in note for note in found.notes)
     assert same(found, original, SIDE)
@@ -339,7 +339,7 @@ def other_network(arrays):
 ])
 def test_files_that_cannot_be_told(tmp_path, change, says):
     with pytest.raises(ssdreg.RunError, match=says):
-        ssdreg.load(saved(tmp_path, change))
+        ssdreg.load_checkpoint(saved(tmp_path, change))
 
 
 # the real thing ----------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ def test_the_presets_of_gluoncv(tmp_path, recwarn, preset):
     side = int(name.split("_")[1])
     gluons.by_rule(original, side)
     original.save_parameters(str(tmp_path / "ssd.params"))
-    found = ssdreg.load(tmp_path / "ssd.params")
+    found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     assert found.plan.data_shape == (side, side)
     assert found.plan.num_classes == original.num_classes
     wrong = "_v2_" in name or "v1b" in name

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import pytest
 from PIL import Image
-from ssdreg_runtime.draw.palette import class_colours
+from ssdreg_runtime.draw.palette import class_colors
 from support.runs import DETECTOR, TRAIN_IMAGES, command, refused
 
 import ssdreg
@@ -28,7 +28,7 @@ from ssdreg.runs.run import open_run
 def planned(tiny_shapes):
     """The plan that training makes of the tests' detector for the drawn shapes, and its boxes."""
     source = read_voc(tiny_shapes, "train")
-    plan = ssdreg.plan("resnet18", len(source.classes), 64, detect=(8, 16))
+    plan = ssdreg.plan("resnet18", len(source.classes), 64, tap_strides=(8, 16))
     rows = boxes(source)
     return attrs.evolve(plan, sizes=fit_sizes(rows, plan)), rows
 
@@ -94,7 +94,7 @@ def test_what_is_reported_is_what_would_be_trained(capsys, tiny_shapes, tiny_run
     folder = tmp_path / "without splits"
     shutil.copytree(tiny_shapes, folder)
     shutil.rmtree(folder / "ImageSets")
-    learnt = splits.open_source(splits.choose(folder))[0]
+    learnt = splits.open_data(splits.choose(folder))[0]
     told = json.loads(command(capsys, "data", "anchors", *DETECTOR, "--data", folder,
                               "--json").out)
     assert told["data"] == f"{folder}, split all but for a tenth, by name (held-out)"
@@ -115,7 +115,8 @@ def test_what_is_reported_is_what_would_be_trained(capsys, tiny_shapes, tiny_run
     ([], "name a --backbone or a --run, one of the two"),
     (["--backbone", "resnet18", "--run", "RUN"], "name a --backbone or a --run, one of the two"),
     (["--backbone", "resnet18"], "--data is needed: a --backbone alone has no boxes"),
-    (["--run", "RUN", "--detect", "8"], "--detect, --sizes and --loss go with --backbone"),
+    (["--run", "RUN", "--tap-strides", "8"],
+     "--tap-strides, --sizes and --loss go with --backbone"),
     (["--run", "RUN", "--split", "val"], "--split names a split of --data: give --data too"),
     (["--run", "nowhere"], "nowhere"),
 ])
@@ -151,8 +152,8 @@ def test_the_picture_shows_every_level_and_both_kinds_of_boxes(capsys, tiny_shap
     pixels = np.asarray(Image.open(out).convert("RGB"), dtype=int)
     assert pixels.shape[0] >= 600
     assert pixels.shape[1] >= 1000
-    for colour in (*class_colours(len(plan.levels)), (158, 158, 158)):
-        assert (np.abs(pixels - colour).max(axis=2) < 12).sum() > 50, colour
+    for color in (*class_colors(len(plan.levels)), (158, 158, 158)):
+        assert (np.abs(pixels - color).max(axis=2) < 12).sum() > 50, color
 
 
 def test_very_many_boxes_make_no_larger_picture(planned, tmp_path):
@@ -174,10 +175,10 @@ def test_a_picture_of_no_format_is_refused(planned, tmp_path):
 
 def test_small_boxes_are_said_to_need_a_finer_level(capsys, tiny_shapes):
     arguments = ("data", "anchors", "--backbone", "resnet18", "--data-shape", "64",
-                 "--data", tiny_shapes, "--detect")
+                 "--data", tiny_shapes, "--tap-strides")
     coarse = command(capsys, *arguments, "16")
     assert "smaller than 1.5 cells of the finest level: " in coarse.out
-    assert "a finer stride in --detect or a larger --data-shape" in coarse.out
+    assert "a finer stride in --tap-strides or a larger --data-shape" in coarse.out
     assert "smaller than 1.5 cells" not in command(capsys, *arguments, "4,8").out
 
 
@@ -200,7 +201,7 @@ def test_problems_of_the_data_are_told(capsys, tiny_shapes, tmp_path):
     (["--sizes", "0.1/0.2"], "sizes has 2 entries"),
     (["--split", "nowhere"], "nowhere.txt: there is no such split"),
     (["--backbone", "resnet-51"], "no backbone is called 'resnet-51'"),
-    (["--detect", "7"], "has no tap at stride 7"),
+    (["--tap-strides", "7"], "has no tap at stride 7"),
     (["--out", "anchors.xyz"], "its suffix is no picture format"),
 ])
 def test_what_cannot_be_is_one_sentence(capsys, tiny_shapes, arguments, sentence):

@@ -21,7 +21,7 @@ def by_hand(run_folder, packed):
     """Detect image by image and measure what was found."""
     run = open_run(run_folder)
     inference = open_inference(run)
-    batches = open_eval(packed, (SIDE, SIDE), 1, run.plan.normalisation)
+    batches = open_eval(packed, (SIDE, SIDE), 1, run.plan.preprocessing)
     detections, truths = [], []
     for batch in batches:
         detections.append(inference.detect(batch.data[0])[0])
@@ -71,7 +71,7 @@ def test_no_picture_is_measured_that_was_learnt_unless_all_are_asked_for(capsys,
     folder = tmp_path / "without splits"
     shutil.copytree(tiny_shapes, folder)
     shutil.rmtree(folder / "ImageSets")
-    learnt, held = (each.images for each in splits.open_source(splits.choose(folder)))
+    learnt, held = (each.images for each in splits.open_data(splits.choose(folder)))
     found = json.loads(command(capsys, "eval", tiny_run, "--data", folder, "--json").out)
     assert found["images"] == held
     assert "split held-out (a tenth of the images, by name, which training leaves" in found["data"]

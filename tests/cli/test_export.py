@@ -19,7 +19,7 @@ from support.checkpoints import own_symbol
 from support.runs import SIDE, command, refused
 
 from ssdreg.cli.commands.export import default_file
-from ssdreg.deploy.model import open_source
+from ssdreg.deploy.model import open_deploy_model
 from ssdreg.export.checking import compare_file
 from ssdreg.export.parity import Parity
 from ssdreg.inference.detector import MXNetBackend
@@ -181,7 +181,7 @@ def test_what_it_finds_is_compared_with_mxnet(capsys, tiny_run, tiny_shapes, tmp
 
 def test_a_difference_is_status_1_and_told(capsys, tiny_run, tmp_path, picture, monkeypatch):
     """The source with other parameters, as a mistake in the exporter would make it."""
-    source = open_source(tiny_run)
+    source = open_deploy_model(tiny_run)
     source.params.args["stage1_unit1_conv1_weight"][:] *= 1.5
     from ssdreg.export import write_onnx
     monkeypatch.setattr("ssdreg.export.write_onnx", lambda _, *rest: write_onnx(source, *rest))
@@ -194,7 +194,7 @@ def test_a_difference_is_status_1_and_told(capsys, tiny_run, tmp_path, picture, 
 
 def test_groups_that_are_not_full_are_compared_too(tiny_run, tmp_path, capsys):
     exported(capsys, tiny_run, "--out", tmp_path / "model.onnx", "--batch-size", 2)
-    source = open_source(tiny_run)
+    source = open_deploy_model(tiny_run)
     images = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     found = compare_file(source, tmp_path / "model.onnx", images, 1, ["onnxruntime"])
     single = sum((compare_file(source, tmp_path / "model.onnx", images[i:i + 1], 1,

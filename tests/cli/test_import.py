@@ -130,7 +130,7 @@ def test_three_numbers_are_three(capsys, small):
 def test_the_normalisation_is_taken_along(capsys, small, tmp_path):
     imported(capsys, small, "--data-shape", 64, "--mean", "1,2,3", "--std", "4,5,6",
              "--out", tmp_path / "run")
-    assert open_run(tmp_path / "run").plan.normalisation == ssdreg.Normalisation(
+    assert open_run(tmp_path / "run").plan.preprocessing == ssdreg.Preprocessing(
         (1, 2, 3), (4, 5, 6))
 
 

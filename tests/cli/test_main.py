@@ -87,11 +87,11 @@ def test_list_names_backbones_and_heads(capsys):
     assert done.status == 0
     assert lines[0].split()[:2] == ["backbone", "family"]
     names = [line.split()[0] for line in lines[1:lines.index("")]]
-    assert names == [each.name for each in ssdreg.backbones()]
+    assert names == [each.name for each in ssdreg.list_backbones()]
     assert any(line.startswith("resnet50 ") and "16: _plus12, 1024; 32: _plus15, 2048" in line
                for line in lines)
     assert [line.split()[0] for line in lines[lines.index("") + 1:]] == [
-        "head", *(each.name for each in ssdreg.heads())]
+        "head", *(each.name for each in ssdreg.list_heads())]
 
 
 def test_list_for_machines(capsys):
@@ -99,7 +99,7 @@ def test_list_for_machines(capsys):
     found = next(each for each in listed["backbones"] if each["name"] == "resnet101")
     assert (found["family"], found["depth"]) == ("resnet", 101)
     assert found["taps"][-1] == {"stage": 4, "stride": 32, "channels": 2048, "node": "_plus32"}
-    assert {each["name"] for each in listed["heads"]} == {each.name for each in ssdreg.heads()}
+    assert {each["name"] for each in listed["heads"]} == {each.name for each in ssdreg.list_heads()}
 
 
 def test_list_as_a_table_for_the_readme(capsys):
@@ -107,7 +107,7 @@ def test_list_as_a_table_for_the_readme(capsys):
     assert lines[0] == "| backbone | family | detection taps (stride: node, channels) |"
     assert lines[1] == "| --- | --- | --- |"
     assert "| resnet50 | resnet | 16: _plus12, 1024; 32: _plus15, 2048 |" in lines
-    assert len(lines) == 2 + len(ssdreg.backbones())
+    assert len(lines) == 2 + len(ssdreg.list_backbones())
     assert command(capsys, "list", "--markdown", "--json").status == 2
 
 
@@ -128,11 +128,11 @@ def test_build_shows_the_levels_and_writes_a_symbol(capsys, tmp_path):
     from ssdreg.mx import mx
     file = tmp_path / "new" / "ssd.json"
     done = command(capsys, "build", "ResNet-18", "--num-classes", 3, "--data-shape", "96x128",
-                   "--detect", "8,16", "--mode", "deploy", "--out", file)
+                   "--tap-strides", "8,16", "--mode", "deploy", "--out", file)
     assert done.status == 0
     assert [line.startswith(UNUSED) for line in done.err.splitlines()] == [True]
     lines = done.out.splitlines()
-    plan = ssdreg.plan("resnet18", 3, (96, 128), detect=(8, 16))
+    plan = ssdreg.plan("resnet18", 3, (96, 128), tap_strides=(8, 16))
     assert lines[0] == (f"resnet18 with ssd at 96x128, 3 classes: {plan.anchors:,} anchors, "
                         f"taps verified")
     assert lines[2].split()[:5] == ["0", "_plus3", "128", "12x16", "768"]
@@ -148,8 +148,8 @@ def test_build_shows_the_levels_and_writes_a_symbol(capsys, tmp_path):
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["resnet-51"], "no backbone is called 'resnet-51': did you mean resnet50 or resnet"),
     (["resnet50", "--head", "sdd"], "no head is called 'sdd': did you mean ssd"),
-    (["resnet50", "--detect", "7"], "has no tap at stride 7: its taps are at 2, 4, 8, 16, 32"),
-    (["resnet50", "--detect", "16,16"], "must list at least one stride, each once"),
+    (["resnet50", "--tap-strides", "7"], "has no tap at stride 7: its taps are at 2, 4, 8, 16, 32"),
+    (["resnet50", "--tap-strides", "16,16"], "must list at least one stride, each once"),
     (["resnet50", "--data-shape", "16"], "take a larger data_shape"),
     (["resnet50", "--num-classes", "0"], "at least one class is needed"),
     (["resnet50", "--sizes", "0.1/0.2"], "sizes has 2 entries, but there are 6 levels"),
@@ -167,7 +167,7 @@ def test_build_refuses_in_one_sentence(capsys, tmp_path, arguments, sentence):
     (["--data-shape", "300x"], "'300x' is neither a side nor HEIGHTxWIDTH in pixels"),
     (["--data-shape", "1x2x3"], "'1x2x3' is neither a side nor HEIGHTxWIDTH in pixels"),
     (["--data-shape", "0"], "'0' is neither a side nor HEIGHTxWIDTH in pixels"),
-    (["--detect", "8,x"], "'8,x' is no list of whole numbers, as 8,16,32"),
+    (["--tap-strides", "8,x"], "'8,x' is no list of whole numbers, as 8,16,32"),
     (["--sizes", "0.1,x"], "'0.1,x' is neither a scheme nor a list of sizes"),
 ])
 def test_an_argument_that_cannot_be_read_is_named(capsys, arguments, sentence):

@@ -189,8 +189,8 @@ def test_standard_input(capsys, tmp_path, tiny_run, photo, monkeypatch):
 @pytest.fixture(scope="module")
 def steady_run(tmp_path_factory):
     """A run of random weights whose scores lie apart: trained for an epoch, many are 1."""
-    from ssdreg.deploy.model import random_source
-    source = random_source("resnet18", 3, SIDE, detect=(8, 16))
+    from ssdreg.deploy.model import random_deploy_model
+    source = random_deploy_model("resnet18", 3, SIDE, tap_strides=(8, 16))
     run = create_run(tmp_path_factory.mktemp("runs") / "steady", source.classes, source.plan,
                      source.symbol, source.symbol)
     args = {name: array / 10 if "_cls_pred_" in name else array
@@ -201,10 +201,10 @@ def steady_run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(steady_run, tmp_path_factory):
-    from ssdreg.deploy.model import open_source
+    from ssdreg.deploy.model import open_deploy_model
     from ssdreg.export import write_onnx
     file = tmp_path_factory.mktemp("exported") / "steady.onnx"
-    write_onnx(open_source(steady_run), file)
+    write_onnx(open_deploy_model(steady_run), file)
     return file
 
 
@@ -300,9 +300,9 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path, suffix):
 
 
 def test_transparency_is_dropped(tmp_path):
-    colours = np.dstack([RAMP, RAMP[::-1], RAMP[:, ::-1]])
-    clear = Image.fromarray(np.dstack([colours, np.zeros_like(RAMP)]))
-    assert np.array_equal(saved(tmp_path / "clear.png", clear), colours)
+    colors = np.dstack([RAMP, RAMP[::-1], RAMP[:, ::-1]])
+    clear = Image.fromarray(np.dstack([colors, np.zeros_like(RAMP)]))
+    assert np.array_equal(saved(tmp_path / "clear.png", clear), colors)
 
 
 def test_a_palette_is_looked_up(tmp_path):

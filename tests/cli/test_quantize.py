@@ -11,11 +11,11 @@ from support.runs import SIDE, command, refused
 
 import ssdreg
 from ssdreg.cli.commands.quantize import choose_splits, default_out
-from ssdreg.deploy.model import open_source, random_source
+from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import DataError
 from ssdreg.evaluation.voc import ClassAP, Evaluation
-from ssdreg.quantize import Quantised
-from ssdreg.quantize.report import Report, Side
+from ssdreg.quantize import Quantized
+from ssdreg.quantize.report import QuantizationReport, Side
 from ssdreg.quantize.searching import Trial
 from ssdreg.quantize.sensitivity import Layer
 from ssdreg.quantize.speed import Latency, measure_latency
@@ -169,11 +169,11 @@ def evaluation(ap):
 def told():
     layers = (Layer("first", "first_weight", 0.75), Layer("second", "second_weight", 0.25))
     trials = (Trial((), 0.85, 0.9), Trial(("first",), 0.895, 0.98))
-    source = random_source("resnet18", 1, SIDE, detect=(8, 16))
-    made = Quantised("openvino", "int8", source, None, ("first",), 0.9, trials, layers)
-    return Report("out.xml", made, 100, 0.01,
-                  Side("float32", 4 * 2**20, evaluation(0.9), Latency(10.0, 9.0, 12.0)),
-                  Side("int8", 2**20, evaluation(0.893), Latency(4.0, 3.5, 4.5)))
+    source = random_deploy_model("resnet18", 1, SIDE, tap_strides=(8, 16))
+    made = Quantized("openvino", "int8", source, None, ("first",), 0.9, trials, layers)
+    return QuantizationReport("out.xml", made, 100, 0.01,
+                              Side("float32", 4 * 2**20, evaluation(0.9), Latency(10.0, 9.0, 12.0)),
+                              Side("int8", 2**20, evaluation(0.893), Latency(4.0, 3.5, 4.5)))
 
 
 def test_the_report(told):
@@ -198,7 +198,7 @@ def test_the_report(told):
 
 
 def test_the_report_of_what_went_wrong(told):
-    slow = Report(told.out, told.quantised, 100, 0.001, told.before,
+    slow = QuantizationReport(told.out, told.quantized, 100, 0.001, told.before,
                          Side("int8", 2**20, evaluation(0.893), Latency(11.0, 10.0, 12.0)))
     assert slow.missed()
     assert slow.text().splitlines()[-1] == ("int8 is not faster than float32 with openvino on this "
@@ -229,6 +229,6 @@ def test_a_run_of_eight_bits_cannot_be_trained(capsys, run, tiny_shapes, tmp_pat
     eight = open_run(tmp_path / "run-int8")
     note = json.loads((eight.path / "quantised.json").read_text())["note"]
     assert note == "this run detects and cannot be trained: train the one it was made from"
-    assert open_source(eight.path).classes == open_source(run).classes
+    assert open_deploy_model(eight.path).classes == open_deploy_model(run).classes
     done = command(capsys, "train", "--data", tiny_shapes, "--resume", "--out", eight.path)
     assert done.status == 2

@@ -50,7 +50,7 @@ def test_a_backbone_in_a_table(capsys):
     assert len(levels) == len(plan.levels)
     for index, (line, level) in enumerate(zip(levels, plan.levels)):
         assert line.split()[0] == str(index)
-        assert (level.source or "level before") in line
+        assert (level.node or "level before") in line
         assert {f"{level.height}x{level.width}", f"{level.anchors:,}"} <= set(line.split())
 
 
@@ -76,13 +76,13 @@ def test_the_json_adds_up(capsys, name):
 
 
 def test_options_reach_the_plan(capsys):
-    found = machine(capsys, "resnet18", "--detect", "8,16", "--head", "ssdlite", "--num-classes",
-                    "7", "--sizes", "paper")["plan"]
-    plan = ssdreg.plan("resnet18", 7, 300, "ssdlite", detect=(8, 16), sizes="paper")
+    found = machine(capsys, "resnet18", "--tap-strides", "8,16", "--head", "ssdlite",
+                    "--num-classes", "7", "--sizes", "paper")["plan"]
+    plan = ssdreg.plan("resnet18", 7, 300, "ssdlite", tap_strides=(8, 16), sizes="paper")
     assert (found["head"], found["num_classes"]) == ("ssdlite", 7)
     assert found["from_layers"] == list(plan.from_layers)
     assert found["sizes"] == [list(sizes) for sizes in plan.sizes]
-    text = shown(capsys, "resnet18", "--detect", "8,16")
+    text = shown(capsys, "resnet18", "--tap-strides", "8,16")
     assert text.count("feeds level") == 2
     # the last stage is left out, which holds most of the weights
     assert "the taps use 24.9% of the backbone's weights" in text
@@ -90,7 +90,7 @@ def test_options_reach_the_plan(capsys):
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["resnet-51"], "no backbone is called 'resnet-51'"),
-    (["resnet50", "--detect", "7"], "has no tap at stride 7"),
+    (["resnet50", "--tap-strides", "7"], "has no tap at stride 7"),
     (["resnet50", "--data-shape", "16"], "take a larger data_shape"),
     (["resnet50", "--num-classes", "0"], "at least one class is needed"),
     (["resnet50", "--head", "sdd"], "no head is called 'sdd'"),

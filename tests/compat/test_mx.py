@@ -61,7 +61,7 @@ def test_the_users_settings_stay():
 LAZY = """
 import json, sys
 import ssdreg
-ssdreg.backbones(), ssdreg.heads(), ssdreg.get_backbone("ResNet-101").taps
+ssdreg.list_backbones(), ssdreg.list_heads(), ssdreg.get_backbone("ResNet-101").taps
 print(json.dumps([name for name in sys.modules
                   if name.partition(".")[0] in ("mxnet", "matplotlib", "PIL")]))
 """

@@ -53,7 +53,7 @@ def checkpoint(tmp_path_factory):
 
 
 def class_count(checkpoint):
-    return ssdreg.load(checkpoint, data_shape=SIDE).plan.num_classes
+    return ssdreg.load_checkpoint(checkpoint, data_shape=SIDE).plan.num_classes
 
 
 def test_a_labels_file_with_the_background_first(capsys, tmp_path, checkpoint):
@@ -68,7 +68,7 @@ def test_a_labels_file_with_the_background_first(capsys, tmp_path, checkpoint):
             f"is not counted as a class") in done.out
     # where no notes are printed it is a warning
     with pytest.warns(ssdreg.CheckpointWarning, match="'background' was left out"):
-        ssdreg.load(checkpoint, classes=read_class_names(str(labels)), data_shape=SIDE)
+        ssdreg.load_checkpoint(checkpoint, classes=read_class_names(str(labels)), data_shape=SIDE)
 
 
 def test_a_labels_file_with_the_background_for_a_class_is_refused(capsys, tmp_path, checkpoint):
@@ -93,8 +93,8 @@ def test_a_file_that_is_too_large_for_names(tmp_path):
 # Data sets in VOC's layout
 
 def complaints(found):
-    return [(problem.file.name, problem.detail) for problem in found.problems
-            if problem.kind == BACKGROUND]
+    return [(issue.file.name, issue.detail) for issue in found.issues
+            if issue.kind == BACKGROUND]
 
 
 @pytest.mark.parametrize("file", ["classes.txt", "labels.txt"])

@@ -17,8 +17,8 @@ from ssdreg.data import (
     Box,
     Dataset,
     DetectionIter,
-    Normalisation,
     Packed,
+    Preprocessing,
     Sample,
     open_eval,
     open_rec,
@@ -28,9 +28,9 @@ from ssdreg.data import (
 from ssdreg.errors import DataError
 from ssdreg.mx import mx
 
-RAW = Normalisation(mean=(0, 0, 0))
+RAW = Preprocessing(mean=(0, 0, 0))
 #: Geometry only, padded in the grey of the images, so that a rectangle can be found by its colour.
-GEOMETRY = Augmentation(colour_probability=0.0, pad_value=20)
+GEOMETRY = Augmentation(color_probability=0.0, pad_value=20)
 
 
 def make(root: Path, count: int, box: tuple[int, int, int, int] = (120, 80, 280, 200)) -> Packed:
@@ -88,7 +88,7 @@ def test_evaluation_gives_the_packed_boxes_in_file_order_and_pads_the_last_batch
 
 
 def test_mean_and_deviation_are_applied_in_rgb_order(packed):
-    batches = open_eval(packed, (32, 40), 21, Normalisation((10, 20, 30), (2, 4, 5)))
+    batches = open_eval(packed, (32, 40), 21, Preprocessing((10, 20, 30), (2, 4, 5)))
     data = batches.next().data[0].asnumpy()
     assert data.dtype == np.float32
     np.testing.assert_allclose(data[7, :, 14, 20], [95, 20, (7 - 30) / 5], atol=1e-5)
@@ -168,7 +168,7 @@ def test_augmented_boxes_stay_on_their_pixels(packed):
 
 def test_crops_keep_the_overlap_they_promise(packed):
     augmentation = Augmentation(crop_probability=1.0, crop_overlaps=(0.3,), pad_probability=0.0,
-                                mirror_probability=0.0, colour_probability=0.0)
+                                mirror_probability=0.0, color_probability=0.0)
     _, labels, _ = collect(open_train(packed, (32, 32), 21, augmentation, seed=3))
     area = (labels[..., 3] - labels[..., 1]) * (labels[..., 4] - labels[..., 2])
     uncropped = np.isclose(area, 0.4 * 0.375, atol=1e-4)
@@ -179,7 +179,7 @@ def test_crops_keep_the_overlap_they_promise(packed):
 
 def test_probabilities_of_nothing_leave_the_image_as_it_is(packed):
     still = Augmentation(crop_probability=0, pad_probability=0, mirror_probability=0,
-                         colour_probability=0)
+                         color_probability=0)
     assert digest(open_train(packed, (32, 40), 4, still, seed=1)) == digest(
         open_train(packed, (32, 40), 4, None, seed=1))
 
@@ -252,4 +252,4 @@ def test_an_augmentation_that_cannot_be_is_refused(wrong):
     {"mean": (-1, 0, 0)}, {"std": (1, 0, 1)}, {"mean": (1, 2)}])
 def test_a_normalisation_mxnet_would_ignore_is_refused(wrong):
     with pytest.raises(ValueError, match="three values"):
-        Normalisation(**wrong)
+        Preprocessing(**wrong)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from support.records import write_rec
 
-from ssdreg.data import Box, Dataset, Packed, Problem, Sample, load, open_rec, pack
+from ssdreg.data import Box, DataIssue, Dataset, Packed, Sample, load, open_rec, pack
 from ssdreg.errors import DataError
 from ssdreg.mx import mx
 
@@ -31,7 +31,7 @@ def dataset(tmp_path: Path) -> Dataset:
                Sample(image(tmp_path / "b.png"), 40, 20, boxes[:1]),
                Sample(image(tmp_path / "c.jpg"), 40, 20))
     return Dataset(tmp_path, "train", CLASSES, samples,
-                   (Problem(tmp_path / "x.xml", "empty box", "left out"),))
+                   (DataIssue(tmp_path / "x.xml", "empty box", "left out"),))
 
 
 def records(rec: Path) -> list[tuple[np.ndarray, bytes]]:
@@ -53,7 +53,7 @@ def test_records_hold_the_boxes_in_0_to_1_and_the_bytes_of_the_files(dataset):
         sample.image.read_bytes() for sample in dataset.samples]
     assert attrs.evolve(packed, rec=Path(), idx=None) == attrs.evolve(
         packed, rec=Path(), idx=None, classes=CLASSES, images=3, objects=3, label_width=14,
-        max_objects=2, problems=dataset.problems, background=1)
+        max_objects=2, issues=dataset.issues, background=1)
 
 
 def test_the_index_finds_each_record(dataset):
@@ -97,7 +97,7 @@ def test_a_truncated_image_is_reported_and_left_out_from_the_cache_too(dataset):
     for _ in range(2):
         packed = pack(dataset)
         assert (packed.images, packed.objects) == (2, 1)
-        assert [(p.file.name, p.kind) for p in packed.problems] == [
+        assert [(p.file.name, p.kind) for p in packed.issues] == [
             ("x.xml", "empty box"), ("a.jpg", "unreadable image")]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssdreg.data import load, read_voc
-from ssdreg.data.splits import HELD_OUT, DataSource, choose, hold_out, open_source
+from ssdreg.data.splits import HELD_OUT, DataSpec, choose, hold_out, open_data
 from ssdreg.errors import DataError
 
 
@@ -27,9 +27,9 @@ def divide(folder: Path, **splits: range) -> None:
         (target / f"{name}.txt").write_text("".join(f"{number:06d}\n" for number in numbers))
 
 
-def source(folder: Path, train: str | None, validation: str) -> DataSource:
-    return DataSource(train=str(folder), train_split=train, validation=str(folder),
-                      validation_split=validation)
+def source(folder: Path, train: str | None, validation: str) -> DataSpec:
+    return DataSpec(train=str(folder), train_split=train, validation=str(folder),
+                    validation_split=validation)
 
 
 @pytest.mark.parametrize(("splits", "given", "wanted"), [
@@ -63,19 +63,19 @@ def test_images_do_not_train_and_validate_at_once(folder):
 def test_a_record_file_validates_on_what_is_given(tiny_shapes):
     train, val = (load(tiny_shapes, split).rec for split in ("train", "val"))
     alone = choose(train)
-    assert alone == DataSource(train=str(train))
-    learning, validation = open_source(alone)
+    assert alone == DataSpec(train=str(train))
+    learning, validation = open_data(alone)
     assert (learning.images, validation) == (16, None)
 
     both = choose(train, validation=val)
-    assert both == DataSource(train=str(train), validation=str(val))
-    learning, validation = open_source(both)
+    assert both == DataSpec(train=str(train), validation=str(val))
+    learning, validation = open_data(both)
     assert (learning.images, validation.images) == (16, 6)
 
     mixed = choose(train, validation=tiny_shapes, validation_split="val")
-    assert mixed == DataSource(train=str(train), validation=str(tiny_shapes),
-                               validation_split="val")
-    assert open_source(mixed)[1].images == 6
+    assert mixed == DataSpec(train=str(train), validation=str(tiny_shapes),
+                             validation_split="val")
+    assert open_data(mixed)[1].images == 6
 
 
 @pytest.mark.parametrize("option", ["train_split", "validation_split"])
@@ -90,7 +90,7 @@ def test_paths_are_absolute(tiny_shapes, monkeypatch):
 
 
 def test_what_is_opened(tiny_shapes):
-    learning, validation = open_source(choose(tiny_shapes))
+    learning, validation = open_data(choose(tiny_shapes))
     assert (learning.images, validation.images) == (16, 6)
     assert learning.classes == validation.classes == ("circle", "square", "triangle")
 
@@ -106,7 +106,7 @@ def test_a_tenth_is_held_out(folder):
     assert names(learning) | names(held) == {f"{number:06d}.jpg" for number in range(22)}
     assert not names(learning) & names(held)
     assert learning.classes == held.classes
-    opened = open_source(choose(folder))
+    opened = open_data(choose(folder))
     assert opened[0].images + opened[1].images == 22
     assert opened[1].images >= 1
 
@@ -124,8 +124,8 @@ def test_an_image_stays_on_its_side(folder):
 def test_problems_are_reported_once(folder):
     (folder / "Annotations" / "000003.xml").write_text("<annotation>")
     learning, held = hold_out(read_voc(folder), share=0.3)
-    assert [problem.file.name for problem in learning.problems] == ["000003.xml"]
-    assert held.problems == ()
+    assert [issue.file.name for issue in learning.issues] == ["000003.xml"]
+    assert held.issues == ()
 
 
 def test_too_few_images(folder):

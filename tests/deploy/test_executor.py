@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from support.runs import SIDE
 
-from ssdreg.data import Normalisation, load, open_eval
+from ssdreg.data import Preprocessing, load, open_eval
 from ssdreg.deploy.executor import Inference, detect_images, open_inference, prepare
 from ssdreg.mx import mx
 from ssdreg.runs.run import Params, open_run
@@ -28,14 +28,14 @@ def images(tiny_shapes):
 
 @pytest.mark.parametrize("shape", [(64, 64), (48, 100), (128, 96)])
 def test_an_image_is_prepared_as_evaluation_reads_it(tiny_shapes, images, shape):
-    normalisation = Normalisation((10, 20, 30), (2, 4, 8))
+    preprocessing = Preprocessing((10, 20, 30), (2, 4, 8))
     packed = load(tiny_shapes)  # in the order of the file names
-    batches = open_eval(packed, shape, 4, normalisation)
+    batches = open_eval(packed, shape, 4, preprocessing)
     batch = next(iter(batches))
     batches.close()
     std = np.array([2, 4, 8]).reshape(3, 1, 1)
     for index in range(4):
-        mine = prepare(images[index], shape, normalisation)
+        mine = prepare(images[index], shape, preprocessing)
         assert (mine.shape, mine.dtype) == ((3, *shape), np.float32)
         # within a grey level: OpenCV and Pillow decode JPEG alike but for rounding
         assert np.abs((mine - batch.data[0][index].asnumpy()) * std).max() <= 1.01
@@ -43,7 +43,7 @@ def test_an_image_is_prepared_as_evaluation_reads_it(tiny_shapes, images, shape)
 
 def test_mean_and_deviation_go_by_channel():
     red = Image.new("RGB", (5, 3), (200, 100, 50))
-    data = prepare(red, (7, 9), Normalisation((100, 80, 60), (10, 20, 5)))
+    data = prepare(red, (7, 9), Preprocessing((100, 80, 60), (10, 20, 5)))
     assert data.shape == (3, 7, 9)
     assert [float(data[channel].min()) for channel in range(3)] == [10, 1, -2]
     assert [float(data[channel].max()) for channel in range(3)] == [10, 1, -2]
@@ -98,7 +98,7 @@ def test_images_that_fill_the_last_batch_are_not_counted(run, tiny_shapes):
     packed = load(tiny_shapes, "val")
     found = []
     for size in (1, 4):
-        batches = open_eval(packed, (SIDE, SIDE), size, run.plan.normalisation)
+        batches = open_eval(packed, (SIDE, SIDE), size, run.plan.preprocessing)
         found.append(open_inference(run, size).evaluate(batches, run.classes))
         batches.close()
     assert [each.images for each in found] == [6, 6]

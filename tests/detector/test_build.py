@@ -165,8 +165,8 @@ def test_the_plan_counts_levels_as_the_symbol_has_them(name, head, data_shape):
                if output.endswith("_anchors_output") and not output.startswith("multibox")]
     assert anchors == [level.anchors for level in plan.levels]
     for level in plan.levels:
-        if level.source:
-            assert by_output[f"{level.source}_output"] == (
+        if level.node:
+            assert by_output[f"{level.node}_output"] == (
                 1, level.channels, level.height, level.width)
 
 

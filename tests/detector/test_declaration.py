@@ -53,16 +53,16 @@ def test_small_nets_of_every_kind(net, shape):
 
 def test_coverage_is_that_of_what_detects():
     taps = taps_of("residual")
-    all_of_it = verify_backbone(declare(detect=(4, 8)), 64)
-    half = verify_backbone(declare(detect=(2, 4)), 64)
+    all_of_it = verify_backbone(declare(tap_strides=(4, 8)), 64)
+    half = verify_backbone(declare(tap_strides=(2, 4)), 64)
     assert (all_of_it.coverage, all_of_it.taps) == (1.0, (taps[1].node, taps[2].node))
     assert 0.2 < half.coverage < 0.4
     assert half == attrs.evolve(ssdreg.verify(residual(), taps[:2], 64))
 
 
 def test_a_preset_detects_what_it_says():
-    preset = ssdreg.Preset(data_shape=64, detect=(4, 8))
-    made = declare(detect=(2, 4), presets=(preset,))
+    preset = ssdreg.Preset(data_shape=64, tap_strides=(4, 8))
+    made = declare(tap_strides=(2, 4), presets=(preset,))
     assert verify_backbone(made, 64).coverage == 1.0
     assert verify_backbone(made, 96).coverage < LEAST_COVERAGE
 
@@ -74,7 +74,7 @@ def test_a_forgotten_tap_is_named_with_what_it_costs():
     said = complaint(declare(taps=(first, second)))
     assert ("the last tap is missing: 's3u2_out' (stride 8, 32 channels) ends a stage behind "
             "'s2u2_out' and is not declared") in said
-    share = verify_backbone(declare(detect=(2, 4)), 64).coverage
+    share = verify_backbone(declare(tap_strides=(2, 4)), 64).coverage
     assert f"They use {share:.1%} of the backbone's weights" in said
     assert f"{1 - share:.1%} are lost" in said
     assert "8: 's3u2_out' (32 channels)" in said
@@ -174,14 +174,14 @@ def test_what_prepares_the_picture_is_no_stage():
 
 def test_a_backbone_that_stops_early_says_why():
     taps = taps_of("residual")[:2]
-    made = declare(taps=taps, detect=(2, 4), stops_at=StopsAt(4, REASON))
+    made = declare(taps=taps, tap_strides=(2, 4), stops_at=StopsAt(4, REASON))
     found = verify_backbone(made, 64)
     assert found.coverage < 0.4
     checked, = check([made])
-    assert (checked.passed, checked.problems, checked.stops_at) == (True, (), made.stops_at)
+    assert (checked.passed, checked.issues, checked.stops_at) == (True, (), made.stops_at)
     assert checked.coverage == found.coverage
     # undeclared taps are found, and the coarsest up to the stop detect
-    assert complete(declare(taps=(), stops_at=StopsAt(4, REASON))).detect == (2, 4)
+    assert complete(declare(taps=(), stops_at=StopsAt(4, REASON))).tap_strides == (2, 4)
 
 
 def test_a_stem_that_is_left_out_on_purpose():
@@ -191,12 +191,12 @@ def test_a_stem_that_is_left_out_on_purpose():
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"stops_at": StopsAt(16, REASON)}, "has no tap at stride 16: its taps are at 2, 4, 8"),
-    ({"stops_at": StopsAt(4, REASON), "detect": (4, 8)},
-     "stops_at says that detection stops at stride 4, but detect goes to 8"),
-    ({"stops_at": StopsAt(4, REASON), "detect": (2,)},
-     "stops_at says that detection stops at stride 4, but detect goes to 2"),
-    ({"stops_at": StopsAt(4, REASON), "detect": (2, 4),
-      "presets": (ssdreg.Preset(data_shape=64, detect=(4, 8)),)},
+    ({"stops_at": StopsAt(4, REASON), "tap_strides": (4, 8)},
+     "stops_at says that detection stops at stride 4, but tap_strides goes to 8"),
+    ({"stops_at": StopsAt(4, REASON), "tap_strides": (2,)},
+     "stops_at says that detection stops at stride 4, but tap_strides goes to 2"),
+    ({"stops_at": StopsAt(4, REASON), "tap_strides": (2, 4),
+      "presets": (ssdreg.Preset(data_shape=64, tap_strides=(4, 8)),)},
      "stops_at says that detection stops at stride 4, but the preset for 64 goes to 8"),
     ({"starts_at": 4}, "starts_at=4 must be the stride of the first of its declared taps"),
     ({"starts_at": 2, "taps": ()}, "starts_at=2 must be the stride of the first"),
@@ -226,9 +226,10 @@ def registered():
     class Plugin:
         @ssdreg.hookimpl
         def ssdreg_backbones(self):
-            yield attrs.evolve(resnet, name="stated", aliases=(), family="stated", detect=(8, 16),
-                               stops_at=StopsAt(16, REASON))
-            yield attrs.evolve(resnet, name="silent", aliases=(), family="silent", detect=(8, 16))
+            yield attrs.evolve(resnet, name="stated", aliases=(), family="stated",
+                               tap_strides=(8, 16), stops_at=StopsAt(16, REASON))
+            yield attrs.evolve(resnet, name="silent", aliases=(), family="silent",
+                               tap_strides=(8, 16))
     with ssdreg.registry.host.register(Plugin()):
         yield
 
@@ -255,8 +256,8 @@ def test_check_fails_where_much_is_unused_without_a_word(capsys):
     sentence = done.out.split("\n\n")[-1]
     assert sentence.startswith(f"silent: at every input size: detection uses {share} of the "
                                f"backbone's weights")
-    assert ("less than 80%: what lies behind '_plus5' feeds nothing; add stride 32 to detect, or "
-            "say why not with stops_at=ssdreg.StopsAt(16, \"the reason\")") in sentence
+    assert ("less than 80%: what lies behind '_plus5' feeds nothing; add stride 32 to tap_strides, "
+            "or say why not with stops_at=ssdreg.StopsAt(16, \"the reason\")") in sentence
     assert done.out.count("detection uses") == 1
 
 
@@ -264,7 +265,7 @@ def test_check_fails_where_much_is_unused_without_a_word(capsys):
 def test_show_prints_the_reason_of_its_own_choice_only(capsys):
     sentence = f"it stops at stride 16 on purpose: {REASON}"
     assert sentence in command(capsys, "show", "stated").out
-    assert "on purpose" not in command(capsys, "show", "stated", "--detect", "8").out
+    assert "on purpose" not in command(capsys, "show", "stated", "--tap-strides", "8").out
     assert "on purpose" not in command(capsys, "show", "silent").out
     done = command(capsys, "show", "stated", "--json")
     assert json.loads(done.out)["stops_at"] == {"stride": 16, "reason": REASON}
@@ -291,7 +292,7 @@ def test_a_wrong_tap_is_not_reassured_by_the_table(capsys):
 
 def test_a_choice_that_leaves_much_unused_is_warned_of():
     with pytest.warns(DetectorWarning) as caught:
-        ssdreg.build("resnet18", data_shape=300, detect=(8, 16))
+        ssdreg.build("resnet18", data_shape=300, tap_strides=(8, 16))
     message, = {str(each.message) for each in caught}
     node = ssdreg.get_backbone("resnet18").tap(16).node
     assert message.startswith("this detector uses 24.9% of the weights of resnet18 (")
@@ -305,16 +306,16 @@ def test_a_backbones_own_statement_is_not_warned_of():
         warnings.simplefilter("error", DetectorWarning)
         ssdreg.build("stated", data_shape=300)
         ssdreg.build("resnet18", data_shape=300)
-        ssdreg.build("resnet18", data_shape=300, detect=(8, 32))
+        ssdreg.build("resnet18", data_shape=300, tap_strides=(8, 32))
     with pytest.warns(DetectorWarning):
-        ssdreg.build("stated", data_shape=300, detect=(8,))
+        ssdreg.build("stated", data_shape=300, tap_strides=(8,))
     with pytest.warns(DetectorWarning):
         ssdreg.build("silent", data_shape=300)
 
 
 @pytest.mark.parametrize(("settings", "warned"), [
     ({"data_shape": 20}, True), ({"data_shape": (64, 20)}, True), ({"data_shape": 64}, False),
-    ({"data_shape": 32, "detect": (8, 32)}, False), ({"data_shape": 32}, True)])
+    ({"data_shape": 32, "tap_strides": (8, 32)}, False), ({"data_shape": 32}, True)])
 def test_an_input_without_cells_is_warned_of(settings, warned):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -326,7 +327,7 @@ def test_an_input_without_cells_is_warned_of(settings, warned):
 
 
 def test_the_command_says_it_in_one_line(capsys):
-    done = command(capsys, "build", "resnet18", "--detect", "8,16")
+    done = command(capsys, "build", "resnet18", "--tap-strides", "8,16")
     assert (done.status, len(done.complaints)) == (0, 1)
     assert done.complaints[0].startswith("ssdreg: warning: this detector uses 24.9%")
 
@@ -338,8 +339,8 @@ def test_a_wrong_declaration_is_refused_whatever_is_chosen(capsys):
         @ssdreg.hookimpl
         def ssdreg_backbones(self):
             yield attrs.evolve(resnet, name="short", aliases=(), family="short",
-                               taps=resnet.taps[:-1], detect=(8, 16))
+                               taps=resnet.taps[:-1], tap_strides=(8, 16))
     with ssdreg.registry.host.register(Plugin()):
-        done = command(capsys, "build", "short", "--detect", "8")
+        done = command(capsys, "build", "short", "--tap-strides", "8")
     assert done.status == 2
     assert "the last tap is missing: '_plus7' (stride 32, 512 channels)" in done.err

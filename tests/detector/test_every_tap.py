@@ -17,10 +17,10 @@ from ssdreg.detector.families import check
 from ssdreg.graph.finding import complete
 from ssdreg.graph.summary import dissect
 from ssdreg.graph.symbol import read_graph
-from ssdreg.graph.taps import prove
+from ssdreg.graph.taps import verify_taps
 
 SHAPE = (256, 256)
-BACKBONES = [each.name for each in ssdreg.backbones()]
+BACKBONES = [each.name for each in ssdreg.list_backbones()]
 
 
 @cache
@@ -35,8 +35,9 @@ def known(name):
 def with_taps(backbone, taps):
     """Declare other taps, and no more than them to feed detection."""
     strides = [tap.stride for tap in taps]
-    detect = [stride for stride in backbone.detect if stride in strides] or strides[-1:]
-    return attrs.evolve(backbone, taps=taps, detect=detect, presets=(), stops_at=None, l2_scales={
+    strides_left = [stride for stride in backbone.tap_strides if stride in strides] or strides[-1:]
+    return attrs.evolve(backbone, taps=taps, tap_strides=strides_left, presets=(), stops_at=None,
+                        l2_scales={
         stride: scale for stride, scale in backbone.l2_scales if stride in strides}, projections={
         stride: channels for stride, channels in backbone.projections if stride in strides})
 
@@ -87,7 +88,7 @@ def test_each_tap_doubled(name):
         with pytest.raises(ValueError, match="rising strides, one a stride"):
             attrs.evolve(backbone, taps=(*taps[:index], tap, *taps[index:]))
         with pytest.raises(TapError, match="are both at stride"):
-            prove(graph, [each.node for each in (*taps[:index], tap, *taps[index:])])
+            verify_taps(graph, [each.node for each in (*taps[:index], tap, *taps[index:])])
         for other in taps:
             if other is not tap:  # the same node at another one's place, as if it lay there
                 said = refusal(name, changed(taps, other, node=tap.node))
@@ -111,8 +112,8 @@ def test_each_tap_shifted_by_a_unit(name):
                 name, changed(backbone.taps, tap, node=behind.name, channels=behind.channels))
             # ... and at its own
             with pytest.raises(TapError):
-                prove(graph, [as_tap(tap, behind) if each is tap else each
-                              for each in backbone.taps])
+                verify_taps(graph, [as_tap(tap, behind) if each is tap else each
+                                    for each in backbone.taps])
             tried += 1
     assert tried >= len(backbone.taps) - 1
 
@@ -148,16 +149,16 @@ def test_each_channel_count_and_stage_number_that_is_not_true(name):
 
 def test_check_and_build_refuse_what_the_graph_refuses():
     resnet50 = ssdreg.get_backbone("resnet50")
-    forgotten = attrs.evolve(resnet50, taps=resnet50.taps[:-1], detect=(8, 16))
+    forgotten = attrs.evolve(resnet50, taps=resnet50.taps[:-1], tap_strides=(8, 16))
     found, = check([forgotten])
     assert not found.passed
-    sentence, = found.problems
+    sentence, = found.issues
     assert sentence.startswith("at every input size: these taps are not the ends of the backbone's")
     assert f"They use {found.coverage:.1%} of the backbone's weights" in sentence
     assert f"{1 - found.coverage:.1%} are lost" in sentence
     last = resnet50.taps[-1]
     for refused in (lambda: ssdreg.build(forgotten, data_shape=300),
-                    lambda: ssdreg.build(forgotten, data_shape=300, detect=(8,)),
+                    lambda: ssdreg.build(forgotten, data_shape=300, tap_strides=(8,)),
                     lambda: verify_backbone(forgotten, 300)):
         with pytest.raises(TapError, match=f"the last tap is missing: '{last.node}' \\(stride 32"):
             refused()

@@ -52,7 +52,7 @@ def test_all_that_is_built_in_is_true(capsys):
     found = json.loads(done.out)
     assert [each["name"] for each in found] == built_in
     for each in found:
-        assert (each["passed"], each["problems"]) == (True, [])
+        assert (each["passed"], each["issues"]) == (True, [])
         assert each["coverage"] > 0.999  # all but a normalisation behind the last tap
         assert [tuple(shape) for shape in each["shapes"]] == list(SHAPES)
     resnets = [each["parameters"] for each in found if each["family"] == "resnet"]
@@ -86,18 +86,18 @@ def test_wrong_taps_are_named():
         attrs.evolve(tap, node="_plus4") if tap.stride == 16 else tap for tap in resnet18.taps])
     found, = check([wrong])
     assert not found.passed
-    assert len(found.problems) == 1
-    assert found.problems[0].startswith("at every input size: these taps are not the ends of")
+    assert len(found.issues) == 1
+    assert found.issues[0].startswith("at every input size: these taps are not the ends of")
     assert "'_plus4' is not the end of stage 3 (stride 16): 1 unit is still to come before the " \
-           "resolution drops, the last ends in '_plus5'" in found.problems[0]
+           "resolution drops, the last ends in '_plus5'" in found.issues[0]
 
 
 def test_wrong_channels_are_named():
     resnet18 = ssdreg.get_backbone("resnet18")
     *others, last = resnet18.taps
     found, = check([attrs.evolve(resnet18, taps=[*others, attrs.evolve(last, channels=2048)])])
-    assert "2048" in found.problems[0]
-    assert "'_plus7'" in found.problems[0]
+    assert "2048" in found.issues[0]
+    assert "'_plus7'" in found.issues[0]
 
 
 def test_a_deeper_network_must_be_larger():
@@ -105,13 +105,13 @@ def test_a_deeper_network_must_be_larger():
     small, large = (f"{parameter_count(each.symbol(), SHAPES[0]):,}" for each in (shallow, deep))
     swapped = [attrs.evolve(shallow, depth=34), attrs.evolve(deep, depth=18)]
     first, second = check(swapped)
-    assert first.problems == (f"is deeper (34) than resnet34 (18) but has fewer or as many "
-                              f"parameters: {small} against {large}",)
-    assert second.problems == ()
+    assert first.issues == (f"is deeper (34) than resnet34 (18) but has fewer or as many "
+                            f"parameters: {small} against {large}",)
+    assert second.issues == ()
     # also against those that are only registered
     found, = check([attrs.evolve(shallow, depth=1000)])
-    assert len(found.problems) == 6
-    assert "is deeper (1000) than resnet269 (269)" in found.problems[-1]
+    assert len(found.issues) == 6
+    assert "is deeper (1000) than resnet269 (269)" in found.issues[-1]
 
 
 def test_other_families_do_not_count():
@@ -136,8 +136,8 @@ def test_a_plug_in_that_cannot_be_built_does_not_hide_the_others():
     found = {each["name"]: each for each in json.loads(done.stdout)}
     assert [name for name, each in found.items() if not each["passed"]] == [
         "gone", "raises", "copied"]
-    assert found["gone"]["problems"] == [
+    assert found["gone"]["issues"] == [
         "backbone 'gone' cannot be built: ModuleNotFoundError: No module named 'no_such_module'"]
-    assert found["raises"]["problems"] == [
+    assert found["raises"]["issues"] == [
         "backbone 'raises' cannot be built: ZeroDivisionError: division by zero"]
     assert found["true"]["passed"]

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 import ssdreg
-from ssdreg import Normalisation, PlanError, Preset, plan
+from ssdreg import PlanError, Preprocessing, Preset, plan
 
 FIVE = ("vgg16_reduced", "inceptionv3", "resnet18", "resnet50", "resnet101")
 
@@ -117,14 +117,14 @@ def test_the_symbol_has_what_the_plan_says(backbone, shape):
 # Overrides
 
 def test_detect_picks_taps_by_stride():
-    made = plan("resnet50", detect=(8, 16, 32))
+    made = plan("resnet50", tap_strides=(8, 16, 32))
     assert made.taps == ("_plus6", "_plus12", "_plus15")
     assert [level.channels for level in made.levels[:4]] == [512, 1024, 2048, 256]
-    assert plan("resnet50", detect=[32, 16]).taps == ("_plus12", "_plus15")
+    assert plan("resnet50", tap_strides=[32, 16]).taps == ("_plus12", "_plus15")
 
 
 def test_detect_puts_a_preset_aside():
-    made = plan("vgg16_reduced", detect=(8, 16))
+    made = plan("vgg16_reduced", tap_strides=(8, 16))
     assert sides(made)[-1] == (1, 1)
     assert made.steps == ()
 
@@ -158,7 +158,7 @@ def test_from_layers_sets_the_number_of_levels():
     ("nms_topk", -1, -1),
     ("force_suppress", True, True),
     ("loss", "focal", "focal"),
-    ("normalisation", Normalisation(std=(58, 57, 57)), Normalisation(std=(58, 57, 57))),
+    ("preprocessing", Preprocessing(std=(58, 57, 57)), Preprocessing(std=(58, 57, 57))),
 ])
 def test_every_field_can_be_overridden(field, value, stored):
     made = plan("resnet50", **{field: value})
@@ -199,10 +199,10 @@ def test_a_head_that_asks_for_nothing_has_the_plan_of_ssd():
 
 def test_a_head_may_take_every_tap_of_a_stride_and_coarser():
     backbone = ssdreg.get_backbone("resnet50")
-    for stride, strides in ((8, (8, 16, 32)), (32, (32,)), (64, backbone.detect)):
+    for stride, strides in ((8, (8, 16, 32)), (32, (32,)), (64, backbone.tap_strides)):
         made = plan(backbone, head=head(least_stride=stride))
         assert made.taps == tuple(backbone.tap(each).node for each in strides)
-    made = plan(backbone, head=head(least_stride=8), detect=(16,))
+    made = plan(backbone, head=head(least_stride=8), tap_strides=(16,))
     assert made.taps == (backbone.tap(16).node,)
 
 
@@ -280,7 +280,7 @@ def test_defaults_that_cannot_be_are_refused(defaults):
     # a shape too small
     ({"data_shape": 16}, "level 1 ('_plus15') would be 1x1 cells, as level 0 is: the input is too "
                          "small for this backbone's detection taps; take a larger data_shape or "
-                         "fewer strides in detect"),
+                         "fewer tap_strides"),
     ({"backbone": "vgg16_reduced", "data_shape": 8},
      "level 1 ('relu7') cannot be reached: the backbone does not accept an input of 8x8 pixels, "
      "at node 'pool4': kernel size (2) exceeds input (1 padded to 1); take a larger data_shape"),
@@ -297,11 +297,11 @@ def test_defaults_that_cannot_be_are_refused(defaults):
     ({"data_shape": (3, 300, 300)}, "data_shape=(3, 300, 300) is neither"),
     ({"num_classes": 0}, "num_classes=0: at least one class is needed"),
     # taps
-    ({"detect": (64,)}, "detect=(64,): backbone 'resnet50' has no tap at stride 64: "
+    ({"tap_strides": (64,)}, "tap_strides=(64,): backbone 'resnet50' has no tap at stride 64: "
                         "its taps are at 2, 4, 8, 16, 32"),
-    ({"detect": ()}, "detect=() must list at least one stride, each once"),
-    ({"detect": (16, 16)}, "detect=(16, 16) must list at least one stride, each once"),
-    ({"detect": 16}, "detect=16 must be a list or tuple"),
+    ({"tap_strides": ()}, "tap_strides=() must list at least one stride, each once"),
+    ({"tap_strides": (16, 16)}, "tap_strides=(16, 16) must list at least one stride, each once"),
+    ({"tap_strides": 16}, "tap_strides=16 must be a list or tuple"),
     ({"from_layers": "_plus12"}, "from_layers='_plus12' must be a list or tuple"),
     ({"from_layers": ("", "_plus12")}, "must name backbone nodes first and then \"\""),
     ({"from_layers": ("_plus1222", "")}, "level 0: there is no node '_plus1222': did you mean"),
@@ -335,8 +335,9 @@ def test_defaults_that_cannot_be_are_refused(defaults):
     ({"nms_topk": 0}, "nms_topk must be a positive whole number, or -1 for all, not 0"),
     ({"force_suppress": "no"}, "force_suppress must be True or False, not 'no'"),
     ({"loss": "hinge"}, "loss must be softmax or focal, not 'hinge'"),
-    ({"normalisation": (1, 2, 3)}, "normalisation must be a ssdreg.Normalisation, not (1, 2, 3)"),
-    ({"size": 3, "nms": 4}, "nms, size cannot be overridden: the fields are detect, from_layers"),
+    ({"preprocessing": (1, 2, 3)}, "preprocessing must be a ssdreg.Preprocessing, not (1, 2, 3)"),
+    ({"size": 3, "nms": 4},
+     "nms, size cannot be overridden: the fields are tap_strides, from_layers"),
 ])
 def test_errors_say_what_and_where(arguments, message):
     assert message in refused(**arguments)

@@ -79,8 +79,8 @@ def test_plan(reference, network):
 
 
 def test_levels(reference, network):
-    measured = {level.source: reference_rule.map_shape(level)
-                for level in network.plan.levels if level.source}
+    measured = {level.node: reference_rule.map_shape(level)
+                for level in network.plan.levels if level.node}
     assert entries(measured) == reference["tap_shapes"]
     assert network.plan.anchors == reference["anchors"]["shape"][1]
 

@@ -21,10 +21,10 @@ def log(tmp_path):
     return path
 
 
-def shows(picture, colour):
+def shows(picture, color):
     """How many pixels of the picture have about this colour."""
     pixels = np.asarray(Image.open(picture).convert("RGB"), dtype=int)
-    return int((np.abs(pixels - colour).max(axis=2) < 12).sum())
+    return int((np.abs(pixels - color).max(axis=2) < 12).sum())
 
 
 def test_log_is_read(log):
@@ -46,8 +46,8 @@ def test_curves_of_losses_and_maps_are_drawn(log, tmp_path):
     draw_curves(log, out, "resnet_$18")
     assert Image.open(out).format == "PNG"
     # the two losses and the two maps
-    for colour in [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)]:
-        assert shows(out, colour) > 50
+    for color in [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)]:
+        assert shows(out, color) > 50
     assert [path.name for path in out.parent.iterdir()] == ["curves.png"]
 
 
@@ -56,8 +56,8 @@ def test_curves_run_from_the_first_epoch_to_the_last(tmp_path):
     log.write_text(HEADER + "".join(f"{epoch},1,1,1,1,2,1,0.5,0.4\n" for epoch in range(1, 31)))
     draw_curves(log, tmp_path / "curves.png", "run")
     pixels = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB"), dtype=int)
-    for colour in [(0, 114, 178), (0, 158, 115)]:
-        columns = (np.abs(pixels - colour).max(axis=2) < 12).any(axis=0).sum()
+    for color in [(0, 114, 178), (0, 158, 115)]:
+        columns = (np.abs(pixels - color).max(axis=2) < 12).any(axis=0).sum()
         # level solid lines; the axes fill most of the picture's width
         assert columns > 0.7 * pixels.shape[1]
 

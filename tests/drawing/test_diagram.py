@@ -41,8 +41,8 @@ DRAWN = {
     "convolutions": ("vgg16_reduced", {"data_shape": 512}, None),
     "long names": ("inceptionv3", {"data_shape": (299, 450)}, None),
     "another choice": ("resnet101", {}, RESNET50_TAPS),
-    "a choice inside blocks": ("resnet101", {"detect": (8, 16)}, INSIDE),
-    "every stage": ("resnet34", {"detect": (2, 4, 8, 16, 32)}, None),
+    "a choice inside blocks": ("resnet101", {"tap_strides": (8, 16)}, INSIDE),
+    "every stage": ("resnet34", {"tap_strides": (2, 4, 8, 16, 32)}, None),
     "two taps on one line": ("resnet269", {}, ssdreg.plan("resnet200").taps),
 }
 
@@ -206,7 +206,7 @@ def test_taps_and_levels_are_named(case):
         where = texts.index(f"level {index}: {level.height}×{level.width} × {level.channels}")
         assert texts[where + 1] == f"{level.anchors:,} anchors, {level.anchors_per_cell} a cell"
     bold = {text.text.split(":")[0] for text in picture.texts if text.bold
-            and text.colour == DERIVED}
+            and text.color == DERIVED}
     assert bold == set(plan.taps)
     # a line from each tap to its level, an arrow from each level to the one made behind it
     arrows = [line for line in picture.lines if line.arrow]
@@ -234,7 +234,7 @@ def test_another_choice_is_drawn_beside_the_right_one():
     texts = {text.text: text for text in picture.texts}
     for tap, before in zip(RESNET50_TAPS, (units[50][2], units[50][2] + units[50][3])):
         flag = texts[f"{tap}: 19×19 × 1024, {units[101][2] - before} more blocks in its stage"]
-        assert (flag.colour, flag.bold) == (COMPARED, True)
+        assert (flag.color, flag.bold) == (COMPARED, True)
     legend = " ".join(texts)
     right = ssdreg.plan("resnet101").taps
     assert f"right: {', '.join(right)} use 100% of the backbone's weights (42.6 M)" in legend
@@ -244,7 +244,7 @@ def test_another_choice_is_drawn_beside_the_right_one():
 
 def test_taps_inside_blocks_are_said_to_be():
     picture = drawn("a choice inside blocks")
-    texts = [text.text for text in picture.texts if text.colour == COMPARED]
+    texts = [text.text for text in picture.texts if text.color == COMPARED]
     assert "stage3_unit9_relu2: 19×19 × 256, inside the block, 14 more blocks in its stage" in texts
     assert "relu1: 10×10 × 2048" in texts
     assert len(texts) == len(INSIDE)
@@ -254,7 +254,7 @@ def test_taps_inside_blocks_are_said_to_be():
 
 
 def test_what_a_plan_leaves_out_is_dotted():
-    picture = draw_anatomy(*parts("resnet18", {"detect": (8, 16)}, None))
+    picture = draw_anatomy(*parts("resnet18", {"tap_strides": (8, 16)}, None))
     # the two units of the last stage, the last normalisation, the classifier
     assert len(looks(picture, ABSENT)) == 4
 
@@ -265,7 +265,7 @@ def test_any_way_of_building_networks_can_be_drawn(name):
     taps = [ssdreg.Tap(stage, stride, channels, node)
             for stage, (stride, node, channels) in enumerate(ends, start=1)]
     backbone = ssdreg.Backbone(name="mine", family="mine", depth=1, build=make, taps=taps,
-                               detect=(taps[-1].stride,), paper="https://example.org")
+                               tap_strides=(taps[-1].stride,), paper="https://example.org")
     plan = ssdreg.plan(backbone, data_shape=(64, 96))
     graph = read_graph(backbone.symbol(), plan.data_shape)
     anatomy = dissect(graph, plan.data_shape, backbone.taps)
@@ -284,10 +284,10 @@ def test_counts_are_written_with_three_digits(count, text):
 
 # Files
 
-def shades(path, colour):
+def shades(path, color):
     """How many pixels have about this colour."""
     pixels = np.asarray(Image.open(path).convert("RGB"), dtype=int)
-    wanted = [int(colour[start:start + 2], 16) for start in (1, 3, 5)]
+    wanted = [int(color[start:start + 2], 16) for start in (1, 3, 5)]
     return int((np.abs(pixels - wanted).max(axis=2) < 12).sum())
 
 
@@ -300,8 +300,8 @@ def test_a_png_shows_both_choices(capsys, tmp_path):
     assert image.format == "PNG"
     assert image.size == pytest.approx((picture.width * PNG_DPI, picture.height * PNG_DPI), abs=1)
     box = (SIDE * PNG_DPI)**2
-    for colour in (DERIVED, COMPARED):
-        assert shades(out, colour) > box  # two boxes, but for the numbers in them
+    for color in (DERIVED, COMPARED):
+        assert shades(out, color) > box  # two boxes, but for the numbers in them
     assert [each.name for each in out.parent.iterdir()] == ["net.png"]
     assert out.stat().st_size < 150_000
 
@@ -309,12 +309,13 @@ def test_a_png_shows_both_choices(capsys, tmp_path):
 def test_an_svg_holds_its_texts_as_texts(capsys, tmp_path):
     out = tmp_path / "net.SVG"
     assert command(capsys, "draw", "resnet18", "--out", out, "--data-shape", "256x320",
-                   "--detect", "8,16").status == 0
+                   "--tap-strides", "8,16").status == 0
     space = "{http://www.w3.org/2000/svg}"
     root = ElementTree.parse(out).getroot()
     assert root.tag == f"{space}svg"
     texts = {element.text for element in root.iter(f"{space}text")}
-    picture = draw_anatomy(*parts("resnet18", {"data_shape": (256, 320), "detect": (8, 16)}, None))
+    picture = draw_anatomy(*parts("resnet18", {"data_shape": (256, 320), "tap_strides": (8, 16)},
+                                  None))
     assert texts == {text.text for text in picture.texts}
     assert [each.name for each in tmp_path.iterdir()] == ["net.SVG"]
 
@@ -347,7 +348,7 @@ def test_other_formats_are_refused(capsys, tmp_path, name):
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["resnet-51"], "no backbone is called 'resnet-51'"),
-    (["resnet18", "--detect", "7"], "has no tap at stride 7"),
+    (["resnet18", "--tap-strides", "7"], "has no tap at stride 7"),
     (["resnet18", "--data-shape", "16"], "take a larger data_shape"),
     (["resnet18", "--compare", "_plus99"], "there is no node '_plus99': did you mean '_plus"),
     (["resnet18", "--compare", "relu0,fc1"], "'fc1' is no feature map"),

@@ -42,9 +42,9 @@ def test_every_folder_of_a_data_set(tmp_path, tiny_shapes):
     root = Path(shutil.copytree(tiny_shapes, tmp_path / "shapes"))
     litter(root)
     found = read_voc(root, "train")
-    assert found.problems == plain.problems
+    assert found.issues == plain.issues
     assert len(found.samples) == len(plain.samples)
-    assert read_voc(root).problems == read_voc(tiny_shapes).problems
+    assert read_voc(root).issues == read_voc(tiny_shapes).issues
     assert available_splits(root) == available_splits(tiny_shapes)
 
 
@@ -70,18 +70,19 @@ def test_unpacked_models(tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     files.write(folder / "model_algo_1", own_symbol("train"), SMALL, epoch=0)
-    plain = ssdreg.load(folder, data_shape=SMALL)
+    plain = ssdreg.load_checkpoint(folder, data_shape=SMALL)
     litter(folder)
     (folder / "._model_algo_1-0000.params").write_bytes(FORK)
-    assert ssdreg.load(folder, data_shape=SMALL).describe() == plain.describe()
-    assert ssdreg.load(folder / "model_algo_1", data_shape=SMALL).describe() == plain.describe()
+    assert ssdreg.load_checkpoint(folder, data_shape=SMALL).describe() == plain.describe()
+    assert ssdreg.load_checkpoint(folder / "model_algo_1",
+                                  data_shape=SMALL).describe() == plain.describe()
     packed = tarred(folder, tmp_path / "model.tar.gz")
-    assert ssdreg.load(packed, data_shape=SMALL).describe() == plain.describe()
+    assert ssdreg.load_checkpoint(packed, data_shape=SMALL).describe() == plain.describe()
 
 
 def test_a_model_that_is_named_is_taken(tmp_path):
     files.write(tmp_path / ".mine", own_symbol("train"), SMALL, epoch=0)
-    assert ssdreg.load(tmp_path / ".mine", data_shape=SMALL).epoch == 0
+    assert ssdreg.load_checkpoint(tmp_path / ".mine", data_shape=SMALL).epoch == 0
 
 
 def test_members_of_archives(tmp_path):

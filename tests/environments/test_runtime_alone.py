@@ -20,7 +20,7 @@ from support.environments import PROJECT, build_wheels, clean, install, python_o
 
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.deploy.executor import Inference, prepare
-from ssdreg.deploy.model import random_source
+from ssdreg.deploy.model import random_deploy_model
 from ssdreg.export import write_onnx
 
 SHARED = paths.SHARED / "data" / "bccd" / "JPEGImages"
@@ -60,7 +60,7 @@ def photo(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def source():
     """A detector whose scores lie well apart: of tied boxes, any may suppress the others."""
-    made = random_source("resnet18", 3, 128, detect=(8, 16))
+    made = random_deploy_model("resnet18", 3, 128, tap_strides=(8, 16))
     calm = {name: values * 0.1 if "cls_pred" in name else values
             for name, values in made.params.args.items()}
     return evolve(made, params=evolve(made.params, args=calm))
@@ -78,7 +78,7 @@ def expected(source, photo) -> np.ndarray:
     """What MXNet finds: label, score, and the box in pixels, a row each."""
     from ssdreg.mx import mx
     image = Image.open(photo).convert("RGB")
-    batch = prepare(image, source.plan.data_shape, source.plan.normalisation)[None]
+    batch = prepare(image, source.plan.data_shape, source.plan.preprocessing)[None]
     rows = Inference(source.symbol, source.params, 1, source.plan.data_shape).detect(
         mx.nd.array(batch))[0]
     rows = rows[rows[:, 0] >= 0]

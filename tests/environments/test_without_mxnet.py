@@ -15,7 +15,7 @@ import pytest
 from support.environments import PROJECT, clean
 
 from ssdreg.compat.mxnet_package import INSTALL, MISSING
-from ssdreg.deploy.model import random_source
+from ssdreg.deploy.model import random_deploy_model
 from ssdreg.export import write_onnx
 
 SENTENCE = "MXNet is not installed: run `pip install --no-deps mxnet==1.9.1`"
@@ -102,11 +102,12 @@ PYTHON = """
 import ssdreg
 from ssdreg.errors import DependencyError
 from ssdreg.testing import conformance
-names = [each.name for each in ssdreg.backbones()] + [each.name for each in ssdreg.heads()]
+names = [each.name for each in (*ssdreg.list_backbones(), *ssdreg.list_heads())]
 assert "resnet101" in names and "ssd" in names
 for call in (lambda: ssdreg.build("resnet18"), lambda: ssdreg.plan("resnet18"),
              lambda: ssdreg.get_backbone("resnet18").symbol(), lambda: conformance("ssdreg"),
-             lambda: ssdreg.Detector("run", backend="mxnet"), lambda: ssdreg.load("run/ssd")):
+             lambda: ssdreg.Detector("run", backend="mxnet"),
+             lambda: ssdreg.load_checkpoint("run/ssd")):
     for again in range(2):
         try:
             call()
@@ -133,7 +134,7 @@ def test_a_plugins_tests_say_it_once(python, tmp_path):
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_an_exported_detector_detects(python, folder, tmp_path, backend):
     file = tmp_path / "detector.onnx"
-    write_onnx(random_source("resnet18", 3, 64, detect=(8, 16)), file)
+    write_onnx(random_deploy_model("resnet18", 3, 64, tap_strides=(8, 16)), file)
     for program in (("-m", "ssdreg", "predict"), ("-m", "ssdreg_runtime")):
         done = run(python, tmp_path, *program, file, folder / "photo.jpg", "--backend", backend)
         assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from ssdreg_runtime.system.telemetry import no_telemetry
 from support.detections import RULES, Predicted, by_mxnet, kept, predicted
 from support.exporting import ALIVE
 
-from ssdreg.deploy.model import random_source
+from ssdreg.deploy.model import random_deploy_model
 from ssdreg.errors import DependencyError, ExportError
 from ssdreg.export import Options, to_onnx, write_onnx
 from ssdreg.export import options as options_module
@@ -227,7 +227,7 @@ def test_raw_outputs_are_all_scores_and_decoded_boxes(runtime):
 
 @pytest.fixture(scope="module")
 def source():
-    return random_source("resnet18", 3, (96, 128), detect=(8, 16))
+    return random_deploy_model("resnet18", 3, (96, 128), tap_strides=(8, 16))
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +267,7 @@ def test_the_metadata_say_what_the_detector_is(source, options):
         "ssdreg_backbone": "resnet18", "ssdreg_head": "ssd", "ssdreg_threshold": .01,
         "ssdreg_nms_threshold": plan.nms_threshold, "ssdreg_nms_topk": plan.nms_topk,
         "ssdreg_force_suppress": plan.force_suppress,
-        "ssdreg_mean": list(plan.normalisation.mean), "ssdreg_std": list(plan.normalisation.std),
+        "ssdreg_mean": list(plan.preprocessing.mean), "ssdreg_std": list(plan.preprocessing.std),
         "ssdreg_precision": options.precision}
     (given,) = model.graph.input
     batch = given.type.tensor_type.shape.dim[0]

@@ -17,7 +17,7 @@ from support.nets import NETS
 
 import ssdreg
 from ssdreg.cli.demo import BACKBONE
-from ssdreg.deploy.model import open_source, random_source
+from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import ExportError
 from ssdreg.export import Options, to_onnx
 from ssdreg.mx import mx
@@ -36,15 +36,15 @@ def photos(source, batch=2):
 def predicted(source, pixels):
     """Return scores (B, N, C) and boxes (B, N, 4) by MXNet, up to what suppression starts from."""
     mean, std = (np.array(values, "float32") for values in (
-        source.plan.normalisation.mean, source.plan.normalisation.std))
+        source.plan.preprocessing.mean, source.plan.preprocessing.std))
     data = ((pixels.astype("float32") - mean) / std).transpose(0, 3, 1, 2)
     parts = source.symbol.get_children()
     prob, offsets, anchors = files.outputs(parts, source.params, data)
     offsets = offsets.reshape(len(pixels), -1, 4) * np.array(source.plan.variances)
     low, high = anchors[..., :2], anchors[..., 2:]
-    centre = (low + high) / 2 + offsets[..., :2] * (high - low)
+    center = (low + high) / 2 + offsets[..., :2] * (high - low)
     half = np.exp(offsets[..., 2:]) * (high - low) / 2
-    boxes = np.concatenate([centre - half, centre + half], axis=2)
+    boxes = np.concatenate([center - half, center + half], axis=2)
     clipped = json.loads(source.symbol.tojson())["nodes"][-1]["attrs"].get("clip", "True")
     return prob.transpose(0, 2, 1)[..., 1:], boxes.clip(0, 1) if clipped == "True" else boxes
 
@@ -79,7 +79,7 @@ PLUGINS = {
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_network_of_ssdreg(name):
-    check(random_source(name, 3, OWN[name]))
+    check(random_deploy_model(name, 3, OWN[name]))
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -88,7 +88,7 @@ def test_a_network_of_a_plugin(name):
         ssdreg.get_backbone(name)
     except ssdreg.UnknownNameError:
         pytest.skip("its plug-in is not installed")
-    check(random_source(name, 3, PLUGINS[name]))
+    check(random_deploy_model(name, 3, PLUGINS[name]))
 
 
 @pytest.mark.parametrize("head", ["ssdlite", "fpn_small"])
@@ -97,7 +97,7 @@ def test_another_head(head):
         ssdreg.get_head(head)
     except ssdreg.UnknownNameError:
         pytest.skip("its plug-in is not installed")
-    check(random_source(BACKBONE, 3, SHAPE, head))
+    check(random_deploy_model(BACKBONE, 3, SHAPE, head))
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -120,7 +120,7 @@ def test_a_small_network_of_each_structure(name):
 def example(folder):
     symbol = files.example_symbol("resnet18", files.taps_of("resnet18", 16, 32), 3)
     files.write(folder / "ssd", symbol, 96)
-    return open_source(folder / "ssd", data_shape=96)
+    return open_deploy_model(folder / "ssd", data_shape=96)
 
 
 def of_vgg(folder):
@@ -128,23 +128,23 @@ def of_vgg(folder):
         "vgg16_reduced", files.taps_of("vgg16_reduced", 8, 16), 2, extras=(512,),
         steps=tuple(step / 160 for step in (8, 16, 32)), scale=512)
     files.write(folder / "vgg", symbol, 160, files.version_0_8)
-    return open_source(folder / "vgg")
+    return open_deploy_model(folder / "vgg")
 
 
 def of_nobody(folder, mode="deploy", spelling=files.today, **settings):
     files.write(folder / "own", own_symbol(mode, **settings), 64, spelling)
-    return open_source(folder / "own", data_shape=64)
+    return open_deploy_model(folder / "own", data_shape=64)
 
 
 def of_sagemaker(folder):
     (folder / "hyperparams.json").write_text(json.dumps(HYPERPARAMETERS))
     files.write(folder / "model_algo_1", files.after_copy(own_symbol("deploy")), 64, epoch=0)
-    return open_source(tarred(folder, folder / "model.tar.gz"))
+    return open_deploy_model(tarred(folder, folder / "model.tar.gz"))
 
 
 def saved_by_gluon(folder, features, *rest, **settings):
     network(features, *rest, **settings).save_parameters(str(folder / "ssd.params"))
-    return open_source(folder / "ssd.params")
+    return open_deploy_model(folder / "ssd.params")
 
 
 def exported_by_gluon(folder, features, *rest):
@@ -153,7 +153,7 @@ def exported_by_gluon(folder, features, *rest):
     made.hybridize()
     made(mx.nd.zeros((1, 3, side, side)))
     made.export(str(folder / "net"))
-    return open_source(folder / "net")
+    return open_deploy_model(folder / "net")
 
 
 VGG300 = (gluons.DilatedVGG, 300, (8, 16, 32, 64, 100, 300))
@@ -193,7 +193,7 @@ def test_an_old_checkpoint(tmp_path, kind):
 
 @pytest.fixture(scope="module")
 def small():
-    return random_source(BACKBONE, 3, 64)
+    return random_deploy_model(BACKBONE, 3, 64)
 
 
 def renamed(source, change):

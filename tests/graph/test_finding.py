@@ -17,7 +17,7 @@ def declared():
 
 @pytest.fixture(scope="module")
 def undeclared(declared):
-    return attrs.evolve(declared, name="undeclared", aliases=(), taps=(), detect=())
+    return attrs.evolve(declared, name="undeclared", aliases=(), taps=(), tap_strides=())
 
 
 def nodes(backbone):
@@ -31,15 +31,15 @@ def test_what_is_declared_stays(declared):
 def test_taps_are_found_and_the_two_coarsest_detect(declared, undeclared):
     found = complete(undeclared)
     assert nodes(found) == nodes(declared)
-    assert found.detect == (16, 32)
-    assert attrs.evolve(found, taps=(), detect=()) == undeclared
+    assert found.tap_strides == (16, 32)
+    assert attrs.evolve(found, taps=(), tap_strides=()) == undeclared
 
 
 def test_declared_strides_are_kept_with_found_taps(undeclared):
-    found = complete(attrs.evolve(undeclared, detect=(8, 16, 32)))
-    assert found.detect == (8, 16, 32)
+    found = complete(attrs.evolve(undeclared, tap_strides=(8, 16, 32)))
+    assert found.tap_strides == (8, 16, 32)
     with pytest.raises(ValueError, match="has no tap at stride 64"):
-        complete(attrs.evolve(undeclared, detect=(64,)))
+        complete(attrs.evolve(undeclared, tap_strides=(64,)))
 
 
 def test_a_detector_is_built_as_if_they_were_declared(declared, undeclared):

@@ -315,12 +315,12 @@ def test_the_right_taps_use_what_verify_says(name):
     backbone = ssdreg.get_backbone(name)
     choice, found = chosen(name, ssdreg.plan(name).taps)
     proof = ssdreg.verify(backbone.symbol(), [tap for tap in backbone.taps
-                                              if tap.stride in backbone.detect], 300)
+                                              if tap.stride in backbone.tap_strides], 300)
     assert (choice.weights_used, choice.weights) == (proof.weights_used, proof.weights)
     assert choice.share == proof.coverage
     assert [(mark.stage, mark.block, mark.inside) for mark in choice.marks] == [
         (index, len(stage.blocks) - 1, False) for index, stage in enumerate(found.stages)
-        if stage.stride in backbone.detect]
+        if stage.stride in backbone.tap_strides]
     assert all(choice.uses(part) for stage in found.stages for part in stage.blocks)
     assert not choice.uses(found.classifier)
 

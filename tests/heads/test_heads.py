@@ -322,7 +322,7 @@ def test_a_head_may_replace_the_losses_alone_and_is_trained_by_them(tmp_path, ti
     assert own_train.list_outputs() == [*OUTPUTS, "guess_loss_output"]
 
     source = splits.choose(tiny_shapes)
-    learning, validation = splits.open_source(source)
+    learning, validation = splits.open_data(source)
     network = build_network(BACKBONE, len(learning.classes), 64, head)
     run = create_run(tmp_path / "run", learning.classes, network.plan, network.train,
                      network.deploy)

@@ -19,7 +19,7 @@ from support import paths
 import ssdreg
 from ssdreg.data.synthetic import draw_shapes
 from ssdreg.deploy.executor import detect_images, open_inference
-from ssdreg.deploy.model import open_source, random_source
+from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import ModelError, RunError, SsdregError
 from ssdreg.export import Options, write_onnx
 from ssdreg.inference.detector import MXNetBackend, facts_of
@@ -41,7 +41,7 @@ def backend(request):
 @pytest.fixture(scope="module")
 def source():
     """A detector whose weights are random, so that it finds something everywhere."""
-    made = random_source("resnet18", 3, (96, 128), detect=(8, 16))
+    made = random_deploy_model("resnet18", 3, (96, 128), tap_strides=(8, 16))
     # with smaller logits scores lie far apart, and none are 1.0 that could come in any order
     args = {name: array * (0.05 if "cls_pred" in name else 1)
             for name, array in made.params.args.items()}
@@ -192,7 +192,8 @@ def test_mxnet_gives_each_image_what_it_gets_alone(source, pictures):
 def test_the_facts_of_a_source_are_those_of_its_file(source, exported):
     written = ssdreg_runtime.backends.open_backend(exported).facts
     assert facts_of(source) == evolve(written, batch=None)
-    other = random_source("resnet18", 2, 64, nms_topk=7, nms_threshold=0.3, force_suppress=True)
+    other = random_deploy_model("resnet18", 2, 64, nms_topk=7, nms_threshold=0.3,
+                                force_suppress=True)
     facts = facts_of(other)
     assert (facts.nms_topk, facts.nms_threshold, facts.force_suppress) == (7, 0.3, True)
 
@@ -249,8 +250,8 @@ def test_auto_takes_the_first_that_is_installed(source, monkeypatch):
 def test_an_old_checkpoint(source, tmp_path, pictures, wanted, backend):
     mx.model.save_checkpoint(str(tmp_path / "old"), 3, source.symbol, source.params.args,
                              source.params.auxs)
-    reopened = open_source(tmp_path / "old", data_shape=(96, 128), classes=["a", "b", "c"],
-                           normalisation=source.plan.normalisation)
+    reopened = open_deploy_model(tmp_path / "old", data_shape=(96, 128), classes=["a", "b", "c"],
+                                 preprocessing=source.plan.preprocessing)
     detector = ssdreg.Detector(reopened, backend, threads=1)
     assert detector.classes == ("a", "b", "c")
     for found, expected in zip(detector.detect(pictures[:2]), wanted):

@@ -20,7 +20,7 @@ from ssdreg_runtime.system.telemetry import no_telemetry
 from support.runs import SIDE
 
 from ssdreg.data import load
-from ssdreg.deploy.model import open_source, random_source
+from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import DataError, ModelError
 from ssdreg.export import to_onnx
 from ssdreg.inference.detector import MXNetBackend, facts_of
@@ -50,7 +50,7 @@ SHAPE = (SIDE, SIDE)
 @pytest.fixture(scope="module")
 def source():
     """A detector with random weights, whose scores are far from 0 and 1."""
-    return random_source("resnet18", 3, SIDE, detect=(8, 16))
+    return random_deploy_model("resnet18", 3, SIDE, tap_strides=(8, 16))
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +347,7 @@ def test_a_number_counts_for_more_than_none():
 
 def test_layers_are_kept_when_eight_bits_cost_too_much(tiny_run, examples):
     # after one epoch boxes are everywhere, and those of 8 bits never quite the same
-    source = open_source(tiny_run)
+    source = open_deploy_model(tiny_run)
     made = quantize(source, examples[:3], "mxnet", drop=0.0, keep=["stage1_unit1_conv2"])
     counts = [len(trial.kept) for trial in made.trials]
     assert counts == sorted(set(counts))
@@ -369,14 +369,14 @@ def test_nothing_is_kept_when_eight_bits_cost_nothing(source, examples):
 
 # Bad input
 
-@pytest.mark.parametrize("quantised", [
+@pytest.mark.parametrize("quantized", [
     lambda source, model: quantize_onnx(model, []),
     lambda source, model: quantize_openvino(model.SerializeToString(), []),
     lambda source, model: quantize_mxnet(source, []),
     lambda source, model: quantize(source, [])], ids=["onnx", "openvino", "mxnet", "all"])
-def test_without_images_there_are_no_scales(source, model, quantised):
+def test_without_images_there_are_no_scales(source, model, quantized):
     with pytest.raises(DataError, match="scales from images, and there are none"):
-        quantised(source, model)
+        quantized(source, model)
 
 
 def test_what_is_quantised_is_not_quantised_again(onnx_int8, mxnet_int8, images, source):
@@ -431,9 +431,9 @@ def test_a_run_of_int8_is_replaced_whole_and_nothing_else_is(mxnet_int8, source,
     names = sorted(file.name for file in folder.iterdir())
     assert names == ["config.json", "deploy-symbol.json", "quantised.json", "ssd-0001.params"]
     assert json.loads((folder / "quantised.json").read_text())["precision"] == "int8"
-    assert facts_of(open_source(folder)).precision == "int8"
+    assert facts_of(open_deploy_model(folder)).precision == "int8"
     engine.write(bfloat16_mxnet(source), folder)
-    assert facts_of(open_source(folder)).precision == "bfloat16"
+    assert facts_of(open_deploy_model(folder)).precision == "bfloat16"
     assert [each.name for each in tmp_path.iterdir()] == ["int8"]
 
 

@@ -6,7 +6,7 @@ import re
 import attrs
 import pytest
 
-from ssdreg import Backbone, Extra, Normalisation, Preset, Tap, get_backbone
+from ssdreg import Backbone, Extra, Preprocessing, Preset, Tap, get_backbone
 from ssdreg.graph.finding import complete
 
 TAPS = (Tap(1, 4, 16, "c1"), Tap(2, 8, 32, "c2"))
@@ -14,7 +14,7 @@ TAPS = (Tap(1, 4, 16, "c1"), Tap(2, 8, 32, "c2"))
 
 def declare(**changes) -> Backbone:
     fields = {"name": "tiny", "family": "tiny", "depth": 1, "build": "support.nets:residual",
-              "taps": TAPS, "detect": (4, 8), "paper": "https://example.org"}
+              "taps": TAPS, "tap_strides": (4, 8), "paper": "https://example.org"}
     return Backbone(**{**fields, **changes})
 
 
@@ -33,15 +33,15 @@ def test_declarations_are_frozen_and_hashable():
 @pytest.mark.parametrize(("changes", "message"), [
     ({"taps": TAPS[::-1]}, "taps must be declared with rising strides, one a stride, not [8, 4]"),
     ({"taps": (*TAPS, TAPS[1])}, "one a stride, not [4, 8, 8]"),
-    ({"detect": (16,)}, "has no tap at stride 16: its taps are at 4, 8"),
+    ({"tap_strides": (16,)}, "has no tap at stride 16: its taps are at 4, 8"),
     ({"projections": {16: 32}}, "has no tap at stride 16"),
     ({"projections": {4: 0}}, "the projection at stride 4 must have at least one channel, not 0"),
     ({"projections": {4: 32}, "l2_scales": {4: 20.0}},
      "the tap at stride 4 has an L2 scale and a projection; one of them is enough"),
-    ({"detect": (8, 4)}, "detect must list strides in rising order"),
+    ({"tap_strides": (8, 4)}, "tap_strides must list strides in rising order"),
     ({"l2_scales": {16: 20.0}}, "has no tap at stride 16"),
     ({"l2_scales": {4: -1.0}}, "the L2 scale at stride 4 must be positive, not -1.0"),
-    ({"presets": (Preset(data_shape=64, detect=(2,)),)}, "has no tap at stride 2"),
+    ({"presets": (Preset(data_shape=64, tap_strides=(2,)),)}, "has no tap at stride 2"),
     ({"depth": 0}, "depth"),
     ({"name": ""}, "name must be of letters, digits and - _ . +, and begin with one of the first"),
     ({"name": "tiny res!"}, "Backbone 'tiny res!': name must be of letters, digits and - _ . +"),
@@ -58,11 +58,11 @@ def test_a_declaration_that_contradicts_itself(changes, message):
 @pytest.mark.parametrize(("changes", "message"), [
     ({"taps": ("c1", "c2")}, "Tap"),
     ({"name": 3}, "name"),
-    ({"detect": None}, "Backbone 'tiny': detect must be a list or tuple, not None"),
+    ({"tap_strides": None}, "Backbone 'tiny': tap_strides must be a list or tuple, not None"),
     ({"taps": None}, "taps must be a list or tuple, not None"),
     ({"presets": 3}, "presets must be a list or tuple, not 3"),
     ({"aliases": None}, "aliases must be a list or tuple, not None"),
-    ({"detect": "8"}, "detect must be a list or tuple, not '8'"),
+    ({"tap_strides": "8"}, "tap_strides must be a list or tuple, not '8'"),
     ({"aliases": "small"}, "aliases must be a list or tuple of names, not the text 'small'"),
     ({"aliases": (1,)}, "aliases"),
     ({"arguments": {"units": [2, 2]}},
@@ -90,7 +90,7 @@ def test_a_tap_has_positive_numbers_and_a_name(fields):
                                     {"std": (1.0, 1.0, 0.0)}])
 def test_normalisation_is_checked(fields):
     with pytest.raises(ValueError, match="three values"):
-        Normalisation(**fields)
+        Preprocessing(**fields)
 
 
 def test_a_tap_by_stride_and_a_scale():
@@ -132,7 +132,7 @@ def test_names_do_not_depend_on_what_was_built_before(name):
 def test_deeper_members_of_a_family_have_more_parameters():
     import ssdreg
     sizes: dict[str, list[int]] = {}
-    for backbone in ssdreg.backbones():  # sorted by family and depth
+    for backbone in ssdreg.list_backbones():  # sorted by family and depth
         found = ssdreg.verify(backbone.symbol(), complete(backbone).taps, 299)
         sizes.setdefault(backbone.family, []).append(found.weights)
     assert len(sizes["resnet"]) == 7

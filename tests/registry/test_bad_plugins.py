@@ -29,7 +29,7 @@ def build():
 
 def tiny(name, **changes):
     return Backbone(**{**dict(name=name, family="tiny-" + name, depth=1, build=build,
-                              taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], detect=(2, 4),
+                              taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], tap_strides=(2, 4),
                               paper="https://example.org"), **changes})
 """
 YIELDS = "@hookimpl\ndef ssdreg_backbones():\n"
@@ -40,7 +40,8 @@ MODULES = {
     "bad-import": "raise OSError('no disk today')",
     "bad-exit": "import sys\nsys.exit('I would rather not')",
     "bad-hook": DECLARE + YIELDS + "    raise KeyError('lost')",
-    "bad-halfway": DECLARE + YIELDS + "    yield tiny('half')\n    yield tiny('rest', detect=(3,))",
+    "bad-halfway": (DECLARE + YIELDS
+                    + "    yield tiny('half')\n    yield tiny('rest', tap_strides=(3,))"),
     "bad-thing": DECLARE + YIELDS + "    return ['resnet18', tiny('beside')]",
     "bad-thief": DECLARE + YIELDS + "    yield tiny('ResNet-101')",
     "bad-typo": DECLARE + "@hookimpl\ndef ssdreg_backbone():\n    return [tiny('typo')]",
@@ -139,7 +140,7 @@ def test_nothing_changes_where_warnings_are_made_errors(site, listed, setting):
     assert [each["name"] for each in json.loads(done.stdout)["backbones"]] == listed[0]
     assert sorted(done.stderr.splitlines()) == sorted(listed[1].splitlines())
     # also where the host is asked without the command line
-    script = "import ssdreg; print(*(each.name for each in ssdreg.backbones()))"
+    script = "import ssdreg; print(*(each.name for each in ssdreg.list_backbones()))"
     assert python(site, script, PYTHONWARNINGS=setting).split() == listed[0]
 
 
@@ -236,7 +237,8 @@ def test_a_deprecated_argument_works_and_is_told_to_its_author(listed, reported)
 # Control
 
 LOADED = ("import sys, json, warnings; warnings.simplefilter('ignore'); import ssdreg; "
-          "ssdreg.backbones(); print(json.dumps([each.name for each in ssdreg.backbones()])); "
+          "ssdreg.list_backbones(); "
+          "print(json.dumps([each.name for each in ssdreg.list_backbones()])); "
           "print(json.dumps(sorted(set(sys.modules))))")
 
 

@@ -24,7 +24,7 @@ from ssdreg import Backbone, Tap, Weights, hookimpl
 
 def tiny(name, **changes):
     return Backbone(**{**dict(name=name, family="tiny-" + name, depth=1, build="lost:lost",
-                              taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], detect=(2, 4),
+                              taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], tap_strides=(2, 4),
                               paper="https://example.org"), **changes})
 """
 YIELDS = "@hookimpl\ndef ssdreg_backbones():\n"
@@ -175,15 +175,15 @@ def mine():
 
 
 def test_a_registration_is_undone_at_the_end(mine):
-    before = ssdreg.backbones()
+    before = ssdreg.list_backbones()
     with plugins.register(mine, "notebook"):
         assert ssdreg.get_backbone("mine") is ssdreg.get_backbone("notebook:Mine")
-        assert len(ssdreg.backbones()) == len(before) + 1
-    assert ssdreg.backbones() == before
+        assert len(ssdreg.list_backbones()) == len(before) + 1
+    assert ssdreg.list_backbones() == before
     again = plugins.register(mine, "notebook")
     again.close()
     again.close()
-    assert ssdreg.backbones() == before
+    assert ssdreg.list_backbones() == before
 
 
 def test_a_registration_outlives_a_command_without_plug_ins(capsys, mine):
@@ -216,4 +216,4 @@ def test_nothing_is_registered_twice(mine):
             plugins.register(mine, "notebook")
         with pytest.raises(ssdreg.PluginError, match="it names the same object as notebook"):
             plugins.register(mine, "other")
-    assert "mine" not in {each.name for each in ssdreg.backbones()}
+    assert "mine" not in {each.name for each in ssdreg.list_backbones()}

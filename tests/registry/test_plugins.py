@@ -59,7 +59,7 @@ from ssdreg import Backbone, Head, Tap, hookimpl
 
 def tiny(name, **changes):
     return Backbone(name=name, family="tiny", depth=1, build="zoo_good:build",
-                    taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], detect=(2, 4),
+                    taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], tap_strides=(2, 4),
                     paper="https://example.org", **changes)
 """
 
@@ -137,11 +137,11 @@ import json, sys, warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import ssdreg
-    names = [backbone.name for backbone in ssdreg.backbones()]
-    heads = [head.name for head in ssdreg.heads()]
+    names = [backbone.name for backbone in ssdreg.list_backbones()]
+    heads = [head.name for head in ssdreg.list_heads()]
     from ssdreg.weights.loading import weights_of
     weights = [weights.title for weights in weights_of("tiny_one")]
-    ssdreg.backbones()
+    ssdreg.list_backbones()
 print(json.dumps({
     "names": names, "heads": heads, "weights": weights, "mxnet": "mxnet" in sys.modules,
     "warnings": [str(each.message) for each in caught
@@ -189,7 +189,7 @@ def test_weights_are_found_by_any_of_their_backbones_names(seen):
 
 @pytest.mark.index
 def test_broken_plug_ins_take_nothing_else_down(seen):
-    built_in = [backbone.name for backbone in ssdreg.backbones()]
+    built_in = [backbone.name for backbone in ssdreg.list_backbones()]
     assert set(built_in) <= set(seen["names"])
     assert sorted(set(seen["names"]) - set(built_in)) == [
         "Tiny-Net", "beside", "kept", "last", "mine", "zoo:ResNet_101"]
@@ -279,7 +279,7 @@ def test_an_unknown_name(look_up, name, hint):
 
 
 def test_backbones_are_listed_by_family_and_depth():
-    assert [backbone.name for backbone in ssdreg.backbones()
+    assert [backbone.name for backbone in ssdreg.list_backbones()
             if backbone.family in ("inception", "resnet", "vgg")] == [
         "inceptionv3", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200",
         "resnet269", "vgg16_reduced"]
@@ -289,8 +289,8 @@ def test_backbones_and_heads_are_packages_and_functions():
     script = ("import ssdreg.backbones.resnet as resnet, ssdreg.heads.ssd as ssd, ssdreg\n"
               "from ssdreg.backbones import vgg16_reduced\n"
               "assert ssdreg.get_backbone('resnet50') in resnet.BACKBONES\n"
-              "assert vgg16_reduced.BACKBONE in ssdreg.backbones()\n"
-              "assert {head.name for head in ssdreg.heads()} >= {'ssd', 'ssdlite'}\n"
+              "assert vgg16_reduced.BACKBONE in ssdreg.list_backbones()\n"
+              "assert {head.name for head in ssdreg.list_heads()} >= {'ssd', 'ssdlite'}\n"
               "assert 'mxnet' not in __import__('sys').modules")
     subprocess.run([sys.executable, "-c", script], check=True)
 
@@ -306,7 +306,7 @@ def test_a_plug_in_that_is_there_twice_is_no_rival_of_itself():
         with ssdreg.registry.host.register(same, "notebook"):
             for name in ("mine", "mein", "installed:mine", "notebook:mine"):
                 assert ssdreg.get_backbone(name) == mine
-            assert [each.name for each in ssdreg.backbones()].count("mine") == 1
+            assert [each.name for each in ssdreg.list_backbones()].count("mine") == 1
         with ssdreg.registry.host.register(other, "notebook"), \
                 pytest.raises(UnknownNameError, match="several plug-ins bring a backbone called"):
             ssdreg.get_backbone("mine")

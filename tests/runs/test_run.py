@@ -34,10 +34,10 @@ def rewrite(run, **changes):
 # config.json
 
 @pytest.mark.parametrize(("backbone", "shape", "overrides"), [
-    ("resnet18", 64, {"detect": (8, 16)}),
+    ("resnet18", 64, {"tap_strides": (8, 16)}),
     ("vgg16_reduced", 300, {}),
     ("resnet50", (256, 448), {"loss": "focal", "nms_topk": -1, "variances": (0.1, 0.1, 0.3, 0.3),
-                              "normalisation": ssdreg.Normalisation((1, 2, 3), (4, 5, 6))}),
+                              "preprocessing": ssdreg.Preprocessing((1, 2, 3), (4, 5, 6))}),
     ("inceptionv3", 300, {"steps": [0.1, (0.1, 0.2), 0.3, 0.4, 0.5, 1], "force_suppress": True}),
 ])
 def test_a_plan_is_read_as_it_was_written(tmp_path, backbone, shape, overrides):
@@ -84,7 +84,7 @@ def test_a_run_of_a_newer_version(copied):
 
 
 def test_a_run_is_created_once(tmp_path):
-    plan = ssdreg.plan("resnet18", 2, 64, detect=(8, 16))
+    plan = ssdreg.plan("resnet18", 2, 64, tap_strides=(8, 16))
     create_run(tmp_path, ("a", "b"), plan, SYMBOL, SYMBOL)
     with pytest.raises(RunError, match="already holds a run"):
         create_run(tmp_path, ("c", "d"), plan, SYMBOL, SYMBOL)

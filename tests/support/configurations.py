@@ -6,7 +6,7 @@ import ssdreg
 
 RESNET50 = ssdreg.plan("resnet50")
 
-INCEPTION = ssdreg.plan("inceptionv3", detect=(16, 32), data_shape=512)
+INCEPTION = ssdreg.plan("inceptionv3", tap_strides=(16, 32), data_shape=512)
 
 VGG300, VGG512 = ssdreg.plan("vgg16_reduced", data_shape=300), ssdreg.plan("vgg16_reduced",
                                                                            data_shape=512)

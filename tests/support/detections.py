@@ -31,10 +31,10 @@ class Predicted:
 def predicted(seed, batch=2, classes=5, count=150):
     rng = np.random.default_rng(seed)
     raised = np.exp(rng.normal(0, 2, (batch, classes + 1, count)))
-    centre, size = rng.uniform(0, 1, (count, 2)), rng.uniform(.05, .4, (count, 2))
+    center, size = rng.uniform(0, 1, (count, 2)), rng.uniform(.05, .4, (count, 2))
     return Predicted((raised / raised.sum(1, keepdims=True)).astype("f4"),
                      rng.normal(0, 1, (batch, count * 4)).astype("f4"),
-                     np.concatenate([centre - size / 2, centre + size / 2], 1)[None].astype("f4"))
+                     np.concatenate([center - size / 2, center + size / 2], 1)[None].astype("f4"))
 
 
 def kept(detections):

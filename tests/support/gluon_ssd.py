@@ -302,10 +302,10 @@ def raw(network, data, side):
         predictor(level).asnumpy().transpose(0, 2, 3, 1).reshape(len(data), -1)
         for level, predictor in zip(levels, predictors)], axis=1)
         for predictors in (classes, network.box_predictors)]
-    centre = np.concatenate([table(level).asnumpy().reshape(-1, 4)
+    center = np.concatenate([table(level).asnumpy().reshape(-1, 4)
                              for level, table in zip(levels, network.anchor_generators)])
-    half = centre[:, 2:] / 2
-    corners = np.concatenate([centre[:, :2] - half, centre[:, :2] + half], axis=1) / side
+    half = center[:, 2:] / 2
+    corners = np.concatenate([center[:, :2] - half, center[:, :2] + half], axis=1) / side
     return found[0].reshape(len(data), len(corners), -1).transpose(0, 2, 1), found[1], corners
 
 

@@ -56,8 +56,8 @@ def describe(case: Case) -> dict[str, object]:
         "source": "ssdreg", "network": case.network, "head": case.head,
         "data_shape": case.data_shape, "num_classes": case.num_classes, "salt": "",
         **{name: getattr(network.plan, name) for name in PLAN_FIELDS},
-        "tap_shapes": {level.source: reference_rule.map_shape(level)
-                       for level in network.plan.levels if level.source},
+        "tap_shapes": {level.node: reference_rule.map_shape(level)
+                       for level in network.plan.levels if level.node},
         "arguments": network.arguments, "auxiliary": network.auxiliary,
         "train_outputs": network.train_outputs,
         "deploy_outputs": network.deploy.list_outputs(),

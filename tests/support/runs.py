@@ -9,7 +9,7 @@ from ssdreg.cli.main import main
 SIDE = 64
 TRAIN_IMAGES, VALIDATION_IMAGES = 16, 6
 #: A network small enough for tests: two taps, 64 pixels.
-DETECTOR = ("--backbone", "resnet18", "--data-shape", str(SIDE), "--detect", "8,16")
+DETECTOR = ("--backbone", "resnet18", "--data-shape", str(SIDE), "--tap-strides", "8,16")
 
 
 @frozen

@@ -21,4 +21,4 @@ def add(root: Path, name: str, *objects: tuple, size: tuple[int, int] = (100, 50
 
 
 def found(root: Path, **options: object) -> set[tuple[str, str]]:
-    return {(problem.file.name, problem.kind) for problem in read_voc(root, **options).problems}
+    return {(issue.file.name, issue.kind) for issue in read_voc(root, **options).issues}

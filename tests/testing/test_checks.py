@@ -70,11 +70,11 @@ def examined(made, head=None):
     subject = Subject("strangers-nets", made, head)
     seen = Examination(subject)
     verdicts = [seen.verdict(check) for check in checks_for(subject)]
-    return ({each.check: each.sentence for each in verdicts if each.problem},
+    return ({each.check: each.sentence for each in verdicts if each.issue},
             {each.check for each in verdicts if each.failed_needs})
 
 
-def problem(made, check, head=None):
+def issue(made, check, head=None):
     """Return what the one check that fails says; see that what needs it is not looked at."""
     failed, waiting = examined(made, head)
     assert list(failed) == [check]
@@ -91,8 +91,8 @@ def depends(check, name):
 
 
 @pytest.mark.parametrize("made", [
-    backbone(), backbone(taps=()), backbone(detect=(4, 8, 16, 32)),
-    backbone(detect=(4, 8), stops_at=ssdreg.StopsAt(8, "its objects are small")),
+    backbone(), backbone(taps=()), backbone(tap_strides=(4, 8, 16, 32)),
+    backbone(tap_strides=(4, 8), stops_at=ssdreg.StopsAt(8, "its objects are small")),
     backbone(taps=TAPS[1:], starts_at=4),
     backbone(taps=TAPS[:-1], stops_at=ssdreg.StopsAt(16, "nothing is that large")),
     # the noise of rounding is all the gradient that a bias in front of a normalisation has
@@ -113,15 +113,15 @@ def raises():
 
 
 def test_a_symbol_that_cannot_be_built():
-    assert problem(backbone(raises), "symbol") == \
+    assert issue(backbone(raises), "symbol") == \
         "its symbol cannot be built: KeyError: 'weights of 1998'"
-    assert problem(backbone("no_such_module:build"), "symbol") == (
+    assert issue(backbone("no_such_module:build"), "symbol") == (
         "its symbol cannot be built: ModuleNotFoundError: No module named 'no_such_module'")
 
 
 def test_names_that_count_on():
     numbers = itertools.count(1)
-    said = problem(backbone(lambda: net(classifier=f"fc{next(numbers)}")), "symbol")
+    said = issue(backbone(lambda: net(classifier=f"fc{next(numbers)}")), "symbol")
     assert re.match("its symbol is another one when it is built again: .*fc1_weight.* became "
                     ".*fc2_weight.*; names and settings must follow from the declaration", said)
 
@@ -129,7 +129,7 @@ def test_names_that_count_on():
 def test_taps_inside_a_stage():
     def build():
         return net(third=lambda x: unit(x, "s2b", 8, stride=1))
-    assert problem(backbone(build), "taps") == (
+    assert issue(backbone(build), "taps") == (
         "at every input size: 's2_act' is not the end of stage 2 (stride 4): the 3x3 convolution "
         "'s2b_conv' still follows before the resolution drops. The right tap for each stride is "
         "2: 's1_act' (4 channels), 4: 's2b_act' (8 channels), 8: 's3_act' (8 channels), "
@@ -137,23 +137,23 @@ def test_taps_inside_a_stage():
 
 
 def test_a_forgotten_tap():
-    said = problem(backbone(taps=TAPS[:-1]), "taps")
+    said = issue(backbone(taps=TAPS[:-1]), "taps")
     assert said.startswith("at every input size: the last tap is missing: 's5_act' (stride 32, 8 "
                            "channels) ends a stage behind 's4_act' and is not declared. They use ")
     assert re.search(r"\d+\.\d% are lost\. The right tap for each stride is 2: 's1_act'", said)
 
 
 def test_taps_that_detection_leaves_unused():
-    said = problem(backbone(detect=(2, 4)), "coverage")
+    said = issue(backbone(tap_strides=(2, 4)), "coverage")
     assert said.startswith("at every input size: detection uses ")
-    assert said.endswith("add stride 8 and 16 and 32 to detect, or say why not with "
+    assert said.endswith("add stride 8 and 16 and 32 to tap_strides, or say why not with "
                          "stops_at=ssdreg.StopsAt(4, \"the reason\")")
 
 
 def test_a_network_that_does_not_take_every_input():
     def build():
         return net(third=lambda x: sym.slice_axis(x, axis=2, begin=0, end=75, name="cut"))
-    said = problem(backbone(build), "taps")
+    said = issue(backbone(build), "taps")
     assert said.startswith("at 224x224: the backbone does not accept an input of 224x224 pixels, "
                            "at node 'cut'")
     assert "300x300" not in said
@@ -162,7 +162,7 @@ def test_a_network_that_does_not_take_every_input():
 def test_a_network_for_one_input_size():
     def build():
         return net(third=lambda x: sym.slice_axis(x, axis=2, begin=0, end=56, name="fixed"))
-    assert problem(backbone(build), "declared") == (
+    assert issue(backbone(build), "declared") == (
         "its tap 's3_act' is declared at stride 8, but 32 more pixels each way make its map 28x28 "
         "into 28x32")
 
@@ -174,14 +174,14 @@ def test_a_network_for_one_input_size():
                            "5, the first being stage 1"),
 ])
 def test_false_declarations(taps, sentence):
-    assert problem(backbone(taps=taps), "taps") == (
+    assert issue(backbone(taps=taps), "taps") == (
         f"at every input size: {sentence}. The right tap for each stride is 2: 's1_act' (4 "
         f"channels), 4: 's2_act' (8 channels), 8: 's3_act' (8 channels), 16: 's4_act' (8 "
         f"channels), 32: 's5_act' (8 channels)")
 
 
 def test_a_deeper_one_that_is_smaller():
-    said = problem(backbone(family="resnet", depth=19), "family")
+    said = issue(backbone(family="resnet", depth=19), "family")
     assert said.startswith("is deeper (19) than resnet18 (18) but has fewer or as many parameters")
 
 
@@ -191,11 +191,11 @@ def test_a_deeper_one_that_is_smaller():
     (lambda x: sym.Cast(x, dtype="float64"),
      "RuntimeError: at node 's3_conv': This layer requires uniform type. Expected 'float64' v.s. "
      "given 'float32' at 'weight'"),
-    (lambda x: sym.broadcast_mul(x, sym.Variable("colours", shape=(1, 8, 1, 1))),
-     "ValueError: Unknown initialization pattern for colours"),
+    (lambda x: sym.broadcast_mul(x, sym.Variable("colors", shape=(1, 8, 1, 1))),
+     "ValueError: Unknown initialization pattern for colors"),
 ])
 def test_values(change, sentence):
-    assert sentence in problem(backbone(lambda: net(inside=change)), "forward")
+    assert sentence in issue(backbone(lambda: net(inside=change)), "forward")
 
 
 def test_parameters_of_one_name():
@@ -204,7 +204,7 @@ def test_parameters_of_one_name():
                                 kernel=(1, 1), name=name) for name in ("left", "right")]
         return sym.elemwise_add(*ones)
     # the sum is a stage end of its own, in front of the first tap
-    assert problem(backbone(lambda: net(first=change), starts_at=2), "forward") == (
+    assert issue(backbone(lambda: net(first=change), starts_at=2), "forward") == (
         "several of its parameters are called 'one_weight', and MXNet knows them by name: share "
         "one variable, or name them apart")
 
@@ -215,14 +215,14 @@ def test_values_that_are_lost_only_in_inference():
         for index in range(4):
             x = sym.BatchNorm(x * 1e13, momentum=1.0, name=f"never{index}")
         return x
-    assert problem(backbone(lambda: net(inside=change)), "forward") == (
+    assert issue(backbone(lambda: net(inside=change)), "forward") == (
         "its tap 's3_act' holds values that are not finite in inference, from random weights")
 
 
 def test_values_that_an_activation_hides():
     def change(x):
         return sym.sqrt(x - 1000.0)
-    said = problem(backbone(lambda: net(inside=change, activation="relu")), "training")
+    said = issue(backbone(lambda: net(inside=change, activation="relu")), "training")
     assert re.match(r"the gradients of \d+ parameters are not finite in one training step", said)
 
 
@@ -247,13 +247,13 @@ def test_no_input_is_large_enough():
 
 
 def test_what_no_gradient_reaches():
-    said = problem(backbone(lambda: net(inside=sym.BlockGrad)), "training")
+    said = issue(backbone(lambda: net(inside=sym.BlockGrad)), "training")
     assert said == ("one training step does not move 's1_conv_weight', 's1_bn_gamma', "
                     "'s1_bn_beta' and 6 more: no gradient reaches what leads to the taps")
 
 
 def test_a_classifier_with_the_heads_names():
-    said = problem(backbone(lambda: net(classifier="s5_act_cls_pred_conv")), "training")
+    said = issue(backbone(lambda: net(classifier="s5_act_cls_pred_conv")), "training")
     assert said == ("'s5_act_cls_pred_conv_weight', 's5_act_cls_pred_conv_bias' of the backbone "
                     "lead to no tap of the detector, but are parameters of it: the head uses their "
                     "names")
@@ -276,7 +276,7 @@ class SameOperator(mx.operator.CustomOp):
 
 
 def test_an_operator_that_files_do_not_hold():
-    said = problem(backbone(lambda: net(third=lambda x: sym.Custom(
+    said = issue(backbone(lambda: net(third=lambda x: sym.Custom(
         x, op_type="conformance_same", name="mine"))), "files")
     assert said == ("its node 'mine' is an operator written in Python: a saved detector is of no "
                     "use where the plug-in has not been imported")
@@ -285,7 +285,7 @@ def test_an_operator_that_files_do_not_hold():
 def test_a_batch_that_is_not_its_pictures():
     def change(x):
         return sym.broadcast_sub(x, sym.mean(x, axis=0, keepdims=True), name="centred")
-    said = problem(backbone(lambda: net(first=change)), "batch")
+    said = issue(backbone(lambda: net(first=change)), "batch")
     assert re.fullmatch(r"its tap 's1_act' sees other pictures of the batch in inference: a "
                         r"picture's map differs by \d+\.\d% from that of the picture alone", said)
 
@@ -318,14 +318,14 @@ def test_a_good_head_passes():
     (2, -1, "its detections have boxes outside the image, or with sides turned round"),
 ])
 def test_detections(column, by, sentence):
-    assert problem(backbone(), "detections", head(detect=shifted(column, by))).startswith(sentence)
+    assert issue(backbone(), "detections", head(detect=shifted(column, by))).startswith(sentence)
 
 
 def test_a_head_that_does_not_learn():
     def predict(symbol, plan):
         made = ssd_predict(symbol, plan)
         return attrs.evolve(made, loc_pred=sym.BlockGrad(made.loc_pred))
-    said = problem(backbone(), "training", head(predict=predict))
+    said = issue(backbone(), "training", head(predict=predict))
     assert said.startswith("one training step does not move 's4_act_loc_pred_conv_weight'")
 
 
@@ -334,14 +334,14 @@ def test_a_head_that_does_not_learn():
 def test_an_operator_that_onnx_does_not_have():
     def odd(x):
         return sym.gammaln(x * x + 1, name="odd")
-    said = problem(backbone(lambda: net(inside=odd)), "export")
+    said = issue(backbone(lambda: net(inside=odd)), "export")
     assert said.startswith("gammaln at node 'odd' cannot be written as ONNX: ")
 
 
 def test_a_translation_that_is_wrong(monkeypatch):
     from ssdreg.export.operators import activations
     monkeypatch.setitem(activations.ACTIVATIONS, "tanh", "Softsign")
-    said = problem(backbone(), "export")
+    said = issue(backbone(), "export")
     assert re.match(r"written as ONNX it detects otherwise: \d+ of \d+ boxes differ; image 0: "
                     r"class \d of score ", said)
 

@@ -113,8 +113,8 @@ def test_a_distribution_that_leaves_traces(installed, mistake, check, sentence):
 def test_a_distribution_that_cannot_be_asked(installed, mistake, sentence):
     name = installed("broken-nets", **mistake)
     for each in verdicts(name):
-        assert each.problem.startswith(sentence)
-        assert "\n" not in each.problem
+        assert each.issue.startswith(sentence)
+        assert "\n" not in each.issue
     with pytest.raises(ConformanceError):
         subjects_of(name)
 
@@ -198,7 +198,7 @@ def test_the_command_tells_good_from_bad(installed):
 
 def test_the_command_says_why_a_backbone_stops_early(installed, capsys):
     name = installed("half-nets", at_declaration=(
-        "import attrs; yield attrs.evolve(declare('third'), detect=(8, 16), "
+        "import attrs; yield attrs.evolve(declare('third'), tap_strides=(8, 16), "
         "stops_at=ssdreg.StopsAt(16, 'the rest is slow'))"))
     done = command(capsys, "check", "--plugin", name, "third")
     assert done.status == 0
@@ -218,7 +218,7 @@ def test_the_command_speaks_json(installed):
     assert (done.returncode, done.stderr) == (1, "")
     found = json.loads(done.stdout)
     assert {each["plugin"] for each in found} == {"half-nets"}
-    assert [(each["title"], each["check"]) for each in found if each["problem"]] == [
+    assert [(each["title"], each["check"]) for each in found if each["issue"]] == [
         ("second-of-half_nets", "taps")]
     assert sum(each["passed"] for each in found) == 2 + 12 + 3
     assert found[-1]["failed_needs"] == ["training", "files", "batch", "detections"]

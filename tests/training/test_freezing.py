@@ -17,7 +17,7 @@ from ssdreg.training.options import TrainOptions
 
 @pytest.fixture(scope="module")
 def network():
-    settings = {"num_classes": 2, "data_shape": SIDE, "detect": (8, 16)}
+    settings = {"num_classes": 2, "data_shape": SIDE, "tap_strides": (8, 16)}
     return ssdreg.build("resnet18", **settings), ssdreg.plan("resnet18", **settings)
 
 

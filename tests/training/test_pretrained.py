@@ -13,7 +13,7 @@ import pytest
 from support.runs import DETECTOR, SIDE, command, refused
 
 import ssdreg
-from ssdreg import Normalisation, Weights, hookimpl
+from ssdreg import Preprocessing, Weights, hookimpl
 from ssdreg.anchors.fit import fit_sizes
 from ssdreg.data import pack, read_voc
 from ssdreg.data.boxes import boxes
@@ -140,7 +140,7 @@ def test_pretrained_alone_says_when_nothing_is_declared(capsys, tmp_path, tiny_s
 def test_anchors_fit_the_data_unless_told_otherwise(train, tiny_shapes):
     _, run, _ = train()
     packed = pack(read_voc(tiny_shapes, "train"))
-    draft = ssdreg.plan("resnet18", run.plan.num_classes, SIDE, detect=(8, 16))
+    draft = ssdreg.plan("resnet18", run.plan.num_classes, SIDE, tap_strides=(8, 16))
     assert run.plan.sizes == fit_sizes(boxes(packed), draft)
     assert run.plan.sizes != draft.sizes
 
@@ -156,16 +156,16 @@ def test_normalisation_is_the_backbones_and_travels_with_the_run(monkeypatch, ti
     from PIL import Image
 
     from ssdreg.deploy.executor import prepare
-    mine = Normalisation(mean=(10.0, 20.0, 30.0), std=(2.0, 4.0, 8.0))
-    backbone = attrs.evolve(ssdreg.get_backbone("resnet18"), normalisation=mine)
+    mine = Preprocessing(mean=(10.0, 20.0, 30.0), std=(2.0, 4.0, 8.0))
+    backbone = attrs.evolve(ssdreg.get_backbone("resnet18"), preprocessing=mine)
     monkeypatch.setitem(plugins.registry().backbones, "resnet18", backbone)
     _, run, _ = train()
-    assert run.plan.normalisation == mine
-    assert json.loads(run.config_file.read_text())["plan"]["normalisation"]["mean"] == [10, 20, 30]
+    assert run.plan.preprocessing == mine
+    assert json.loads(run.config_file.read_text())["plan"]["preprocessing"]["mean"] == [10, 20, 30]
     monkeypatch.undo()  # the run is its own: the backbone's declaration may change or be gone
     again = open_run(run.path)
     image = Image.new("RGB", (SIDE, SIDE), (12, 24, 38))
-    seen = prepare(image, again.plan.data_shape, again.plan.normalisation)
+    seen = prepare(image, again.plan.data_shape, again.plan.preprocessing)
     assert (seen == 1).all()
     assert command(capsys, "eval", run.path).status == 0
 

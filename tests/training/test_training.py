@@ -30,7 +30,7 @@ from ssdreg.training.stopping import Interrupted, StopRequest
 from ssdreg.training.trainer import Data, resume, train
 
 BACKBONE, SIDE = "resnet18", 64
-SETTINGS = {"detect": (8, 16), "sizes": ((0.2, 0.27), (0.35, 0.42), (0.5, 0.6), (0.8, 0.9))}
+SETTINGS = {"tap_strides": (8, 16), "sizes": ((0.2, 0.27), (0.35, 0.42), (0.5, 0.6), (0.8, 0.9))}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def shapes(tmp_path_factory):
 @pytest.fixture
 def data(shapes):
     source = splits.choose(shapes)
-    learning, validation = splits.open_source(source)
+    learning, validation = splits.open_data(source)
     return Data(source=source, train=learning, validation=validation,
                 augmentation=Augmentation(pad_scale=1.5, crop_scale=(0.6, 1.0)))
 
@@ -88,7 +88,7 @@ def test_the_logged_map_is_that_of_the_saved_parameters(tmp_path, data):
     from ssdreg.deploy.executor import open_inference
     run = start_run(tmp_path / "run", data.train.classes)
     train(run, data, recipe(epochs=2), [mx.cpu()])
-    batches = open_eval(data.validation, (SIDE, SIDE), 3, run.plan.normalisation)
+    batches = open_eval(data.validation, (SIDE, SIDE), 3, run.plan.preprocessing)
     found = open_inference(run, 3, epoch=2).evaluate(batches, run.classes)
     batches.close()
     assert found.map == pytest.approx(read_log(run.log_file)[1].map, abs=1e-5)
@@ -160,7 +160,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, shapes):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "ssdreg", "train", "--out", str(run)]
     begin = ["--backbone", BACKBONE, "--data", str(shapes), "--data-shape", str(SIDE),
-             "--detect", "8,16", "--epochs", "200", "--batch-size", "4"]
+             "--tap-strides", "8,16", "--epochs", "200", "--batch-size", "4"]
     process = subprocess.Popen([*command, *begin], stderr=subprocess.PIPE, text=True,
                                stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -296,6 +296,6 @@ def test_the_data_set_of_blood_cells_is_read_whole():
         pytest.skip("the BCCD data set does not lie beside the project")
     packed = load(folder, "trainval")
     assert packed.classes == ("Platelets", "RBC", "WBC")
-    assert {problem.file.stem for problem in packed.problems
-            if problem.kind == "empty box"} <= {"BloodImage_00338", "BloodImage_00343"}
+    assert {issue.file.stem for issue in packed.issues
+            if issue.kind == "empty box"} <= {"BloodImage_00338", "BloodImage_00343"}
     assert packed.images == len((folder / "ImageSets/Main/trainval.txt").read_text().split())

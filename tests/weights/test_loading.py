@@ -31,7 +31,7 @@ DIGEST = "0123abcd" * 8
 
 
 def backbone(name="tiny", **changes):
-    return Backbone(name=name, family="tiny", depth=1, build=nets.residual, detect=(4, 8),
+    return Backbone(name=name, family="tiny", depth=1, build=nets.residual, tap_strides=(4, 8),
                     taps=[Tap(2, 4, 16, "s2u2_out"), Tap(3, 8, 32, "s3u2_out")],
                     paper="https://example.org", **changes)
 

@@ -34,7 +34,7 @@ class DenseNet:
     name: str
     units: tuple[int, ...]
     growth: int
-    detect: tuple[int, ...] = (16, 32)
+    tap_strides: tuple[int, ...] = (16, 32)
     stops_at: StopsAt | None = None
     presets: tuple[Preset, ...] = ()
 
@@ -68,7 +68,7 @@ class DenseNet:
 
 VARIANTS = (
     # of the author of MXNet's SSD example, for detection at strides 8 and 16; in no paper
-    DenseNet("densenet-tiny", (6, 12, 18, 12), growth=16, detect=(8, 16), presets=PRESETS,
+    DenseNet("densenet-tiny", (6, 12, 18, 12), growth=16, tap_strides=(8, 16), presets=PRESETS,
              stops_at=StopsAt(16, "the published detector reads strides 8 and 16, for small "
                                   "objects; its last block has never been part of it")),
     DenseNet("densenet121", (6, 12, 24, 16), growth=32, presets=PRESETS),
@@ -132,7 +132,7 @@ def declare(variant: DenseNet) -> Backbone:
     return Backbone(
         name=variant.name, family=f"densenet-k{variant.growth}", depth=variant.depth,
         build="ssdreg_densenet.densenet:symbol", arguments={"variant": variant},
-        taps=variant.taps, detect=variant.detect, stops_at=variant.stops_at,
+        taps=variant.taps, tap_strides=variant.tap_strides, stops_at=variant.stops_at,
         presets=variant.presets, paper=PAPER)
 
 

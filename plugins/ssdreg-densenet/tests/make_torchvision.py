@@ -58,7 +58,7 @@ def sampled(values):
             "value": values.ravel()[index].tolist()}
 
 
-def normalised(values):
+def normalized(values):
     """Return the input as our first normalisation, whose gamma counts as 1, leaves it."""
     beta, mean, variance = (fill(f"{IN_FRONT}_{part}", (3,)).reshape(1, 3, 1, 1)
                             for part in ("beta", "moving_mean", "moving_var"))
@@ -84,7 +84,7 @@ def main():
         network.load_state_dict({key: torch.from_numpy(fill(*our))
                                  for key, our in zip(state, ours.items())}, strict=False)
         with torch.no_grad():
-            data = torch.from_numpy(normalised(pixels()))
+            data = torch.from_numpy(normalized(pixels()))
             found[name] = {
                 "features": sampled(network.features(data).numpy()),
                 "scores": sampled(network(data).softmax(1).numpy())}

@@ -33,7 +33,7 @@ def maker():
 
 
 def test_all_are_registered():
-    ours = {each.name for each in ssdreg.backbones() if each.family.startswith("densenet")}
+    ours = {each.name for each in ssdreg.list_backbones() if each.family.startswith("densenet")}
     assert ours == set(NAMES)
     assert ssdreg.get_backbone("DenseNet-121").name == "densenet121"
     assert ssdreg.get_backbone("densenet_tiny").name == "densenet-tiny"
@@ -50,7 +50,7 @@ def test_declaring_does_not_import_mxnet():
 def test_the_taps_are_the_stages(name):
     backbone = ssdreg.get_backbone(name)
     found, = check([backbone])
-    assert found.problems == ()
+    assert found.issues == ()
     # all but the normalisation behind the last block, or what stands in the declaration
     assert found.coverage > (0.99 if backbone.stops_at is None else 0.66)
     symbol = backbone.symbol()

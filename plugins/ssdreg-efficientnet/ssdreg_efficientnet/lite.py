@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg import Backbone, Normalisation, Tap
+from ssdreg import Backbone, Preprocessing, Tap
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -172,9 +172,9 @@ def declare(variant: Lite) -> Backbone:
     return Backbone(
         name=f"efficientnet-lite{variant.number}", family="efficientnet-lite",
         depth=variant.number + 1, build="ssdreg_efficientnet.lite:symbol",
-        arguments={"variant": variant}, taps=variant.taps, detect=(8, 16, 32), paper=PAPER,
+        arguments={"variant": variant}, taps=variant.taps, tap_strides=(8, 16, 32), paper=PAPER,
         projections={8: 128, 16: 256, 32: 256},
-        normalisation=Normalisation(mean=(127.0,) * 3, std=(128.0,) * 3))
+        preprocessing=Preprocessing(mean=(127.0,) * 3, std=(128.0,) * 3))
 
 
 BACKBONES = tuple(declare(variant) for variant in VARIANTS)

@@ -41,17 +41,17 @@ def scores(name, batch):
     return bound.forward(is_train=False, data=mx.nd.array(batch))[0].asnumpy()
 
 
-def photo(name, side, normalisation):
+def photo(name, side, preprocessing):
     data = pytest.importorskip("skimage.data", reason="the photos come with scikit-image")
     image = Image.fromarray(getattr(data, name)()).convert("RGB").resize((side, side))
     pixels = np.asarray(image, "float32")
-    return ((pixels - normalisation.mean) / normalisation.std).transpose(2, 0, 1).astype("float32")
+    return ((pixels - preprocessing.mean) / preprocessing.std).transpose(2, 0, 1).astype("float32")
 
 
 @every
 def test_declaration_is_true(name):
     [checked] = check([ssdreg.get_backbone(name)])
-    assert checked.passed, checked.problems
+    assert checked.passed, checked.issues
 
 
 @every
@@ -84,8 +84,8 @@ def test_scores_of_photos_equal_the_reference(name, torch):
     reference = pytest.importorskip("efficientnet_lite_pytorch")
     network = reference.EfficientNet.from_pretrained(
         name, weights_path=str(on_disk(find_weights(name)))).eval()
-    normalisation = ssdreg.get_backbone(name).normalisation
-    batch = np.stack([photo(each, RESOLUTION[name], normalisation) for each in PHOTOS])
+    preprocessing = ssdreg.get_backbone(name).preprocessing
+    batch = np.stack([photo(each, RESOLUTION[name], preprocessing) for each in PHOTOS])
     with torch.no_grad():
         expected = network(torch.from_numpy(batch)).numpy()
     got = scores(name, batch)

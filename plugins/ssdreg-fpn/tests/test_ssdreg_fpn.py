@@ -84,7 +84,7 @@ def forward(symbol, is_train=False, **inputs):
 @pytest.mark.parametrize("name", CHANNELS)
 def test_the_heads_are_registered(name):
     head = ssdreg.get_head(name)
-    assert head in ssdreg.heads()
+    assert head in ssdreg.list_heads()
     assert head.losses == ("focal",)
     assert ssdreg.get_head("RetinaNet").name == "fpn"
 
@@ -125,12 +125,12 @@ def test_every_tap_from_stride_8_on_feeds_it(backbone, strides):
 
 
 def test_what_is_asked_for_goes_before():
-    made = ssdreg.plan("resnet18", 3, 128, "fpn", detect=(16, 32), sizes="example",
+    made = ssdreg.plan("resnet18", 3, 128, "fpn", tap_strides=(16, 32), sizes="example",
                        projections=[32] * 2 + [-1] * 2, num_filters=[-1] * 2 + [32] * 2)
     assert len(made.taps) == 2
     assert {level.channels for level in made.levels} == {32}
-    assert made.sizes == ssdreg.plan("resnet18", 3, 128, detect=(16, 32)).sizes
-    assert made.sizes != ssdreg.plan("resnet18", 3, 128, "fpn", detect=(16, 32),
+    assert made.sizes == ssdreg.plan("resnet18", 3, 128, tap_strides=(16, 32)).sizes
+    assert made.sizes != ssdreg.plan("resnet18", 3, 128, "fpn", tap_strides=(16, 32),
                                      sizes="head").sizes
 
 
@@ -195,7 +195,7 @@ def test_maps_of_any_size_meet(backbone, shape):
     shapes = dict(zip(inside.list_outputs(), found))
     assert shapes["detection_output"] == (BATCH, made.anchors, 6)
     for index, level in enumerate(made.levels):
-        name = f"fpn_{index}_" + ("smooth" if level.source else "down")
+        name = f"fpn_{index}_" + ("smooth" if level.node else "down")
         assert shapes[f"{name}_bn_output"] == (BATCH, 64, level.height, level.width)
 
 

@@ -55,7 +55,7 @@ def run(tmp_path_factory, shapes):
     It is validated where it learnt, at the end.
     """
     source = splits.choose(shapes, "train", shapes, "train")
-    learning, validation = splits.open_source(source)
+    learning, validation = splits.open_deploy_model(source)
     shared = (BACKBONE, len(learning.classes), SIDE, "fpn_small")
     sizes = fit_sizes(boxes(learning), ssdreg.plan(*shared))
     network = build_network(*shared, sizes=sizes)
@@ -110,7 +110,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, shapes):
         assert one.keys() == other.keys()
         for name, array in one.items():
             np.testing.assert_array_equal(array.asnumpy(), other[name].asnumpy(), err_msg=name)
-    loaded = ssdreg.load(tmp_path / "parts")
+    loaded = ssdreg.load_checkpoint(tmp_path / "parts")
     assert loaded.plan.head == "fpn_small"
     assert loaded.verification.coverage > 0.99
 

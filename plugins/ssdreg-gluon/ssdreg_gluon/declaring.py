@@ -11,7 +11,7 @@ from ssdreg_gluon.families import FAMILIES
 from ssdreg_gluon.zoo import ZOOS, digests, networks
 
 #: What both zoos' weights expect: mean and standard deviation of ImageNet, scaled to 0..255.
-NORMALISATION = ssdreg.Normalisation(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+NORMALISATION = ssdreg.Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 
 def backbones() -> Iterator[ssdreg.Backbone]:
@@ -29,7 +29,7 @@ def backbones() -> Iterator[ssdreg.Backbone]:
                         depth=depth, build="ssdreg_gluon.network:symbol",
                         arguments={"zoo": zoo.name, "network": network},
                         projections=family.projections, stops_at=family.stops_at,
-                        paper=family.paper, normalisation=NORMALISATION)
+                        paper=family.paper, preprocessing=NORMALISATION)
 
 
 def weights() -> Iterator[ssdreg.Weights]:

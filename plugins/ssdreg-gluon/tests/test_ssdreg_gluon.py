@@ -45,7 +45,7 @@ def zoo() -> list[str]:
 
 
 def backbones(prefix: str = "gluon.") -> list[ssdreg.Backbone]:
-    return [each for each in ssdreg.backbones() if each.name.startswith(prefix)]
+    return [each for each in ssdreg.list_backbones() if each.name.startswith(prefix)]
 
 
 def trained(network: str, side: int, seed: int = 1) -> tuple[mx.gluon.HybridBlock, mx.nd.NDArray]:
@@ -108,9 +108,9 @@ def test_listing_imports_no_framework():
     assert run("""
         import sys
         import ssdreg
-        from ssdreg.registry.host import declared_weights
-        print(sum(each.name.startswith("gluon.") for each in ssdreg.backbones()),
-              sum(each.backbone.startswith("gluon.") for each in declared_weights()),
+        from ssdreg.registry.host import list_weights
+        print(sum(each.name.startswith("gluon.") for each in ssdreg.list_backbones()),
+              sum(each.backbone.startswith("gluon.") for each in list_weights()),
               {"mxnet", "gluoncv", "torch"} & set(sys.modules))
         """) == f"{len(zoo())} {len(zoo())} set()\n"
 
@@ -138,7 +138,7 @@ def test_gluoncv_is_listed_from_its_source(tmp_path):
 @pytest.mark.parametrize("family", sorted({each.family for each in backbones()}))
 def test_the_graph_gives_taps_that_pass_at_every_size(family):
     for each in check([each for each in backbones() if each.family == family]):
-        assert (each.problems, each.shapes) == ((), SHAPES)
+        assert (each.issues, each.shapes) == ((), SHAPES)
         # but for MobileNetV2's last 1x1 convolution: it is behind the last stage
         assert each.coverage > (0.5 if "mobilenet-v2" in family else 0.999)
 
@@ -362,6 +362,6 @@ def test_gluon_own_loader_refuses_another_file(home, store):
     "se_resnet18_v1", "shufflenet_v2", "xception"])
 def test_gluoncv(network):
     found, = check([ssdreg.get_backbone(f"gluoncv.{network}")])
-    assert found.problems == ()
+    assert found.issues == ()
     strides = [tap.stride for tap in complete(ssdreg.get_backbone(f"gluoncv.{network}")).taps]
     assert strides[-3:] == [8, 16, 32]

@@ -52,7 +52,7 @@ def predictions(prefix, data):
 
 def imported(found, data):
     """Return an imported detector's probabilities and its detections on (B, H, W, 3)."""
-    given = found.plan.normalisation
+    given = found.plan.preprocessing
     planes = ((data - np.float32(given.mean)) / np.float32(given.std)).transpose(0, 3, 1, 2)
     scores = found.symbol.get_internals()["cls_prob_output"]
     executor = scores.bind(mx.cpu(), {
@@ -65,10 +65,10 @@ def imported(found, data):
 
 def test_the_defaults_of_export_block_are_imported(exported):
     folder, side = exported
-    found = ssdreg.load(folder / "pixels", classes=("cat", "dog"))
+    found = ssdreg.load_checkpoint(folder / "pixels", classes=("cat", "dog"))
     assert found.plan.data_shape == (side, side)
     assert found.plan.num_classes == 2
-    assert found.plan.normalisation.mean == pytest.approx((123.675, 116.28, 103.53))
+    assert found.plan.preprocessing.mean == pytest.approx((123.675, 116.28, 103.53))
     data = np.random.RandomState(5).randint(0, 256, (1, side, side, 3)).astype("float32")
     theirs = predictions(folder / "pixels", data)
     probabilities, rows = imported(found, data)
@@ -84,7 +84,8 @@ def test_the_defaults_of_export_block_are_imported(exported):
 def test_both_layouts_detect_the_same(exported):
     folder, side = exported
     data = np.random.RandomState(6).randint(0, 256, (1, side, side, 3)).astype("float32")
-    pixels, planes = (imported(ssdreg.load(folder / name), data) for name in ("pixels", "planes"))
+    pixels, planes = (imported(ssdreg.load_checkpoint(folder / name), data) for name in ("pixels",
+                                                                                         "planes"))
     np.testing.assert_allclose(pixels[0], planes[0], atol=1e-5)
     kept = [rows[0][rows[0][:, 0] >= 0] for rows in (pixels[1], planes[1])]
     assert len(kept[0]) == len(kept[1]) > 0

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ssdreg import Normalisation
+from ssdreg import Preprocessing
 
-NORMALISATION = Normalisation(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+NORMALISATION = Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))

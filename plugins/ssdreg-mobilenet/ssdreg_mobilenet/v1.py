@@ -97,7 +97,7 @@ def declare(width: int) -> Backbone:
     return Backbone(
         name="mobilenet" if width == 100 else name, family="mobilenet", depth=width,
         aliases=(name,) if width == 100 else (), build="ssdreg_mobilenet.v1:symbol",
-        arguments={"width": width}, taps=taps(width), detect=(16, 32),
+        arguments={"width": width}, taps=taps(width), tap_strides=(16, 32),
         presets=PRESETS.get(width, ()), paper=PAPER)
 
 

@@ -77,8 +77,8 @@ def declare(width: int) -> Backbone:
     return Backbone(
         name="mobilenetv2" if width == 100 else name, family="mobilenetv2", depth=width,
         aliases=(name,) if width == 100 else (), build="ssdreg_mobilenet.v2:symbol",
-        arguments={"width": width}, taps=found.taps, detect=(16, 32),
-        stops_at=STOPS_AT, projections=found.projections, normalisation=NORMALISATION, paper=PAPER)
+        arguments={"width": width}, taps=found.taps, tap_strides=(16, 32),
+        stops_at=STOPS_AT, projections=found.projections, preprocessing=NORMALISATION, paper=PAPER)
 
 
 BACKBONES = tuple(declare(width) for width in WIDTHS)

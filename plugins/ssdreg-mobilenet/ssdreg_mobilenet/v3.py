@@ -72,7 +72,7 @@ def declare(size: str) -> Backbone:
     return Backbone(
         name=f"mobilenetv3_{size}", family="mobilenetv3", depth=len(network.blocks),
         build="ssdreg_mobilenet.v3:symbol", arguments={"size": size}, taps=network.taps,
-        detect=(16, 32), projections=network.projections, normalisation=NORMALISATION,
+        tap_strides=(16, 32), projections=network.projections, preprocessing=NORMALISATION,
         paper=PAPER)
 
 

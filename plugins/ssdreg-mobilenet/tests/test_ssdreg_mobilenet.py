@@ -52,7 +52,7 @@ def learnt(symbol):
 
 
 def test_all_are_registered():
-    ours = {each.name for each in ssdreg.backbones() if each.family.startswith("mobilenet")}
+    ours = {each.name for each in ssdreg.list_backbones() if each.family.startswith("mobilenet")}
     assert ours == set(PARAMETERS)
     assert ssdreg.get_backbone("MobileNet-1.0").name == "mobilenet"
     assert ssdreg.get_backbone("mobilenet_v2").name == "mobilenetv2"
@@ -69,7 +69,7 @@ def test_declaring_does_not_import_mxnet():
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_taps_are_the_stages(name):
     found, = check([ssdreg.get_backbone(name)])
-    assert found.problems == ()
+    assert found.issues == ()
     assert found.parameters == PARAMETERS[name]
     backbone = ssdreg.get_backbone(name)
     symbol = backbone.symbol()
@@ -115,7 +115,7 @@ def test_linear_bottlenecks_are_projected(name):
         raw = graph[tap.node]["op"] in ("BatchNorm", "elemwise_add")
         assert raw == (tap.stride in PROJECTED[name])
     inside = ssdreg.build(name, data_shape=96).get_internals().list_outputs()
-    for stride in backbone.detect:
+    for stride in backbone.tap_strides:
         assert f"{backbone.tap(stride).node}_projection_relu_output" in inside
 
 

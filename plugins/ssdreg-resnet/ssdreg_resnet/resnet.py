@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg import Backbone, Normalisation, Tap
+from ssdreg import Backbone, Preprocessing, Tap
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -21,7 +21,7 @@ RESNET = "https://arxiv.org/abs/1512.03385"
 RESNEXT = "https://arxiv.org/abs/1611.05431"
 
 #: What torchvision and timm train with: ImageNet's mean and standard deviation.
-IMAGENET = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+IMAGENET = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 STEM = 64
 BOTTLENECK = 4  # a bottleneck's output has four times the channels of its planes
@@ -149,7 +149,7 @@ def declare(variant: ResNet) -> Backbone:
     return Backbone(
         name=variant.name, family=variant.family, depth=variant.depth,
         build="ssdreg_resnet.resnet:symbol", arguments={"variant": variant},
-        taps=variant.taps, detect=(16, 32), paper=variant.paper, normalisation=IMAGENET)
+        taps=variant.taps, tap_strides=(16, 32), paper=variant.paper, preprocessing=IMAGENET)
 
 
 BACKBONES = tuple(declare(variant) for variant in VARIANTS)

@@ -22,8 +22,8 @@ PUBLISHED = {"resnet18_v1b": 11_689_512, "resnet34_v1b": 21_797_672, "resnet50_v
 def test_all_are_registered_and_pass_the_check():
     names = [each.name for each in BACKBONES]
     assert names == list(PUBLISHED)
-    assert set(BACKBONES) <= set(ssdreg.backbones())
-    assert [(each.name, each.problems) for each in check(BACKBONES)] == [
+    assert set(BACKBONES) <= set(ssdreg.list_backbones())
+    assert [(each.name, each.issues) for each in check(BACKBONES)] == [
         (name, ()) for name in names]
 
 
@@ -118,7 +118,7 @@ def make_torch(torch, variant):
     return Network()
 
 
-def randomise(torch, network):
+def randomize(torch, network):
     """Draw every parameter and running moment, so that values keep their size."""
     generator = torch.Generator().manual_seed(11)
     for module in network.modules():
@@ -164,7 +164,7 @@ def torch():
 def compared(request, torch):
     """A backbone, a network of PyTorch with random weights, an input, and what comes of it."""
     backbone = next(each for each in BACKBONES if each.name == request.param)
-    network = randomise(torch, make_torch(torch, dict(backbone.arguments)["variant"]))
+    network = randomize(torch, make_torch(torch, dict(backbone.arguments)["variant"]))
     data = np.random.RandomState(7).normal(0, 1, (2, 3, 96, 128)).astype("float32")
     with torch.no_grad():
         outputs = [output.numpy() for output in network(torch.from_numpy(data))]

@@ -20,7 +20,7 @@ from ssdreg_runtime.draw.look import (
     plate_width,
     style_of,
 )
-from ssdreg_runtime.draw.palette import Colour, class_colours
+from ssdreg_runtime.draw.palette import Color, class_colors
 from ssdreg_runtime.draw.placing import Placed, place_labels, same_objects
 
 Size = tuple[int, int]
@@ -45,7 +45,7 @@ class Mark:
 
     box: tuple[int, int, int, int]
     label: int
-    colour: Colour
+    color: Color
     ending: str
     names: tuple[str, ...]
 
@@ -138,8 +138,8 @@ def _labelled(rows: np.ndarray, look: Look) -> list[_Labelled]:
 
 def _marks(labelled: Sequence[_Labelled], class_names: Sequence[str], style: Style, size: Size
            ) -> tuple[Mark, ...]:
-    colours, widest = class_colours(len(class_names)), label_width(size)
-    return tuple(Mark(_pixels(box, size), label, colours[label], ending,
+    colors, widest = class_colors(len(class_names)), label_width(size)
+    return tuple(Mark(_pixels(box, size), label, colors[label], ending,
                       tuple(fitted(class_names[label], ending, font, widest)
                             for font in style.fonts))
                  for label, box, ending in labelled)
@@ -189,9 +189,9 @@ def _unlabelled(marks: Sequence[Mark], labels: Sequence[Placed | None]) -> set[i
     return {mark.label for mark, label in zip(marks, labels) if label is None}
 
 
-def _names(classes: Mapping[int, int], class_names: Sequence[str]) -> list[tuple[str, Colour]]:
-    colours = class_colours(len(class_names))
-    return [(class_names[label], colours[label]) for label in sorted(classes)]
+def _names(classes: Mapping[int, int], class_names: Sequence[str]) -> list[tuple[str, Color]]:
+    colors = class_colors(len(class_names))
+    return [(class_names[label], colors[label]) for label in sorted(classes)]
 
 
 def _boxes(marks: Sequence[Mark]) -> np.ndarray:

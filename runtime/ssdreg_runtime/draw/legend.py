@@ -18,10 +18,10 @@ from ssdreg_runtime.draw.look import (
     plate_height,
     style_of,
 )
-from ssdreg_runtime.draw.palette import BLACK, WHITE, Colour
+from ssdreg_runtime.draw.palette import BLACK, WHITE, Color
 from ssdreg_runtime.draw.placing import least_hiding
 
-_GROUND: Colour = (32, 32, 32)
+_GROUND: Color = (32, 32, 32)
 
 #: A legend that lies in its picture is no higher than this share of it, and then names no more.
 _MOST_HEIGHT = 1 / 3
@@ -37,7 +37,7 @@ class Entry:
     """
 
     name: str
-    colour: Colour | None
+    color: Color | None
     x: int
     line: int
 
@@ -55,7 +55,7 @@ class Legend:
     place: int = 0
 
 
-def legend_below(names: Sequence[tuple[str, Colour]], size: tuple[int, int], style: Style
+def legend_below(names: Sequence[tuple[str, Color]], size: tuple[int, int], style: Style
                  ) -> Legend | None:
     """Return the legend at the foot of a picture of `size`, as wide as it is; None without room."""
     font = _font(size, style)
@@ -65,7 +65,7 @@ def legend_below(names: Sequence[tuple[str, Colour]], size: tuple[int, int], sty
     return Legend(entries, font, (0, size[1], size[0], size[1] + height))
 
 
-def legend_inside(names: Sequence[tuple[str, Colour]], size: tuple[int, int], style: Style,
+def legend_inside(names: Sequence[tuple[str, Color]], size: tuple[int, int], style: Style,
                   boxes: np.ndarray, before: Legend | None) -> Legend | None:
     """Return the legend at the edge of a picture of `size` where it hides least of `boxes` (N, 4).
 
@@ -95,9 +95,9 @@ def draw_legend(pen: ImageDraw.ImageDraw, legend: Legend) -> None:
     side = _swatch(legend.font)
     for entry in legend.entries:
         x, middle = left + entry.x, top + padding + entry.line * height + height // 2
-        if entry.colour is not None:
+        if entry.color is not None:
             pen.rectangle((x, middle - side // 2, x + side - 1, middle - side // 2 + side - 1),
-                          fill=entry.colour, outline=BLACK)
+                          fill=entry.color, outline=BLACK)
         pen.text((x + side + 2 * padding, middle), entry.name, fill=WHITE,
                  font=font_of(legend.font), anchor="lm")
 
@@ -111,7 +111,7 @@ def _swatch(font: int) -> int:
     return round(0.8 * font)
 
 
-def _arranged(names: Sequence[tuple[str, Colour | None]], size: tuple[int, int], font: int
+def _arranged(names: Sequence[tuple[str, Color | None]], size: tuple[int, int], font: int
               ) -> tuple[tuple[Entry, ...], int, int]:
     """Return the entries in lines that the picture is wide enough for, and the strip's size.
 
@@ -122,12 +122,12 @@ def _arranged(names: Sequence[tuple[str, Colour | None]], size: tuple[int, int],
     x = line = widest = 0
     x = 2 * padding
     entries = []
-    for name, colour in names:
+    for name, color in names:
         shown = fitted(name, "", font, label_width(size))
         width = lead + round(font_of(font).getlength(shown))
         if x > 2 * padding and x + width + 2 * padding > size[0]:
             x, line = 2 * padding, line + 1
-        entries.append(Entry(shown, colour, x, line))
+        entries.append(Entry(shown, color, x, line))
         widest = max(widest, x + width + 2 * padding)
         x += width + 6 * padding
     if widest > size[0]:

@@ -18,14 +18,14 @@ from ssdreg_runtime.draw.look import (
     plate_height,
     style_of,
 )
-from ssdreg_runtime.draw.palette import BLACK, WHITE, Colour, text_colour
+from ssdreg_runtime.draw.palette import BLACK, WHITE, Color, text_color
 from ssdreg_runtime.draw.placing import Placed
 from ssdreg_runtime.errors import DataError
 
 #: left, top, right, bottom in pixels; the last two are the last column and row inside.
 Rectangle = tuple[int, int, int, int]
 
-_SHEET_BACKGROUND: Colour = (236, 236, 236)
+_SHEET_BACKGROUND: Color = (236, 236, 236)
 _SHEET_GAP = 8
 
 #: Smaller pictures are enlarged before anything is drawn, or labels would cover what they name.
@@ -78,7 +78,7 @@ def draw_plan(picture: Image.Image, plan: Plan) -> None:
     # after all boxes: no line may cross a label
     for mark, label in zip(plan.marks, plan.labels):
         if label is not None:
-            _draw_label(pen, mark, label, mark.colour, text_colour(mark.colour), plan.style)
+            _draw_label(pen, mark, label, mark.color, text_color(mark.color), plan.style)
     if plan.legend is not None:
         draw_legend(pen, plan.legend)
 
@@ -101,7 +101,7 @@ def draw_truths(image: Image.Image, truths: ArrayLike, class_names: Sequence[str
     for mark, label in zip(plan.marks, plan.labels):
         if label is not None:
             # the darker class colours would be dim letters on black
-            letters = mark.colour if text_colour(mark.colour) == BLACK else WHITE
+            letters = mark.color if text_color(mark.color) == BLACK else WHITE
             _draw_label(pen, mark, label, BLACK, letters, plan.style)
     if plan.legend is not None:
         draw_legend(pen, plan.legend)
@@ -166,7 +166,7 @@ def _grown(box: Rectangle, by: int) -> Rectangle:
 
 def _draw_solid(pen: ImageDraw.ImageDraw, mark: Mark, style: Style) -> None:
     pen.rectangle(_grown(mark.box, style.edge), outline=BLACK, width=style.edge)
-    pen.rectangle(mark.box, outline=mark.colour, width=style.line)
+    pen.rectangle(mark.box, outline=mark.color, width=style.line)
     left, top, right, bottom = inner = _grown(mark.box, -style.line)
     # a box of a few pixels has no room for a light edge
     if min(right - left, bottom - top) > 4 * style.edge:
@@ -181,15 +181,15 @@ def _draw_dashed(pen: ImageDraw.ImageDraw, mark: Mark, style: Style) -> None:
     for start in range(left, right + 1, 2 * dash):
         end = min(start + dash - 1, right)
         for y in (top, max(bottom - thick, top)):
-            pen.rectangle((start, y, end, y + thick), fill=mark.colour)
+            pen.rectangle((start, y, end, y + thick), fill=mark.color)
     for start in range(top, bottom + 1, 2 * dash):
         end = min(start + dash - 1, bottom)
         for x in (left, max(right - thick, left)):
-            pen.rectangle((x, start, x + thick, end), fill=mark.colour)
+            pen.rectangle((x, start, x + thick, end), fill=mark.color)
 
 
-def _draw_label(pen: ImageDraw.ImageDraw, mark: Mark, label: Placed, fill: Colour,
-                letters: Colour, style: Style) -> None:
+def _draw_label(pen: ImageDraw.ImageDraw, mark: Mark, label: Placed, fill: Color,
+                letters: Color, style: Style) -> None:
     left, top, right, bottom = label.rectangle
     font = style.fonts[label.plate]
     pen.rectangle((left, top, right - 1, bottom - 1), fill=fill, outline=BLACK, width=style.edge)

@@ -13,12 +13,12 @@ from functools import cache
 
 import numpy as np
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-BLACK: Colour = (0, 0, 0)
-WHITE: Colour = (255, 255, 255)
+BLACK: Color = (0, 0, 0)
+WHITE: Color = (255, 255, 255)
 
-_OKABE_ITO: tuple[Colour, ...] = (
+_OKABE_ITO: tuple[Color, ...] = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66),
     (0, 114, 178), (213, 94, 0), (204, 121, 167))
 
@@ -43,36 +43,36 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
 @cache
-def class_colours(count: int) -> tuple[Colour, ...]:
+def class_colors(count: int) -> tuple[Color, ...]:
     """Return `count` RGB colours, 0 to 255; more classes never change the colours of the first."""
-    colours = list(_OKABE_ITO[:count])
-    if count <= len(colours):
-        return tuple(colours)
+    colors = list(_OKABE_ITO[:count])
+    if count <= len(colors):
+        return tuple(colors)
     steps = np.arange(0, 256, 17)
     candidates = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     lightness = _oklab(_linear(candidates))[:, 0]
     # near-black and near-white would be lost in the dark and light edges of a box
     candidates = candidates[(lightness > 0.35) & (lightness < 0.93)]
     seen = _as_seen(candidates)
-    distance = np.min([_distance(seen, colour) for colour in colours], axis=0)
-    while len(colours) < count:
+    distance = np.min([_distance(seen, color) for color in colors], axis=0)
+    while len(colors) < count:
         farthest = int(distance.argmax())
         red, green, blue = (int(channel) for channel in candidates[farthest])
-        colour: Colour = (red, green, blue)
-        colours.append(colour)
-        distance = np.minimum(distance, _distance(seen, colour))
-    return tuple(colours)
+        color: Color = (red, green, blue)
+        colors.append(color)
+        distance = np.minimum(distance, _distance(seen, color))
+    return tuple(colors)
 
 
-def text_colour(background: Colour) -> Colour:
+def text_color(background: Color) -> Color:
     """Return black or white, whichever has more contrast (WCAG 2) on `background`."""
     luminance = float(_linear(np.array(background)) @ _LUMINANCE)
     return BLACK if (luminance + 0.05) ** 2 > 0.05 * 1.05 else WHITE
 
 
-def _linear(colours: np.ndarray) -> np.ndarray:
+def _linear(colors: np.ndarray) -> np.ndarray:
     """Return sRGB 0..255 as linear light 0..1."""
-    scaled = colours / 255
+    scaled = colors / 255
     return np.where(scaled <= 0.04045, scaled / 12.92, ((scaled + 0.055) / 1.055) ** 2.4)
 
 
@@ -80,11 +80,11 @@ def _oklab(linear: np.ndarray) -> np.ndarray:
     return np.cbrt(linear @ _RGB_TO_LMS.T) @ _LMS_TO_OKLAB.T
 
 
-def _as_seen(colours: np.ndarray) -> np.ndarray:
+def _as_seen(colors: np.ndarray) -> np.ndarray:
     """Return (N, 3) sRGB colours as (4, N, 3) in Oklab, one block a kind of sight."""
-    return _oklab(np.clip(_linear(colours) @ _SIGHTS.transpose(0, 2, 1), 0, 1))
+    return _oklab(np.clip(_linear(colors) @ _SIGHTS.transpose(0, 2, 1), 0, 1))
 
 
-def _distance(seen: np.ndarray, colour: Colour) -> np.ndarray:
-    """Return the (N,) distances of `seen` (4, N, 3) from `colour` in the worst kind of sight."""
-    return np.linalg.norm(seen - _as_seen(np.array([colour])), axis=2).min(axis=0)
+def _distance(seen: np.ndarray, color: Color) -> np.ndarray:
+    """Return the (N,) distances of `seen` (4, N, 3) from `color` in the worst kind of sight."""
+    return np.linalg.norm(seen - _as_seen(np.array([color])), axis=2).min(axis=0)

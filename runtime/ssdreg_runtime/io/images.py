@@ -46,8 +46,8 @@ def read(image: ImageLike) -> np.ndarray:
 
     A file is turned upright as its camera noted; an image of Pillow is taken as it lies, because
     boxes are to be drawn into that. An array is (h, w, 3) uint8, red first, or grey,
-    (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped.
-    Raises DataError, a sentence, for anything else, and for an image without pixels.
+    (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped. Raises
+    DataError, a sentence, for anything else, and for an image without pixels.
     """
     if isinstance(image, np.ndarray):
         return _from_array(image)

@@ -68,9 +68,9 @@ def openvino():
 
 def images(count=1):
     """Return `count` pictures of the model's size, the colours moved on by one each time."""
-    colours = [RED, GREEN, BLUE, DARK]
+    colors = [RED, GREEN, BLUE, DARK]
     height, width = DATA_SHAPE
-    return np.stack([picture(np.roll(colours, index, axis=0), (width, height))
+    return np.stack([picture(np.roll(colors, index, axis=0), (width, height))
                      for index in range(count)])
 
 

@@ -220,8 +220,8 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(piped):
 @pytest.fixture
 def clip(tmp_path):
     pytest.importorskip("av", reason="PyAV, which reads videos, is not installed")
-    from runtime_support.videos import colours, write_video
-    return write_video(tmp_path / "clip.mp4", colours(12), "mpeg4", g="12")
+    from runtime_support.videos import colors, write_video
+    return write_video(tmp_path / "clip.mp4", colors(12), "mpeg4", g="12")
 
 
 def test_a_video_is_drawn(detect, model, clip, tmp_path):

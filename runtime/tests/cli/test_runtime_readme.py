@@ -19,13 +19,13 @@ RED, GREEN, BLACK = (200, 0, 0), (0, 150, 0), (0, 0, 0)
 @pytest.mark.skipif(not installed(), reason="neither OpenVINO nor ONNX Runtime is installed")
 def test_its_code_runs(tmp_path, monkeypatch, capsys):
     pytest.importorskip("av", reason="PyAV, which reads videos, is not installed")
-    from runtime_support.videos import colours, write_video
+    from runtime_support.videos import colors, write_video
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     onnx.save(tiny_model(), "cells.onnx")
     for name in ("one", "two"):
         Image.fromarray(picture([RED, GREEN, BLACK, BLACK])).save(f"{name}.jpg")
-    write_video(tmp_path / "clip.mp4", colours(3))
+    write_video(tmp_path / "clip.mp4", colors(3))
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 3
     names = {}

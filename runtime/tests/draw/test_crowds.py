@@ -9,7 +9,7 @@ from ssdreg_runtime.draw import legend, look
 from ssdreg_runtime.draw.layout import plan_frame, plan_picture
 from ssdreg_runtime.draw.look import LEAST_FONT_SHARE, LEAST_FONT_SIZE, Look
 from ssdreg_runtime.draw.paint import draw_boxes, mark_boxes
-from ssdreg_runtime.draw.palette import BLACK, WHITE, class_colours
+from ssdreg_runtime.draw.palette import BLACK, WHITE, class_colors
 from ssdreg_runtime.draw.placing import MOST_HIDDEN
 from ssdreg_runtime.errors import DataError
 
@@ -22,7 +22,7 @@ def blank(size=(640, 480)):
 
 
 def colours_in(image):
-    return {colour for _, colour in image.getcolors(image.width * image.height)}
+    return {color for _, color in image.getcolors(image.width * image.height)}
 
 
 def crowd(count, size=(640, 480), seed=0, classes=2):
@@ -65,8 +65,8 @@ def test_classes_of_boxes_without_labels_stand_in_a_legend_below():
     assert drawn.width == 640
     assert drawn.height == plan.legend.rectangle[3] > 480
     strip = drawn.crop((0, 480, 640, drawn.height))
-    assert class_colours(2)[1] in colours_in(strip)
-    assert class_colours(2)[0] not in colours_in(strip)
+    assert class_colors(2)[1] in colours_in(strip)
+    assert class_colors(2)[0] not in colours_in(strip)
     assert WHITE in colours_in(strip)
     few = draw_boxes(blank(), rows[:1], NAMES)
     assert few.size == (640, 480)
@@ -155,7 +155,7 @@ def test_line_width_and_font_size():
     rows = [(1, 0.87, 0.25, 0.25, 0.75, 0.75)]
     drawn = np.asarray(draw_boxes(blank(), rows, NAMES, look=Look(line_width=15)))
     across = [tuple(int(c) for c in pixel) for pixel in drawn[240, 155:181]]
-    dog = class_colours(2)[1]
+    dog = class_colors(2)[1]
     assert across == [LIGHT] + [BLACK] * 4 + [dog] * 15 + [WHITE] * 4 + [LIGHT] * 2
     # letters of a size that is given do not shrink
     small, large = (plan_picture((640, 480), crowd(30), NAMES, 0.5, Look(font_size=size))

@@ -37,8 +37,8 @@ def detector(request, files, backend):
     return Detector(files / f"{request.param}.onnx", backend, threads=1)
 
 
-def coloured(*colours, size=(40, 20)):
-    return picture([*colours, *[DARK] * (4 - len(colours))], size)
+def coloured(*colors, size=(40, 20)):
+    return picture([*colors, *[DARK] * (4 - len(colors))], size)
 
 
 # One image

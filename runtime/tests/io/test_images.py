@@ -110,11 +110,11 @@ def test_the_same_size_is_the_same_image():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (300, 300), (2, 700)])
-@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (1, 128, 254)])
-def test_one_colour_stays_that_colour(shape, colour):
-    resized = resize(np.full((50, 60, 3), colour, np.uint8), shape)
+@pytest.mark.parametrize("color", [(0, 0, 0), (255, 255, 255), (1, 128, 254)])
+def test_one_colour_stays_that_colour(shape, color):
+    resized = resize(np.full((50, 60, 3), color, np.uint8), shape)
     assert (resized.shape, resized.dtype) == ((*shape, 3), np.uint8)
-    assert np.all(resized == colour)
+    assert np.all(resized == color)
 
 
 def test_half_the_size_is_the_mean_of_four():

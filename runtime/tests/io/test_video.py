@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from PIL import Image
-from runtime_support.videos import SIZE, colours, damage, write_video
+from runtime_support.videos import SIZE, colors, damage, write_video
 from ssdreg_runtime.errors import DataError, DependencyError
 from ssdreg_runtime.inference.streams import open_streams
 from ssdreg_runtime.io.video import VideoWriter, open_video
@@ -30,7 +30,7 @@ def leftovers(folder, *wanted):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_frames_come_in_order_with_their_times(tmp_path, codec):
-    pictures = list(colours(30))
+    pictures = list(colors(30))
     file = write_video(tmp_path / "clip.mp4", pictures, codec, **CODECS[codec])
     video = open_video(file)
     assert (video.name, video.unit, video.total, video.rate) == (str(file), "frame", 30, 25)
@@ -48,7 +48,7 @@ def test_frames_come_in_order_with_their_times(tmp_path, codec):
 
 def test_uneven_times_are_exact(tmp_path):
     times = [Fraction(each, 25) for each in (0, 1, 5, 6, 20)]
-    file = write_video(tmp_path / "clip.mkv", colours(5), times=times)
+    file = write_video(tmp_path / "clip.mkv", colors(5), times=times)
     # Matroska has whole milliseconds
     assert [frame.time for frame in read(file)] == times
     assert open_video(file).time_base == Fraction(1, 1000)
@@ -58,7 +58,7 @@ def test_uneven_times_are_exact(tmp_path):
 def test_containers_that_know_little(tmp_path, name):
     codec = {"clip.mjpeg": "mjpeg", "clip.m4v": "mpeg4", "clip.ts": "libx264",
              "clip.avi": "mpeg4", "clip.webm": "libvpx-vp9"}[name]
-    file = write_video(tmp_path / name, colours(8), codec)
+    file = write_video(tmp_path / name, colors(8), codec)
     frames = read(file)
     assert [(frame.number, frame.error) for frame in frames] == [(index, "")
                                                                  for index in range(1, 9)]
@@ -71,7 +71,7 @@ def test_containers_that_know_little(tmp_path, name):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_damaged_frames_are_named_in_their_place(tmp_path, codec):
-    file = write_video(tmp_path / "clip.mp4", colours(30), codec, **CODECS[codec])
+    file = write_video(tmp_path / "clip.mp4", colors(30), codec, **CODECS[codec])
     times = sorted(damage(file, [8, 20]))
     frames = read(file)
     assert [frame.number for frame in frames] == list(range(1, 31))
@@ -85,7 +85,7 @@ def test_damaged_frames_are_named_in_their_place(tmp_path, codec):
 
 
 def test_a_video_that_breaks_off(tmp_path):
-    file = write_video(tmp_path / "clip.mp4", colours(30), movflags="faststart", bf="0")
+    file = write_video(tmp_path / "clip.mp4", colors(30), movflags="faststart", bf="0")
     content = file.read_bytes()
     file.write_bytes(content[:len(content) * 2 // 3])
     frames = read(file)
@@ -99,7 +99,7 @@ def test_a_video_that_breaks_off(tmp_path):
     (1, "00000000 00010000 00000000 ffff0000 00000000"),
     (3, "00000000 ffff0000 00000000 00010000 00000000")])
 def test_a_camera_on_its_side_is_turned_upright(tmp_path, quarters, matrix):
-    file = write_video(tmp_path / "clip.mp4", colours(2), "mpeg4")
+    file = write_video(tmp_path / "clip.mp4", colors(2), "mpeg4")
     before = read(file)[0].pixels
     content = bytearray(file.read_bytes())
     place = content.index(b"tkhd") + 44  # of the matrix (ISO/IEC 14496-12, 8.3.2)
@@ -118,7 +118,7 @@ def only_sound(path):
 
 
 def cut_short(path):
-    write_video(path, colours(3))
+    write_video(path, colors(3))
     path.write_bytes(path.read_bytes()[:500])
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_video(tmp_path, write, sentence):
 
 
 def test_without_pyav(tmp_path, monkeypatch):
-    file = write_video(tmp_path / "clip.mp4", colours(2))
+    file = write_video(tmp_path / "clip.mp4", colors(2))
     monkeypatch.setitem(sys.modules, "av", None)  # importing it now fails
     with pytest.raises(DependencyError, match=r"run `pip install 'av>=\d+\.\d+'`"):
         open_streams([file])
@@ -160,7 +160,7 @@ def copied(source, target):
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
 @pytest.mark.parametrize("ticks", [range(7), (0, 1, 2, 5, 6, 7, 20), range(3, 10)])
 def test_size_and_times_are_kept(tmp_path, name, ticks):
-    source = write_video(tmp_path / name, colours(7), "mpeg4",
+    source = write_video(tmp_path / name, colors(7), "mpeg4",
                          [Fraction(tick, 25) for tick in ticks])
     target = copied(source, tmp_path / "new" / "copy.mp4")
     before, after = read(source), read(target)
@@ -172,20 +172,20 @@ def test_size_and_times_are_kept(tmp_path, name, ticks):
 
 
 def test_the_rate_is_kept(tmp_path):
-    source = write_video(tmp_path / "clip.mkv", colours(10))
+    source = write_video(tmp_path / "clip.mkv", colors(10))
     copy = open_video(copied(source, tmp_path / "copy.mp4"))
     assert (copy.rate, copy.total) == (open_video(source).rate, 10) == (25, 10)
 
 
 def test_odd_sides_are_kept(tmp_path):
-    like = open_video(write_video(tmp_path / "clip.mp4", colours(1)))
+    like = open_video(write_video(tmp_path / "clip.mp4", colors(1)))
     with VideoWriter(tmp_path / "odd.mp4", like) as writer:
         writer.write(Image.new("RGB", (51, 37), "green"), Fraction(0))
     assert read(tmp_path / "odd.mp4")[0].pixels.shape == (37, 51, 3)
 
 
 def test_times_that_go_back_are_moved_on(tmp_path):
-    like = open_video(write_video(tmp_path / "clip.mp4", colours(1)))
+    like = open_video(write_video(tmp_path / "clip.mp4", colors(1)))
     with VideoWriter(tmp_path / "copy.mp4", like) as writer:
         for time in (0, Fraction(2, 25), Fraction(1, 25), Fraction(3, 25)):
             writer.write(Image.new("RGB", SIZE), time)
@@ -195,7 +195,7 @@ def test_times_that_go_back_are_moved_on(tmp_path):
 
 
 def test_a_video_is_whole_or_not_there(tmp_path):
-    source = write_video(tmp_path / "clip.mp4", colours(3))
+    source = write_video(tmp_path / "clip.mp4", colors(3))
     target = tmp_path / "copy.mp4"
     target.write_text("an older one")
     writer = VideoWriter(target, open_video(source))
@@ -211,7 +211,7 @@ def test_a_video_is_whole_or_not_there(tmp_path):
 
 
 def test_where_nothing_can_be_written(tmp_path):
-    like = open_video(write_video(tmp_path / "clip.mp4", colours(1)))
+    like = open_video(write_video(tmp_path / "clip.mp4", colors(1)))
     (tmp_path / "copy.mp4").mkdir()
     (tmp_path / "copy.mp4" / "something").touch()
     writer = VideoWriter(tmp_path / "copy.mp4", like)

@@ -83,10 +83,10 @@ def tiny_model(batch=1, inputs="images", outputs=("detection",), **changes):
     return model
 
 
-def picture(colours, size=(40, 20)):
+def picture(colors, size=(40, 20)):
     """Make an image (h, w, 3) of `size`, (width, height), whose quarters have these colours."""
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
-    for colour, (left, top, right, bottom) in zip(colours, QUARTERS):
-        image[int(top * height):int(bottom * height), int(left * width):int(right * width)] = colour
+    for color, (left, top, right, bottom) in zip(colors, QUARTERS):
+        image[int(top * height):int(bottom * height), int(left * width):int(right * width)] = color
     return image

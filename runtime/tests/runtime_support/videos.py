@@ -11,7 +11,7 @@ SIZE = (96, 64)
 TICK = Fraction(1, 12800)
 
 
-def colours(count):
+def colors(count):
     """Give pictures (h, w, 3) whose first quarter is red, the darker the later it comes."""
     noise = np.random.default_rng(5).integers(0, 60, (SIZE[1], SIZE[0] + count, 3), np.uint8)
     for index in range(count):

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ssdreg.errors import SsdregError
-from ssdreg.registry.preprocessing import Normalisation
+from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from ssdreg_runtime.backends import Backend
@@ -59,7 +59,7 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-shape", type=shape, default=DATA_SHAPE, metavar="SIDE|HxW",
                         help="the network's input in pixels")
     parser.add_argument("--head", default=HEAD, help="the detection head")
-    parser.add_argument("--detect", type=numbers, metavar="STRIDES",
+    parser.add_argument("--tap-strides", type=numbers, metavar="STRIDES",
                         help="the taps that feed detection, by stride: 8,16,32")
     parser.add_argument("--sizes", type=sizes, metavar="SCHEME|LIST",
                         help="anchor sizes: head (its own; SSD's are example), example, paper, "
@@ -73,12 +73,12 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
 
 def overrides(options: argparse.Namespace) -> dict[str, Any]:
     """Return the plan's overrides among the options."""
-    return {name: getattr(options, name) for name in ("detect", "sizes", "loss")
+    return {name: getattr(options, name) for name in ("tap_strides", "sizes", "loss")
             if getattr(options, name) is not None}
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Declare what `ssdreg.load` has to be told of a checkpoint that does not tell it itself."""
+    """Declare what a checkpoint may not tell itself; see `ssdreg.load_checkpoint`."""
     parser.add_argument("--epoch", type=int,
                         help="the epoch, where there are several; of a run the best by default")
     parser.add_argument("--classes", metavar="A,B,C|FILE",
@@ -101,14 +101,14 @@ def _three(text: str) -> tuple[float, ...]:
     return values
 
 
-def normalisation(options: argparse.Namespace) -> Normalisation | None:
+def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
     """Return what was given of the normalisation; None leaves it to the kind of checkpoint."""
     if options.mean is None and options.std is None:
         return None
     if options.mean is None:
         raise SsdregError("--std goes with --mean: give --mean too, as 0,0,0")
     try:
-        return Normalisation(options.mean, options.std or (1.0, 1.0, 1.0))
+        return Preprocessing(options.mean, options.std or (1.0, 1.0, 1.0))
     except ValueError as error:
         raise SsdregError(f"--mean and --std: {error}") from error
 
@@ -129,7 +129,7 @@ def open_backend(options: argparse.Namespace) -> Backend:
     return open_backend(
         options.model, backend, options.threads, options.precision, options.epoch, context,
         classes=read_class_names(options.classes) if options.classes else None,
-        data_shape=options.data_shape, normalisation=normalisation(options))
+        data_shape=options.data_shape, preprocessing=preprocessing(options))
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from ssdreg.errors import SsdregError
 
 if TYPE_CHECKING:
     from ssdreg.bench.figures import Figures
-    from ssdreg.deploy.model import Source
+    from ssdreg.deploy.model import DeployModel
 
 NAME = "bench"
 SUMMARY = "measure a detector's latency with every backend and precision, in turns"
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-classes", type=int, metavar="N",
                         help=f"how many classes a BACKBONE tells apart, without background; "
                              f"{CLASSES} by default")
-    parser.add_argument("--detect", type=arguments.numbers, metavar="STRIDES",
+    parser.add_argument("--tap-strides", type=arguments.numbers, metavar="STRIDES",
                         help="the taps of a BACKBONE that feed detection, by stride: 8,16,32")
     parser.add_argument("--batch-size", type=arguments.numbers, default="1", metavar="SIZES",
                         help="images at a time: 1, or 1,4 for both")
@@ -90,7 +90,7 @@ def _measure(options: argparse.Namespace) -> Figures:
     from ssdreg.bench.measure import Schedule
     from ssdreg.bench.peak import SIDES
     from ssdreg.bench.progress import Progress
-    from ssdreg.bench.workload import drawn_images, prepare_subject, read_images
+    from ssdreg.bench.workload import drawn_images, prepare_workload, read_images
     choice = choose(options.backends, options.precisions)
     source = _source(options)
     images = (drawn_images(source.plan.data_shape) if options.images is None
@@ -99,15 +99,15 @@ def _measure(options: argparse.Namespace) -> Figures:
                         schedule=Schedule(rounds=options.rounds), post=options.post,
                         sides=() if options.no_peak else SIDES)
     with tempfile.TemporaryDirectory(prefix="ssdreg-bench-") as folder, Progress() as report:
-        prepared = prepare_subject(source, images, Path(folder))
+        prepared = prepare_workload(source, images, Path(folder))
         return compare(prepared, choice, settings, Path(folder), report)
 
 
-def _source(options: argparse.Namespace) -> Source:
+def _source(options: argparse.Namespace) -> DeployModel:
     """Open the run or checkpoint, or build the backbone's detector."""
-    from ssdreg.deploy.model import open_source, random_source
+    from ssdreg.deploy.model import open_deploy_model, random_deploy_model
     path = Path(options.detector)
-    given = {name: getattr(options, name) for name in ("head", "num_classes", "detect")
+    given = {name: getattr(options, name) for name in ("head", "num_classes", "tap_strides")
              if getattr(options, name) is not None}
     # a prefix of a checkpoint is no file itself
     if path.exists() or os.sep in options.detector:
@@ -115,11 +115,11 @@ def _source(options: argparse.Namespace) -> Source:
             option = name.replace("_", "-")
             raise SsdregError(f"--{option} goes with a backbone: {path} knows its own, leave it "
                               f"out")
-        return open_source(path, data_shape=options.data_shape)
-    overrides = {} if options.detect is None else {"detect": options.detect}
-    return random_source(options.detector, options.num_classes or CLASSES,
-                         options.data_shape or arguments.DATA_SHAPE,
-                         options.head or arguments.HEAD, **overrides)
+        return open_deploy_model(path, data_shape=options.data_shape)
+    overrides = {} if options.tap_strides is None else {"tap_strides": options.tap_strides}
+    return random_deploy_model(options.detector, options.num_classes or CLASSES,
+                               options.data_shape or arguments.DATA_SHAPE,
+                               options.head or arguments.HEAD, **overrides)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
           f"{plan.num_classes} classes: {plan.anchors:,} anchors, taps verified")
     print(text_table(
         ("level", "from", "channels", "cells", "anchors", "sizes", "ratios"),
-        [(str(index), level.source or "level before", str(level.channels),
+        [(str(index), level.node or "level before", str(level.channels),
           f"{level.height}x{level.width}", f"{level.anchors:,}",
           " ".join(f"{size:.3g}" for size in plan.sizes[index]),
           " ".join(f"{ratio:.3g}" for ratio in plan.ratios[index]))

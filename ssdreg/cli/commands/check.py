@@ -11,7 +11,7 @@ import attrs
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.compat.mxnet_package import require
-from ssdreg.registry.host import backbones, get_backbone
+from ssdreg.registry.host import get_backbone, list_backbones
 from ssdreg.registry.suggestions import some
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _declarations(options: argparse.Namespace) -> int:
     from ssdreg.detector.families import check
-    chosen = [get_backbone(name) for name in options.names] or list(backbones())
+    chosen = [get_backbone(name) for name in options.names] or list(list_backbones())
     checked = check(chosen)
     if options.json:
         print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in checked],
@@ -54,8 +54,8 @@ def _declarations(options: argparse.Namespace) -> int:
               " ".join(f"{h}x{w}" for h, w in each.shapes)) for each in checked]))
         _tell_stops((each.name, each.stops_at) for each in checked)
         for each in checked:
-            for problem in each.problems:
-                print(f"\n{each.name}: {problem}")
+            for issue in each.issues:
+                print(f"\n{each.name}: {issue}")
     return 0 if all(each.passed for each in checked) else 1
 
 
@@ -85,13 +85,13 @@ def _conformance(options: argparse.Namespace) -> int:
             ("examined", "verdict", "passed", "failed", "not looked at"),
             [(each[0].title, "ok" if all(verdict.passed for verdict in each) else "WRONG",
               f"{sum(_examined(verdict) and verdict.passed for verdict in each)} of {len(each)}",
-              " ".join(verdict.check for verdict in each if verdict.problem) or "-",
+              " ".join(verdict.check for verdict in each if verdict.issue) or "-",
               " ".join(verdict.check for verdict in each if not _examined(verdict)) or "-")
              for each in examined]))
         _tell_stops((each.title, each.backbone.stops_at) for each in package.subjects
                     if each.head is None)
         for verdict in verdicts:
-            if verdict.problem:
+            if verdict.issue:
                 print(f"\n{verdict.sentence}")
         reasons: dict[str, list[str]] = {}
         for verdict in verdicts:

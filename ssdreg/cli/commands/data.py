@@ -14,7 +14,7 @@ from ssdreg.cli.commands import arguments
 from ssdreg.errors import SsdregError
 
 if TYPE_CHECKING:
-    from ssdreg.data.splits import DataSource
+    from ssdreg.data.splits import DataSpec
     from ssdreg.detector.plan import Plan
 
 NAME = "data"
@@ -54,14 +54,14 @@ def measure_anchors(options: argparse.Namespace) -> int:
     import attrs
 
     from ssdreg.anchors.report import report, to_dict, to_text
-    from ssdreg.data import describe_problems, splits
+    from ssdreg.data import describe_issues, splits
     from ssdreg.data.boxes import boxes
     from ssdreg.drawing.anchors import draw_anchors
     # a detector that cannot be is refused before the data are read
     plan, scheme, data = _planned(options)
     source = splits.read_training(data)
-    if source.problems:
-        print(describe_problems(source.problems), file=sys.stderr)
+    if source.issues:
+        print(describe_issues(source.issues), file=sys.stderr)
     plan = attrs.evolve(plan, num_classes=len(source.classes))
     measured = splits.describe_training(data)
     found = report(boxes(source), source.classes, plan, scheme)
@@ -76,7 +76,7 @@ def measure_anchors(options: argparse.Namespace) -> int:
     return 0
 
 
-def _planned(options: argparse.Namespace) -> tuple[Plan, str, DataSource]:
+def _planned(options: argparse.Namespace) -> tuple[Plan, str, DataSpec]:
     """Return the plan, the scheme of its anchor sizes, and the data that it is to be trained on.
 
     As training does, sizes are fitted to the boxes unless they are given.
@@ -99,14 +99,14 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, str, DataSource]:
             splits.only(options.data, options.split))
 
 
-def _of_run(options: argparse.Namespace) -> tuple[Plan, str, DataSource]:
+def _of_run(options: argparse.Namespace) -> tuple[Plan, str, DataSpec]:
     """Return the plan of a run with its own anchors, and its data unless others are named."""
     from ssdreg.anchors.report import GIVEN
     from ssdreg.data import splits
     from ssdreg.runs.run import open_run
     from ssdreg.training import state
     if arguments.overrides(options):
-        raise SsdregError("--detect, --sizes and --loss go with --backbone: a run has its own")
+        raise SsdregError("--tap-strides, --sizes and --loss go with --backbone: a run has its own")
     run = open_run(options.trained)
     if options.data is not None:
         return run.plan, GIVEN, splits.only(options.data, options.split)

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the picture to write: .svg or .png")
     parser.add_argument("--data-shape", type=arguments.shape, default=arguments.DATA_SHAPE,
                         metavar="SIDE|HxW", help="the network's input in pixels")
-    parser.add_argument("--detect", type=arguments.numbers, metavar="STRIDES",
+    parser.add_argument("--tap-strides", type=arguments.numbers, metavar="STRIDES",
                         help="the taps that feed detection, by stride: 8,16,32")
     parser.add_argument("--compare", type=_names, metavar="NODES",
                         help="other nodes to draw as taps, beside the right ones, and what of the "
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.graph.symbol import read_graph
     check_format(options.out)
     backbone = complete(ssdreg.get_backbone(options.backbone))
-    settings = {} if options.detect is None else {"detect": options.detect}
+    settings = {} if options.tap_strides is None else {"tap_strides": options.tap_strides}
     plan = ssdreg.plan(backbone, data_shape=options.data_shape, **settings)
     graph = read_graph(backbone.symbol(), plan.data_shape)
     anatomy = dissect(graph, plan.data_shape, backbone.taps)

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 def _data(options: argparse.Namespace, run: Run | None,
           classes: tuple[str, ...]) -> tuple[Packed, str]:
     """Open what is measured on, tell what is wrong with it, and return it with its words."""
-    from ssdreg.data import describe_problems, splits
+    from ssdreg.data import describe_issues, splits
     from ssdreg.training import state
     if options.data is not None:
         packed, what = splits.open_measured(options.data, options.split, classes)
@@ -70,10 +70,10 @@ def _data(options: argparse.Namespace, run: Run | None,
         raise RunError(f"{options.model} {what}, and has no data of its own: give --data")
     else:
         source = state.load_source(run)
-        validation = splits.open_source(source)[1]
+        validation = splits.open_data(source)[1]
         if validation is None:
             raise RunError(f"{run.path} was trained without validation data: give --data")
         packed, what = validation, splits.describe_validation(source)
-    if packed.problems:
-        print(describe_problems(packed.problems), file=sys.stderr)
+    if packed.issues:
+        print(describe_issues(packed.issues), file=sys.stderr)
     return packed, what

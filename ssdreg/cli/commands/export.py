@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from ssdreg_runtime.backends.facts import ModelFacts
 
-    from ssdreg.deploy.model import Source
+    from ssdreg.deploy.model import DeployModel
     from ssdreg.export import Options
     from ssdreg.export.parity import Parity
 
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export, say what the file is, and compare it with MXNet where images are given."""
     from ssdreg.checkpoints.files import read_class_names
-    from ssdreg.deploy.model import open_source
+    from ssdreg.deploy.model import open_deploy_model
     from ssdreg.export import Options, write_onnx
     chosen = Options(batch=None if options.dynamic_batch else options.batch_size,
                      opset=options.opset, nms=not options.no_nms, precision=options.precision)
@@ -66,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
     _refuse(file)
     files = _check_images(options.check, chosen)
     classes = read_class_names(options.classes) if options.classes else None
-    source = open_source(options.path, options.epoch, classes, options.data_shape,
-                         arguments.normalisation(options))
+    source = open_deploy_model(options.path, options.epoch, classes, options.data_shape,
+                               arguments.preprocessing(options))
     images = _pixels(files, source) if files else None
     replaced = file.exists()
     write_onnx(source, file, chosen)
@@ -118,13 +118,13 @@ def _check_images(paths: Sequence[Path], chosen: Options) -> list[Path]:
     return [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
 
 
-def _pixels(files: Sequence[Path], source: Source) -> np.ndarray:
+def _pixels(files: Sequence[Path], source: DeployModel) -> np.ndarray:
     import numpy as np
     from ssdreg_runtime.io.images import prepare
     return np.stack([prepare(file, source.plan.data_shape).pixels for file in files])
 
 
-def _describe(file: Path, source: Source, chosen: Options, done: str) -> str:
+def _describe(file: Path, source: DeployModel, chosen: Options, done: str) -> str:
     """Say in a few lines what was done, and what the file is."""
     from ssdreg.inference.detector import facts_of
     plan, facts = source.plan, facts_of(source)
@@ -154,7 +154,7 @@ def _suppression(facts: ModelFacts) -> str:
             f"{facts.nms_threshold:g} on{across}")
 
 
-def _compare(source: Source, file: Path, images: np.ndarray, precision: str) -> int:
+def _compare(source: DeployModel, file: Path, images: np.ndarray, precision: str) -> int:
     """Compare with MXNet, print what differs, and return the exit status."""
     from ssdreg_runtime.system.tables import text_table
 

@@ -35,8 +35,8 @@ def run(options: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         # said below, as a sentence of this command
         warnings.simplefilter("ignore", CheckpointWarning)
-        found = ssdreg.load(options.path, options.epoch, classes, options.data_shape,
-                            arguments.normalisation(options))
+        found = ssdreg.load_checkpoint(options.path, options.epoch, classes, options.data_shape,
+                                       arguments.preprocessing(options))
     print(found.describe())
     if found.complaint:
         print(f"ssdreg: warning: {found.complaint}\n  It detects as it was trained to. A new "

@@ -8,7 +8,7 @@ import json
 from ssdreg_runtime.system.tables import markdown_table, text_table
 
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import backbones, heads
+from ssdreg.registry.host import list_backbones, list_heads
 
 NAME = "list"
 SUMMARY = "list the registered backbones and heads"
@@ -28,20 +28,20 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({
             "backbones": [{"name": each.name, "aliases": list(each.aliases),
                            "family": each.family, "depth": each.depth, "paper": each.paper,
-                           "detect": list(each.detect),
+                           "tap_strides": list(each.tap_strides),
                            "taps": [{"stage": tap.stage, "stride": tap.stride,
                                      "channels": tap.channels, "node": tap.node}
-                                    for tap in each.taps]} for each in backbones()],
+                                    for tap in each.taps]} for each in list_backbones()],
             "heads": [{"name": each.name, "summary": each.summary, "paper": each.paper}
-                      for each in heads()]}, indent=2))
+                      for each in list_heads()]}, indent=2))
         return 0
     if options.markdown:
-        print(markdown_table(HEADER[:3], [row(each)[:3] for each in backbones()]))
+        print(markdown_table(HEADER[:3], [row(each)[:3] for each in list_backbones()]))
         return 0
-    print(text_table(HEADER, [row(each) for each in backbones()]))
+    print(text_table(HEADER, [row(each) for each in list_backbones()]))
     print()
     print(text_table(("head", "what it is", "paper"),
-                     [(each.name, each.summary, each.paper) for each in heads()]))
+                     [(each.name, each.summary, each.paper) for each in list_heads()]))
     return 0
 
 
@@ -53,7 +53,7 @@ def row(backbone: Backbone) -> tuple[str, ...]:
 
     Taps that are not declared stay unknown here: finding them means building the network.
     """
-    taps = [tap for tap in backbone.taps if tap.stride in backbone.detect]
+    taps = [tap for tap in backbone.taps if tap.stride in backbone.tap_strides]
     return (backbone.name, backbone.family,
             "; ".join(f"{tap.stride}: {tap.node}, {tap.channels}" for tap in taps)
             or "found from the graph",

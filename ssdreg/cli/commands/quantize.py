@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ssdreg.data import Packed
     from ssdreg.quantize.engines import Engine
     from ssdreg.quantize.images import Example
-    from ssdreg.quantize.quantising import Quantised
-    from ssdreg.quantize.report import Report
+    from ssdreg.quantize.quantizing import Quantized
+    from ssdreg.quantize.report import QuantizationReport
 
 NAME = "quantize"
 SUMMARY = "make a detector of 8 bits for a backend, and measure what it loses and gains"
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg_runtime.system.progress import waiting
 
     from ssdreg.checkpoints.files import read_class_names
-    from ssdreg.deploy.model import open_source
+    from ssdreg.deploy.model import open_deploy_model
     from ssdreg.quantize import quantize, read_examples
     from ssdreg.quantize.engines import engine
     from ssdreg.quantize.mxnet.int8 import refuse_unless_float32
@@ -76,8 +76,8 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or default_out(options.path, chosen.suffix, options.precision)
     _refuse_out(out, chosen)
     classes = read_class_names(options.classes) if options.classes else None
-    source = open_source(options.path, options.epoch, classes, options.data_shape,
-                         arguments.normalisation(options))
+    source = open_deploy_model(options.path, options.epoch, classes, options.data_shape,
+                               arguments.preprocessing(options))
     refuse_unless_float32(source)
     scales, measured = _open_data(options, source.classes)
     examples = [] if precision == "bfloat16" else list(
@@ -141,18 +141,18 @@ def _refuse_out(out: Path, chosen: Engine) -> None:
 def _open_data(options: argparse.Namespace,
                classes: tuple[str, ...]) -> tuple[Packed, Packed]:
     """Open what scales are taken from and what is measured on; say it when they are the same."""
-    from ssdreg.data import describe_problems, load, splits
+    from ssdreg.data import describe_issues, load, splits
     taken, measured = choose_splits(options.data, options.calibration_split, options.split)
     if measured == splits.HELD_OUT:
-        found = splits.open_source(splits.choose(options.data, taken), classes)
+        found = splits.open_data(splits.choose(options.data, taken), classes)
         opened = [packed for packed in found if packed is not None]
     else:
         opened = [load(options.data, split, classes) for split in dict.fromkeys((taken, measured))]
     if not options.no_eval:
         _say(f"measuring on {splits.describe(options.data, measured)}")
     for packed in opened:
-        if packed.problems:
-            print(describe_problems(packed.problems), file=sys.stderr)
+        if packed.issues:
+            print(describe_issues(packed.issues), file=sys.stderr)
     if len(opened) == 1 and not options.no_eval:
         _say(f"{options.data}: scales are taken from the images that are measured on; "
              f"--calibration-split names others")
@@ -182,11 +182,11 @@ def choose_splits(data: Path, taken: str | None,
     return taken or measured, measured or taken
 
 
-def _report(options: argparse.Namespace, out: Path, made: Quantised, examples: list[Example],
-            measured: Packed, say: Callable[[str], None]) -> Report:
+def _report(options: argparse.Namespace, out: Path, made: Quantized, examples: list[Example],
+            measured: Packed, say: Callable[[str], None]) -> QuantizationReport:
     from ssdreg.quantize.engines import engine
     from ssdreg.quantize.images import read_examples
-    from ssdreg.quantize.report import Report, Side
+    from ssdreg.quantize.report import QuantizationReport, Side
     from ssdreg.quantize.searching import evaluate
     from ssdreg.quantize.speed import measure_latency
     chosen = engine(made.backend, made.precision)
@@ -202,7 +202,7 @@ def _report(options: argparse.Namespace, out: Path, made: Quantised, examples: l
                                 options.rounds)
         before = Side(before.precision, before.size, evaluations[0], times["before"])
         after = Side(after.precision, after.size, evaluations[1], times["after"])
-    return Report(str(out), made, len(examples), options.drop, before, after)
+    return QuantizationReport(str(out), made, len(examples), options.drop, before, after)
 
 
 def _say(line: str) -> None:

@@ -104,10 +104,10 @@ def _tap(part: Part | Stage | Anatomy, plan: Plan) -> str:
 
 def _source(index: int, plan: Plan) -> str:
     """Say where a level comes from."""
-    if not plan.levels[index].source:
+    if not plan.levels[index].node:
         return "level before"
     projected = plan.projections and plan.projections[index] != UNUSED
-    return f"{plan.levels[index].source}{', projected' if projected else ''}"
+    return f"{plan.levels[index].node}{', projected' if projected else ''}"
 
 
 def _share(count: int, whole: int) -> str:

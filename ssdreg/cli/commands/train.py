@@ -19,7 +19,7 @@ from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, TrainOptions
 
 if TYPE_CHECKING:
     from ssdreg.data import Augmentation
-    from ssdreg.data.splits import DataSource
+    from ssdreg.data.splits import DataSpec
     from ssdreg.runs.run import Run
     from ssdreg.training.network import Network
     from ssdreg.training.start import Start
@@ -32,7 +32,7 @@ AUGMENT = "light"
 #: The picture of losses and mAP over the epochs, in the run's folder.
 CURVES = "curves.png"
 #: What decides the network, with defaults; they cannot be told from nothing given.
-DETECTOR = {"detect": None, "sizes": None, "loss": None, "head": arguments.HEAD,
+DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "head": arguments.HEAD,
             "data_shape": arguments.DATA_SHAPE}
 #: What `--pretrained` alone stands for.
 DECLARED = ""
@@ -272,12 +272,12 @@ def _same_recipe(options: argparse.Namespace, recipe: TrainOptions) -> TrainOpti
     return evolve(recipe, epochs=asked.epochs) if hasattr(options, "epochs") else recipe
 
 
-def _open(source: DataSource, augmentation: Augmentation | None) -> Data:
+def _open(source: DataSpec, augmentation: Augmentation | None) -> Data:
     """Open the data and report what is wrong with it."""
-    from ssdreg.data import describe_problems, splits
+    from ssdreg.data import describe_issues, splits
     from ssdreg.training.trainer import Data
-    train, validation = splits.open_source(source)
-    problems = dict.fromkeys([*train.problems, *(validation.problems if validation else ())])
-    if problems:
-        print(describe_problems(list(problems)), file=sys.stderr)
+    train, validation = splits.open_data(source)
+    issues = dict.fromkeys([*train.issues, *(validation.issues if validation else ())])
+    if issues:
+        print(describe_issues(list(issues)), file=sys.stderr)
     return Data(source=source, train=train, validation=validation, augmentation=augmentation)

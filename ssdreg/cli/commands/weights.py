@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.errors import UnknownNameError
-from ssdreg.registry.host import declared_weights
+from ssdreg.registry.host import list_weights
 from ssdreg.registry.weights import Weights
 
 NAME = "weights"
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     for each in fetched:
         fetch(each)
     chosen = (tuple(dict.fromkeys(each for text in options.backbones for each in _named(text)))
-              if options.backbones else declared_weights())
+              if options.backbones else list_weights())
     if options.json:
         print(json.dumps([_entry(each) for each in chosen], indent=2))
     elif chosen:

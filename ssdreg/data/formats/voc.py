@@ -18,7 +18,7 @@ from ssdreg_runtime.system.xml_file import read_xml
 
 from ssdreg.data import issues as kinds
 from ssdreg.data.background import is_background, without_background
-from ssdreg.data.issues import Problem
+from ssdreg.data.issues import DataIssue
 from ssdreg.errors import DataError
 
 #: The name that stands for "every annotation of the folder".
@@ -59,7 +59,7 @@ class Dataset:
     split: str
     classes: tuple[str, ...]
     samples: tuple[Sample, ...] = field(repr=False)
-    problems: tuple[Problem, ...] = field(default=(), repr=False)
+    issues: tuple[DataIssue, ...] = field(default=(), repr=False)
 
 
 @frozen
@@ -86,11 +86,10 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     """Read a folder in PASCAL VOC layout.
 
     `split` names ``ImageSets/Main/<split>.txt``; ``None``, or "all" where no file is called so,
-    takes every annotation, by name.
-    `classes` fixes the classes and their order, and boxes of others become problems, as those of
-    the background do, which is no class. ``None``
-    takes the lines of ``classes.txt`` or ``labels.txt`` in `root`, else the sorted names in all
-    annotations of the folder, so that all splits agree.
+    takes every annotation, by name. `classes` fixes the classes and their order, and boxes of
+    others become problems, as those of the background do, which is no class. ``None`` takes the
+    lines of ``classes.txt`` or ``labels.txt`` in `root`, else the sorted names in all annotations
+    of the folder, so that all splits agree.
 
     VOC counts pixels from 1 and includes the last, so a box covers ``xmin - 1`` to ``xmax`` in
     the edges of `Box`. Many tools count from 0 instead: an ``xmin`` of 0 is taken as the edge.
@@ -99,7 +98,7 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     Hidden files, whose names begin with a dot, are passed over in all three folders.
 
     Raises `DataError` when the folder or split is missing, the layout is another, or no sample
-    has a usable box. Whatever else is wrong is in `Dataset.problems`.
+    has a usable box. Whatever else is wrong is in `Dataset.issues`.
     """
     root = Path(root)
     _check_layout(root)
@@ -110,34 +109,34 @@ def read_voc(root: str | os.PathLike[str], split: str | None = None,
     images = {as_text(file.stem): file for file in visible(root / "JPEGImages")
               if file.is_file()}
     wanted = tuple(annotations) if split is None else _read_split(root, split, annotations)
-    parsed, problems = _parse_all(annotations, root, wanted)
+    parsed, issues = _parse_all(annotations, root, wanted)
     if classes is not None:
         names, background = tuple(classes), without_background(classes)[1]
-        problems += [Problem(root, kinds.BACKGROUND,
+        issues += [DataIssue(root, kinds.BACKGROUND,
                              f"{background!r} is among the classes that are asked for, and stays "
                              f"one of them; the background itself is not counted as a class")
-                     ] if background else []
+                   ] if background else []
     else:
         names, complaints = _find_classes(root, parsed)
-        problems += complaints
+        issues += complaints
     _check_classes(names, root)
     samples = []
     for name in wanted:
         if name not in annotations:
             file = root / "Annotations" / as_path(f"{name}.xml")
-            problems.append(Problem(file, kinds.MISSING_ANNOTATION, "left out"))
+            issues.append(DataIssue(file, kinds.MISSING_ANNOTATION, "left out"))
         elif name not in images:
-            problems.append(Problem(annotations[name], kinds.MISSING_IMAGE,
+            issues.append(DataIssue(annotations[name], kinds.MISSING_IMAGE,
                                     f"JPEGImages has no file called {name}.*; left out"))
         elif name in parsed:
             sample, complaints = _sample(images[name], annotations[name], parsed[name], names)
             samples += [sample] if sample else []
-            problems += complaints
-    dataset = Dataset(root, split or ALL, names, tuple(samples), tuple(problems))
+            issues += complaints
+    dataset = Dataset(root, split or ALL, names, tuple(samples), tuple(issues))
     if not any(sample.boxes for sample in samples):
         raise DataError(f"{root}: split {dataset.split!r} has no image with a usable box, so there "
                         f"is nothing to learn from; mend the annotations first\n"
-                        f"{kinds.describe_problems(problems)}")
+                        f"{kinds.describe_issues(issues)}")
     return dataset
 
 
@@ -167,17 +166,17 @@ def _read_split(root: Path, split: str, annotations: Mapping[str, Path]) -> tupl
 
 
 def _parse_all(annotations: Mapping[str, Path], root: Path, wanted: Sequence[str]
-               ) -> tuple[dict[str, tuple[_Object, ...]], list[Problem]]:
+               ) -> tuple[dict[str, tuple[_Object, ...]], list[DataIssue]]:
     """Parse every annotation of the folder; complain only about those of the split."""
-    parsed, problems, asked = {}, [], set(wanted)
+    parsed, issues, asked = {}, [], set(wanted)
     for name, file in annotations.items():
         try:
             parsed[name] = _parse(file)
         except (ValueError, OSError) as error:
             if name in asked:
-                problems.append(Problem(file, kinds.UNREADABLE_ANNOTATION,
+                issues.append(DataIssue(file, kinds.UNREADABLE_ANNOTATION,
                                         f"{error}; image left out"))
-    return parsed, problems
+    return parsed, issues
 
 
 def _parse(file: Path) -> tuple[_Object, ...]:
@@ -199,14 +198,14 @@ def _parse(file: Path) -> tuple[_Object, ...]:
 
 
 def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]
-                  ) -> tuple[tuple[str, ...], list[Problem]]:
+                  ) -> tuple[tuple[str, ...], list[DataIssue]]:
     """Return the classes; the background is none, and naming it is a problem."""
     for name in ("classes.txt", "labels.txt"):
         if (root / name).is_file():
             kept, background = without_background(read_names(root / name))
-            return kept, [Problem(root / name, kinds.BACKGROUND,
-                                  f"{background!r} is no class: the background is not counted; "
-                                  f"left out, as a file without that line would have it")
+            return kept, [DataIssue(root / name, kinds.BACKGROUND,
+                                    f"{background!r} is no class: the background is not counted; "
+                                    f"left out, as a file without that line would have it")
                           ] if background else []
     labels = {item.label for objects in parsed.values() for item in objects}
     return without_background(sorted(labels))[0], []
@@ -237,23 +236,23 @@ def _check_classes(classes: Sequence[str], root: Path) -> None:
 
 
 def _sample(image: Path, annotation: Path, objects: Sequence[_Object], classes: Sequence[str]
-            ) -> tuple[Sample | None, list[Problem]]:
+            ) -> tuple[Sample | None, list[DataIssue]]:
     try:
         with Image.open(image) as opened:
             width, height = opened.size
     except (OSError, Image.DecompressionBombError) as error:
-        return None, [Problem(image, kinds.UNREADABLE_IMAGE, f"{error}; left out")]
-    boxes, problems = [], []
+        return None, [DataIssue(image, kinds.UNREADABLE_IMAGE, f"{error}; left out")]
+    boxes, issues = [], []
     for number, item in enumerate(objects, start=1):
         box, complaint = _box(item, width, height, classes)
         boxes += [box] if box else []
         if complaint:
             kind, detail = complaint
-            problems.append(Problem(annotation, kind, f"object {number} ({item.label}): {detail}"))
+            issues.append(DataIssue(annotation, kind, f"object {number} ({item.label}): {detail}"))
     if not boxes:
-        problems.append(Problem(image, kinds.NO_OBJECT,
+        issues.append(DataIssue(image, kinds.NO_OBJECT,
                                 "no usable box: left out of training, kept for evaluation"))
-    return Sample(image, width, height, tuple(boxes)), problems
+    return Sample(image, width, height, tuple(boxes)), issues
 
 
 def _box(item: _Object, width: int, height: int, classes: Sequence[str]

@@ -148,21 +148,21 @@ def _decode(offsets: Value, anchors: Value | np.ndarray, rules: Rules, writer: W
                                (Shape((), ()),) * 2, axis=-1)
     size = writer.node("Sub", [high, low], "anchor_size")
     half = writer.floats(0.5, "half")
-    centre = writer.node("Mul", [writer.node("Add", [low, high], "anchor_sum"), half],
+    center = writer.node("Mul", [writer.node("Add", [low, high], "anchor_sum"), half],
                          "anchor_centre")
     shift, growth = writer.node_of("Split", [offsets, middle], "offset_parts",
                                    (Shape((), ()),) * 2, axis=-1)
     x, y, width, height = rules.variances
     shift = writer.node("Mul", [writer.node("Mul", [shift, writer.floats([x, y], "variance_xy")],
                                             "shift_scaled"), size], "shift")
-    centre = writer.node("Add", [shift, centre], "centre")
+    center = writer.node("Add", [shift, center], "centre")
     growth = writer.node("Mul", [growth, writer.floats([width, height], "variance_wh")],
                          "growth_scaled")
     # half of the size, as MXNet has it
     reach = writer.node("Mul", [writer.node("Mul", [writer.node("Exp", [growth], "growth"), size],
                                             "box_size"), half], "reach")
-    corners = [writer.node("Sub", [centre, reach], "box_low"),
-               writer.node("Add", [centre, reach], "box_high")]
+    corners = [writer.node("Sub", [center, reach], "box_low"),
+               writer.node("Add", [center, reach], "box_high")]
     if not rules.clip:
         return writer.node("Concat", corners, "boxes", axis=-1)
     joined = writer.node("Concat", corners, "unclipped_boxes", axis=-1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.quantize.mxnet.graph import Graph, cuts_last, outside_network
 from ssdreg.quantize.mxnet.int8 import refuse_unless_float32
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
-def bfloat16_mxnet(source: Source) -> Source:
+def bfloat16_mxnet(source: DeployModel) -> DeployModel:
     """Return a detector whose network MXNet computes in bfloat16.
 
     The parameters stay float32 and are rounded when they are used; softmax, decoding and

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ModelError
 from ssdreg.inference.detector import facts_of
-from ssdreg.quantize.images import normalised
+from ssdreg.quantize.images import normalized
 from ssdreg.quantize.mxnet.graph import Graph, convolutions, cuts_last, outside_network
 from ssdreg.runs.run import Params
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _BACKEND = "MKLDNN_QUANTIZE"
 
 
-def quantize_mxnet(source: Source, batches: Iterable[np.ndarray],
-                   keep: Sequence[str] = ()) -> Source:
+def quantize_mxnet(source: DeployModel, batches: Iterable[np.ndarray],
+                   keep: Sequence[str] = ()) -> DeployModel:
     """Return a detector that MXNet computes in int8, its scales from real images.
 
     `batches` are (B, H, W, 3) uint8, of the plan's size. Activations are 8 bits, without sign
@@ -42,18 +42,18 @@ def quantize_mxnet(source: Source, batches: Iterable[np.ndarray],
         graph = Graph.of(fused)
         kept = [node["name"] for node in graph.nodes if set(convolutions(node)) & set(keep)]
         args, auxs = dict(source.params.args), dict(source.params.auxs)
-        quantised, _, _, collector = quantization.quantize_graph(
+        quantized, _, _, collector = quantization.quantize_graph(
             fused, args, auxs, excluded_sym_names=[*outside_network(graph), *kept],
             calib_mode="naive", quantized_dtype="auto", quantize_mode="smart", logger=None)
         _collect(fused, source, batches, collector)
         calibrated, args, auxs = quantization.calib_graph(
-            quantised, args, auxs, collector, calib_mode="naive", quantized_dtype="auto",
+            quantized, args, auxs, collector, calib_mode="naive", quantized_dtype="auto",
             logger=None)
         symbol = calibrated.get_backend_symbol(_BACKEND)
     return evolve(source, symbol=symbol, params=Params(args, auxs))
 
 
-def refuse_unless_float32(source: Source) -> None:
+def refuse_unless_float32(source: DeployModel) -> None:
     """Raise ModelError for a source that computes in other numbers than float32."""
     precision = facts_of(source).precision
     if precision != "float32":
@@ -61,12 +61,12 @@ def refuse_unless_float32(source: Source) -> None:
                          f"give the run that it was made from")
 
 
-def _collect(symbol: mx.sym.Symbol, source: Source, batches: Iterable[np.ndarray],
+def _collect(symbol: mx.sym.Symbol, source: DeployModel, batches: Iterable[np.ndarray],
              collector: Any) -> None:
     """Run a symbol on images and let MXNet's collector see what every operator gives out."""
     from ssdreg.mx import mx
     executors: dict[int, mx.executor.Executor] = {}
-    for batch in normalised(batches, source.plan.normalisation):
+    for batch in normalized(batches, source.plan.preprocessing):
         executor = executors.get(len(batch))
         if executor is None:
             executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=batch.shape)

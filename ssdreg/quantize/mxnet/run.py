@@ -13,7 +13,7 @@ from pathlib import Path
 from ssdreg_runtime.system.files import write_json
 
 from ssdreg._version import __version__
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import RunError
 from ssdreg.inference.detector import facts_of
 from ssdreg.runs.run import PREFIX, create_run, write_params
@@ -23,7 +23,7 @@ FILE = "quantised.json"
 _EPOCH = 1
 
 
-def write_run(source: Source, folder: Path) -> None:
+def write_run(source: DeployModel, folder: Path) -> None:
     """Write a source as the folder of a run, whole or not at all.
 
     A folder that this has written before is replaced. Raises RunError for any other that is there.

@@ -8,7 +8,7 @@ import pytest
 from support import paths
 from support.voc import add, found
 
-from ssdreg.data import Box, Problem, available_splits, describe_problems, read_voc
+from ssdreg.data import Box, DataIssue, available_splits, describe_issues, read_voc
 from ssdreg.errors import DataError
 
 BCCD = paths.SHARED / "data" / "bccd"
@@ -19,7 +19,7 @@ def test_reads_boxes_in_edges_counted_from_0_and_sorts_the_classes(tmp_path):
     add(tmp_path, "one", ("dog", 1, 11, 5, 31, 50), ("cat", 0, 0, 0, 100, 50))
     data = read_voc(tmp_path)
     assert data.classes == ("cat", "dog")
-    assert data.problems == ()
+    assert data.issues == ()
     (sample,) = data.samples
     assert (sample.image.name, sample.width, sample.height) == ("one.jpg", 100, 50)
     assert sample.boxes == (Box("dog", 10, 4, 31, 50, True), Box("cat", 0, 0, 100, 50, False))
@@ -29,9 +29,9 @@ def test_an_edge_one_pixel_past_the_image_is_clipped_and_reported(tmp_path):
     add(tmp_path, "one", ("dog", 1, 11, 5, 101, 50))
     data = read_voc(tmp_path)
     assert data.samples[0].boxes == (Box("dog", 10, 4, 100, 50, True),)
-    (problem,) = data.problems
-    assert problem.kind == "box outside"
-    assert "11,5,101,50 in an image of 100x50; clipped" in problem.detail
+    (issue,) = data.issues
+    assert issue.kind == "box outside"
+    assert "11,5,101,50 in an image of 100x50; clipped" in issue.detail
 
 
 def test_a_box_wholly_outside_or_empty_is_left_out_and_reported(tmp_path):
@@ -73,7 +73,7 @@ def test_classes_come_from_all_splits_and_from_classes_txt_when_there_is_one(tmp
     (tmp_path / "classes.txt").write_text("dog\n\n")
     data = read_voc(tmp_path)
     assert data.classes == ("dog",)
-    assert [(p.file.name, p.kind) for p in data.problems] == [("two.xml", "unknown class")]
+    assert [(p.file.name, p.kind) for p in data.issues] == [("two.xml", "unknown class")]
 
 
 def test_classes_given_twice_are_refused(tmp_path):
@@ -98,13 +98,13 @@ def test_errors_say_what_was_looked_for(tmp_path):
 
 
 def test_problems_are_counted_by_kind_then_listed_by_name_up_to_the_limit():
-    problems = [Problem(Path("d/b.xml"), "empty box", "x"),
-                Problem(Path("d/a.jpg"), "no object", "y"),
-                Problem(Path("d/c.xml"), "empty box", "z")]
-    assert describe_problems(problems, limit=2).splitlines() == [
+    issues = [DataIssue(Path("d/b.xml"), "empty box", "x"),
+              DataIssue(Path("d/a.jpg"), "no object", "y"),
+              DataIssue(Path("d/c.xml"), "empty box", "z")]
+    assert describe_issues(issues, limit=2).splitlines() == [
         "3 problems in the data:", "  2 x empty box", "  1 x no object",
         "  a.jpg: no object: y", "  b.xml: empty box: x", "  and 1 more"]
-    assert describe_problems([]) == ""
+    assert describe_issues([]) == ""
 
 
 def test_importing_the_data_package_does_not_import_mxnet_or_matplotlib():
@@ -119,5 +119,5 @@ def test_bccd_has_two_empty_boxes():
     data = read_voc(BCCD)
     assert data.classes == ("Platelets", "RBC", "WBC")
     assert (len(data.samples), sum(len(sample.boxes) for sample in data.samples)) == (364, 4886)
-    assert [(p.file.name, p.kind) for p in data.problems] == [
+    assert [(p.file.name, p.kind) for p in data.issues] == [
         ("BloodImage_00338.xml", "empty box"), ("BloodImage_00343.xml", "empty box")]

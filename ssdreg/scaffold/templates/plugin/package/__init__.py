@@ -37,7 +37,7 @@ def ssdreg_backbones() -> Iterator[ssdreg.Backbone]:
     """Yield the backbone; `build` is a text, so that it is imported when it is needed."""
     yield ssdreg.Backbone(
         name="plainnet", family="plainnet", depth=sum(units for _, units in STAGES) + 1,
-        build="ssdreg_plainnet:symbol", taps=tuple(taps()), detect=(16, 32),
+        build="ssdreg_plainnet:symbol", taps=tuple(taps()), tap_strides=(16, 32),
         paper="https://example.org/the-paper-that-describes-plainnet")
 
 

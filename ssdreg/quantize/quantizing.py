@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 from ssdreg_runtime.backends import Backend
 
-from ssdreg.deploy.model import Source
+from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import DataError
 from ssdreg.quantize.engines import Made, engine
 from ssdreg.quantize.images import Example
@@ -23,11 +23,12 @@ Say = Callable[[str], None]
 
 
 @frozen(eq=False)
-class Quantised:
+class Quantized:
     """A detector in fewer bits.
 
     - `backend`, `precision`: what it is for; `source`: what it was made of
-    - `made`: the detector as that backend has it: an ONNX model, a model of OpenVINO, a `Source`
+    - `made`: the detector as that backend has it: an ONNX model, a model of OpenVINO, a
+      `DeployModel`
     - `kept`: the convolutions that stay float32
     - `exact_map`: what float32 has on the calibration images; nan where that was not measured
     - `trials`: what was tried, in its order; empty where nothing was measured
@@ -37,7 +38,7 @@ class Quantised:
 
     backend: str
     precision: str
-    source: Source = field(repr=False)
+    source: DeployModel = field(repr=False)
     made: Made = field(repr=False)
     kept: tuple[str, ...] = ()
     exact_map: float = float("nan")
@@ -59,9 +60,9 @@ class Quantised:
         return engine(self.backend, self.precision).weigh(self.made)
 
 
-def quantize(source: Source, examples: Sequence[Example], backend: str = "onnxruntime",
+def quantize(source: DeployModel, examples: Sequence[Example], backend: str = "onnxruntime",
              precision: str = "int8", drop: float | None = 0.01, keep: Sequence[str] = (),
-             say: Say = lambda _: None) -> Quantised:
+             say: Say = lambda _: None) -> Quantized:
     """Quantise a float32 detector for a backend: onnxruntime, openvino or mxnet.
 
     `precision` is ``int8``, with scales from the images of `examples`, or ``bfloat16``, which
@@ -77,12 +78,12 @@ def quantize(source: Source, examples: Sequence[Example], backend: str = "onnxru
     refuse_unless_float32(source)
     if precision == "bfloat16":
         assert chosen.bfloat16 is not None
-        return Quantised(backend, precision, source, chosen.bfloat16(source))
+        return Quantized(backend, precision, source, chosen.bfloat16(source))
     if not examples:
         raise DataError("8 bits take their scales from images, and there are none")
     images = [example.image for example in examples]
     if drop is None:
-        return Quantised(backend, precision, source, chosen.int8(source, images, tuple(keep)),
+        return Quantized(backend, precision, source, chosen.int8(source, images, tuple(keep)),
                          tuple(keep))
     say("measuring float32 on the calibration images")
     exact = Exact.of(chosen.open(chosen.exact(source)), examples, source.classes)
@@ -103,7 +104,7 @@ def quantize(source: Source, examples: Sequence[Example], backend: str = "onnxru
         if exact.accepts(trial, drop):
             break
     taken = exact.best(tuple(trials), drop)
-    return Quantised(backend, precision, source, trials[taken], taken.kept, exact.map,
+    return Quantized(backend, precision, source, trials[taken], taken.kept, exact.map,
                      tuple(trials), tuple(layers))
 
 

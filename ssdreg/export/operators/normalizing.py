@@ -25,8 +25,8 @@ def batch_norm(operator: Operator, inputs: Sequence[Value], writer: Writer) -> l
 def batch_norm_relu(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write a batch normalisation with a ReLU behind it."""
     _one_output(operator)
-    normalised = _batch_norm(operator, inputs, writer, f"{operator.name}_bn")
-    return [writer.node("Relu", [normalised], operator.name, operator.shape)]
+    normalized = _batch_norm(operator, inputs, writer, f"{operator.name}_bn")
+    return [writer.node("Relu", [normalized], operator.name, operator.shape)]
 
 
 def _one_output(operator: Operator) -> None:
