@@ -34,10 +34,11 @@ install-plugins:  ## install every plug-in of plugins/ into .venv, editable
 	@tools/make-venv
 	@for each in plugins/*/; do .venv/bin/python -m pip install --quiet --editable "$$each"; done
 
-lint:   ## run the linter and the type checker
+lint:   ## run the linter, the type checker, and the check of the layers
 	@tools/make-venv lint
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache --no-logo
 
 docs:   ## build the documentation into build/docs
 	@tools/make-venv docs

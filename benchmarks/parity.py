@@ -38,14 +38,14 @@ from ssdreg_runtime.io.pictures import find_images
 from ssdreg_runtime.system.threads import choose
 
 from ssdreg.deploy.model import DeployModel, random_deploy_model
+from ssdreg.deploy.mxnet_backend import MXNetBackend
 from ssdreg.errors import InputShapeError, PlanError
 from ssdreg.export import Options, write_onnx
 from ssdreg.export.checking import compare_file
 from ssdreg.export.parity import Parity
-from ssdreg.inference.detector import MXNetBackend
 from ssdreg.mx import mx
 from ssdreg.registry.host import get_backbone, list_backbones, list_heads
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 from ssdreg.testing.one_step import batch_norms
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "bccd" / "JPEGImages"

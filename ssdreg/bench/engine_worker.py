@@ -42,7 +42,7 @@ def prepare(job: Mapping[str, Any]) -> Ready:
 def _open(job: Mapping[str, Any]) -> Backend:
     if job["backend"] == "mxnet":
         from ssdreg.deploy.model import open_deploy_model
-        from ssdreg.inference.detector import MXNetBackend
+        from ssdreg.deploy.mxnet_backend import MXNetBackend
         return MXNetBackend(open_deploy_model(job["model"]), job["batch"])
     from ssdreg_runtime.backends import open_backend
     # what a file was quantised to, it says itself

@@ -12,7 +12,8 @@ from ssdreg_runtime.system.names import native
 from ssdreg.bench.figures import Workload
 from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import DataError
-from ssdreg.runs.run import create_run, write_params
+from ssdreg.runs.params import write_params
+from ssdreg.runs.run import create_run
 
 #: Images that are looked at in turn; more of them are for calibration.
 LOOKED_AT, CALIBRATION = 8, 32

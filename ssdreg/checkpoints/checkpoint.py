@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from ssdreg.deploy.executor import Inference
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
 from ssdreg.graph.taps import Verification
-from ssdreg.runs.run import Params, Run, create_run, refuse_run, write_params
+from ssdreg.runs.params import Params, write_params
+from ssdreg.runs.run import Run, create_run, refuse_run
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -86,12 +86,6 @@ class Checkpoint:
         # before the file that makes the folder a run
         write_params(Run(folder, self.classes, self.plan).params_file(self.epoch), self.params)
         return create_run(folder, self.classes, self.plan, self.train_symbol, self.symbol)
-
-    def inference(self, batch_size: int = 1, context: mx.Context | None = None) -> Inference:
-        """Bind the detector to its parameters, ready to look at batches."""
-        if self.params is None:
-            raise RunError(f"{self.source} is a symbol without parameters: it cannot be run")
-        return Inference(self.symbol, self.params, batch_size, self.plan.data_shape, context)
 
 
 def _listed(values: tuple[float, ...]) -> str:

@@ -17,7 +17,7 @@ from ssdreg.checkpoints.archive import unpack
 from ssdreg.data.formats.voc import read_names
 from ssdreg.errors import RunError
 from ssdreg.graph.symbol_file import MAX_BYTES, Net, parse
-from ssdreg.runs.run import Params, read_params
+from ssdreg.runs.params import Params, read_params
 
 SYMBOL = "-symbol.json"
 HYPERPARAMETERS = "hyperparams.json"

@@ -26,7 +26,7 @@ from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.graph.taps import find_taps
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.preprocessing import Preprocessing
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

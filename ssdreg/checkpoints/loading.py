@@ -32,7 +32,8 @@ from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Predictions
 from ssdreg.registry.host import get_backbone
 from ssdreg.registry.preprocessing import Preprocessing
-from ssdreg.runs.run import CONFIG, Params, open_run
+from ssdreg.runs.params import Params
+from ssdreg.runs.run import CONFIG, open_run
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -19,7 +19,7 @@ from ssdreg.errors import RunError
 from ssdreg.graph.symbol import CONVOLUTIONS, DATA
 from ssdreg.graph.symbol_file import Entry, Net
 from ssdreg.registry.preprocessing import Preprocessing
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 
 #: Leave values as they are.
 _SAME = {"identity", "_copy", "Cast", "cast", "BlockGrad"}

@@ -16,7 +16,7 @@ from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Predictions
 from ssdreg.registry.host import get_head
 from ssdreg.registry.lazy_reference import resolve
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

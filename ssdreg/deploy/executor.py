@@ -11,9 +11,11 @@ from PIL import Image
 from ssdreg.errors import RunError
 from ssdreg.evaluation.voc import Accumulator, Evaluation
 from ssdreg.registry.preprocessing import Preprocessing
-from ssdreg.runs.run import Params, Run
+from ssdreg.runs.params import Params
+from ssdreg.runs.run import Run
 
 if TYPE_CHECKING:
+    from ssdreg.checkpoints.checkpoint import Checkpoint
     from ssdreg.data import DetectionIter
     from ssdreg.mx import mx
 
@@ -69,6 +71,15 @@ def open_inference(run: Run, batch_size: int = 1, epoch: int | None = None,
                    context: mx.Context | None = None) -> Inference:
     """Bind a run's network to an epoch's parameters (the best epoch's when None)."""
     return Inference(run.load_symbol(), run.load_params(epoch), batch_size, run.plan.data_shape,
+                     context)
+
+
+def bind_checkpoint(checkpoint: Checkpoint, batch_size: int = 1,
+                    context: mx.Context | None = None) -> Inference:
+    """Bind a checkpoint's network to its parameters; raise RunError when it has none."""
+    if checkpoint.params is None:
+        raise RunError(f"{checkpoint.source} is a symbol without parameters: it cannot be run")
+    return Inference(checkpoint.symbol, checkpoint.params, batch_size, checkpoint.plan.data_shape,
                      context)
 
 

@@ -12,7 +12,8 @@ from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.preprocessing import Preprocessing
-from ssdreg.runs.run import CONFIG, Params, open_run
+from ssdreg.runs.params import Params
+from ssdreg.runs.run import CONFIG, open_run
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

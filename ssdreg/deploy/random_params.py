@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

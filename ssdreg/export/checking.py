@@ -9,8 +9,8 @@ import numpy as np
 from ssdreg_runtime.backends import Backend, installed, open_backend
 
 from ssdreg.deploy.model import DeployModel
+from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
 from ssdreg.export.parity import HALF, Parity, Tolerance, compare
-from ssdreg.inference.detector import MXNetBackend, facts_of
 
 #: The share of boxes that may differ: what is nearly a tie falls the other way in half precision.
 MAY_DIFFER = {"float32": 0.0, "float16": 0.01}

@@ -10,8 +10,9 @@ import numpy as np
 
 from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import ExportError
-from ssdreg.export.operators.detection import Predictions, Rules, write_detections, write_raw
+from ssdreg.export.operators.detection import Predictions, write_detections, write_raw
 from ssdreg.export.options import Options
 from ssdreg.export.reading import Network, Operator, Port, read_network
 from ssdreg.export.translation import unsupported
@@ -54,7 +55,7 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
         writer.reserve(name)
     values = write_network(network, [index for index, _ in last.inputs],
                            lambda operator: _leaf(operator, source, writer), writer)
-    found, rules = _predictions(network, last, values, writer), Rules.read(last.attrs)
+    found, rules = _predictions(network, last, values, writer), PostProcessing.read(last.attrs)
     writer.dtype = _FLOAT32
     if chosen.nms:
         outputs = {"detection": (write_detections(found, rules, writer),
@@ -187,7 +188,7 @@ def _read_nodes(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx
     return kept[::-1]
 
 
-def _facts(source: DeployModel, rules: Rules, options: Options) -> dict[str, Any]:
+def _facts(source: DeployModel, rules: PostProcessing, options: Options) -> dict[str, Any]:
     """Return what a reader of the file needs to know, by key."""
     plan = source.plan
     return {"ssdreg_format": FORMAT, "ssdreg_version": __version__,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from ssdreg.errors import ExportError
-from ssdreg.export.attributes import Attributes
+from ssdreg.graph.attributes import Attributes
 from ssdreg.graph.symbol import DATA
 
 if TYPE_CHECKING:

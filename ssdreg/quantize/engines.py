@@ -148,7 +148,7 @@ def _mxnet_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> Dep
 
 
 def _mxnet_open(source: DeployModel) -> Backend:
-    from ssdreg.inference.detector import MXNetBackend
+    from ssdreg.deploy.mxnet_backend import MXNetBackend
     return MXNetBackend(source, 1)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from ssdreg.detector.plan import Plan, Step
 from ssdreg.errors import RunError
 from ssdreg.graph import symbol_file
 from ssdreg.runs.log import Epoch, read_log
+from ssdreg.runs.params import Params, read_params
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -113,43 +113,6 @@ class Run:
             if isinstance(error, RunError):
                 raise
             raise RunError(f"{file} is no symbol of MXNet, or it is truncated") from error
-
-
-@frozen
-class Params:
-    """Parameters by name: arguments, and auxiliary states (batch norm's running moments)."""
-
-    args: Mapping[str, mx.nd.NDArray]
-    auxs: Mapping[str, mx.nd.NDArray]
-
-
-def read_params(file: Path) -> Params:
-    """Read a ``.params`` file of MXNet; raise RunError when it is none."""
-    from ssdreg.mx import mx
-    try:
-        loaded = mx.nd.load(native(file))
-    except mx.MXNetError as error:
-        raise RunError(f"{file} is no parameter file of MXNet, or it is truncated") from error
-    if not isinstance(loaded, dict):
-        raise RunError(f"{file} holds arrays without names; a checkpoint names them")
-    # patterns are looked for in the names
-    longest = max(map(len, loaded), default=0)
-    if longest > symbol_file.MAX_NAME:
-        raise RunError(f"{file} holds a name of {longest:,} characters: it is no checkpoint")
-    parts: dict[str, dict[str, mx.nd.NDArray]] = {"arg": {}, "aux": {}}
-    for key, array in loaded.items():
-        kind, colon, name = key.partition(":")
-        parts[kind if colon and kind in parts else "arg"][name if colon else key] = array
-    return Params(parts["arg"], parts["aux"])
-
-
-def write_params(file: Path, params: Params) -> None:
-    """Write a ``.params`` file that ``mx.model.load_checkpoint`` reads, whole or not at all."""
-    from ssdreg.mx import mx
-    named = {**{f"arg:{name}": array for name, array in params.args.items()},
-             **{f"aux:{name}": array for name, array in params.auxs.items()}}
-    with replacing(file) as beside:
-        mx.nd.save(native(beside), named)
 
 
 def refuse_run(path: Path) -> None:

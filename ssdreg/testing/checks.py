@@ -17,7 +17,7 @@ from ssdreg.export.parity import compare
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.host import list_backbones
 from ssdreg.registry.lazy_reference import resolve
-from ssdreg.runs.run import read_params, write_params
+from ssdreg.runs.params import read_params, write_params
 from ssdreg.testing.examination import Check, Examination, one_line
 from ssdreg.testing.gradients import unmoved
 from ssdreg.testing.one_step import pixels
@@ -243,8 +243,8 @@ def exports_the_same(seen: Examination) -> None:
     from ssdreg_runtime.system.installing import install
 
     from ssdreg.deploy.executor import Inference
+    from ssdreg.deploy.mxnet_backend import facts_of
     from ssdreg.export import Options, to_onnx
-    from ssdreg.inference.detector import facts_of
     from ssdreg.mx import mx
     source = seen.deployed
     images = pixels(source.plan)

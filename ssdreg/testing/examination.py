@@ -15,7 +15,7 @@ from ssdreg.errors import SsdregError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.taps import Verification
 from ssdreg.registry.backbone import Backbone
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 from ssdreg.testing.one_step import Inferred, Step, infer, pictures, step
 from ssdreg.testing.small import SmallDetector, smallest_detector
 from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError, Verdict

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from ssdreg.anchors.match import grids, shapes
 from ssdreg.detector.plan import Plan
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 from ssdreg.testing.small import SmallDetector
 from ssdreg.training.freezing import INPUTS
 

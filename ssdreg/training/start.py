@@ -11,7 +11,8 @@ from attrs import frozen
 from ssdreg.errors import RunError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.host import same_name
-from ssdreg.runs.run import Params, open_run, read_params
+from ssdreg.runs.params import Params, read_params
+from ssdreg.runs.run import open_run
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

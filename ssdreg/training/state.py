@@ -21,7 +21,8 @@ from ssdreg_runtime.system.names import native
 from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSpec
 from ssdreg.errors import RunError
-from ssdreg.runs.run import PREFIX, Params, Run, read_params, write_params
+from ssdreg.runs.params import Params, read_params, write_params
+from ssdreg.runs.run import PREFIX, Run
 from ssdreg.training.options import TrainOptions
 
 if TYPE_CHECKING:

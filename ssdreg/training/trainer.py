@@ -17,7 +17,8 @@ from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.log import Epoch, write_log
-from ssdreg.runs.run import Params, Run
+from ssdreg.runs.params import Params
+from ssdreg.runs.run import Run
 from ssdreg.training import state as states
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
 from ssdreg.training.options import TrainOptions

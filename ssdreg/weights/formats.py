@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ssdreg.errors import RunError, WeightsError
-from ssdreg.runs.run import read_params
+from ssdreg.runs.params import read_params
 from ssdreg.weights.torch_file import read_torch
 
 #: NumPy's type for each of safetensors'; bfloat16 is the upper half of a float32.

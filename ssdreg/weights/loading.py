@@ -15,7 +15,7 @@ from ssdreg.registry.host import get_backbone, list_weights, same_name
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.registry.suggestions import close, some
 from ssdreg.registry.weights import Weights
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 from ssdreg.weights.fetching import fetch, on_disk
 from ssdreg.weights.formats import read_file
 

@@ -16,7 +16,8 @@ from ssdreg.graph import symbol_file
 from ssdreg.graph.symbol import MAX_NODES, read_graph
 from ssdreg.graph.symbol_file import Net, parse
 from ssdreg.mx import mx
-from ssdreg.runs.run import open_run, read_params
+from ssdreg.runs.params import read_params
+from ssdreg.runs.run import open_run
 from ssdreg.training import state
 
 

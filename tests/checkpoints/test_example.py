@@ -13,8 +13,10 @@ from support.nets import separable
 from support.reference_rule import among_ties
 
 import ssdreg
+from ssdreg.deploy.executor import bind_checkpoint
 from ssdreg.mx import mx
-from ssdreg.runs.run import open_run, write_params
+from ssdreg.runs.params import write_params
+from ssdreg.runs.run import open_run
 
 SIDE, CLASSES = 128, 3
 SHARED = paths.SHARED / "reference"
@@ -77,7 +79,7 @@ def test_the_published_reference_numbers_come_out(tmp_path):
     prefix = tmp_path / "net"
     prefix.with_name("net-symbol.json").write_text(files.version_0_8(network.train.tojson()))
     write_params(tmp_path / "net-0001.params",
-                 ssdreg.runs.run.Params(*reference_rule.parameters(network)))
+                 ssdreg.runs.params.Params(*reference_rule.parameters(network)))
     found = ssdreg.load_checkpoint(prefix, data_shape=300)
     data, _ = reference_rule.inputs((300, 300), reference["num_classes"])
     got = files.outputs(found.symbol, found.params, data)[0]
@@ -124,7 +126,7 @@ def test_a_symbol_alone_is_described_and_not_saved(tmp_path):
     with pytest.raises(ssdreg.RunError, match="symbol without parameters"):
         found.save(tmp_path / "run")
     with pytest.raises(ssdreg.RunError, match="symbol without parameters"):
-        found.inference()
+        bind_checkpoint(found)
     assert not (tmp_path / "run").exists()
 
 
@@ -212,5 +214,5 @@ def test_what_is_saved_is_a_run(tmp_path):
     assert loaded.classes == ("a", "b", "c")
     assert loaded.verification.coverage > .999
     assert same(loaded, checkpoint)
-    assert loaded.inference().detect(mx.nd.array(files.picture(SIDE))).shape == (
+    assert bind_checkpoint(loaded).detect(mx.nd.array(files.picture(SIDE))).shape == (
         1, found.plan.anchors, 6)

@@ -17,7 +17,7 @@ from ssdreg.checkpoints import archive as archives
 from ssdreg.checkpoints.archive import unpack
 from ssdreg.graph.symbol_file import parse
 from ssdreg.mx import mx
-from ssdreg.runs.run import Params, write_params
+from ssdreg.runs.params import Params, write_params
 
 
 @pytest.fixture(scope="module")

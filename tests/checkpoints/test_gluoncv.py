@@ -21,6 +21,7 @@ from support.gluon_ssd import (
 
 import ssdreg
 from ssdreg.audit.gluoncv_presets import import_gluoncv
+from ssdreg.deploy.executor import bind_checkpoint
 from ssdreg.mx import mx
 
 #: Relative to the largest value.
@@ -155,7 +156,7 @@ def in_ssdreg(found, data):
     halves = np.exp(offsets[..., 2:]) * sides / 2
     boxes = np.concatenate([centers - halves, centers + halves], axis=2)
     return (scores.transpose(0, 2, 1), boxes,
-            found.inference(len(data)).detect(mx.nd.array(planes)))
+            bind_checkpoint(found, len(data)).detect(mx.nd.array(planes)))
 
 
 def equal(ours, theirs, side):
@@ -282,7 +283,7 @@ def test_detections_are_the_networks_best_ones(tmp_path):
     found = ssdreg.load_checkpoint(tmp_path / "ssd.params")
     data = np.random.RandomState(7).uniform(-2, 2, (1, 3, SIDE, SIDE)).astype("float32")
     theirs = original(mx.nd.array(data)).asnumpy()[0]
-    ours = found.inference().detect(mx.nd.array(data))[0]
+    ours = bind_checkpoint(found).detect(mx.nd.array(data))[0]
     best = theirs[theirs[:, 1].argmax()]
     np.testing.assert_allclose(ours[0, :2], best[:2], atol=1e-5)
     # here boxes end at the image's edge, and there they do not

@@ -17,7 +17,8 @@ from support.runs import command
 
 import ssdreg
 from ssdreg.cli.main import parser
-from ssdreg.runs.run import open_run, write_params
+from ssdreg.runs.params import write_params
+from ssdreg.runs.run import open_run
 
 SOURCES = Path(ssdreg.__file__).parent
 RUNTIME = SOURCES.parent / "runtime" / "ssdreg_runtime"

@@ -23,7 +23,7 @@ def test_the_story_in_numbers():
 
 def test_the_size_is_that_of_the_file(tmp_path):
     from ssdreg.mx import mx
-    from ssdreg.runs.run import Params, write_params
+    from ssdreg.runs.params import Params, write_params
     symbol = ssdreg.build("resnet50", demo.STORY_CLASSES, mode="deploy")
     args, _, auxs = symbol.infer_shape(data=(1, 3, 300, 300))
     write_params(tmp_path / "a.params", Params(

@@ -20,9 +20,9 @@ from support.runs import SIDE, command, refused
 
 from ssdreg.cli.commands.export import default_file
 from ssdreg.deploy.model import open_deploy_model
+from ssdreg.deploy.mxnet_backend import MXNetBackend
 from ssdreg.export.checking import compare_file
 from ssdreg.export.parity import Parity
-from ssdreg.inference.detector import MXNetBackend
 
 with no_telemetry():
     import onnxruntime

@@ -14,7 +14,8 @@ from ssdreg_runtime.io.targets import output_files
 from support.runs import SIDE, command, refused
 
 from ssdreg.errors import DataError
-from ssdreg.runs.run import Params, create_run, open_run, write_params
+from ssdreg.runs.params import Params, write_params
+from ssdreg.runs.run import create_run, open_run
 
 
 @pytest.fixture

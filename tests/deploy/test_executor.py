@@ -10,7 +10,8 @@ from support.runs import SIDE
 from ssdreg.data import Preprocessing, load, open_eval
 from ssdreg.deploy.executor import Inference, detect_images, open_inference, prepare
 from ssdreg.mx import mx
-from ssdreg.runs.run import Params, open_run
+from ssdreg.runs.params import Params
+from ssdreg.runs.run import open_run
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from support.detections import RULES, Predicted, by_mxnet, kept, predicted
 from support.exporting import ALIVE
 
 from ssdreg.deploy.model import random_deploy_model
+from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.errors import DependencyError, ExportError
 from ssdreg.export import Options, to_onnx, write_onnx
 from ssdreg.export import options as options_module
@@ -23,7 +24,6 @@ from ssdreg.export.options import newest_opset
 from ssdreg.export.parity import compare
 from ssdreg.export.reading import Shape
 from ssdreg.export.writer import Value, Writer
-from ssdreg.inference.detector import facts_of
 
 with no_telemetry():
     import onnxruntime

@@ -21,7 +21,7 @@ from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import ExportError
 from ssdreg.export import Options, to_onnx
 from ssdreg.mx import mx
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 
 sym = mx.sym
 SHAPE = (96, 128)

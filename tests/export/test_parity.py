@@ -10,10 +10,10 @@ from support.detections import RULES, by_mxnet, kept, predicted
 
 import ssdreg
 from ssdreg.deploy.model import random_deploy_model
+from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.export import Options, write_onnx
 from ssdreg.export.checking import agrees, compare_file
 from ssdreg.export.parity import HALF, TOLD, Parity, compare
-from ssdreg.inference.detector import facts_of
 
 PHOTOS = paths.SHARED / "data" / "bccd" / "JPEGImages"
 

@@ -20,12 +20,13 @@ import ssdreg
 from ssdreg.data.synthetic import draw_shapes
 from ssdreg.deploy.executor import detect_images, open_inference
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
+from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
 from ssdreg.errors import ModelError, RunError, SsdregError
 from ssdreg.export import Options, write_onnx
-from ssdreg.inference.detector import MXNetBackend, facts_of
 from ssdreg.mx import mx, threads
 from ssdreg.quantize import bfloat16_mxnet, quantize_mxnet
-from ssdreg.runs.run import Params, create_run, write_params
+from ssdreg.runs.params import Params, write_params
+from ssdreg.runs.run import create_run
 
 PHOTOS = paths.SHARED / "data" / "bccd" / "JPEGImages"
 CLOSE = 1e-3

@@ -21,9 +21,9 @@ from support.runs import SIDE
 
 from ssdreg.data import load
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
+from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
 from ssdreg.errors import DataError, ModelError
 from ssdreg.export import to_onnx
-from ssdreg.inference.detector import MXNetBackend, facts_of
 from ssdreg.mx import mx
 from ssdreg.quantize import (
     bfloat16_mxnet,
@@ -38,7 +38,7 @@ from ssdreg.quantize.mxnet.graph import Graph, cuts_last, outside_network
 from ssdreg.quantize.onnxruntime.graph import network_nodes, prepare
 from ssdreg.quantize.searching import Exact, Trial, choices
 from ssdreg.quantize.sensitivity import Layer, measure_layers, worst
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 
 with no_telemetry():
     import onnxruntime

@@ -15,7 +15,8 @@ from ssdreg.deploy.executor import Inference, open_inference
 from ssdreg.errors import RunError
 from ssdreg.mx import mx
 from ssdreg.runs.log import write_log
-from ssdreg.runs.run import Params, create_run, open_run, read_params, write_params
+from ssdreg.runs.params import Params, read_params, write_params
+from ssdreg.runs.run import create_run, open_run
 
 SYMBOL = mx.sym.Variable("data")
 

@@ -14,7 +14,7 @@ from support.nets import separable
 
 import ssdreg
 from ssdreg.mx import mx
-from ssdreg.runs.run import Params, write_params
+from ssdreg.runs.params import Params, write_params
 
 sym = mx.sym
 RATIOS = (1, 2, .5)

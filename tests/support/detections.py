@@ -5,10 +5,11 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from ssdreg.export.operators.detection import Rules
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.mx import mx
 
-RULES = Rules(threshold=.01, nms_threshold=.45, nms_topk=400, force_suppress=False, clip=True,
+RULES = PostProcessing(threshold=.01, nms_threshold=.45, nms_topk=400, force_suppress=False,
+                       clip=True,
               variances=(.1, .1, .2, .2))
 
 

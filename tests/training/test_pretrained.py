@@ -19,7 +19,8 @@ from ssdreg.data import pack, read_voc
 from ssdreg.data.boxes import boxes
 from ssdreg.detector.anchor_schemes import named_sizes
 from ssdreg.registry import host as plugins
-from ssdreg.runs.run import Params, open_run, write_params
+from ssdreg.runs.params import Params, write_params
+from ssdreg.runs.run import open_run
 
 #: The stem is frozen, so that a run shows what it started from.
 ONE_EPOCH = ("--epochs", 1, "--batch-size", 8, "--freeze-stages", 1)

@@ -20,7 +20,8 @@ from ssdreg.data.synthetic import write_shapes
 from ssdreg.errors import RunError
 from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
-from ssdreg.runs.run import create_run, open_run, read_params
+from ssdreg.runs.params import read_params
+from ssdreg.runs.run import create_run, open_run
 from ssdreg.training import state
 from ssdreg.training.freezing import fixed
 from ssdreg.training.options import TrainOptions

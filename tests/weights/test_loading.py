@@ -17,7 +17,7 @@ from ssdreg import Backbone, PluginWarning, Tap, UnknownNameError, Weights, hook
 from ssdreg.errors import WeightsError
 from ssdreg.mx import mx
 from ssdreg.registry import host as plugins
-from ssdreg.runs.run import Params, write_params
+from ssdreg.runs.params import Params, write_params
 from ssdreg.weights.formats import read_file
 from ssdreg.weights.loading import (
     find_weights,

@@ -17,7 +17,8 @@ from ssdreg.data.boxes import boxes
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
-from ssdreg.runs.run import create_run, open_run, read_params
+from ssdreg.runs.params import read_params
+from ssdreg.runs.run import create_run, open_run
 from ssdreg.training.network import build_network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.trainer import Data

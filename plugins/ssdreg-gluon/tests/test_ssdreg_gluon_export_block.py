@@ -10,6 +10,7 @@ import pytest
 
 import ssdreg
 from ssdreg.audit.gluoncv_presets import import_gluoncv
+from ssdreg.deploy.executor import bind_checkpoint
 from ssdreg.mx import mx
 
 if importlib.util.find_spec("gluoncv") is None:
@@ -60,7 +61,7 @@ def imported(found, data):
         "data": mx.nd.array(planes)}, aux_states={
             name: found.params.auxs[name] for name in scores.list_auxiliary_states()})
     return (executor.forward()[0].asnumpy().transpose(0, 2, 1),
-            found.inference(len(data)).detect(mx.nd.array(planes)))
+            bind_checkpoint(found, len(data)).detect(mx.nd.array(planes)))
 
 
 def test_the_defaults_of_export_block_are_imported(exported):

@@ -123,7 +123,8 @@ def _watch(detector: Detector, source: Stream, sink: Sink, progress: Watching, p
     """Detect in one stream; return how many pictures it had, and how many of them were bad."""
     from contextlib import closing
 
-    from ssdreg_runtime.inference.streams import Seen, decoders, looked_at
+    from ssdreg_runtime.inference.streams import decoders, looked_at
+    from ssdreg_runtime.io.frame import Seen
     from ssdreg_runtime.io.pipeline import in_background, in_pool, without_pauses
 
     def plan(in_order: Generator[Seen | None, None, None]

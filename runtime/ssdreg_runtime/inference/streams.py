@@ -19,7 +19,7 @@ from attrs import evolve, field, frozen
 from ssdreg_runtime.boxes.detections import Detections, failed
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.inference.detector import Detector
-from ssdreg_runtime.io.frame import Decode, Frame, Stream
+from ssdreg_runtime.io.frame import Decode, Frame, Seen, Stream
 from ssdreg_runtime.io.images import ImageLike, Prepared
 from ssdreg_runtime.io.pictures import ImageFiles, Images, find_images
 from ssdreg_runtime.io.pipeline import in_background, in_pool, without_pauses
@@ -30,22 +30,6 @@ from ssdreg_runtime.system.threads import usable_processors
 STANDARD_INPUT = "-"
 
 Streamable = Union[str, "os.PathLike[str]", Iterable[ImageLike], Stream]
-
-
-@frozen(eq=False)
-class Seen:
-    """A frame and what was found in it.
-
-    Where the frame could not be used there are no detections, and both have the same `error`.
-    """
-
-    frame: Frame
-    detections: Detections
-
-    @property
-    def error(self) -> str:
-        """Why nothing could be looked for, a sentence that names the frame; else empty."""
-        return self.frame.error
 
 
 def stream(detector: Detector, source: Streamable, workers: int | None = None

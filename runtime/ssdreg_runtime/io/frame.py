@@ -1,4 +1,4 @@
-"""A picture of a stream, and what a stream of pictures is."""
+"""A picture of a stream, what was found in it, and what a stream of pictures is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from attrs import field, frozen
+
+from ssdreg_runtime.boxes.detections import Detections
 
 
 @frozen(kw_only=True, eq=False)
@@ -40,6 +42,22 @@ def name_of(stream: str, number: int | None, time: Fraction | None = None) -> st
     if time is None:
         return f"{stream}, image {number}"
     return f"{stream}, frame {number} ({float(time):.2f} s)"
+
+
+@frozen(eq=False)
+class Seen:
+    """A frame and what was found in it.
+
+    Where the frame could not be used there are no detections, and both have the same `error`.
+    """
+
+    frame: Frame
+    detections: Detections
+
+    @property
+    def error(self) -> str:
+        """Why nothing could be looked for, a sentence that names the frame; else empty."""
+        return self.frame.error
 
 
 #: Reads or decodes one picture; it is called in one of several threads.

@@ -19,7 +19,7 @@ from PIL import Image
 from ssdreg_runtime.draw.layout import Plan, plan_frame
 from ssdreg_runtime.draw.look import Look
 from ssdreg_runtime.draw.paint import draw_boxes, draw_plan
-from ssdreg_runtime.inference.streams import Seen
+from ssdreg_runtime.io.frame import Seen
 from ssdreg_runtime.io.video import Video, VideoWriter
 from ssdreg_runtime.system.console import to_json
 from ssdreg_runtime.system.files import replacing

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ssdreg_runtime.draw.look import Look
 from ssdreg_runtime.errors import DataError
-from ssdreg_runtime.inference.streams import Seen
-from ssdreg_runtime.io.frame import Stream
+from ssdreg_runtime.io.frame import Seen, Stream
 from ssdreg_runtime.io.pictures import ImageFiles
 from ssdreg_runtime.io.sinks import PictureSink, Say, Sink, VideoSink
 from ssdreg_runtime.io.video import VIDEO_SUFFIXES, Video

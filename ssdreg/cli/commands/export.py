@@ -126,7 +126,7 @@ def _pixels(files: Sequence[Path], source: DeployModel) -> np.ndarray:
 
 def _describe(file: Path, source: DeployModel, chosen: Options, done: str) -> str:
     """Say in a few lines what was done, and what the file is."""
-    from ssdreg.inference.detector import facts_of
+    from ssdreg.deploy.mxnet_backend import facts_of
     plan, facts = source.plan, facts_of(source)
     batch = "any number" if chosen.batch is None else chosen.batch
     height, width = plan.data_shape

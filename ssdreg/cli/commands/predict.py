@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 def _detector(options: argparse.Namespace) -> Detector:
     from ssdreg_runtime.inference.detector import Detector
 
-    from ssdreg.inference.detector import MXNET
+    from ssdreg.deploy.mxnet_backend import MXNET
     detector = Detector.on(arguments.open_backend(options))
     if detector.backend == MXNET:
         # an image is not kept waiting for others, and none is computed for nothing

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
-from ssdreg.export.attributes import Attributes
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.export.reading import Shape
 from ssdreg.export.writer import Value, Writer
 
@@ -37,36 +37,7 @@ class Predictions:
     classes: int
 
 
-@frozen
-class Rules:
-    """The settings of MultiBoxDetection, by MXNet's names and with its defaults."""
-
-    threshold: float
-    nms_threshold: float
-    nms_topk: int
-    force_suppress: bool
-    clip: bool
-    variances: tuple[float, float, float, float]
-
-    @classmethod
-    def read(cls, attrs: Attributes) -> Rules:
-        """Read them from the operator."""
-        down, across, high, wide = attrs.sequence("variances", (0.1, 0.1, 0.2, 0.2))
-        return cls(attrs.number("threshold", 0.01), attrs.number("nms_threshold", 0.5),
-                   attrs.integer("nms_topk", -1), attrs.flag("force_suppress"),
-                   attrs.flag("clip", True), (down, across, high, wide))
-
-    @property
-    def suppresses(self) -> bool:
-        """Whether there is suppression at all; without, MXNet does not sort either."""
-        return 0 < self.nms_threshold <= 1
-
-    def kept(self, anchors: int) -> int:
-        """How many of the best boxes enter suppression."""
-        return min(self.nms_topk, anchors) if self.nms_topk > 0 else anchors
-
-
-def write_detections(found: Predictions, rules: Rules, writer: Writer) -> Value:
+def write_detections(found: Predictions, rules: PostProcessing, writer: Writer) -> Value:
     """Write the output (B, K, 6): class, score, x1, y1, x2, y2; class -1 for what is dropped."""
     objects = _objects(found, writer)
     best = writer.reduce("ReduceMax", objects, [2], False, "best_score")
@@ -124,7 +95,7 @@ def _lower_anchor_first(index: Value, scores: Value, anchors: int, writer: Write
     return writer.node("GatherElements", [index, order], "best_anchor", axis=1)
 
 
-def write_raw(found: Predictions, rules: Rules, writer: Writer) -> tuple[Value, Value]:
+def write_raw(found: Predictions, rules: PostProcessing, writer: Writer) -> tuple[Value, Value]:
     """Write ``scores`` (B, N, C) and ``boxes`` (B, N, 4): what suppression would start from."""
     return (_objects(found, writer, name="scores"),
             _decode(found.offsets, found.anchors[0], rules, writer))
@@ -137,7 +108,8 @@ def _objects(found: Predictions, writer: Writer, name: str = "objects") -> Value
     return writer.node("Slice", [found.probabilities, one, all_, last], name)
 
 
-def _decode(offsets: Value, anchors: Value | np.ndarray, rules: Rules, writer: Writer) -> Value:
+def _decode(offsets: Value, anchors: Value | np.ndarray, rules: PostProcessing,
+            writer: Writer) -> Value:
     """Write boxes (B, K, 4) of offsets (B, K, 4) or (B, N * 4) and their anchors."""
     if isinstance(anchors, np.ndarray):
         anchors = Value.constant(anchors, "anchors")
@@ -177,8 +149,8 @@ def _labelled(labels: Value, scores: Value, writer: Writer) -> Value:
     return writer.node("Where", [used, classes, writer.floats(-1.0, "unused")], "used_class")
 
 
-def _suppress(labels: Value, scores: Value, boxes: Value, count: int, classes: int, rules: Rules,
-              writer: Writer) -> Value:
+def _suppress(labels: Value, scores: Value, boxes: Value, count: int, classes: int,
+              rules: PostProcessing, writer: Writer) -> Value:
     """Write classes (B, K) with -1 for boxes that overlap a better one too much."""
     # rows are sorted already, so their ranks stand for their scores: no runtime sees a tie
     ranks = writer.constant(np.arange(count, 0, -1, dtype=np.float32).reshape(1, 1, -1), "ranks")

@@ -9,11 +9,11 @@ import numpy as np
 from attrs import evolve
 
 from ssdreg.deploy.model import DeployModel
+from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.errors import ModelError
-from ssdreg.inference.detector import facts_of
 from ssdreg.quantize.images import normalized
 from ssdreg.quantize.mxnet.graph import Graph, convolutions, cuts_last, outside_network
-from ssdreg.runs.run import Params
+from ssdreg.runs.params import Params
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

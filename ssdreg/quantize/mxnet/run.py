@@ -14,9 +14,10 @@ from ssdreg_runtime.system.files import write_json
 
 from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel
+from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.errors import RunError
-from ssdreg.inference.detector import facts_of
-from ssdreg.runs.run import PREFIX, create_run, write_params
+from ssdreg.runs.params import write_params
+from ssdreg.runs.run import PREFIX, create_run
 
 #: What makes a run one that was quantised.
 FILE = "quantised.json"
