@@ -1,4 +1,4 @@
-"""Audits of published detectors: do they tap the ends of their backbones' stages?
+"""Audits of published detectors: do they tap the ends of their stages?
 
 A module per source: a symbol with layer names, a configuration of MXNet's SSD example, and the
 SSD presets of GluonCV. Each returns an `Audit`.

@@ -1,4 +1,4 @@
-"""Data sets: read in PASCAL VOC layout, packed into RecordIO, and given out as batches.
+"""Data sets: read, packed into RecordIO, and given out as batches.
 
 `load` opens a folder or a ``.rec`` file; `open_train` and `open_eval` give batches of it.
 """
