@@ -26,6 +26,6 @@ def test_a_document(tmp_path):
 def test_what_is_refused(tmp_path, text, reason):
     file = tmp_path / "a.xml"
     file.write_text(text)
-    with pytest.raises(ValueError, match="^it ") as error:
+    with pytest.raises(ValueError, match=r"^it ") as error:
         read_xml(file, 100)
     assert reason in str(error.value)
