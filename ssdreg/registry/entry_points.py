@@ -1,9 +1,17 @@
-"""Installed plug-ins: the entry points of distributions, read without importing any."""
+"""Installed plug-ins: the entry points of distributions, and which of them may be loaded.
+
+Nothing is imported here. Names in `PRECEDENCE` are of distributions (``ssdreg-gluon``), or of one
+plug-in of them (``ssdreg-gluon:gluon``), separated by commas. To disable a plug-in its own name
+(``gluon``) is enough; to allow it that is not, because anybody may call a plug-in so. Plug-ins that
+come with ssdreg, and those registered by `ssdreg.registry.host.register`, are not asked.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +23,20 @@ from ssdreg.registry.issues import said
 
 #: The group of entry points, and the name of the hooks' project.
 GROUP = "ssdreg"
+
+DISABLE, ALLOW = "SSDREG_DISABLE_PLUGINS", "SSDREG_PLUGINS"
+ALL = "all"
+NO_PLUGINS = "--no-plugins"
+
+#: What `ssdreg --help` says of it.
+PRECEDENCE = f"""\
+Which installed plug-ins are loaded is decided by the first of these that says something:
+
+1. ssdreg {NO_PLUGINS}: none
+2. {DISABLE}: {ALL}, or those named are not
+3. {ALLOW}: those named, and no other
+4. otherwise all are loaded
+"""
 
 #: A requirement of ssdreg; the second part is empty where it says no more than its name.
 _REQUIREMENT = re.compile(rf"{GROUP}(?![\w.-])\s*(.*)", re.IGNORECASE | re.DOTALL)
@@ -122,3 +144,36 @@ def _damaged(distribution: metadata.Distribution, error: Exception) -> EntryPoin
     name, _, version = Path(str(getattr(distribution, "_path", "?"))).stem.partition("-")
     return EntryPoint(name, version, "?", "",
                       damage=f"has metadata that cannot be read: {said(error)}")
+
+
+def forbidden(entry_point: EntryPoint) -> str:
+    """Say why a plug-in may not be loaded; empty when it may."""
+    if _none_by_option:
+        return f"disabled by {NO_PLUGINS}"
+    disabled, allowed = os.environ.get(DISABLE, ""), os.environ.get(ALLOW)
+    if _listed(disabled) & {ALL, folded(entry_point.name), *_names(entry_point)}:
+        return f"disabled by {DISABLE}={disabled}"
+    if allowed is not None and not _names(entry_point) & _listed(allowed):
+        return f"not among those allowed by {ALLOW}={allowed}"
+    return ""
+
+
+@contextmanager
+def no_plugins() -> Iterator[None]:
+    """Forbid all installed plug-ins inside this context."""
+    _none_by_option.append(True)
+    try:
+        yield
+    finally:
+        _none_by_option.pop()
+
+
+_none_by_option: list[bool] = []
+
+
+def _listed(text: str) -> set[str]:
+    return {folded(part) for part in text.split(",") if part.strip()}
+
+
+def _names(entry_point: EntryPoint) -> set[str]:
+    return {folded(entry_point.distribution), folded(entry_point.title)}
