@@ -44,7 +44,7 @@ from ssdreg.export import Options, write_onnx
 from ssdreg.export.checking import compare_file
 from ssdreg.export.parity import Parity
 from ssdreg.mx import mx
-from ssdreg.registry.host import get_backbone, list_backbones, list_heads
+from ssdreg.registry.names import get_backbone, list_backbones, list_heads
 from ssdreg.runs.params import Params
 from ssdreg.testing.one_step import batch_norms
 

@@ -25,15 +25,15 @@ from ssdreg.errors import (
 from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.registry.head import Head, PlanDefaults, Predictions
 from ssdreg.registry.hookspecs import hookimpl
-from ssdreg.registry.host import (
+from ssdreg.registry.host import register
+from ssdreg.registry.issues import PluginWarning
+from ssdreg.registry.names import (
     get_backbone,
     get_head,
     list_backbones,
     list_heads,
     list_weights,
-    register,
 )
-from ssdreg.registry.issues import PluginWarning
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.registry.weights import Weights
 

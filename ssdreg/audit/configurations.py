@@ -23,7 +23,7 @@ from ssdreg.checkpoints.levels import MAX_SIDE
 from ssdreg.detector.overrides import UNUSED
 from ssdreg.errors import AuditError, PlanError, PluginError, TapError, UnknownNameError
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import get_backbone
+from ssdreg.registry.names import get_backbone
 
 #: The input sizes that SSD was published for.
 SHAPES = (300, 512)

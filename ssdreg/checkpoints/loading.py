@@ -30,7 +30,7 @@ from ssdreg.graph.taps import Verification, verify
 from ssdreg.heads import multibox
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Predictions
-from ssdreg.registry.host import get_backbone
+from ssdreg.registry.names import get_backbone
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
 from ssdreg.runs.run import CONFIG, open_run

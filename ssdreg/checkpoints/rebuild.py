@@ -14,8 +14,8 @@ from ssdreg.detector.plan import Plan, plan
 from ssdreg.errors import SsdregError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Predictions
-from ssdreg.registry.host import get_head
 from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.names import get_head
 from ssdreg.runs.params import Params
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.graph.taps import Verification, verify
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import list_backbones
+from ssdreg.registry.names import list_backbones
 
 
 @frozen(eq=False)

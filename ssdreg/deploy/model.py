@@ -70,7 +70,7 @@ def random_deploy_model(backbone: str | Backbone, num_classes: int = 20,
     from ssdreg.detector.build import assemble, verify_plan
     from ssdreg.detector.plan import plan
     from ssdreg.graph.finding import complete
-    from ssdreg.registry.host import get_backbone
+    from ssdreg.registry.names import get_backbone
     found = complete(get_backbone(backbone))
     made = plan(found, num_classes, data_shape, head, **overrides)
     symbol = assemble(verify_plan(found, made), made, "deploy", head)

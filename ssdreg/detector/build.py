@@ -13,8 +13,8 @@ from ssdreg.graph.symbol import read_graph
 from ssdreg.graph.taps import verify_taps
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import DETECTION, TRAIN_OUTPUTS, Head, Predictions
-from ssdreg.registry.host import get_backbone, get_head
 from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.names import get_backbone, get_head
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

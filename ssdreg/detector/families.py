@@ -15,7 +15,7 @@ from ssdreg.errors import PluginError, SsdregError, TapError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.backbone import Backbone, StopsAt
-from ssdreg.registry.host import list_backbones
+from ssdreg.registry.names import list_backbones
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

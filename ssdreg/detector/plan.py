@@ -16,7 +16,7 @@ from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.registry.backbone import Backbone, Extra
 from ssdreg.registry.head import Head, PlanDefaults
-from ssdreg.registry.host import get_backbone, get_head
+from ssdreg.registry.names import get_backbone, get_head
 from ssdreg.registry.preprocessing import Preprocessing
 
 #: Output channels of the extra levels, by level, as in MXNet's example; the last level goes on.

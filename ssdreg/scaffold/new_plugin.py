@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ssdreg._version import __version__
 from ssdreg.errors import SsdregError
-from ssdreg.registry.host import list_backbones, same_name
+from ssdreg.registry.names import list_backbones, same_name
 
 PREFIX = "ssdreg-"
 #: The name that stands in the templates for the new one.

@@ -15,8 +15,8 @@ from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
 from ssdreg.errors import TapError
 from ssdreg.export.parity import compare
 from ssdreg.graph.symbol import read_graph
-from ssdreg.registry.host import list_backbones
 from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.names import list_backbones
 from ssdreg.runs.params import read_params, write_params
 from ssdreg.testing.examination import Check, Examination, one_line
 from ssdreg.testing.gradients import unmoved

@@ -12,10 +12,10 @@ import pluggy
 from ssdreg.errors import UnknownNameError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.entry_points import EntryPoint
+from ssdreg.registry.entry_points import EntryPoint, forbidden
 from ssdreg.registry.head import Head
-from ssdreg.registry.host import MODULES, get_backbone, hook_arguments
-from ssdreg.registry.policy import forbidden
+from ssdreg.registry.host import MODULES, hook_arguments
+from ssdreg.registry.names import get_backbone
 from ssdreg.testing.verdict import ConformanceError, Subject
 
 #: ssdreg itself: its plug-ins are modules, not entry points.

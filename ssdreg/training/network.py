@@ -13,7 +13,7 @@ from ssdreg.errors import RunError
 from ssdreg.graph.finding import complete
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
-from ssdreg.registry.host import get_backbone
+from ssdreg.registry.names import get_backbone
 from ssdreg.runs.run import Run
 
 if TYPE_CHECKING:

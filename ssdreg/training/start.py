@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ssdreg.errors import RunError
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import same_name
+from ssdreg.registry.names import same_name
 from ssdreg.runs.params import Params, read_params
 from ssdreg.runs.run import open_run
 

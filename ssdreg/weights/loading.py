@@ -11,8 +11,8 @@ import numpy as np
 from ssdreg.errors import UnknownNameError, WeightsError
 from ssdreg.graph.symbol import Graph, read_graph
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import get_backbone, list_weights, same_name
 from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.names import get_backbone, list_weights, same_name
 from ssdreg.registry.suggestions import close, some
 from ssdreg.registry.weights import Weights
 from ssdreg.runs.params import Params

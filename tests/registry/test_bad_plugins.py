@@ -12,7 +12,7 @@ import pytest
 from support.wheels import install_wheels, write_wheel
 
 import ssdreg
-from ssdreg.registry.policy import PRECEDENCE
+from ssdreg.registry.entry_points import PRECEDENCE
 
 PROJECT = Path(ssdreg.__file__).parent.parent
 

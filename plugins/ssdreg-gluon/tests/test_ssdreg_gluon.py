@@ -108,7 +108,7 @@ def test_listing_imports_no_framework():
     assert run("""
         import sys
         import ssdreg
-        from ssdreg.registry.host import list_weights
+        from ssdreg.registry.names import list_weights
         print(sum(each.name.startswith("gluon.") for each in ssdreg.list_backbones()),
               sum(each.backbone.startswith("gluon.") for each in list_weights()),
               {"mxnet", "gluoncv", "torch"} & set(sys.modules))

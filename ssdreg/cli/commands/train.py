@@ -168,7 +168,7 @@ def _continued(options: argparse.Namespace) -> Run | None:
 
 
 def _start_from(options: argparse.Namespace, continued: Run | None) -> Start | None:
-    from ssdreg.registry.host import get_backbone
+    from ssdreg.registry.names import get_backbone
     from ssdreg.training.start import Start, choose_start
     if continued is not None:
         return Start(continued.load_params(), str(continued.path))
@@ -178,7 +178,7 @@ def _start_from(options: argparse.Namespace, continued: Run | None) -> Start | N
 
 def _without_weights(name: str) -> str:
     """Say that a training starts from nothing, and what would be better where there is such."""
-    from ssdreg.registry.host import get_backbone
+    from ssdreg.registry.names import get_backbone
     from ssdreg.weights.loading import siblings_with_weights, weights_of
     backbone = get_backbone(name)
     if weights_of(backbone):
@@ -199,7 +199,7 @@ def _network(options: argparse.Namespace, continued: Run | None, data: Data) -> 
     from ssdreg.anchors.fit import fit_sizes
     from ssdreg.anchors.report import FITTED
     from ssdreg.data.boxes import boxes
-    from ssdreg.registry.host import get_backbone
+    from ssdreg.registry.names import get_backbone
     from ssdreg.training.network import build_network, network_of
     count = len(data.train.classes)
     if continued is not None:

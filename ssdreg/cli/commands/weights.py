@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.errors import UnknownNameError
-from ssdreg.registry.host import list_weights
+from ssdreg.registry.names import list_weights
 from ssdreg.registry.weights import Weights
 
 NAME = "weights"
