@@ -31,7 +31,7 @@ def settings() -> Mapping[str, str]:
             return {}
     else:
         wanted = [_of(_CONFIG, ".config"), _of(caches.VARIABLE, ".cache")]
-        if not any(each is None or caches.refuses(each / "matplotlib") for each in wanted):
+        if not any(each is None or caches.is_unwritable(each / "matplotlib") for each in wanted):
             return {}
         folder = caches.cache("matplotlib").folder()
     return {_OWN: str(folder), caches.VARIABLE: str(folder.parent)}
