@@ -1,4 +1,4 @@
-"""What an audit finds: the layers a detector taps, judged on its backbone's own graph."""
+"""The verdict on one detector: the layers it taps, judged on its backbone's own graph."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Layer:
 
 @frozen(kw_only=True)
 class Audited:
-    """What was found of one detector.
+    """The verdict on one detector.
 
     `declared` are its taps as the graph shows them, `right` those it should have (the declared
     ones when they pass), `verdict` is a key of `VERDICTS`, and `reasons` say why it is not
@@ -70,7 +70,7 @@ class Audited:
 
 @frozen
 class Audit:
-    """All that was found in one source, and how the parameters were counted, in a sentence."""
+    """The verdicts on all detectors of one source, and a sentence on the count of parameters."""
 
     items: tuple[Audited, ...]
     counted: str
@@ -82,7 +82,7 @@ class Audit:
         return WRONG not in verdicts and verdicts != {UNKNOWN} and bool(verdicts)
 
 
-def bare(layer: str) -> str:
+def strip_output(layer: str) -> str:
     """Return a layer's name without spaces and the ``_output`` that MXNet puts at its end."""
     return layer.strip().removesuffix("_output")
 
@@ -94,39 +94,40 @@ def judge(preset: str, network: str, symbol: mx.sym.Symbol, layers: Sequence[str
     `data_shape` is (height, width). Parameters are not counted here. Raises TapError when the
     symbol has no input ``data``, InputShapeError when it does not accept this shape.
     """
-    names = tuple(map(bare, layers))
+    names = tuple(map(strip_output, layers))
     graph = read_graph(symbol, data_shape)
     declared = tuple(_layer(graph, name) for name in names)
-    found = Audited(preset=preset, network=network, data_shape=data_shape, declared=declared,
-                    verdict=RIGHT, right=declared, weights_used=weights_used(graph, names),
-                    weights=weights_used(graph, [_last_picture(graph).name]))
+    audited = Audited(preset=preset, network=network, data_shape=data_shape, declared=declared,
+                      verdict=RIGHT, right=declared, weights_used=weights_used(graph, names),
+                      weights=weights_used(graph, [_last_feature_map(graph).name]))
     try:
         verify(symbol, names, data_shape)
     except TapError as error:
-        return attrs.evolve(found, verdict=WRONG, reasons=complaints(error),
+        return attrs.evolve(audited, verdict=WRONG, reasons=complaints(error),
                             right=right_layers(stage_ends(graph), declared))
-    return found
+    return audited
 
 
 def undecided(preset: str, network: str, data_shape: tuple[int, int], layers: Sequence[str],
               reason: str) -> Audited:
-    """Return what is left to say of a detector that cannot be judged."""
+    """Return the verdict `UNKNOWN` on a detector that cannot be judged, with the reason."""
     return Audited(preset=preset, network=network, data_shape=data_shape, verdict=UNKNOWN,
-                   declared=tuple(Layer(bare(layer)) for layer in layers), reasons=(reason,))
+                   declared=tuple(Layer(strip_output(layer)) for layer in layers),
+                   reasons=(reason,))
 
 
 def complaints(error: TapError) -> tuple[str, ...]:
     """Return each of the complaints that `verify` lists in its message."""
-    found = tuple(line.strip()[2:] for line in str(error).splitlines()
+    lines = tuple(line.strip()[2:] for line in str(error).splitlines()
                   if line.strip().startswith("- "))
-    return found or (str(error),)
+    return lines or (str(error),)
 
 
 def right_layers(ends: Sequence[StageEnd], declared: Sequence[Layer]) -> tuple[Layer, ...]:
     """Return the stage ends at the declared strides.
 
-    Where two taps share a stride, or lie where no stage ends, nobody can tell which were meant:
-    then it is the coarsest ends, as many as there are taps.
+    Where two taps share a stride, or have one at which no stage ends, their stages are not known:
+    then these are the coarsest ends, as many as there are taps.
     """
     by_stride = {end.stride: end for end in ends}
     strides = {layer.stride for layer in declared if layer.stride in by_stride}
@@ -136,23 +137,23 @@ def right_layers(ends: Sequence[StageEnd], declared: Sequence[Layer]) -> tuple[L
 
 
 def weights_used(graph: Graph, names: Sequence[str]) -> int:
-    """Count the weights upstream of these nodes, but not those behind the last picture."""
-    backbone = graph.upstream([_last_picture(graph).name])
+    """Return the number of weights upstream of these nodes, up to the last feature map."""
+    backbone = graph.upstream([_last_feature_map(graph).name])
     return graph.weights(graph.upstream(names) & backbone)
 
 
-def shortened(audited: Audited, prefix: str) -> Audited:
-    """Leave out a prefix that all names of nodes share, such as Gluon's name of the network."""
-    def cut(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+def without_prefix(audited: Audited, prefix: str) -> Audited:
+    """Remove a prefix that all names of nodes share, such as Gluon's name of the network."""
+    def shorten(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
         return tuple(attrs.evolve(layer, name=layer.name.removeprefix(prefix))
                      for layer in layers)
     return attrs.evolve(
-        audited, declared=cut(audited.declared), right=cut(audited.right),
+        audited, declared=shorten(audited.declared), right=shorten(audited.right),
         reasons=tuple(reason.replace(f"'{prefix}", "'") for reason in audited.reasons))
 
 
 def as_layer(node: Node, name: str | None = None) -> Layer:
-    """Describe a node of the graph that is a feature map."""
+    """Return the layer of a graph's node, called `name` or as the node."""
     return Layer(name or node.name, node.stride[0] if node.stride else None,
                  node.channels if node.stride else None)
 
@@ -162,7 +163,7 @@ def _layer(graph: Graph, name: str) -> Layer:
     return Layer(name) if node is None or node.op == "null" else as_layer(node, name)
 
 
-def _last_picture(graph: Graph) -> Node:
-    """Return the trunk's last feature map before the picture is pooled away."""
+def _last_feature_map(graph: Graph) -> Node:
+    """Return the trunk's last feature map, before global pooling."""
     trunk = (graph.nodes[index] for index in graph.trunk)
     return list(takewhile(lambda node: node.stride is not None, trunk))[-1]

@@ -20,9 +20,9 @@ from ssdreg.audit.audited import (
     Audited,
     as_layer,
     right_layers,
-    shortened,
     undecided,
     weights_used,
+    without_prefix,
 )
 from ssdreg.errors import TapError
 from ssdreg.graph.stages import stage_ends
@@ -34,23 +34,24 @@ if TYPE_CHECKING:
 
 
 @frozen(eq=False)
-class Tapped:
-    """A node on the extractor's trunk, and what works between it and the level it feeds."""
+class LevelTap:
+    """A node on the extractor's trunk, and the operators between it and the level that it feeds."""
 
     node: Node
     branch: tuple[Node, ...]
 
 
 def judge_extractor(preset: str, network: str, outputs: Sequence[mx.sym.Symbol],
-                    plain: mx.sym.Symbol | None, data_shape: tuple[int, int]) -> Audited:
+                    classifier: mx.sym.Symbol | None, data_shape: tuple[int, int]) -> Audited:
     """Judge the taps behind the `outputs` of a feature extractor, the finest first.
 
-    `plain` is the classification network it was made from, where there is one. A tap that works
-    on at its resolution here, but ends its stage there, is ``altered``.
+    `classifier` is the classification network that it was made from, where there is one. A tap that
+    is no stage end in the extractor, but is one in the classifier, is ``altered``. Raises TapError
+    for a level that does not depend on the input ``data``.
     """
     graph = read_graph(outputs[-1], data_shape)
-    levels = [_source(graph, read_graph(output, data_shape)) for output in outputs]
-    taps = _taps(graph, levels)
+    levels = [_tap_of_level(graph, read_graph(output, data_shape)) for output in outputs]
+    taps = _backbone_taps(graph, levels)
     if not taps:
         return undecided(preset, network, data_shape, (), "its finest level is no feature map")
     names = [tap.node.name for tap in taps]
@@ -62,36 +63,37 @@ def judge_extractor(preset: str, network: str, outputs: Sequence[mx.sym.Symbol],
     declared = tuple(as_layer(tap.node) for tap in taps)
     reasons, verdicts = [], [RIGHT]
     for tap in taps:
-        later = _later(graph, tap.node)
-        if later:
-            ends = plain is not None and _ends_in(plain, tap.node.name, data_shape)
+        later_nodes = _later_nodes(graph, tap.node)
+        if later_nodes:
+            ends = classifier is not None and _ends_stage_of(classifier, tap.node.name, data_shape)
             verdicts.append(ALTERED if ends else WRONG)
-            reasons.append(_reason(graph, tap.node, later, network if ends else ""))
-    verdict = next(each for each in (WRONG, ALTERED, RIGHT) if each in verdicts)
-    found = Audited(
+            reasons.append(_reason(graph, tap.node, later_nodes, network if ends else ""))
+    verdict = next(verdict for verdict in (WRONG, ALTERED, RIGHT) if verdict in verdicts)
+    audited = Audited(
         preset=preset, network=network, data_shape=data_shape, declared=declared, verdict=verdict,
         right=declared if verdict == RIGHT else right_layers(stage_ends(graph), declared),
         weights_used=weights_used(graph, names), weights=weights_used(graph, names[-1:]),
         reasons=tuple(reasons))
-    return shortened(found, _shared_prefix([*names, *(layer.name for layer in found.right)]))
+    prefix = _shared_prefix([*names, *(layer.name for layer in audited.right)])
+    return without_prefix(audited, prefix)
 
 
-def _source(graph: Graph, level: Graph) -> Tapped:
-    """Walk back from a level to the trunk of the whole extractor."""
+def _tap_of_level(graph: Graph, level: Graph) -> LevelTap:
+    """Return the node of the extractor's trunk that a level is computed from."""
     trunk = {graph.nodes[index].name: graph.nodes[index] for index in graph.trunk}
     branch: list[Node] = []
     for index in reversed(level.trunk):
         node = level.nodes[index]
         if node.name in trunk:
-            return Tapped(trunk[node.name], tuple(branch))
+            return LevelTap(trunk[node.name], tuple(branch))
         if level.mixes(node) or node.op in CONVOLUTIONS:
             branch.append(node)
     raise TapError("a level of the feature extractor does not depend on its input")
 
 
-def _taps(graph: Graph, levels: Sequence[Tapped]) -> list[Tapped]:
-    """Leave out the levels behind the backbone: a 1x1 convolution and one more, or a mean."""
-    kept: list[Tapped] = []
+def _backbone_taps(graph: Graph, levels: Sequence[LevelTap]) -> list[LevelTap]:
+    """Drop the levels behind the backbone: a 1x1 convolution and one more, or a mean."""
+    kept: list[LevelTap] = []
     for level in levels:
         if level.node.stride is None or (kept and _is_extra(graph, kept[-1].node, level.node)):
             break
@@ -106,39 +108,39 @@ def _is_extra(graph: Graph, before: Node, level: Node) -> bool:
     return len(between) == 2 and between[0].kernel == 1
 
 
-def _later(graph: Graph, tap: Node) -> list[Node]:
-    """Return what works on the trunk behind a tap, on maps of the same size."""
+def _later_nodes(graph: Graph, tap: Node) -> list[Node]:
+    """Return the trunk's operators behind a tap that work on maps of the same size."""
     behind = (graph.nodes[index] for index in graph.trunk if index > tap.index)
     return [node for node in behind if graph.mixes(node) and node.shape[2:] == tap.shape[2:]]
 
 
-def _ends_in(plain: mx.sym.Symbol, name: str, data_shape: tuple[int, int]) -> bool:
-    """Tell whether a node, under its name without the detector's prefix, ends a stage here."""
-    graph = read_graph(plain, data_shape)
+def _ends_stage_of(classifier: mx.sym.Symbol, name: str, data_shape: tuple[int, int]) -> bool:
+    """Tell whether the node of this name, without the detector's prefix, ends a stage there."""
+    graph = read_graph(classifier, data_shape)
     node = next((node for node in graph.nodes if node.op != "null"
                  and f"_{name}".endswith(f"_{node.name}")), None)
     if node is None:
         return False
     try:
-        return bool(verify(plain, [node.name], data_shape).taps)
+        return bool(verify(classifier, [node.name], data_shape).taps)
     except TapError:
         return False
 
 
-def _reason(graph: Graph, tap: Node, later: Sequence[Node], network: str) -> str:
-    merges = [node for node in later if graph.merges(node)]
-    what = (f"{len(merges)} units follow" if len(merges) > 1 else "1 unit follows" if merges else
-            f"{later[-1].name!r} follows")
+def _reason(graph: Graph, tap: Node, later_nodes: Sequence[Node], network: str) -> str:
+    merges = [node for node in later_nodes if graph.merges(node)]
+    following = (f"{len(merges)} units follow" if len(merges) > 1 else
+                 "1 unit follows" if merges else f"{later_nodes[-1].name!r} follows")
     height, width = tap.shape[2:]
-    here = f"{what} on maps of the same {height}x{width} cells"
+    description = f"{following} on maps of the same {height}x{width} cells"
     if not network:
-        return f"{tap.name!r} is not the end of its stage: {here}"
+        return f"{tap.name!r} is not the end of its stage: {description}"
     return (f"{tap.name!r} is the end of a stage of {network}, but the detector took a stride "
-            f"away: {here}")
+            f"away: {description}")
 
 
 def _shared_prefix(names: Sequence[str]) -> str:
-    """Return what different names begin with, up to an underscore."""
+    """Return the common prefix of different names, up to an underscore."""
     if len(set(names)) < 2:
         return ""
     parts = zip(*(name.split("_") for name in names))

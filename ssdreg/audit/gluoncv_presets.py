@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from ssdreg.audit import extractors
-from ssdreg.audit.audited import RIGHT, Audit, Audited, judge, shortened, undecided
+from ssdreg.audit.audited import RIGHT, Audit, Audited, judge, undecided, without_prefix
 from ssdreg.errors import AuditError, DependencyError
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ COUNTED = ("published: all values in the parameters and running moments of the p
            "the same preset built by GluonCV with the right taps as its features. Presets that "
            "differ in their classes only share a line; the parameters are those of the first")
 
-#: The function through which each preset is made, and its arguments that matter here.
+#: The function of GluonCV that each preset calls to build its detector.
 MAKER = "get_ssd"
 #: For presets that leave the classes to their caller: as many as PASCAL VOC has.
 CLASSES = tuple(f"class{index}" for index in range(20))
 
 
-class _MadeError(Exception):
-    """Leaves a preset once its arguments are known, before anything is built."""
+class _RecordedError(Exception):
+    """Ends the call of a preset once its arguments are recorded, before anything is built."""
 
 
 @frozen(eq=False)
-class Preset:
-    """A preset's name, and what it calls GluonCV's ``get_ssd`` with."""
+class GluonCVPreset:
+    """A preset: its name, and the arguments that it calls GluonCV's ``get_ssd`` with."""
 
     name: str
     maker: Callable[..., Any] = field(repr=False)
@@ -60,13 +60,13 @@ class Preset:
 
     @property
     def features(self) -> tuple[str, ...] | Callable[..., Any]:
-        """The layers tapped, or the maker of a feature extractor of its own."""
+        """The tapped layers, or the function that makes its own feature extractor."""
         features = self.arguments["features"]
         return features if callable(features) else tuple(features)
 
     @property
-    def kind(self) -> tuple[Any, ...]:
-        """What presets share that differ in their classes and anchors only."""
+    def group_key(self) -> tuple[Any, ...]:
+        """The same for presets that differ in their classes and anchors only."""
         others = {name: repr(value) for name, value in self.arguments.items()
                   if name not in ("name", "base_size", "features", "sizes", "ratios", "steps",
                                   "classes", "dataset")}
@@ -87,24 +87,24 @@ def audit_gluoncv() -> Audit:
     """
     gluoncv = import_gluoncv()
     items: list[Audited] = []
-    groups: dict[tuple[Any, ...], list[Preset]] = {}
-    for name, function in _functions(gluoncv):
-        preset = recorded(name, function)
-        if isinstance(preset, Preset):
-            groups.setdefault(preset.kind, []).append(preset)
+    groups: dict[tuple[Any, ...], list[GluonCVPreset]] = {}
+    for name, function in _preset_functions(gluoncv):
+        preset = record_preset(name, function)
+        if isinstance(preset, GluonCVPreset):
+            groups.setdefault(preset.group_key, []).append(preset)
         else:
             items.append(preset)
     for group in groups.values():
-        found = _audit(gluoncv, group[0])
-        items.append(evolve(found, also=tuple(preset.name for preset in group[1:])))
+        audited = _audit_preset(gluoncv, group[0])
+        items.append(evolve(audited, also=tuple(preset.name for preset in group[1:])))
     return Audit(tuple(items), COUNTED.format(version=version("gluoncv")))
 
 
 def import_gluoncv() -> ModuleType:
-    """Import GluonCV, which needs MXNet made ready first; raise DependencyError if it is missing.
+    """Import GluonCV, after MXNet is prepared; raise DependencyError if it is missing.
 
     It refuses to be imported where PyTorch 2 is installed, although its MXNet half does not use
-    PyTorch: that is kept out of sight meanwhile.
+    PyTorch: so PyTorch is hidden during the import.
     """
     import ssdreg.mx  # noqa: F401  (gives both what they miss in Python and NumPy)
     try:
@@ -139,7 +139,7 @@ def _hidden(module: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back two warnings of MXNet that say nothing here.
+    """Suppress two warnings of MXNet that are irrelevant here.
 
     The input has no type yet, which is meant to be so; and the initialiser of an anchor table,
     registered under its address in memory, may meet that of one that is gone.
@@ -150,67 +150,68 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _functions(gluoncv: ModuleType) -> list[tuple[str, Any]]:
-    found = [(name, function)
-             for name, function in inspect.getmembers(gluoncv.model_zoo, inspect.isfunction)
-             if name.startswith("ssd_")]
-    if not found:
+def _preset_functions(gluoncv: ModuleType) -> list[tuple[str, Any]]:
+    functions = [(name, function)
+                 for name, function in inspect.getmembers(gluoncv.model_zoo, inspect.isfunction)
+                 if name.startswith("ssd_")]
+    if not functions:
         raise AuditError("the model zoo of the installed GluonCV has no SSD presets")
-    return sorted(found, key=lambda each: each[1].__code__.co_firstlineno)
+    return sorted(functions, key=lambda item: item[1].__code__.co_firstlineno)
 
 
-def recorded(name: str, function: Any) -> Preset | Audited:
-    """Call a preset up to where it would build its detector; return what it would build."""
+def record_preset(name: str, function: Any) -> GluonCVPreset | Audited:
+    """Call a preset without building its detector; return the arguments that it builds it with."""
     scope = function.__globals__
     maker = scope.get(MAKER)
     if maker is None:
         return undecided(name, "", (0, 0), (), f"it is not made by GluonCV's {MAKER}")
-    seen: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
 
     def record(*args: Any, **kwargs: Any) -> None:
         bound = inspect.signature(maker).bind(*args, **kwargs)
-        seen.update({**bound.arguments, **bound.arguments.get("kwargs", {})})
-        seen.pop("kwargs", None)
-        raise _MadeError
+        arguments.update({**bound.arguments, **bound.arguments.get("kwargs", {})})
+        arguments.pop("kwargs", None)
+        raise _RecordedError
 
-    needed = inspect.signature(function).parameters
-    classes = {"classes": CLASSES} if "classes" in needed else {}
+    parameters = inspect.signature(function).parameters
+    classes = {"classes": CLASSES} if "classes" in parameters else {}
     scope[MAKER] = record
     try:
         function(**classes, pretrained_base=False)
-    except _MadeError:
-        return Preset(name, maker, seen)
+    except _RecordedError:
+        return GluonCVPreset(name, maker, arguments)
     finally:
         scope[MAKER] = maker
     return undecided(name, "", (0, 0), (), f"it does not call GluonCV's {MAKER}")
 
 
-def _audit(gluoncv: ModuleType, preset: Preset) -> Audited:
+def _audit_preset(gluoncv: ModuleType, preset: GluonCVPreset) -> Audited:
     shape, features = (preset.side, preset.side), preset.features
-    detector, plain = preset.build(), _network(gluoncv, preset.network)
-    published = count(detector, shape)
+    detector, classifier = preset.build(), _classifier(gluoncv, preset.network)
+    published = count_values(detector, shape)
     if callable(features):
-        found = extractors.judge_extractor(
-            preset.name, preset.network, symbols(detector.features),
-            None if plain is None else symbols(plain)[0], shape)
-        return evolve(found, published=published,
-                      corrected=published if found.verdict == RIGHT else None)
-    if plain is None:
+        audited = extractors.judge_extractor(
+            preset.name, preset.network, block_outputs(detector.features),
+            None if classifier is None else block_outputs(classifier)[0], shape)
+        return evolve(audited, published=published,
+                      corrected=published if audited.verdict == RIGHT else None)
+    if classifier is None:
         return evolve(undecided(preset.name, preset.network, shape, features,
                                 "its network is not in GluonCV's model zoo"), published=published)
-    found = shortened(judge(preset.name, preset.network, symbols(plain)[0],
-                            [f"{plain.prefix}{layer}" for layer in features], shape),
-                      plain.prefix)
+    audited = without_prefix(judge(preset.name, preset.network, block_outputs(classifier)[0],
+                                   [f"{classifier.prefix}{layer}" for layer in features], shape),
+                             classifier.prefix)
     corrected = None
-    if found.verdict == RIGHT:
+    if audited.verdict == RIGHT:
         corrected = published
-    elif len(found.right) == len(found.declared):
-        corrected = count(preset.build(features=[layer.name for layer in found.right]), shape)
-    return evolve(found, published=published, corrected=corrected)
+    elif len(audited.right) == len(audited.declared):
+        right = preset.build(features=[layer.name for layer in audited.right])
+        corrected = count_values(right, shape)
+    return evolve(audited, published=published, corrected=corrected)
 
 
-def _network(gluoncv: ModuleType, name: str) -> Any:
-    """Build a classification network of GluonCV without values; None when it has none so named."""
+def _classifier(gluoncv: ModuleType, name: str) -> Any:
+    """Build a classification network of GluonCV without values; None for an unknown name."""
     from ssdreg.mx import mx
     if name not in gluoncv.model_zoo.get_model_list():
         return None
@@ -218,7 +219,7 @@ def _network(gluoncv: ModuleType, name: str) -> Any:
         return gluoncv.model_zoo.get_model(name, pretrained=False)
 
 
-def symbols(block: Any) -> list[mx.sym.Symbol]:
+def block_outputs(block: Any) -> list[mx.sym.Symbol]:
     """Return the outputs of a Gluon block as symbols."""
     from ssdreg.mx import mx
     with mx.name.NameManager(), _quiet():
@@ -226,10 +227,10 @@ def symbols(block: Any) -> list[mx.sym.Symbol]:
     return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
-def count(block: Any, data_shape: tuple[int, int]) -> int:
+def count_values(block: Any, data_shape: tuple[int, int]) -> int:
     """Count the values in a Gluon block's parameters and running moments, constants left out."""
     from ssdreg.mx import mx
-    symbol = mx.sym.Group(symbols(block))
+    symbol = mx.sym.Group(block_outputs(block))
     arguments, _, auxiliary = symbol.infer_shape_partial(data=(1, 3, *data_shape))
     shapes = dict(zip((*symbol.list_arguments(), *symbol.list_auxiliary_states()),
                       (*arguments, *auxiliary)))

@@ -1,8 +1,8 @@
-"""Reads what ``get_config(network, data_shape)`` of an SSD example's source file would return.
+"""Reads the result of ``get_config(network, data_shape)`` in an SSD example's source file.
 
 Nothing is executed. The function is followed in a subset of Python, which `ssdreg.audit.subset`
-states; what is not in it is refused with its line. Every reading is that of a first call: a
-default argument is as it was written.
+states; anything outside it is refused with its line. Each reading is that of a first call: a
+default argument has the value that it is written with.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ssdreg.audit.subset.expressions import Frame, evaluate
+from ssdreg.audit.subset.expressions import CallFrame, evaluate
 from ssdreg.audit.subset.ledger import (
     MAX_NETWORKS,
     MAX_SOURCE,
     Computed,
     Ledger,
     NoConfigurationError,
-    unread,
+    unsupported_syntax,
 )
-from ssdreg.audit.subset.statements import Returned, run
+from ssdreg.audit.subset.statements import Returned, follow
 
-__all__ = ["Computed", "Factory", "NoConfigurationError", "read_factory"]
+__all__ = ["Computed", "ConfigFunction", "NoConfigurationError", "read_factory"]
 
 FUNCTION = "get_config"
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp,
            ast.SetComp, ast.DictComp, ast.GeneratorExp)
-#: Make a function another thing than its body says, wherever they are in it.
-_ALTERING = (ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)
-#: What ``import *`` may give another meaning: every name.
+#: Nodes that change what a function's body means, wherever they are in it.
+_UNREADABLE = (ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)
+#: The name that ``import *`` binds: any.
 _EVERYTHING = "*"
 
 
 @frozen(eq=False)
-class Factory:
-    """A source file's ``get_config``: the networks it asks for by name, and its syntax tree.
+class ConfigFunction:
+    """A source file's ``get_config``: the networks that it names, and its syntax tree.
 
-    `hidden` are the names that the module gives a meaning of its own.
+    `hidden` are the names that the module defines.
     """
 
     networks: tuple[str, ...]
@@ -50,45 +50,46 @@ class Factory:
     def config(self, network: str, data_shape: int) -> dict[str, Any]:
         """Return the dictionary that the function returns for this network and side.
 
-        Values that are not worked out are `Computed`. Raises NoConfigurationError.
+        Unknown values are `Computed`. Raises NoConfigurationError where the function cannot be
+        followed, or returns no dictionary.
         """
         ledger = Ledger()
-        local = frozenset(bound(self.function.body)) | {
-            each.arg for each in ast.walk(self.function.args) if isinstance(each, ast.arg)}
-        frame = Frame({}, local, self.hidden, ledger)
+        local = frozenset(bound_names(self.function.body)) | {
+            node.arg for node in ast.walk(self.function.args) if isinstance(node, ast.arg)}
+        frame = CallFrame({}, local, self.hidden, ledger)
         frame.values.update(self._arguments((network, data_shape), frame))
-        ended = run(self.function.body, frame)
-        line = ended.line if isinstance(ended, Returned) else self.function.lineno
-        value = ended.value if isinstance(ended, Returned) else None
+        outcome = follow(self.function.body, frame)
+        line = outcome.line if isinstance(outcome, Returned) else self.function.lineno
+        value = outcome.value if isinstance(outcome, Returned) else None
         if isinstance(value, Computed):
             raise NoConfigurationError("what it returns is computed", value.line)
         if not isinstance(value, dict):
             raise NoConfigurationError(f"{FUNCTION} returns no dictionary for it", line)
-        return {name: ledger.copied(line, item) for name, item in value.items()}
+        return {name: ledger.copy(line, item) for name, item in value.items()}
 
-    def _arguments(self, given: tuple[Any, ...], frame: Frame) -> Iterator[tuple[str, Any]]:
-        """Yield what the function's parameters are when it is called with two arguments."""
-        asked, line = self.function.args, self.function.lineno
-        names = [*asked.posonlyargs, *asked.args]
-        defaults = [None] * (len(names) - len(asked.defaults)) + asked.defaults
-        # defaults are worked out where no name of the function is known
-        outside = Frame({}, frozenset(), self.hidden, frame.ledger)
-        for place, (name, default) in enumerate(zip([*names, *asked.kwonlyargs],
-                                                    [*defaults, *asked.kw_defaults])):
-            if place < len(given) and place < len(names):
-                yield name.arg, given[place]
+    def _arguments(self, arguments: tuple[Any, ...], frame: CallFrame) -> Iterator[tuple[str, Any]]:
+        """Yield the (name, value) of each parameter in a call with these positional arguments."""
+        parameters, line = self.function.args, self.function.lineno
+        names = [*parameters.posonlyargs, *parameters.args]
+        defaults = [None] * (len(names) - len(parameters.defaults)) + parameters.defaults
+        # defaults are evaluated in the module's scope
+        module_frame = CallFrame({}, frozenset(), self.hidden, frame.ledger)
+        for index, (name, default) in enumerate(zip([*names, *parameters.kwonlyargs],
+                                                    [*defaults, *parameters.kw_defaults])):
+            if index < len(arguments) and index < len(names):
+                yield name.arg, arguments[index]
             elif default is None:
                 raise NoConfigurationError(f"{FUNCTION} needs more than a network and an input "
                                            f"size: {name.arg!r}", line)
             else:
-                yield name.arg, evaluate(default, outside)
-        if asked.vararg:
-            yield asked.vararg.arg, given[len(names):]
-        if asked.kwarg:
-            yield asked.kwarg.arg, {}
+                yield name.arg, evaluate(default, module_frame)
+        if parameters.vararg:
+            yield parameters.vararg.arg, arguments[len(names):]
+        if parameters.kwarg:
+            yield parameters.kwarg.arg, {}
 
 
-def read_factory(source: str) -> Factory | None:
+def read_factory(source: str) -> ConfigFunction | None:
     """Find ``get_config`` in a source text; None when there is none.
 
     Raises SyntaxError, ValueError, RecursionError or MemoryError when the text is no Python, or
@@ -98,7 +99,7 @@ def read_factory(source: str) -> Factory | None:
     if len(source) > MAX_SOURCE:
         raise ValueError(f"it has more than {MAX_SOURCE:,} characters")
     body = ast.parse(source).body
-    names = bound(body)
+    names = bound_names(body)
     node = names.get(FUNCTION)
     if node is None:
         return None
@@ -108,46 +109,52 @@ def read_factory(source: str) -> Factory | None:
     if node.decorator_list:
         raise NoConfigurationError(f"{FUNCTION} is decorated, so that it is another function than "
                                    f"its body says", node.decorator_list[0].lineno)
-    altering = next((each for each in _own(node.body) if isinstance(each, _ALTERING)), None)
-    if altering is not None:
-        raise unread(altering)
+    unreadable = next((inner for inner in _scope_nodes(node.body)
+                       if isinstance(inner, _UNREADABLE)), None)
+    if unreadable is not None:
+        raise unsupported_syntax(unreadable)
     if len(node.args.posonlyargs + node.args.args) < 2 and not node.args.vararg:
         return None
-    hidden = {name for each in ast.walk(ast.Module(body, [])) if isinstance(each, ast.Global)
-              for name in each.names}
-    found = Factory(_networks(node), node, frozenset(hidden | set(names)))
+    hidden = {name for statement in ast.walk(ast.Module(body, []))
+              if isinstance(statement, ast.Global) for name in statement.names}
+    factory = ConfigFunction(_networks(node), node, frozenset(hidden | set(names)))
     if star is not None:
         raise NoConfigurationError("import * may give any name another meaning, and is not read",
                                    star.lineno)
-    return found
+    return factory
 
 
-def bound(body: Iterable[ast.AST]) -> dict[str, Any]:
-    """Return the names that statements bind, each with the last node that does."""
-    found: dict[str, Any] = {}
-    for node in sorted(_own(body), key=lambda each: getattr(each, "lineno", 0)):
+def bound_names(body: Iterable[ast.AST]) -> dict[str, Any]:
+    """Return the names that statements bind, each with the last node that binds it."""
+    names: dict[str, Any] = {}
+    for node in sorted(_scope_nodes(body), key=_line):
         if isinstance(node, ast.Name):
             if not isinstance(node.ctx, ast.Load):
-                found[node.id] = node
+                names[node.id] = node
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            found.update((alias.asname or alias.name.partition(".")[0], node)
+            names.update((alias.asname or alias.name.partition(".")[0], node)
                          for alias in node.names)
         elif not isinstance(node, ast.alias):
             # a function, a class, a caught error, a captured pattern
             name = getattr(node, "name", None) or getattr(node, "rest", None)
             if isinstance(name, str):
-                found[name] = node
-    return found
+                names[name] = node
+    return names
 
 
-def _own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Yield the nodes of a scope, without those of functions, classes and so on within it."""
-    waiting = list(body)
-    while waiting:
-        node = waiting.pop()
+def _line(node: ast.AST) -> int:
+    line: int = getattr(node, "lineno", 0)
+    return line
+
+
+def _scope_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield the nodes of a scope, without those of the scopes inside it."""
+    pending = list(body)
+    while pending:
+        node = pending.pop()
         yield node
         if not isinstance(node, _SCOPES):
-            waiting.extend(ast.iter_child_nodes(node))
+            pending.extend(ast.iter_child_nodes(node))
 
 
 def _networks(function: ast.FunctionDef) -> tuple[str, ...]:
@@ -158,7 +165,7 @@ def _networks(function: ast.FunctionDef) -> tuple[str, ...]:
                 and isinstance(node.left, ast.Name) and node.left.id == network]
     texts = dict.fromkeys(
         constant.value
-        for node in sorted(compared, key=lambda each: (each.lineno, each.col_offset))
+        for node in sorted(compared, key=lambda node: (node.lineno, node.col_offset))
         for constant in ast.walk(node.comparators[0])
         if isinstance(constant, ast.Constant) and isinstance(constant.value, str))
     if len(texts) > MAX_NETWORKS:

@@ -24,8 +24,8 @@ def draw_curves(log_csv: Path, out: Path, title: str) -> None:
     epochs = read_log(log_csv)
     figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    kind = out.suffix.lstrip(".").lower()
-    if kind not in canvas.get_supported_filetypes():
+    file_format = out.suffix.lstrip(".").lower()
+    if file_format not in canvas.get_supported_filetypes():
         raise DataError(f"curves cannot be drawn into {out}: its suffix is no picture format "
                         "that matplotlib writes; use .png")
 
@@ -61,4 +61,4 @@ def draw_curves(log_csv: Path, out: Path, title: str) -> None:
         axes.grid(alpha=0.3)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as beside:
-        figure.savefig(beside, format=kind)
+        figure.savefig(beside, format=file_format)

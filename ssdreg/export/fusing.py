@@ -1,8 +1,8 @@
-"""What follows a convolution and can be part of it: a cut at its front, batch normalisation.
+"""Fusion of convolutions with the operators behind them: a cut at the front, batch normalisation.
 
-A chain is a convolution with what is absorbed into it. The parameters of a normalisation go into
-weights and bias, in double precision. A cut that takes whole first rows and columns off, as
-networks with uneven padding have it, becomes less padding at the top and on the left.
+A chain is a convolution with the operators fused into it. The parameters of a normalisation are
+folded into weights and bias, in double precision. A cut that removes whole first rows and columns,
+as networks with uneven padding have it, becomes less padding at the top and on the left.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _CONVOLUTIONS = ("Convolution", "Convolution_v1")
 
 @frozen(eq=False)
 class Chain:
-    """A convolution and what is absorbed into it.
+    """A convolution and the operators fused into it.
 
-    `pads` are the padding that it gets (all before, all after), `norm` its normalisation;
+    `pads` is its padding after fusion (all before, all after), `norm` the normalisation;
     `operators` are all of them, the convolution first.
     """
 
@@ -34,7 +34,7 @@ class Chain:
 
     @property
     def convolution(self) -> Operator:
-        """What absorbs the others."""
+        """The convolution that the others are fused into."""
         return self.operators[0]
 
     @property
@@ -44,7 +44,7 @@ class Chain:
 
 
 def find_chains(network: Network, constants: frozenset[int]) -> tuple[Chain, ...]:
-    """Return the chains of more than a convolution; `constants` are the operators that are."""
+    """Return the chains of two operators or more; `constants` are the constant operators."""
     chains = (_chain(network, operator, constants) for operator in network.operators
               if operator.op in _CONVOLUTIONS and operator.index not in constants)
     return tuple(chain for chain in chains if len(chain.operators) > 1)
@@ -54,26 +54,26 @@ def _chain(network: Network, convolution: Operator, constants: frozenset[int]) -
     rank = len(convolution.shape.sizes) - 2
     before = after = convolution.attrs.extent("pad", rank, 0)
     operators, norm = [convolution], None
-    following = network.sole_reader(convolution)
-    if following is not None and following.op == "slice":
-        fewer = _less_padding(convolution, following, before)
-        if fewer is not None:
-            before = fewer
-            operators.append(following)
-            following = network.sole_reader(following)
-    if (following is not None and following.op in BATCH_NORMS
-            and following.inputs[0] == (operators[-1].index, 0)
-            and len(following.outputs) == 1 and channel_axis(following, rank + 2) == 1
-            and all(source in constants for source, _ in
-                    (*convolution.inputs[1:], *following.inputs[1:]))):
-        norm = following
+    reader = network.sole_reader(convolution)
+    if reader is not None and reader.op == "slice":
+        fused_pads = _pads_without_cut(convolution, reader, before)
+        if fused_pads is not None:
+            before = fused_pads
+            operators.append(reader)
+            reader = network.sole_reader(reader)
+    if (reader is not None and reader.op in BATCH_NORMS
+            and reader.inputs[0] == (operators[-1].index, 0)
+            and len(reader.outputs) == 1 and channel_axis(reader, rank + 2) == 1
+            and all(input_index in constants for input_index, _ in
+                    (*convolution.inputs[1:], *reader.inputs[1:]))):
+        norm = reader
         operators.append(norm)
     return Chain(tuple(operators), (*before, *after), norm)
 
 
-def _less_padding(convolution: Operator, cut: Operator,
-                  pads: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the padding before the map that makes a cut needless, if some does."""
+def _pads_without_cut(convolution: Operator, cut: Operator,
+                      pads: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the padding before the map that replaces a cut; None where none does."""
     rank = len(pads)
     begins = [begin or 0 for begin in cut.attrs.sequence("begin")]
     begins += [0] * (rank + 2 - len(begins))
@@ -81,13 +81,13 @@ def _less_padding(convolution: Operator, cut: Operator,
             or any(end is not None for end in cut.attrs.sequence("end"))
             or any(begins[:2]) or min(begins) < 0):
         return None
-    left = [pad - begin * stride for pad, begin, stride in zip(
+    pads_left = [pad - begin * stride for pad, begin, stride in zip(
         pads, begins[2:], window(convolution)["strides"])]
-    return tuple(left) if min(left) >= 0 else None
+    return tuple(pads_left) if min(pads_left) >= 0 else None
 
 
 def write_chain(chain: Chain, values: Mapping[Port, Value], writer: Writer) -> Value:
-    """Write a chain as one Conv, called as its last operator."""
+    """Write a chain as one Conv with the name of its last operator."""
     convolution = chain.convolution
     inputs: Sequence[Value] = [values[port] for port in convolution.inputs]
     if chain.norm is not None:

@@ -1,4 +1,4 @@
-"""The ONNX graph while it is written: values, constants and nodes, each with a name of its own."""
+"""The ONNX graph while it is written: values, constants and nodes, with unique names."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import onnx
 
 
-#: Of values inside one operator's translation, which nothing asks.
+#: The shape of values inside one operator's translation, which is never read.
 UNKNOWN = Shape((), ())
 
 
 @frozen(eq=False)
 class Value:
-    """What flows between operators: `name` in the ONNX graph, or a constant not yet written.
+    """A tensor between operators: `name` in the ONNX graph, or a constant not yet written.
 
     `shape` is MXNet's; of a constant that of `array`, which is float32 or an integer type.
     """
@@ -51,22 +51,22 @@ class Writer:
     dtype: np.dtype[Any]
     nodes: list[onnx.NodeProto] = field(factory=list)
     constants: dict[str, onnx.TensorProto] = field(factory=dict)
-    _taken: set[str] = field(factory=set)
+    _reserved: set[str] = field(factory=set)
     _written: dict[tuple[int, str], str] = field(factory=dict)
-    _alive: list[np.ndarray] = field(factory=list)
+    _kept_arrays: list[np.ndarray] = field(factory=list)
 
-    def reserve(self, wanted: str) -> str:
-        """Return `wanted`, numbered where the name is taken, and take it."""
-        name, number = wanted, 1
-        while name in self._taken:
+    def reserve(self, name: str) -> str:
+        """Reserve a name, numbered where it is already taken, and return it."""
+        unique_name, number = name, 1
+        while unique_name in self._reserved:
             number += 1
-            name = f"{wanted}_{number}"
-        self._taken.add(name)
-        return name
+            unique_name = f"{name}_{number}"
+        self._reserved.add(unique_name)
+        return unique_name
 
     def node(self, op: str, inputs: Sequence[Value | str], name: str, shape: Shape | None = None,
              **attributes: Any) -> Value:
-        """Add a node with one output, which is called as it is, and return that."""
+        """Add a node with one output of the same name, and return the output."""
         return self.node_of(op, inputs, name, (shape or UNKNOWN,), **attributes)[0]
 
     def node_of(self, op: str, inputs: Sequence[Value | str], name: str,
@@ -76,12 +76,12 @@ class Writer:
         own = self.reserve(name)
         outputs = [own if len(shapes) == 1 else self.reserve(f"{own}_{index}")
                    for index in range(len(shapes))]
-        self.nodes.append(helper.make_node(op, [self.named(each) for each in inputs], outputs,
+        self.nodes.append(helper.make_node(op, [self.named(value) for value in inputs], outputs,
                                            name=own, **attributes))
         return [Value(shape, output) for shape, output in zip(shapes, outputs)]
 
     def named(self, value: Value | str) -> str:
-        """Return the name of a value; a constant is written when it is first asked for."""
+        """Return the name of a value; a constant is written on first use."""
         if isinstance(value, str):
             return value
         if value.array is None:
@@ -90,8 +90,8 @@ class Writer:
         dtype = self.dtype if array.dtype.kind == "f" else array.dtype
         key = (id(array), str(dtype))
         if key not in self._written:
-            # kept, so that no other array gets its number
-            self._alive.append(array)
+            # kept alive, so that no other array gets its id
+            self._kept_arrays.append(array)
             self._written[key] = self.constant(_converted(array, dtype, value.label), value.label)
         return self._written[key]
 
@@ -114,7 +114,7 @@ class Writer:
     def reduce(self, op: str, value: Value, axes: Sequence[int], keep: bool, name: str,
                shape: Shape | None = None) -> Value:
         """Add a ReduceMax, ReduceMean, ...: from opset 18 on their axes are an input."""
-        if self.opset >= 18 or op == "ReduceSum":  # the one whose axes were an input earlier
+        if self.opset >= 18 or op == "ReduceSum":  # whose axes are an input since opset 13
             return self.node(op, [value, self.integers(axes, f"{name}_axes")], name, shape,
                              keepdims=int(keep))
         return self.node(op, [value], name, shape, axes=list(axes), keepdims=int(keep))

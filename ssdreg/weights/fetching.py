@@ -43,7 +43,7 @@ _CHUNK = 1 << 18
 def cached_file(weights: Weights) -> Path:
     """Return where the file of a `url` is kept, or where it belongs before it was fetched."""
     folder, name = _cache(weights), _name(weights)
-    return folder.find(name) or folder.place(name)
+    return folder.find(name) or folder.default_path(name)
 
 
 def _cache(weights: Weights) -> Cache:

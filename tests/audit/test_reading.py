@@ -254,7 +254,7 @@ def test_the_page_names_all_that_is_followed():
     page = (paths.PROJECT / "docs" / "audit.md").read_text(encoding="utf-8")
     for name in (*calls.FUNCTIONS, *calls.CONSUMERS, *(name for _, name in calls.METHODS)):
         assert f"`{name}`" in page
-    for limit in (ledger.STEPS, ledger.LENGTH, ledger.BITS, ledger.DEPTH, ledger.MAX_NETWORKS):
+    for limit in (ledger.MAX_STEPS, ledger.LENGTH, ledger.BITS, ledger.DEPTH, ledger.MAX_NETWORKS):
         assert f"{limit:,}" in page
     assert f"{ledger.MAX_SOURCE // 2**10} KiB" in page
 

@@ -67,7 +67,7 @@ def rename(arrays: Mapping[str, np.ndarray], zoo: str, network: str) -> dict[str
 def stored_file(zoo: str, network: str) -> Path:
     """Return where the zoo's loader keeps the weights of a network, as MXNET_HOME says."""
     name = _name(zoo, network)
-    return _models().find(name) or _models().place(name)
+    return _models().find(name) or _models().default_path(name)
 
 
 def _name(zoo: str, network: str) -> str:

@@ -14,11 +14,11 @@ operands, a slice is a copy.
   ``enumerate``, ``zip``, ``reversed``, ``items``, ``keys`` and ``values`` where they are looped
   over.
 
-Another call, an attribute, an operator that is not listed, a name of the module: their value is
-`Computed`, and every list and dictionary that was handed to them is from then on, too. They are
-taken to return. What is computed matters only when somebody asks for it: when it decides which
-way the function goes, or is a field of the configuration.
+The value of any other call, of an attribute, of an operator that is not listed, and of a name of
+the module is `Computed`, and so is from then on every list and dictionary that was passed to them.
+They are assumed to return. A computed value matters only where it decides a branch of the function,
+or is a field of the configuration.
 
-Anything else is refused with its line (`NoConfigurationError`), and so is what would take more
-than the limits in `ledger`.
+Anything else is refused with its line (`NoConfigurationError`), and so is what exceeds the limits
+in `ledger`.
 """

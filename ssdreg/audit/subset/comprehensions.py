@@ -8,55 +8,60 @@ from typing import Any, Union
 
 from attrs import evolve
 
-from ssdreg.audit.subset.expressions import HANDLERS, Frame, evaluate, perhaps
-from ssdreg.audit.subset.ledger import LENGTH, SCALARS, Computed, unread
-from ssdreg.audit.subset.targets import iterate, store
+from ssdreg.audit.subset.expressions import (
+    EXPRESSION_HANDLERS,
+    CallFrame,
+    evaluate,
+    forget_maybe_evaluated,
+)
+from ssdreg.audit.subset.ledger import LENGTH, SCALARS, Computed, unsupported_syntax
+from ssdreg.audit.subset.targets import assign, iterate
 
 Comprehension = Union[ast.ListComp, ast.DictComp, ast.GeneratorExp]
 
 
-def comprehend(node: Comprehension, frame: Frame) -> Any:
-    """Work out a comprehension, all of it at once; its targets are names of its own."""
+def comprehend(node: Comprehension, frame: CallFrame) -> Any:
+    """Evaluate a comprehension eagerly; its targets are names of its own scope."""
     line = node.lineno
     if any(part.is_async for part in node.generators):
-        raise unread(node.generators[0])
-    own = frozenset(each.id for part in node.generators for each in ast.walk(part.target)
-                    if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
+        raise unsupported_syntax(node.generators[0])
+    targets = frozenset(name.id for part in node.generators for name in ast.walk(part.target)
+                        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store))
     first = iterate(node.generators[0].iter, frame)
     if isinstance(first, Computed):
-        return perhaps([node], frame, line)
-    frame.ledger.spend(line, len(frame.values))
-    inner = evolve(frame, local=frame.local | own, values={
-        name: value for name, value in frame.values.items() if name not in own})
-    made: Any = {} if isinstance(node, ast.DictComp) else []
-    if not _filled(made, node, 0, first, inner):
-        return perhaps([node], frame, line)
-    return frame.ledger.made(line, made)
+        return forget_maybe_evaluated([node], frame, line)
+    frame.ledger.charge_steps(line, len(frame.values))
+    inner = evolve(frame, local=frame.local | targets, values={
+        name: value for name, value in frame.values.items() if name not in targets})
+    result: Any = {} if isinstance(node, ast.DictComp) else []
+    if not _fill(result, node, 0, first, inner):
+        return forget_maybe_evaluated([node], frame, line)
+    return frame.ledger.charge_value(line, result)
 
 
-def _filled(made: Any, node: Comprehension, index: int, items: Iterable[Any],
-            frame: Frame) -> bool:
-    """Follow one ``for`` and all behind it; False where something computed decides."""
+def _fill(result: Any, node: Comprehension, index: int, items: Iterable[Any],
+          frame: CallFrame) -> bool:
+    """Follow one ``for`` and those behind it; False where the result depends on computed values."""
     part, ledger = node.generators[index], frame.ledger
     ledger.enter(node.lineno)
     for item in items:
-        store(part.target, item, frame)
-        passed = _passes(part.ifs, frame)
-        if passed and index + 1 < len(node.generators):
+        assign(part.target, item, frame)
+        added = _passes(part.ifs, frame)
+        if added and index + 1 < len(node.generators):
             inner = iterate(node.generators[index + 1].iter, frame)
-            passed = (None if isinstance(inner, Computed) else
-                      _filled(made, node, index + 1, inner, frame) or None)
-        elif passed:
-            passed = _added(made, node, frame) or None
-        if passed is None:
-            ledger.spoil(node.lineno, item, made)
+            added = (None if isinstance(inner, Computed) else
+                     _fill(result, node, index + 1, inner, frame) or None)
+        elif added:
+            added = _add_element(result, node, frame) or None
+        if added is None:
+            ledger.forget(node.lineno, item, result)
             return False
     ledger.leave()
     return True
 
 
-def _passes(conditions: Iterable[ast.expr], frame: Frame) -> bool | None:
-    """Tell whether an element is wanted; None where that is computed."""
+def _passes(conditions: Iterable[ast.expr], frame: CallFrame) -> bool | None:
+    """Return whether an element passes all conditions; None where that is computed."""
     for condition in conditions:
         test = evaluate(condition, frame)
         if isinstance(test, Computed):
@@ -66,18 +71,19 @@ def _passes(conditions: Iterable[ast.expr], frame: Frame) -> bool | None:
     return True
 
 
-def _added(made: Any, node: Comprehension, frame: Frame) -> bool:
+def _add_element(result: Any, node: Comprehension, frame: CallFrame) -> bool:
     """Add an element; False where its key is computed."""
     if isinstance(node, ast.DictComp):
         key, value = evaluate(node.key, frame), evaluate(node.value, frame)
         if not isinstance(key, SCALARS):
-            frame.ledger.spoil(node.lineno, key, value)
+            frame.ledger.forget(node.lineno, key, value)
             return False
-        made[key] = value
+        result[key] = value
     else:
-        made.append(evaluate(node.elt, frame))
-    frame.ledger.fits(node.lineno, len(made), LENGTH, f"a {type(made).__name__}", "entries")
+        result.append(evaluate(node.elt, frame))
+    frame.ledger.check_size(node.lineno, len(result), LENGTH, f"a {type(result).__name__}",
+                            "entries")
     return True
 
 
-HANDLERS[ast.ListComp] = HANDLERS[ast.DictComp] = comprehend
+EXPRESSION_HANDLERS[ast.ListComp] = EXPRESSION_HANDLERS[ast.DictComp] = comprehend

@@ -1,4 +1,4 @@
-"""Activations: functions of each value alone that have settings."""
+"""Activation functions that have parameters."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def activation(operator: Operator, inputs: Sequence[Value], writer: Writer) -> l
 
 @translates("LeakyReLU")
 def leaky(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write the activations that MXNet has under this name."""
+    """Write an activation of MXNet's LeakyReLU: leaky, rrelu, elu, selu, prelu or gelu."""
     attrs, name, shape, data = operator.attrs, operator.name, operator.shape, inputs[0]
     kind, slope = attrs.text("act_type", "leaky"), attrs.number("slope", 0.25)
     if kind == "rrelu":
-        # drawn between two bounds while training, their middle afterwards
+        # random between two bounds in training, their mean at inference
         slope = (attrs.number("lower_bound", 0.125) + attrs.number("upper_bound", 0.334)) / 2
     if kind in ("leaky", "rrelu"):
         return [writer.node("LeakyRelu", [data], name, shape, alpha=slope)]
@@ -45,7 +45,7 @@ def leaky(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[V
 
 
 def _prelu(operator: Operator, data: Value, slope: Value, writer: Writer) -> Value:
-    """Write a slope for negative values: one, or one a channel, or of the map's own shape."""
+    """Write PRelu with one slope, one a channel, or one a cell."""
     if slope.array is None:
         raise unsupported(operator, "its slopes are computed from the image")
     rank = len(data.sizes)

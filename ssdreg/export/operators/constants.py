@@ -1,4 +1,4 @@
-"""What does not depend on the image is computed while exporting, by MXNet itself: anchors."""
+"""Constant folding: operators that do not depend on the image, such as anchors, run in MXNet."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ssdreg.export.translation import unsupported
 from ssdreg.export.writer import Value
 from ssdreg.graph.symbol import DATA
 
-#: Operators that look at the shape of an input from this one on, and not at its values.
+#: Operators that use only the shapes of their inputs from this index on, not their values.
 SHAPE_ONLY = {"_contrib_MultiBoxPrior": 0, "zeros_like": 0, "ones_like": 0, "slice_like": 1,
               "broadcast_like": 1, "reshape_like": 1, "_contrib_BilinearResize2D": 1, "Crop": 1}
-#: How the names of operators begin that are different each time.
+#: Prefixes of operators with random outputs.
 _RANDOM = ("_random_", "_sample_", "_shuffle")
 
 
 def find_constants(network: Network) -> frozenset[int]:
-    """Return the indices of all operators, parameters included, that are the same for any image."""
-    found: set[int] = set()
+    """Return the indices of operators, parameters included, with the same output for any image."""
+    constants: set[int] = set()
     for operator in network.operators:
         if operator.op == "null":
-            constant = operator.name != DATA
+            is_constant = operator.name != DATA
         else:
             count = SHAPE_ONLY.get(operator.op, len(operator.inputs))
-            constant = all(source in found for source, _ in operator.inputs[:count]) \
+            is_constant = all(index in constants for index, _ in operator.inputs[:count]) \
                 and not any(any(shape.follows) for shape in operator.outputs)
-        if constant:
-            found.add(operator.index)
-    return frozenset(found)
+        if is_constant:
+            constants.add(operator.index)
+    return frozenset(constants)
 
 
 def evaluate(operator: Operator, inputs: Sequence[Value]) -> list[Value]:
@@ -50,11 +50,11 @@ def evaluate(operator: Operator, inputs: Sequence[Value]) -> list[Value]:
         "attrs": {"mxnet_version": ["int", 10901]}}))
     arrays = {}
     for name, value in zip(names, inputs):
-        # of an image, of which only the shape counts, the values do not matter
+        # the values of an input of which only the shape is used do not matter
         array = np.zeros(value.sizes, np.float32) if value.array is None else value.array
         arrays[name] = mx.nd.array(array, dtype=array.dtype)
-    running = {name: arrays.pop(name) for name in symbol.list_auxiliary_states()}
-    bound = symbol.bind(mx.cpu(), arrays, grad_req="null", aux_states=running)
+    aux_states = {name: arrays.pop(name) for name in symbol.list_auxiliary_states()}
+    executor = symbol.bind(mx.cpu(), arrays, grad_req="null", aux_states=aux_states)
     return [Value.constant(output.asnumpy(), operator.name if index == 0 else
                            f"{operator.name}_{index}")
-            for index, output in enumerate(bound.forward(is_train=False))]
+            for index, output in enumerate(executor.forward(is_train=False))]

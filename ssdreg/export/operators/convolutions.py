@@ -23,18 +23,18 @@ def deconvolution(operator: Operator, inputs: Sequence[Value], writer: Writer) -
     """Write a transposed convolution as ConvTranspose."""
     attrs, sides = operator.attrs, operator.shape.sizes[2:]
     settings = {**window(operator), **dilated_groups(operator)}
-    # what the output's size leaves of the full result is cut off as padding
+    # the part of the full result beyond the output's size is cut off as padding
     excess = [(size - 1) * stride + dilate * (kernel - 1) + 1 - out for
               size, stride, dilate, kernel, out in zip(
                   inputs[0].sizes[2:], settings["strides"], settings["dilations"],
                   settings["kernel_shape"], sides)]
-    # a wanted size overrides the padding, and is 0 where there is none
-    before = (tuple((each + 1) // 2 for each in excess) if any(attrs.sequence("target_shape"))
+    # target_shape, 0 where it is not set, overrides the padding
+    before = (tuple((crop + 1) // 2 for crop in excess) if any(attrs.sequence("target_shape"))
               else attrs.extent("pad", len(sides), 0))
-    after = [whole - first for whole, first in zip(excess, before)]
+    after = [total - before_crop for total, before_crop in zip(excess, before)]
     return [writer.node("ConvTranspose", inputs, operator.name, operator.shape, **settings,
-                        output_padding=[max(0, -each) for each in after],
-                        pads=(*before, *(max(0, each) for each in after)))]
+                        output_padding=[max(0, -crop) for crop in after],
+                        pads=(*before, *(max(0, crop) for crop in after)))]
 
 
 def window(operator: Operator) -> dict[str, tuple[int, ...]]:
@@ -64,9 +64,9 @@ def fully_connected(operator: Operator, inputs: Sequence[Value], writer: Writer)
         if len(data.sizes) != 2:
             data = writer.node("Flatten", [data], f"{name}_flat", axis=1)
         return [writer.node("Gemm", [data, weight, *bias], name, operator.shape, transB=1)]
-    turned = (writer.node("Transpose", [weight], f"{name}_turned", perm=[1, 0])
-              if weight.array is None else Value.constant(weight.array.T, f"{name}_turned"))
+    transposed = (writer.node("Transpose", [weight], f"{name}_turned", perm=[1, 0])
+                  if weight.array is None else Value.constant(weight.array.T, f"{name}_turned"))
     if not bias:
-        return [writer.node("MatMul", [data, turned], name, operator.shape)]
-    product = writer.node("MatMul", [data, turned], f"{name}_product", operator.shape)
+        return [writer.node("MatMul", [data, transposed], name, operator.shape)]
+    product = writer.node("MatMul", [data, transposed], f"{name}_product", operator.shape)
     return [writer.node("Add", [product, *bias], name, operator.shape)]

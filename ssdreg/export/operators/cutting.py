@@ -16,7 +16,7 @@ _END = np.iinfo(np.int64).max
 
 @translates("SliceChannel")
 def split(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a cut into equal parts."""
+    """Write a split into equal parts."""
     attrs = operator.attrs
     axis, parts = attrs.integer("axis", 1), attrs.integer("num_outputs")
     sizes = [inputs[0].sizes[axis] // parts] * parts
@@ -25,15 +25,15 @@ def split(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[V
 
 @translates("_split_v2")
 def split_v2(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a cut into equal parts, or before given places; the first of these is always 0."""
+    """Write a split into equal parts, or before given indices; the first of these is always 0."""
     attrs = operator.attrs
     axis, parts = attrs.integer("axis", 1), attrs.integer("sections")
-    whole = inputs[0].sizes[axis]
+    length = inputs[0].sizes[axis]
     if parts:
-        return _split(operator, inputs[0], axis, [whole // parts] * parts, writer)
-    places = [place % whole if place < 0 else min(place, whole)
-              for place in attrs.sequence("indices")]
-    sizes = [after - before for before, after in zip(places, [*places[1:], whole])]
+        return _split(operator, inputs[0], axis, [length // parts] * parts, writer)
+    indices = [index % length if index < 0 else min(index, length)
+               for index in attrs.sequence("indices")]
+    sizes = [after - before for before, after in zip(indices, [*indices[1:], length])]
     return _split(operator, inputs[0], axis, sizes, writer)
 
 
@@ -84,12 +84,12 @@ def slice_like(operator: Operator, inputs: Sequence[Value], writer: Writer) -> l
 @translates("Crop")
 def crop(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write a cut of a map to a height and width, in its middle or from an offset."""
-    sizes, wanted = inputs[0].sizes[2:], operator.shape.sizes[2:]
+    sizes, out_sizes = inputs[0].sizes[2:], operator.shape.sizes[2:]
     begins = operator.attrs.sequence("offset") or (0, 0)
     if operator.attrs.flag("center_crop"):
-        begins = tuple((size - want) // 2 for size, want in zip(sizes, wanted))
-    cuts = [(axis, begin, begin + want, 1)
-            for axis, begin, want in zip((2, 3), begins, wanted)]
+        begins = tuple((size - out_size) // 2 for size, out_size in zip(sizes, out_sizes))
+    cuts = [(axis, begin, begin + out_size, 1)
+            for axis, begin, out_size in zip((2, 3), begins, out_sizes)]
     return [_slice(writer, inputs[0], cuts, operator)]
 
 

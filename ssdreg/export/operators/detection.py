@@ -1,8 +1,8 @@
 """MultiBoxDetection in standard ONNX operators: best class, threshold, top-k, decoding, NMS.
 
-The semantics are those of MXNet's operator (`ssdreg.ops.detection` tells them), but for one thing:
-no more rows come out than enter suppression. Only the best boxes are decoded; what every anchor
-needs is its best score and nothing else.
+The semantics are those of MXNet's operator (see `ssdreg.ops.detection`), except that no more rows
+come out than enter suppression. Only the best boxes are decoded; of all other anchors only the best
+score is computed.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.export.reading import Shape
 from ssdreg.export.writer import Value, Writer
 
-#: Beyond every end, as a Slice may have it.
+#: An end beyond any axis, in a Slice.
 _END = np.iinfo(np.int64).max
-#: From here on OpenVINO, which computes whole numbers with 32 bits, could not sort by them.
+#: The least key that OpenVINO, which computes with 32-bit integers, cannot sort by.
 _INT32_END = 2**31
 
 
 @frozen(eq=False)
 class Predictions:
-    """What detections are made of, all float32.
+    """The inputs of detection, all float32.
 
     `probabilities` (B, N, C + 1), background first; `offsets` (B, N * 4); `anchors` (1, N, 4)
-    corners. B is the writer's batch.
+    corners. B is the writer's batch. `count` is N, `classes` is C.
     """
 
     probabilities: Value
@@ -37,42 +37,42 @@ class Predictions:
     classes: int
 
 
-def write_detections(found: Predictions, rules: PostProcessing, writer: Writer) -> Value:
+def write_detections(predictions: Predictions, rules: PostProcessing, writer: Writer) -> Value:
     """Write the output (B, K, 6): class, score, x1, y1, x2, y2; class -1 for what is dropped."""
-    objects = _objects(found, writer)
+    objects = _objects(predictions, writer)
     best = writer.reduce("ReduceMax", objects, [2], False, "best_score")
     least = writer.floats(rules.threshold, "score_threshold")
-    enough = writer.node("GreaterOrEqual", [best, least], "is_enough")
-    none = writer.floats(-1.0, "none")
-    scores = writer.node("Where", [enough, best, none], "scores")
+    is_enough = writer.node("GreaterOrEqual", [best, least], "is_enough")
+    no_score = writer.floats(-1.0, "none")
+    scores = writer.node("Where", [is_enough, best, no_score], "scores")
     if not rules.suppresses:
         labels = writer.node("ArgMax", [objects], "best_class", axis=2, keepdims=0)
-        boxes = _decode(found.offsets, found.anchors[0], rules, writer)
-        return _rows(_labelled(labels, scores, writer), scores, boxes, writer)
-    count = rules.kept(found.count)
+        boxes = _decode(predictions.offsets, predictions.anchors[0], rules, writer)
+        return _rows(_used_classes(labels, scores, writer), scores, boxes, writer)
+    count = rules.kept(predictions.count)
     top, index = writer.node_of("TopK", [scores, writer.integers([count], "count")], "best",
                                 (Shape((), ()), Shape((), ())), axis=1, largest=1, sorted=1)
-    if count * found.count < _INT32_END:
-        index = _lower_anchor_first(index, top, found.count, writer)
+    if count * predictions.count < _INT32_END:
+        index = _lower_anchor_first(index, top, predictions.count, writer)
     index = writer.node("Unsqueeze", [index, writer.integers([2], "last_axis")], "best_index")
-    chosen = writer.node("GatherND", [objects, index], "best_objects", batch_dims=1)
-    labels = _labelled(writer.node("ArgMax", [chosen], "best_class", axis=2, keepdims=0), top,
-                       writer)
-    offsets = writer.node("Reshape", [found.offsets, writer.integers([0, -1, 4], "by_anchor")],
-                          "all_offsets")
+    best_objects = writer.node("GatherND", [objects, index], "best_objects", batch_dims=1)
+    best_class = writer.node("ArgMax", [best_objects], "best_class", axis=2, keepdims=0)
+    labels = _used_classes(best_class, top, writer)
+    by_anchor = writer.integers([0, -1, 4], "by_anchor")
+    offsets = writer.node("Reshape", [predictions.offsets, by_anchor], "all_offsets")
     offsets = writer.node("GatherND", [offsets, index], "best_offsets", batch_dims=1)
-    anchors = writer.node("GatherND", [Value.constant(found.anchors[0], "anchors"), index],
+    anchors = writer.node("GatherND", [Value.constant(predictions.anchors[0], "anchors"), index],
                           "best_anchors")
     boxes = _decode(offsets, anchors, rules, writer)
-    labels = _suppress(labels, top, boxes, count, found.classes, rules, writer)
+    labels = _suppress(labels, top, boxes, count, predictions.classes, rules, writer)
     return _rows(labels, top, boxes, writer)
 
 
 def _lower_anchor_first(index: Value, scores: Value, anchors: int, writer: Writer) -> Value:
-    """Write the anchors (B, K) of sorted scores (B, K) anew, in order among equal scores.
+    """Write the anchors (B, K) of sorted scores (B, K), sorted among equal scores.
 
-    As ONNX says of TopK, and MXNet does; OpenVINO has them in any order, and scores of just 1 are
-    not rare. A group of equal scores has a number, and that and the anchor make one to sort by.
+    ONNX specifies this order for TopK, and MXNet has it; OpenVINO returns any order, and scores of
+    exactly 1 are not rare. The sort key is the group of equal scores, then the anchor.
     """
     axis = writer.integers([1], "rank_axis")
     zero, one, last, end = (writer.integers([value], label) for value, label in (
@@ -95,17 +95,18 @@ def _lower_anchor_first(index: Value, scores: Value, anchors: int, writer: Write
     return writer.node("GatherElements", [index, order], "best_anchor", axis=1)
 
 
-def write_raw(found: Predictions, rules: PostProcessing, writer: Writer) -> tuple[Value, Value]:
-    """Write ``scores`` (B, N, C) and ``boxes`` (B, N, 4): what suppression would start from."""
-    return (_objects(found, writer, name="scores"),
-            _decode(found.offsets, found.anchors[0], rules, writer))
+def write_raw(predictions: Predictions, rules: PostProcessing, writer: Writer
+              ) -> tuple[Value, Value]:
+    """Write ``scores`` (B, N, C) and ``boxes`` (B, N, 4), the inputs of suppression."""
+    return (_objects(predictions, writer, name="scores"),
+            _decode(predictions.offsets, predictions.anchors[0], rules, writer))
 
 
-def _objects(found: Predictions, writer: Writer, name: str = "objects") -> Value:
+def _objects(predictions: Predictions, writer: Writer, name: str = "objects") -> Value:
     """Cut background off the probabilities."""
     one, all_, last = (writer.integers([value], label) for value, label in (
-        (1, "first_object"), (found.classes + 1, "after_last_object"), (2, "class_axis")))
-    return writer.node("Slice", [found.probabilities, one, all_, last], name)
+        (1, "first_object"), (predictions.classes + 1, "after_last_object"), (2, "class_axis")))
+    return writer.node("Slice", [predictions.probabilities, one, all_, last], name)
 
 
 def _decode(offsets: Value, anchors: Value | np.ndarray, rules: PostProcessing,
@@ -130,7 +131,7 @@ def _decode(offsets: Value, anchors: Value | np.ndarray, rules: PostProcessing,
     center = writer.node("Add", [shift, center], "centre")
     growth = writer.node("Mul", [growth, writer.floats([width, height], "variance_wh")],
                          "growth_scaled")
-    # half of the size, as MXNet has it
+    # half the size, as in MXNet
     reach = writer.node("Mul", [writer.node("Mul", [writer.node("Exp", [growth], "growth"), size],
                                             "box_size"), half], "reach")
     corners = [writer.node("Sub", [center, reach], "box_low"),
@@ -142,8 +143,8 @@ def _decode(offsets: Value, anchors: Value | np.ndarray, rules: PostProcessing,
                        "boxes")
 
 
-def _labelled(labels: Value, scores: Value, writer: Writer) -> Value:
-    """Write classes as numbers, -1 where the score was not enough."""
+def _used_classes(labels: Value, scores: Value, writer: Writer) -> Value:
+    """Write classes as float32, -1 where the score is below the threshold."""
     classes = writer.cast(labels, np.dtype(np.float32), "class_number")
     used = writer.node("GreaterOrEqual", [scores, writer.floats(0.0, "least")], "is_used")
     return writer.node("Where", [used, classes, writer.floats(-1.0, "unused")], "used_class")
@@ -152,19 +153,19 @@ def _labelled(labels: Value, scores: Value, writer: Writer) -> Value:
 def _suppress(labels: Value, scores: Value, boxes: Value, count: int, classes: int,
               rules: PostProcessing, writer: Writer) -> Value:
     """Write classes (B, K) with -1 for boxes that overlap a better one too much."""
-    # rows are sorted already, so their ranks stand for their scores: no runtime sees a tie
+    # rows are sorted, so their ranks replace their scores: there are no ties for any runtime
     ranks = writer.constant(np.arange(count, 0, -1, dtype=np.float32).reshape(1, 1, -1), "ranks")
     by_box = writer.node("Unsqueeze", [labels, writer.integers([1], "class_place")],
                          "class_of_box")
     if rules.force_suppress:
-        looked_at = writer.node("GreaterOrEqual", [by_box, writer.floats(0.0, "first_class")],
-                                "has_class")
+        has_rank = writer.node("GreaterOrEqual", [by_box, writer.floats(0.0, "first_class")],
+                               "has_class")
     else:
-        # a row a class, in which the boxes of other classes have no rank
+        # one row a class, in which boxes of other classes have no rank
         numbers = writer.constant(np.arange(classes, dtype=np.float32).reshape(1, -1, 1),
                                   "class_numbers")
-        looked_at = writer.node("Equal", [by_box, numbers], "is_own_class")
-    by_class = writer.node("Where", [looked_at, ranks, writer.floats(-1.0, "no_rank")],
+        has_rank = writer.node("Equal", [by_box, numbers], "is_own_class")
+    by_class = writer.node("Where", [has_rank, ranks, writer.floats(-1.0, "no_rank")],
                            "ranks_by_class")
     # MXNet suppresses from the threshold on, ONNX above it
     limit = np.nextafter(np.float32(rules.nms_threshold), np.float32(0))
@@ -172,7 +173,7 @@ def _suppress(labels: Value, scores: Value, boxes: Value, count: int, classes: i
         boxes, by_class, writer.integers([count], "most_boxes"),
         writer.constant(np.array([limit], np.float32), "iou_threshold"),
         writer.constant(np.array([-0.5], np.float32), "least_score")], "selected")
-    # (image, class, box) of each box that stays: marked in a map of all
+    # (image, class, box) of each box that stays, marked in (B, K)
     pairs = writer.node("Gather", [selected, writer.integers([0, 2], "image_and_box")],
                         "selected_places", axis=1)
     number = writer.node("Shape", [selected], "selected_count", start=0, end=1)

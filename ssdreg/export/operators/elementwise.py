@@ -1,4 +1,4 @@
-"""Operators that work on each value alone, on two values at a place, or with a number."""
+"""Elementwise operators: of one value, of two, or of a value and a number."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ UNARY = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "lo
          "erf": "Erf", "softsign": "Softsign", "reciprocal": "Reciprocal", "sign": "Sign",
          "sin": "Sin", "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos",
          "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh"}
-#: What passes its value on at inference.
-PASSING = ("_copy", "BlockGrad", "MakeLoss", "make_loss", "LinearRegressionOutput",
-           "MAERegressionOutput")
+#: Operators that are identities at inference.
+IDENTITIES = ("_copy", "BlockGrad", "MakeLoss", "make_loss", "LinearRegressionOutput",
+              "MAERegressionOutput")
 BINARY = {"Add": ("elemwise_add", "broadcast_add"),
           "Sub": ("elemwise_sub", "broadcast_sub"),
           "Mul": ("elemwise_mul", "broadcast_mul"),
@@ -26,13 +26,13 @@ BINARY = {"Add": ("elemwise_add", "broadcast_add"),
           "Pow": ("_power", "broadcast_power"),
           "Max": ("_maximum", "broadcast_maximum"),
           "Min": ("_minimum", "broadcast_minimum")}
-#: Operators with a number: ONNX's, and whether the number stands before the value.
+#: Operators with a number: ONNX's, and whether the number is the first operand.
 SCALAR = {"_plus_scalar": ("Add", False), "_minus_scalar": ("Sub", False),
           "_rminus_scalar": ("Sub", True), "_mul_scalar": ("Mul", False),
           "_div_scalar": ("Div", False), "_rdiv_scalar": ("Div", True),
           "_power_scalar": ("Pow", False), "_rpower_scalar": ("Pow", True),
           "_maximum_scalar": ("Max", False), "_minimum_scalar": ("Min", False)}
-#: Comparisons, which MXNet answers by the numbers 1 and 0: ONNX's, and whether it is denied.
+#: Comparisons, whose results in MXNet are 1 and 0: ONNX's, and whether to negate it.
 COMPARISONS = {"equal": ("Equal", False), "not_equal": ("Equal", True),
                "greater": ("Greater", False), "greater_equal": ("GreaterOrEqual", False),
                "lesser": ("Less", False), "lesser_equal": ("LessOrEqual", False)}
@@ -45,15 +45,15 @@ def _simple(op: str) -> Translation:
     return write
 
 
-def _comparing(op: str, denied: bool) -> Translation:
+def _comparison(op: str, negated: bool) -> Translation:
     def write(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-        both: list[Value | str] = [*inputs]
+        operands: list[Value | str] = [*inputs]
         if len(inputs) == 1:
-            both.append(_number(operator, writer))
-        found = writer.node(op, both, f"{operator.name}_is", operator.shape)
-        if denied:
-            found = writer.node("Not", [found], f"{operator.name}_is_not", operator.shape)
-        return [writer.cast(found, writer.dtype, operator.name)]
+            operands.append(_number(operator, writer))
+        result = writer.node(op, operands, f"{operator.name}_is", operator.shape)
+        if negated:
+            result = writer.node("Not", [result], f"{operator.name}_is_not", operator.shape)
+        return [writer.cast(result, writer.dtype, operator.name)]
     return write
 
 
@@ -61,21 +61,21 @@ for _mxnet, _onnx in UNARY.items():
     translates(_mxnet)(_simple(_onnx))
 for _onnx, _names in BINARY.items():
     translates(*_names)(_simple(_onnx))
-for _mxnet, (_onnx, _denied) in COMPARISONS.items():
+for _mxnet, (_onnx, _negated) in COMPARISONS.items():
     translates(f"_{_mxnet}", f"broadcast_{_mxnet}", f"_{_mxnet}_scalar")(
-        _comparing(_onnx, _denied))
+        _comparison(_onnx, _negated))
 translates("add_n")(_simple("Sum"))
 
 
-@translates(*PASSING)
-def passing(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Pass the value on."""
+@translates(*IDENTITIES)
+def identity(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Return the input."""
     return [inputs[0]]
 
 
 @translates("Dropout")
 def dropout(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Pass the value on, where nothing is dropped at inference."""
+    """Return the input where nothing is dropped at inference."""
     if operator.attrs.text("mode", "training") != "training":
         raise unsupported(operator, "it drops values at random at inference too (mode='always')")
     return [inputs[0]] * len(operator.outputs)
@@ -83,7 +83,7 @@ def dropout(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list
 
 @translates("Cast", "amp_cast")
 def cast(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Pass floating-point values on: the file's precision is chosen when it is written."""
+    """Return floating-point inputs: the file's precision is chosen when it is written."""
     dtype = operator.attrs.text("dtype")
     if not dtype.startswith(("float", "bfloat")):
         raise unsupported(operator, f"it makes {dtype} of its input")
@@ -92,7 +92,7 @@ def cast(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Va
 
 @translates("amp_multicast")
 def multicast(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Pass all values on; see `cast`."""
+    """Return all inputs; see `cast`."""
     return list(inputs)
 
 
@@ -101,8 +101,8 @@ def scalar(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[
     """Write an operator with a number."""
     op, before = SCALAR[operator.op]
     number = _number(operator, writer)
-    both: list[Value | str] = [number, inputs[0]] if before else [inputs[0], number]
-    return [writer.node(op, both, operator.name, operator.shape)]
+    operands: list[Value | str] = [number, inputs[0]] if before else [inputs[0], number]
+    return [writer.node(op, operands, operator.name, operator.shape)]
 
 
 def _number(operator: Operator, writer: Writer) -> str:
@@ -139,19 +139,19 @@ def div_sqrt_dim(operator: Operator, inputs: Sequence[Value], writer: Writer) ->
 
 @translates("where")
 def where(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a choice between two values; a condition for each image counts for all of it."""
-    condition, one, other = inputs
-    if len(condition.sizes) < len(one.sizes):
-        shape = [-1, *[1] * (len(one.sizes) - 1)]
+    """Write a selection between two values; a condition (B,) applies to whole images."""
+    condition, if_true, if_false = inputs
+    if len(condition.sizes) < len(if_true.sizes):
+        shape = [-1, *[1] * (len(if_true.sizes) - 1)]
         condition = writer.node("Reshape", [condition, writer.integers(
             shape, f"{operator.name}_by_image")], f"{operator.name}_condition")
     holds = writer.cast(condition, _BOOL, f"{operator.name}_holds")
-    return [writer.node("Where", [holds, one, other], operator.name, operator.shape)]
+    return [writer.node("Where", [holds, if_true, if_false], operator.name, operator.shape)]
 
 
 @translates("zeros_like", "ones_like")
-def filled(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write zeros or ones of a value's shape; of a fixed shape they are a constant already."""
+def fill(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write zeros or ones of a value's shape, which depends on the batch."""
     number = writer.floats(float(operator.op == "ones_like"), f"{operator.name}_value")
     shape = writer.node("Shape", inputs, f"{operator.name}_shape")
     return [writer.node("Expand", [number, shape], operator.name, operator.shape)]

@@ -1,4 +1,4 @@
-"""Operators that scale values by moments: running ones, and those of the same map."""
+"""Normalizations: by running moments, and by moments of the input."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def _batch_norm(operator: Operator, inputs: Sequence[Value], writer: Writer, nam
     rank = len(inputs[0].sizes)
     axis = channel_axis(operator, rank)
     if axis != 1:
-        shape = [-1 if each == axis else 1 for each in range(rank)]
+        shape = [-1 if index == axis else 1 for index in range(rank)]
         parts = [Value.constant(array.astype(np.float32).reshape(shape), f"{name}_{label}")
                  for label, array in (("scale", scale), ("offset", offset))]
         scaled = writer.node("Mul", [inputs[0], parts[0]], f"{name}_scaled")
         return writer.node("Add", [scaled, parts[1]], name, operator.shape)
-    # folded into scale and offset in double precision; Mul and Add would do, but engines know
-    # how to put this one into their convolutions
+    # folded into scale and offset in double precision; not as Mul and Add, because engines fuse
+    # this operator with convolutions
     parts = [Value.constant(array.astype(np.float32), f"{name}_{label}") for label, array in (
         ("scale", scale), ("offset", offset), ("mean", np.zeros_like(scale)),
         ("variance", np.ones_like(scale)))]
@@ -54,12 +54,12 @@ def _batch_norm(operator: Operator, inputs: Sequence[Value], writer: Writer, nam
 
 
 def channel_axis(operator: Operator, rank: int) -> int:
-    """Return the axis that a batch normalisation has its parameters for."""
+    """Return the channel axis of a batch normalisation."""
     return operator.attrs.integer("axis", 1) % rank
 
 
 def affine(operator: Operator, inputs: Sequence[Value]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scale and offset, float64, that a batch normalisation comes down to."""
+    """Return the scale and offset (C,), float64, that a batch normalisation is equivalent to."""
     gamma, beta, mean, variance = (_array(operator, value) for value in inputs[1:5])
     if operator.attrs.flag("fix_gamma", True):
         gamma = np.ones_like(gamma)
@@ -91,27 +91,28 @@ def layer_norm(operator: Operator, inputs: Sequence[Value], writer: Writer) -> l
     settings: dict[str, Any] = {"axis": -1, "epsilon": operator.attrs.number("eps", 1e-5)}
     if axis == rank - 1:
         return [writer.node("LayerNormalization", inputs, name, operator.shape, **settings)]
-    order = [*(each for each in range(rank) if each != axis), axis]
-    turned = writer.node("Transpose", [data], f"{name}_turned", perm=order)
-    found = writer.node("LayerNormalization", [turned, *params], f"{name}_last", **settings)
-    return [writer.node("Transpose", [found], name, operator.shape,
-                        perm=[order.index(each) for each in range(rank)])]
+    order = [*(index for index in range(rank) if index != axis), axis]
+    transposed = writer.node("Transpose", [data], f"{name}_turned", perm=order)
+    normalized = writer.node("LayerNormalization", [transposed, *params], f"{name}_last",
+                             **settings)
+    return [writer.node("Transpose", [normalized], name, operator.shape,
+                        perm=[order.index(index) for index in range(rank)])]
 
 
 @translates("GroupNorm")
 @in_float32
 def group_norm(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a normalisation over groups of channels: of MXNet's, each has one scale and offset."""
+    """Write a normalisation over groups of channels, with MXNet's one scale and offset a group."""
     _one_output(operator)
     (data, *params), name = inputs, operator.name
     groups = operator.attrs.integer("num_groups", 1)
-    # a group as one channel with all its values behind one another
+    # each group as one channel with all its values
     joined = writer.node("Reshape", [data, writer.integers([0, groups, -1], f"{name}_groups")],
                          f"{name}_joined")
-    found = writer.node("InstanceNormalization", [joined, *params], f"{name}_by_group",
-                        epsilon=operator.attrs.number("eps", 1e-5))
+    normalized = writer.node("InstanceNormalization", [joined, *params], f"{name}_by_group",
+                             epsilon=operator.attrs.number("eps", 1e-5))
     sizes = writer.integers([0, *data.sizes[1:]], f"{name}_shape")
-    return [writer.node("Reshape", [found, sizes], name, operator.shape)]
+    return [writer.node("Reshape", [normalized, sizes], name, operator.shape)]
 
 
 @translates("L2Normalization")

@@ -19,36 +19,36 @@ KINDS = {"max": ("MaxPool", "GlobalMaxPool"), "avg": ("AveragePool", "GlobalAver
 
 @translates("Pooling", "Pooling_v1")
 def pooling(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a pooling; where MXNet's convention makes a larger map, the padding says so."""
+    """Write a pooling; a larger map by MXNet's convention ``full`` becomes padding."""
     attrs, (data,) = operator.attrs, inputs
     kind, rank = attrs.text("pool_type", "max"), len(data.sizes) - 2
     if kind not in KINDS:
         raise unsupported(operator, f"it pools by {kind!r}; there are {', '.join(KINDS)}")
-    windowed, whole = KINDS[kind]
+    window_op, global_op = KINDS[kind]
     if attrs.flag("global_pool"):
         if not attrs.text("layout", "NC").startswith("NC"):
             raise unsupported(operator, f"its layout is {attrs.text('layout')}")
-        return _times(writer.node(whole, [data], operator.name, operator.shape),
-                      math.prod(data.sizes[2:]) if kind == "sum" else 1, operator, writer)
+        return _multiplied(writer.node(global_op, [data], operator.name, operator.shape),
+                           math.prod(data.sizes[2:]) if kind == "sum" else 1, operator, writer)
     settings = window(operator)
-    pads = _pads(operator, data, settings)
+    pads = _onnx_pads(operator, data, settings)
     if kind == "max" and operator.op == "Pooling_v1" and any(attrs.sequence("pad")):
         raise unsupported(operator, "its maxima count the padding as zeros")
     if kind == "max":
-        return [writer.node(windowed, [data], operator.name, operator.shape, pads=pads,
+        return [writer.node(window_op, [data], operator.name, operator.shape, pads=pads,
                             **settings)]
     counted = kind == "sum" or operator.op == "Pooling_v1" or attrs.flag("count_include_pad", True)
-    pooled = writer.node(windowed, [data], operator.name, operator.shape, pads=pads,
+    pooled = writer.node(window_op, [data], operator.name, operator.shape, pads=pads,
                          count_include_pad=int(counted), **settings)
     if kind == "sum":
-        return _times(pooled, math.prod(settings["kernel_shape"]), operator, writer)
+        return _multiplied(pooled, math.prod(settings["kernel_shape"]), operator, writer)
     if not counted or operator.op == "Pooling_v1":
         return [pooled]
-    return _times(pooled, _share(operator, data, settings, rank), operator, writer)
+    return _multiplied(pooled, _padding_factors(operator, data, settings, rank), operator, writer)
 
 
-def _times(value: Value, factor: int | np.ndarray, operator: Operator,
-           writer: Writer) -> list[Value]:
+def _multiplied(value: Value, factor: int | np.ndarray, operator: Operator,
+                writer: Writer) -> list[Value]:
     """Write a product with a number, or with an array that broadcasts, where it is not 1."""
     if np.all(factor == 1):
         return [value]
@@ -56,14 +56,14 @@ def _times(value: Value, factor: int | np.ndarray, operator: Operator,
     return [writer.node("Mul", [value, constant], f"{operator.name}_scaled", operator.shape)]
 
 
-def _pads(operator: Operator, data: Value, settings: dict[str, tuple[int, ...]]
-          ) -> tuple[int, ...]:
-    """Return ONNX's pads (all before, all after) that make a map of the size that MXNet makes.
+def _onnx_pads(operator: Operator, data: Value, settings: dict[str, tuple[int, ...]]
+               ) -> tuple[int, ...]:
+    """Return ONNX's pads (all before, all after) that give a map of MXNet's size.
 
     With the convention ``full`` the last window may lie partly beyond the padding.
     """
     before = operator.attrs.extent("pad", len(data.sizes) - 2, 0)
-    # less than the padding on the other side, if not below 0: the last pixels fit no further window
+    # may be less than the padding before, where the last cells fit no further window
     after = [max(0, (out - 1) * stride + kernel - size - first)
              for out, stride, kernel, size, first in zip(
                  operator.shape.sizes[2:], settings["strides"], settings["kernel_shape"],
@@ -73,11 +73,11 @@ def _pads(operator: Operator, data: Value, settings: dict[str, tuple[int, ...]]
     return (*before, *after)
 
 
-def _share(operator: Operator, data: Value, settings: dict[str, tuple[int, ...]],
-           rank: int) -> np.ndarray:
-    """Return what an average is to be multiplied by, (1, 1, h, w), where windows lie beyond.
+def _padding_factors(operator: Operator, data: Value, settings: dict[str, tuple[int, ...]],
+                     rank: int) -> np.ndarray:
+    """Return the factors of averages, (1, 1, h, w), for windows that reach beyond MXNet's padding.
 
-    MXNet counts its own padding, but not what a window covers behind that; ONNX counts all.
+    MXNet's averages include its own padding, but not cells beyond that; ONNX's include all.
     """
     share = np.ones((1, 1, *[1] * rank))
     for axis, (out, stride, kernel, size, before) in enumerate(zip(
@@ -106,9 +106,9 @@ def adaptive(operator: Operator, inputs: Sequence[Value], writer: Writer) -> lis
 
 
 def _averages(size: int, count: int) -> np.ndarray:
-    """Return (count, size): a row has the shares of the cells that its window covers."""
-    found = np.zeros((count, size), np.float32)
+    """Return the matrix (count, size) float32 of averages: a row has a window's weights."""
+    matrix = np.zeros((count, size), np.float32)
     for index in range(count):
         begin, end = index * size // count, -(-(index + 1) * size // count)
-        found[index, begin:end] = 1 / (end - begin)
-    return found
+        matrix[index, begin:end] = 1 / (end - begin)
+    return matrix

@@ -8,7 +8,7 @@ from ssdreg.export.reading import Operator
 from ssdreg.export.translation import translates, unsupported
 from ssdreg.export.writer import Value, Writer
 
-#: Outputs for training: what they read behind the first value is a label, and no part of it.
+#: Outputs for training: their inputs after the first are labels, which inference does not read.
 LABELLED = ("SoftmaxOutput", "LogisticRegressionOutput", "LinearRegressionOutput",
             "MAERegressionOutput")
 
@@ -37,7 +37,7 @@ def softmax_activation(operator: Operator, inputs: Sequence[Value],
 
 @translates("SoftmaxOutput")
 def softmax_output(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write what a softmax with a loss gives at inference; its label has no part in that."""
+    """Write the softmax of a softmax with a loss; its label is not read at inference."""
     axis = 1 if operator.attrs.flag("multi_output") else -1
     return [writer.node("Softmax", [inputs[0]], operator.name, operator.shape, axis=axis)]
 

@@ -15,12 +15,12 @@ def batch_product(operator: Operator, inputs: Sequence[Value], writer: Writer) -
     attrs, name = operator.attrs, operator.name
     if attrs.integer("axis", -2) != -2:
         raise unsupported(operator, "its matrices do not lie in the last two axes")
-    one, other = (_turned(value, attrs.flag(f"transpose_{side}"), f"{name}_{side}", writer)
-                  for value, side in zip(inputs, "ab"))
+    left, right = (_transposed(value, attrs.flag(f"transpose_{side}"), f"{name}_{side}", writer)
+                   for value, side in zip(inputs, "ab"))
     alpha = attrs.number("alpha", 1.0)
     if alpha == 1:
-        return [writer.node("MatMul", [one, other], name, operator.shape)]
-    product = writer.node("MatMul", [one, other], f"{name}_product")
+        return [writer.node("MatMul", [left, right], name, operator.shape)]
+    product = writer.node("MatMul", [left, right], f"{name}_product")
     return [writer.node("Mul", [product, writer.floats(alpha, f"{name}_alpha")], name,
                         operator.shape)]
 
@@ -33,14 +33,14 @@ def product(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list
     if len(inputs[1].sizes) != matrix or (attrs.flag("transpose_a")
                                           and len(inputs[0].sizes) != matrix):
         raise unsupported(operator, "its second factor is no matrix")
-    one, other = (_turned(value, attrs.flag(f"transpose_{side}"), f"{name}_{side}", writer)
-                  for value, side in zip(inputs, "ab"))
-    return [writer.node("MatMul", [one, other], name, operator.shape)]
+    left, right = (_transposed(value, attrs.flag(f"transpose_{side}"), f"{name}_{side}", writer)
+                   for value, side in zip(inputs, "ab"))
+    return [writer.node("MatMul", [left, right], name, operator.shape)]
 
 
-def _turned(value: Value, turn: bool, name: str, writer: Writer) -> Value:
+def _transposed(value: Value, transposes: bool, name: str, writer: Writer) -> Value:
     """Write a transposition of the last two axes."""
-    if not turn:
+    if not transposes:
         return value
     order = list(range(len(value.sizes)))
     order[-2:] = [order[-1], order[-2]]

@@ -1,4 +1,4 @@
-"""Operators that put axes together, or find places in them."""
+"""Reductions over axes, indices of extremes, and cumulative sums."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ssdreg.export.writer import Value, Writer
 
 REDUCTIONS = {"mean": "ReduceMean", "sum": "ReduceSum", "max": "ReduceMax", "min": "ReduceMin",
               "prod": "ReduceProd"}
-PLACES = {"argmax": "ArgMax", "argmin": "ArgMin"}
+ARG_EXTREMES = {"argmax": "ArgMax", "argmin": "ArgMin"}
 
 
 @translates(*REDUCTIONS)
 def reduction(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write a mean, sum, product or extreme over axes."""
-    return [_reduced(operator, REDUCTIONS[operator.op], inputs[0], writer)]
+    return [_reduce(operator, REDUCTIONS[operator.op], inputs[0], writer)]
 
 
 @translates("norm")
@@ -26,13 +26,13 @@ def reduction(operator: Operator, inputs: Sequence[Value], writer: Writer) -> li
 def norm(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write the sum of absolute values, or the root of the sum of squares."""
     if operator.attrs.integer("ord", 2) == 2:
-        return [_reduced(operator, "ReduceL2", inputs[0], writer)]
+        return [_reduce(operator, "ReduceL2", inputs[0], writer)]
     # and not ReduceL1, whose axes OpenVINO overlooks below opset 18
     sizes = writer.node("Abs", inputs, f"{operator.name}_abs", inputs[0].shape)
-    return [_reduced(operator, "ReduceSum", sizes, writer)]
+    return [_reduce(operator, "ReduceSum", sizes, writer)]
 
 
-def _reduced(operator: Operator, op: str, data: Value, writer: Writer) -> Value:
+def _reduce(operator: Operator, op: str, data: Value, writer: Writer) -> Value:
     rank, keep = len(data.sizes), operator.attrs.flag("keepdims")
     axes = [axis % rank for axis in operator.attrs.sequence("axis")]
     if not axes:
@@ -46,19 +46,19 @@ def _reduced(operator: Operator, op: str, data: Value, writer: Writer) -> Value:
     return writer.reduce(op, data, axes, keep, operator.name, operator.shape)
 
 
-@translates(*PLACES)
-def place(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write where an axis has its extreme: the first place, as a number."""
+@translates(*ARG_EXTREMES)
+def arg_extreme(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+    """Write the index of the first extreme along an axis, as a floating-point number."""
     attrs, rank = operator.attrs, len(inputs[0].sizes)
     if not attrs.given("axis") or inputs[0].shape.follows[attrs.integer("axis") % rank]:
         raise unsupported(operator, "it puts the images of a batch together")
-    found = writer.node(PLACES[operator.op], inputs, f"{operator.name}_place", operator.shape,
+    index = writer.node(ARG_EXTREMES[operator.op], inputs, f"{operator.name}_place", operator.shape,
                         axis=attrs.integer("axis"), keepdims=int(attrs.flag("keepdims")))
-    return [writer.cast(found, writer.dtype, operator.name)]
+    return [writer.cast(index, writer.dtype, operator.name)]
 
 
 @translates("_np_cumsum")
-def cumulated(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
+def cumulative_sum(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write running sums along an axis."""
     attrs, rank = operator.attrs, len(inputs[0].sizes)
     if not attrs.given("axis") or inputs[0].shape.follows[attrs.integer("axis") % rank]:

@@ -1,4 +1,4 @@
-"""Operators that give a map another height and width."""
+"""Operators that resize maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ssdreg.export.writer import Value, Writer
 
 @translates("UpSampling")
 def upsampling(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write a map whose cells are repeated, or one enlarged by a transposed convolution."""
+    """Write a nearest-neighbour upsampling, or a transposed convolution for ``bilinear``."""
     attrs, name, scale = operator.attrs, operator.name, operator.attrs.integer("scale")
     if attrs.text("sample_type") == "bilinear":
         data, weight = inputs
@@ -46,7 +46,7 @@ def bilinear(operator: Operator, inputs: Sequence[Value], writer: Writer) -> lis
 
 
 def _first_cells(data: Value, operator: Operator, writer: Writer) -> Value:
-    """Cut sides that become a single cell: MXNet takes their first, and not their middle."""
+    """Cut sides that become one cell to their first: MXNet takes that, and not the middle."""
     axes = [axis for axis in (2, 3)
             if operator.shape.sizes[axis] == 1 and data.sizes[axis] > 1]
     if not axes:

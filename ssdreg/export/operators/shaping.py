@@ -1,5 +1,4 @@
-"""Operators that give values another shape or order, join them, repeat them and put borders round.
-"""
+"""Operators that change shapes or the order of axes, concatenate, repeat and pad."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from ssdreg.export.writer import Value, Writer
 
 @translates("Flatten", "Reshape", "expand_dims", "squeeze", "reshape_like")
 def reshape(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write any operator that only gives its values another shape: the inferred one."""
+    """Write any operator that only reshapes, by its inferred output shape."""
     before, after = inputs[0].shape, operator.shape
     if math.prod(before.sizes) != math.prod(after.sizes) \
             or any(before.follows) != any(after.follows):
@@ -23,7 +22,7 @@ def reshape(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list
 
 
 def _reshaped(value: Value, operator: Operator, writer: Writer) -> Value:
-    """Write the operator's own inferred shape."""
+    """Write a reshape to the operator's inferred output shape."""
     sizes = operator.shape.of(writer.batch)
     if sizes.count(-1) > 1:
         raise unsupported(operator, "more than one dimension of its result grows with the batch")
@@ -44,8 +43,8 @@ def transpose(operator: Operator, inputs: Sequence[Value], writer: Writer) -> li
 def swap_axes(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write an exchange of two axes."""
     axes = list(range(len(inputs[0].sizes)))
-    one, other = operator.attrs.integer("dim1"), operator.attrs.integer("dim2")
-    axes[one], axes[other] = axes[other], axes[one]
+    first, second = operator.attrs.integer("dim1"), operator.attrs.integer("dim2")
+    axes[first], axes[second] = axes[second], axes[first]
     return [writer.node("Transpose", [inputs[0]], operator.name, operator.shape, perm=axes)]
 
 
@@ -70,7 +69,7 @@ def stack(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[V
 
 @translates("reverse")
 def reverse(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
-    """Write axes turned round."""
+    """Write a reversal of axes."""
     axes, name = operator.attrs.sequence("axis"), operator.name
     parts = [writer.integers(part, f"{name}_{label}") for part, label in (
         ([-1] * len(axes), "begins"), ([-2**63 + 1] * len(axes), "ends"), (axes, "axes"),
@@ -123,9 +122,9 @@ def repeat(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[
 def broadcast(operator: Operator, inputs: Sequence[Value], writer: Writer) -> list[Value]:
     """Write a value repeated along the axes that it has the size 1 in."""
     before, after = inputs[0].shape, operator.shape
-    if any(grows and not grew for grows, grew in zip(after.follows, before.follows)):
+    if any(new and not old for new, old in zip(after.follows, before.follows)):
         raise unsupported(operator, "it repeats a value for every image")
-    # along the batch the value has its size already, for which 1 stands
+    # 1 keeps the size, and along the batch the value has it already
     sizes = [1 if follows else size for size, follows in zip(after.sizes, after.follows)]
     return [writer.node("Expand", [inputs[0], writer.integers(sizes, f"{operator.name}_sizes")],
                         operator.name, after)]

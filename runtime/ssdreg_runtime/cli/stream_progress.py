@@ -1,4 +1,4 @@
-"""What is shown while streams are looked at."""
+"""The progress of detection in streams, shown on standard error."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import TracebackType
 from ssdreg_runtime.io.frame import Stream
 from ssdreg_runtime.system.progress import Work, progress
 
-_FORM = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left"
+_BAR_FORMAT = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left"
 
 
-class Watching:
-    """Tells how much of some streams is done, how fast, and how long it still takes."""
+class StreamProgress:
+    """Shows how many pictures of some streams are done, the rate, and the time left."""
 
     def __init__(self, streams: Sequence[Stream]) -> None:
         totals = [stream.total for stream in streams]
@@ -22,10 +22,10 @@ class Watching:
         known = all(totals)
         self._progress = progress(
             Work("", f"{unit}s", sum(filter(None, totals)) if known else None),
-            # what is done at once needs no line
-            _FORM if known else None, stays=True, delay=0.5)
+            # short runs show no line
+            _BAR_FORMAT if known else None, stays=True, delay=0.5)
 
-    def __enter__(self) -> Watching:
+    def __enter__(self) -> StreamProgress:
         self._progress.__enter__()
         return self
 
@@ -36,18 +36,18 @@ class Watching:
             work.total = work.done  # a video's header may have promised another number
         self._progress.__exit__(kind, error, trace)
 
-    def step(self) -> None:
-        """Move on by one picture."""
+    def advance(self) -> None:
+        """Count one picture as done."""
         self._progress.advance()
 
-    def say(self, text: str) -> None:
-        """Print a line on standard output that whoever reads it has at once."""
-        # names of files may have bytes that are no letters
+    def print_line(self, text: str) -> None:
+        """Print a line on standard output and flush it."""
+        # file names may have bytes that are no text
         encoding = sys.stdout.encoding or "utf-8"
         self._progress.write(text.encode(encoding, "backslashreplace").decode(encoding),
                              sys.stdout)
         sys.stdout.flush()
 
-    def complain(self, text: str) -> None:
+    def print_error(self, text: str) -> None:
         """Print a line on standard error."""
         self._progress.write(text, sys.stderr)
