@@ -25,8 +25,9 @@ from ssdreg.audit.audited import (
     without_prefix,
 )
 from ssdreg.errors import TapError
+from ssdreg.graph.operators import CONVOLUTIONS
 from ssdreg.graph.stages import stage_ends
-from ssdreg.graph.symbol import CONVOLUTIONS, Graph, Node, read_graph
+from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.graph.taps import verify
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 class LevelTap:
     """A node on the extractor's trunk, and the operators between it and the level that it feeds."""
 
-    node: Node
-    branch: tuple[Node, ...]
+    node: ShapedNode
+    branch: tuple[ShapedNode, ...]
 
 
 def judge_extractor(preset: str, network: str, outputs: Sequence[mx.sym.Symbol],
@@ -81,7 +82,7 @@ def judge_extractor(preset: str, network: str, outputs: Sequence[mx.sym.Symbol],
 def _tap_of_level(graph: Graph, level: Graph) -> LevelTap:
     """Return the node of the extractor's trunk that a level is computed from."""
     trunk = {graph.nodes[index].name: graph.nodes[index] for index in graph.trunk}
-    branch: list[Node] = []
+    branch: list[ShapedNode] = []
     for index in reversed(level.trunk):
         node = level.nodes[index]
         if node.name in trunk:
@@ -101,14 +102,14 @@ def _backbone_taps(graph: Graph, levels: Sequence[LevelTap]) -> list[LevelTap]:
     return kept
 
 
-def _is_extra(graph: Graph, before: Node, level: Node) -> bool:
+def _is_extra(graph: Graph, before: ShapedNode, level: ShapedNode) -> bool:
     between = [graph.nodes[index] for index in graph.trunk
                if before.index < index <= level.index
                and graph.nodes[index].op in CONVOLUTIONS]
     return len(between) == 2 and between[0].kernel == 1
 
 
-def _later_nodes(graph: Graph, tap: Node) -> list[Node]:
+def _later_nodes(graph: Graph, tap: ShapedNode) -> list[ShapedNode]:
     """Return the trunk's operators behind a tap that work on maps of the same size."""
     behind = (graph.nodes[index] for index in graph.trunk if index > tap.index)
     return [node for node in behind if graph.mixes(node) and node.shape[2:] == tap.shape[2:]]
@@ -127,7 +128,7 @@ def _ends_stage_of(classifier: mx.sym.Symbol, name: str, data_shape: tuple[int, 
         return False
 
 
-def _reason(graph: Graph, tap: Node, later_nodes: Sequence[Node], network: str) -> str:
+def _reason(graph: Graph, tap: ShapedNode, later_nodes: Sequence[ShapedNode], network: str) -> str:
     merges = [node for node in later_nodes if graph.merges(node)]
     following = (f"{len(merges)} units follow" if len(merges) > 1 else
                  "1 unit follows" if merges else f"{later_nodes[-1].name!r} follows")
