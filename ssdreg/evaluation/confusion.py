@@ -26,6 +26,9 @@ from attrs import field, frozen
 from ssdreg.evaluation.comparison import Comparison, ImageBoxes
 from ssdreg.evaluation.voc import iou_matrix
 
+#: What a detection takes that takes no object, and one that is left out.
+BACKGROUND, LEFT_OUT = -1, -2
+
 
 @frozen(eq=False)
 class Confusion:
@@ -62,8 +65,8 @@ class Assignment:
     """Who took what in one image.
 
     `detections` are the (K,) rows of the detections whose score suffices, by falling score;
-    `takes` the (K,) row of the object that each takes, -1 for background, -2 for a detection that
-    is left out; `missed` the rows of the objects, not difficult, that nobody took.
+    `takes` the (K,) row of the object that each takes, `BACKGROUND` or `LEFT_OUT`;
+    `missed` the rows of the objects, not difficult, that nobody took.
     """
 
     detections: np.ndarray
@@ -71,15 +74,12 @@ class Assignment:
     missed: np.ndarray
 
 
-_BACKGROUND, _LEFT_OUT = -1, -2
-
-
 def assign(image: ImageBoxes, threshold: float, iou_threshold: float = 0.5) -> Assignment:
     """Give each detection of an image whose score suffices the object that it takes."""
     scores = image.detections[:, 1]
     chosen = np.flatnonzero(scores >= threshold)
     chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
-    takes = np.full(len(chosen), _BACKGROUND)
+    takes = np.full(len(chosen), BACKGROUND)
     difficult = image.truths[:, 5] != 0
     free = ~difficult
     overlap = iou_matrix(image.detections[chosen, 2:], image.truths[:, 1:5])
@@ -93,7 +93,7 @@ def assign(image: ImageBoxes, threshold: float, iou_threshold: float = 0.5) -> A
             takes[place] = candidates[overlap[place, candidates].argmax()]
             free[takes[place]] = False
         elif (near[place] & difficult).any():
-            takes[place] = _LEFT_OUT
+            takes[place] = LEFT_OUT
     return Assignment(chosen, takes, np.flatnonzero(free))
 
 
@@ -104,7 +104,7 @@ def measure_confusion(comparison: Comparison, threshold: float,
     matrix = np.zeros((background + 1, background + 1), np.int64)
     for image in comparison.images:
         assigned = assign(image, threshold, iou_threshold)
-        kept = assigned.takes != _LEFT_OUT
+        kept = assigned.takes != LEFT_OUT
         named = image.detections[assigned.detections[kept], 0].astype(np.int64)
         # the background's number behind the objects', where -1 finds it
         labels = np.append(image.truths[:, 0], background).astype(np.int64)
