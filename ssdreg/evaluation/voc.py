@@ -29,8 +29,8 @@ from ssdreg_runtime.boxes.rows import detection_rows, truth_rows
 
 from ssdreg.errors import DataError
 
-# what became of a detection
-_FALSE_POSITIVE, _TRUE_POSITIVE, _IGNORED = 0, 1, 2
+#: What became of a detection, as `match` tells it.
+FALSE_POSITIVE, TRUE_POSITIVE, IGNORED = 0, 1, 2
 
 #: The recalls at which VOC 2007 reads the curve. Tenths, not steps of 0.1: both 3/10 and a recall
 #: of 6/20 round to the same number, and 3 * 0.1 does not.
@@ -125,7 +125,7 @@ class Accumulator:
         counted = wanted[wanted[:, 5] == 0, 0].astype(np.int64)
         self._objects += np.bincount(counted, minlength=len(self._class_names))
         self._outcomes.append(
-            np.column_stack([found[:, :2], _match(found, wanted, self._iou_threshold)]))
+            np.column_stack([found[:, :2], match(found, wanted, self._iou_threshold)]))
         self._images += 1
 
     def result(self) -> Evaluation:
@@ -173,9 +173,13 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
     return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
 
 
-def _match(found: np.ndarray, wanted: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Return what became of each detection of one image, all classes at once."""
-    outcome = np.full(len(found), _FALSE_POSITIVE)
+def match(found: np.ndarray, wanted: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Return what became of each detection of one image, all classes at once.
+
+    `found` is (N, 6) and `wanted` (M, 6), as `detection_rows` and `truth_rows` return them; what
+    is returned is (N,): `FALSE_POSITIVE`, `TRUE_POSITIVE` or `IGNORED`.
+    """
+    outcome = np.full(len(found), FALSE_POSITIVE)
     if not len(wanted):
         return outcome
     overlap = iou_matrix(found[:, 2:], wanted[:, 1:5])
@@ -185,8 +189,8 @@ def _match(found: np.ndarray, wanted: np.ndarray, iou_threshold: float) -> np.nd
     by_score = matching[np.argsort(-found[matching, 1], kind="stable")]
     # an object belongs to the first detection that names it, and unique() returns first places
     _, first = np.unique(best[by_score], return_index=True)
-    outcome[by_score[first]] = _TRUE_POSITIVE
-    outcome[matching[wanted[best[matching], 5] != 0]] = _IGNORED
+    outcome[by_score[first]] = TRUE_POSITIVE
+    outcome[matching[wanted[best[matching], 5] != 0]] = IGNORED
     return outcome
 
 
@@ -195,9 +199,9 @@ def _class_ap(name: str, outcomes: np.ndarray, objects: int) -> ClassAP:
     detections = len(outcomes)
     if objects == 0:
         return ClassAP(name, math.nan, math.nan, objects, detections)
-    outcomes = outcomes[outcomes[:, 1] != _IGNORED]
+    outcomes = outcomes[outcomes[:, 1] != IGNORED]
     outcomes = outcomes[np.argsort(-outcomes[:, 0], kind="stable")]
-    true_positives = np.cumsum(outcomes[:, 1] == _TRUE_POSITIVE)
+    true_positives = np.cumsum(outcomes[:, 1] == TRUE_POSITIVE)
     recall = true_positives / objects
     precision = true_positives / np.arange(1, len(outcomes) + 1)
     # interpolated: the best precision at this recall or any higher one

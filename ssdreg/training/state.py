@@ -123,6 +123,12 @@ def load_source(run: Run) -> DataSpec:
         return DataSpec(**saved["data"])
 
 
+def load_options(run: Run) -> TrainOptions:
+    """Read the recipe that a run is trained by; raise RunError when that is not known."""
+    with _reading(run) as saved:
+        return TrainOptions(**saved["options"])
+
+
 @contextmanager
 def _reading(run: Run) -> Iterator[dict[str, Any]]:
     """Give the state as it was written; what goes wrong while it is read is the file's fault."""

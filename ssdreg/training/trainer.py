@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from ssdreg import data as datasets
 from ssdreg.data import Augmentation, Packed
+from ssdreg.data.originals import image_sizes
 from ssdreg.data.splits import DataSpec
 from ssdreg.deploy.executor import Inference
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
+from ssdreg.evaluation.coco import evaluate_coco
+from ssdreg.evaluation.comparison import compare
+from ssdreg.evaluation.voc import evaluate
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.log import Epoch, write_log
 from ssdreg.runs.params import Params
@@ -41,26 +45,31 @@ class Data:
     augmentation: Augmentation | None
 
 
+#: Called with every finished epoch, when its log and its parameters are on the disk.
+AfterEpoch = Callable[[Epoch], None]
+
+
 def train(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Context],
-          start: Taken | None = None) -> Run:
+          start: Taken | None = None, after_epoch: AfterEpoch | None = None) -> Run:
     """Train a run just created, to its last epoch or until it is asked to stop.
 
     `contexts` are the devices the batch is divided among. Raises RunError when the loss stops
     being a number, Interrupted after a stop by Ctrl-C (the state is saved).
     """
-    trainer = _Trainer(run, data, options, contexts)
+    trainer = _Trainer(run, data, options, contexts, after_epoch)
     trainer.begin(start)
     trainer.train(State())
     return run
 
 
-def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context]) -> Run:
+def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context],
+           after_epoch: AfterEpoch | None = None) -> Run:
     """Go on where a run was stopped, step for step as if it had not been.
 
     The same to the bit; on several devices batch norm's running moments agree to rounding, since
     it is their mean over the devices that is saved.
     """
-    trainer = _Trainer(run, data, saved.options, contexts)
+    trainer = _Trainer(run, data, saved.options, contexts, after_epoch)
     trainer.restore(saved)
     trainer.train(saved.state)
     return run
@@ -102,7 +111,7 @@ class _Trainer:
     """A module bound to a run's symbol, with what it takes to step, save and restore it."""
 
     def __init__(self, run: Run, data: Data, options: TrainOptions,
-                 contexts: Sequence[mx.Context]) -> None:
+                 contexts: Sequence[mx.Context], after_epoch: AfterEpoch | None) -> None:
         from ssdreg.mx import mx
         check_devices(options, contexts)
         if data.train.classes != run.classes:
@@ -110,6 +119,7 @@ class _Trainer:
                            f"the run {run.path} ({', '.join(run.classes)}): start another run, "
                            f"with --pretrained {run.path}")
         self.run, self.data, self.options, self.contexts = run, data, options, list(contexts)
+        self.after_epoch = after_epoch
         symbol = run.load_symbol("ssd")
         outputs = mx.sym.Group([symbol[name] for name in step_outputs(symbol)])
         stays = fixed(outputs, run.plan, options)
@@ -156,6 +166,8 @@ class _Trainer:
                 write_log(self.run.log_file, log)
                 self._save(state)
                 states.drop_old(self.run, self.options.keep_epochs)
+                if self.after_epoch is not None:
+                    self.after_epoch(log[-1])
                 if stop.asked:
                     raise Interrupted
 
@@ -223,22 +235,24 @@ class _Trainer:
         last = state.epoch == self.options.epochs
         if self.data.validation is not None and (
                 last or state.epoch % self.options.validate_every == 0):
-            found = self._validate(self.data.validation)
-            entry = evolve(entry, map=found[0], map_07=found[1])
+            entry = self._validate(self.data.validation, entry)
         progress.epoch(entry)
         return entry
 
-    def _validate(self, packed: Packed) -> tuple[float, float]:
+    def _validate(self, packed: Packed, entry: Epoch) -> Epoch:
+        """Return an epoch's line with what its parameters are worth."""
         plan = self.run.plan
         inference = Inference(self.run.load_symbol(), self._params(), self.options.batch_size,
                               plan.data_shape, self.contexts[0])
         batches = datasets.open_eval(packed, plan.data_shape, self.options.batch_size,
                                      plan.preprocessing)
         try:
-            found = inference.evaluate(batches, self.run.classes)
+            found = compare(inference.detect_all(batches), image_sizes(packed), self.run.classes)
         finally:
             batches.close()
-        return found.map, found.map_07
+        voc = evaluate([image.detections for image in found.images],
+                       [image.truths for image in found.images], self.run.classes)
+        return evolve(entry, map=voc.map, map_07=voc.map_07, coco=evaluate_coco(found).figures)
 
     def _open_train(self, epoch: int) -> datasets.DetectionIter:
         return datasets.open_train(

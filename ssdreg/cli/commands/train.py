@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, TrainOptions
 if TYPE_CHECKING:
     from ssdreg.data import Augmentation
     from ssdreg.data.splits import DataSpec
+    from ssdreg.runs.log import Epoch
     from ssdreg.runs.run import Run
     from ssdreg.training.network import Network
     from ssdreg.training.start import Start
-    from ssdreg.training.trainer import Data
+    from ssdreg.training.trainer import AfterEpoch, Data
 
 NAME = "train"
 SUMMARY = "train a detector on images with boxes"
@@ -90,29 +92,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--augment", default=AUGMENT, choices=("light", "ssd", "none"),
                         help="mild augmentation, the paper's for long trainings, or none")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--tensorboard", action="store_true",
+                        help="write the curves for TensorBoard too, into the run's folder")
     arguments.add_context(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Start a run, or resume one."""
-    from ssdreg.drawing.curves import draw_curves
     from ssdreg.training.stopping import Interrupted
     try:
-        found = _resume(options) if options.resume else _start(options)
+        with _watching(options) as after_epoch:
+            found = (_resume(options, after_epoch) if options.resume
+                     else _start(options, after_epoch))
     except Interrupted:
         print(f"stopped and saved; go on with: "
               f"{command('ssdreg', 'train', '--resume', '--out', options.out)}", file=sys.stderr)
         return 130
     best = found.best_epoch()
     curves = found.path / CURVES
-    draw_curves(found.log_file, curves, found.path.name)
+    _draw(found.path)
     print(f"done: {found.params_file(best)} is the best; "
           f"look at it with: {command('ssdreg', 'predict', found.path, 'IMAGE')}")
     print(f"drawn: {curves}, losses and mAP over the epochs")
     return 0
 
 
-def _start(options: argparse.Namespace) -> Run:
+@contextmanager
+def _watching(options: argparse.Namespace) -> Iterator[AfterEpoch]:
+    """Give what is done after every epoch: curves are drawn, and written for TensorBoard."""
+    from ssdreg.runs.tensorboard import FOLDER, EventLog
+    with ExitStack() as stack:
+        events = None
+        if options.tensorboard:
+            events = stack.enter_context(closing(EventLog(options.out / FOLDER)))
+
+        def after_epoch(epoch: Epoch) -> None:
+            _draw(options.out)
+            if events is not None:
+                events.add(epoch)
+        yield after_epoch
+
+
+def _draw(run: Path) -> None:
+    from ssdreg.drawing.curves import draw_curves
+    from ssdreg.runs.run import LOG
+    draw_curves(run / LOG, run / CURVES, run.name)
+
+
+def _start(options: argparse.Namespace, after_epoch: AfterEpoch) -> Run:
     from ssdreg.data import RECIPES, splits
     from ssdreg.runs.run import create_run, refuse_run
     from ssdreg.training.freezing import fixed
@@ -149,7 +176,7 @@ def _start(options: argparse.Namespace) -> Run:
           f"classes ({', '.join(classes)})")
     if source.validation is not None:
         print(f"validates on {splits.describe_validation(source)}")
-    return train(run, data, recipe, contexts, taken)
+    return train(run, data, recipe, contexts, taken, after_epoch)
 
 
 def _continued(options: argparse.Namespace) -> Run | None:
@@ -212,7 +239,7 @@ def _network(options: argparse.Namespace, continued: Run | None, data: Data) -> 
     return build_network(*shared, **settings)
 
 
-def _resume(options: argparse.Namespace) -> Run:
+def _resume(options: argparse.Namespace, after_epoch: AfterEpoch) -> Run:
     from ssdreg.data import splits
     from ssdreg.runs.run import open_run
     from ssdreg.training import state
@@ -232,7 +259,8 @@ def _resume(options: argparse.Namespace) -> Run:
         return run
     print(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
           f"after step {saved.state.step}")
-    return resume(run, saved, _open(source, saved.augmentation), arguments.contexts(options.ctx))
+    return resume(run, saved, _open(source, saved.augmentation), arguments.contexts(options.ctx),
+                  after_epoch)
 
 
 def _refuse_other_detector(options: argparse.Namespace) -> None:
