@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
+
+_DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+#: What the parser reads itself, those with a byte order mark included.
+_KNOWN = (b"utf-8", b"utf-16", b"us-ascii", b"ascii", b"iso-8859-1")
 
 
 def read_xml(file: Path, limit: int) -> ElementTree.Element:
@@ -18,17 +23,39 @@ def read_xml(file: Path, limit: int) -> ElementTree.Element:
     if size > limit:
         raise ValueError(f"it has {size:,} bytes, and none of its kind has more than {limit:,}")
     builder = ElementTree.TreeBuilder()
-    parser = expat.ParserCreate()
+    content, encoding = _readable(file.read_bytes())
+    parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
     parser.EntityDeclHandler = _refuse
     try:
-        parser.Parse(file.read_bytes(), True)
+        parser.Parse(content, True)
     except expat.ExpatError as error:
         raise ValueError(f"it is no XML, or it is truncated: {error}") from error
     return builder.close()
+
+
+def _readable(content: bytes) -> tuple[bytes, str | None]:
+    """Return a file's bytes in an encoding that the parser reads, and that, where it was changed.
+
+    Encodings with several bytes a letter, as of Chinese and Japanese systems, are none of the
+    parser's own. Raises ValueError for an encoding that nobody knows, and for bytes that are not in
+    the declared one.
+    """
+    declared = _DECLARED.match(content)
+    if declared is None or declared.group(1).lower() in _KNOWN:
+        return content, None
+    name = declared.group(1).decode("ascii")
+    try:
+        return content.decode(name).encode("utf-8"), "utf-8"
+    except LookupError as error:
+        raise ValueError(f"it declares the encoding {name!r}, which nobody knows: save it anew in "
+                         f"UTF-8") from error
+    except UnicodeError as error:
+        raise ValueError(f"it is not in the encoding {name!r} that it declares: {error}"
+                         ) from error
 
 
 def _refuse(name: str, *_: Any) -> None:

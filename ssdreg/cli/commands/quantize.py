@@ -167,16 +167,15 @@ def choose_splits(data: Path, taken: str | None,
     none was named, a tenth is held out, as in training. A ``.rec`` file is one split.
     """
     from ssdreg.data import available_splits
-    from ssdreg.data.splits import HELD_OUT, USUAL_PAIRS
+    from ssdreg.data.splits import HELD_OUT, usual_pair
     if data.suffix == ".rec":
         for option, split in (("--split", measured), ("--calibration-split", taken)):
             if split is not None:
                 raise DataError(f"{data} is one split already: leave {option} {split} out")
         return None, None
-    have = available_splits(data)
-    for left, right in USUAL_PAIRS:
-        if left in have and right in have and taken in (None, left) and measured in (None, right):
-            return left, right
+    pair = usual_pair(available_splits(data), taken, measured)
+    if pair is not None:
+        return pair
     if measured is None and taken is None:
         return None, HELD_OUT
     return taken or measured, measured or taken
