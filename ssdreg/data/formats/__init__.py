@@ -51,4 +51,11 @@ def formats() -> tuple[DataFormat, ...]:
 _FORMATS = tuple(DataFormat(name, summary, f"{__name__}.{module}") for name, summary, module in (
     ("voc", "PASCAL VOC: an XML file a picture, in JPEGImages and Annotations or any two folders",
      "voc"),
+    ("coco", "COCO: one JSON file with images, annotations and categories", "coco"),
+    ("yolo", "YOLO: a text file a picture, with classes in data.yaml", "yolo"),
+    ("csv", "a table with a box a line", "csv_table"),
+    ("labelme", "LabelMe: a JSON file a picture, with shapes", "labelme"),
+    ("cvat", "CVAT for images 1.1: one XML file", "cvat"),
+    ("manifest", "SageMaker's augmented manifest: JSON lines", "manifest"),
+    ("sagemaker", "SageMaker's annotations: a JSON file a picture", "sagemaker"),
 ))
