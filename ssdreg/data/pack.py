@@ -119,20 +119,16 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Da
     """Write ``.rec`` and ``.idx`` beside their places, move them there, and return complaints."""
     from ssdreg.mx import mx
 
-    issues, usable, objects = [], 0, 0
+    issues: list[DataIssue] = []
+    usable = objects = 0
     with replacing(rec, ".idx") as new_rec:
         writer = mx.recordio.MXIndexedRecordIO(native(new_rec.with_suffix(".idx")),
                                                native(new_rec), "w")
         work = Work(f"packing {dataset.split}", "images", len(dataset.samples))
         for sample in progress(work).over(dataset.samples):
-            try:
-                content, cut = _encoded(sample, shorter_side)
-            except UNREADABLE as error:
-                issues.append(DataIssue(sample.image, kinds.UNREADABLE_IMAGE,
-                                        f"{error}; left out"))
+            content = _usable(sample, shorter_side, issues)
+            if content is None:
                 continue
-            issues += [DataIssue(sample.image, kinds.CUT_IMAGE, cut, action=kinds.KEPT)
-                       ] if cut else []
             header = mx.recordio.IRHeader(0, _label(sample, dataset.classes), usable, 0)
             writer.write_idx(usable, mx.recordio.pack(header, content))
             usable, objects = usable + 1, objects + len(sample.boxes)
@@ -142,6 +138,27 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Da
                             f"can be decoded; mend or replace the images\n"
                             f"{describe_issues((*dataset.issues, *issues))}")
     return issues
+
+
+def prove_images(dataset: Dataset) -> list[DataIssue]:
+    """Decode every image as packing does, and write nothing; return what packing would say."""
+    issues: list[DataIssue] = []
+    work = Work(f"looking at {dataset.split}", "images", len(dataset.samples))
+    for sample in progress(work).over(dataset.samples):
+        _usable(sample, None, issues)
+    return issues
+
+
+def _usable(sample: Sample, shorter_side: int | None, issues: list[DataIssue]) -> bytes | None:
+    """Return what is packed of an image, and report what it lacks; None where it is damaged."""
+    try:
+        content, cut = _encoded(sample, shorter_side)
+    except UNREADABLE as error:
+        issues.append(DataIssue(sample.image, kinds.UNREADABLE_IMAGE, f"{error}; left out"))
+        return None
+    if cut:
+        issues.append(DataIssue(sample.image, kinds.CUT_IMAGE, cut, action=kinds.KEPT))
+    return content
 
 
 def _label(sample: Sample, classes: Sequence[str]) -> list[float]:

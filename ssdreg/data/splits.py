@@ -14,7 +14,7 @@ from ssdreg_runtime.system.names import as_path, as_text, shown
 
 from ssdreg.data.dataset import ALL, Dataset, Sample
 from ssdreg.data.issues import LEFT_OUT, describe_issues
-from ssdreg.data.pack import load, pack
+from ssdreg.data.pack import pack
 from ssdreg.data.packed import Packed, open_rec
 from ssdreg.data.proof import proved
 from ssdreg.data.reading import available_splits, read_dataset
@@ -129,6 +129,12 @@ def open_data(source: DataSpec,
     return _packed(train), _packed(validation)
 
 
+def open_split(path: Path, split: str | None, classes: Sequence[str] | None = None,
+               format: str | None = None) -> Packed:
+    """Open one split, packed, with damaged records left out. Raises DataError as `load` does."""
+    return _packed(_open(as_text(path), split, classes, format))
+
+
 def _open(path: str, split: str | None, classes: Sequence[str] | None,
           format: str | None) -> Packed | Dataset:
     file = as_path(path)
@@ -168,7 +174,7 @@ def open_measured(path: Path, split: str | None, classes: Sequence[str],
         return proved(open_rec(path, classes)), describe(path, split)
     chosen = choose(path, format=format).validation_split if split is None else split
     if chosen != HELD_OUT:
-        return load(path, chosen, classes, format), describe(path, chosen)
+        return open_split(path, chosen, classes, format), describe(path, chosen)
     held_out = hold_out(read_dataset(path, None, classes, format))[1]
     return pack(held_out), describe(path, chosen)
 
