@@ -109,8 +109,7 @@ class FileIndex:
 
     @cached_property
     def _folders(self) -> set[str]:
-        return {spelled(part) for file in self.files
-                for part in self._relative(file).parts[:-1]}
+        return {folder for file in self.files for folder in self._folders_of(file)}
 
     def _grouped(self, key: Callable[[Path], str]) -> dict[str, list[Path]]:
         groups: dict[str, list[Path]] = {}
@@ -124,10 +123,10 @@ class FileIndex:
     def find(self, name: str, near: Sequence[Path] = ()) -> list[Path]:
         """Return the files that a name with an extension may mean, the surest alone.
 
-        The name is a path as any system writes it. Folders in it must fit, but for those in front
-        that are nowhere below this folder, as on the machine where it was annotated. Of several
-        files those `near`, in or below one of these folders, are meant. Without such a file,
-        one that has another extension is.
+        The name is a path as any system writes it. Its folders must fit, but for those that hold
+        no such files here, as on the machine where it was annotated. Of several files those
+        `near`, in or below one of these folders, are meant. Without such a file, one that has
+        another extension is.
         """
         parts = parts_of(name)
         if not parts:
@@ -147,18 +146,22 @@ class FileIndex:
         return self._nearest(found, parts, near)
 
     def _fitting(self, candidates: list[Path], parts: Sequence[str], name: str) -> list[Path]:
-        """Keep the candidates whose folders end as the name's do."""
-        folders = [spelled(part) for part in parts[:-1] if part != ".."]
-        while folders:
-            fitting = [file for file in candidates
-                       if [spelled(part) for part in self._relative(file).parts[:-1]][
-                           -len(folders):] == folders]
+        """Keep the candidates that lie in the name's folders, as far as these hold files here."""
+        folders = [spelled(part) for part in parts[:-1]]
+        kept = [folder for folder in folders if folder in self._folders]
+        while kept:
+            fitting = [file for file in candidates if _follow(kept, self._folders_of(file))]
             if fitting:
-                return fitting
-            if folders[0] in self._folders and not is_absolute(name):
+                return ([file for file in fitting if self._folders_of(file) == folders]
+                        or [file for file in fitting
+                            if self._folders_of(file)[-len(kept):] == kept] or fitting)
+            if not is_absolute(name):
                 return []
-            folders.pop(0)
+            kept.pop(0)  # of a place on another machine, ever less
         return candidates
+
+    def _folders_of(self, file: Path) -> list[str]:
+        return [spelled(part) for part in self._relative(file).parts[:-1]]
 
     def _nearest(self, found: list[Path], parts: Sequence[str],
                  near: Sequence[Path]) -> list[Path]:
@@ -174,6 +177,12 @@ class FileIndex:
         last = parts[-1]
         exact = [file for file in found if last in (as_text(file.name), as_text(file.stem))]
         return exact if len(exact) == 1 else found
+
+
+def _follow(wanted: Sequence[str], given: Sequence[str]) -> bool:
+    """Tell whether these stand in the given ones in this order, others between them or not."""
+    rest = iter(given)
+    return all(each in rest for each in wanted)
 
 
 #: Names of folders that stand for splits.

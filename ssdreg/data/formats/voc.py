@@ -224,11 +224,10 @@ def _image(layout: _Layout, file: Path, annotation: Annotation,
     own = as_text(file.relative_to(layout.annotations.root).with_suffix(""))
     beside = layout.images.root / file.relative_to(layout.annotations.root).parent
     found = layout.images.find_stem(own, (beside, file.parent))
-    if not found and not layout.published:
-        # a folder of annotations inside that of the pictures
-        found = [each for each in layout.images.find_stem(as_text(file.stem))
-                 if each.parent in file.parents]
-    named = layout.images.find(annotation.filename, (beside, *file.parents))
+    # the folders that it names are seldom those here
+    last = parts_of(annotation.filename)[-1:]
+    named = layout.images.find("/".join((*parts_of(own)[:-1], *last)),
+                               (beside, *file.parents)) if last else []
     if not found and len(named) == 1 and not _has_own(layout, named[0], file):
         found = named
     if len(found) > 1:
