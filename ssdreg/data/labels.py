@@ -67,9 +67,10 @@ def find_classes(annotated: AnnotatedSet,
 
 
 def _spellings(labels: dict[str, int]) -> tuple[str, ...]:
-    """Return the labels, sorted; of several spellings of one the most frequent."""
+    """Return the labels, sorted; of several spellings of one the most frequent, or composed."""
     best: dict[str, str] = {}
-    for label in sorted(labels, key=lambda each: (-labels[each], each)):
+    for label in sorted(labels, key=lambda each: (
+            -labels[each], not unicodedata.is_normalized("NFC", each), each)):
         best.setdefault(_key(label), label)
     return tuple(sorted(best.values()))
 

@@ -189,7 +189,11 @@ def _encoded(sample: Sample, shorter_side: int | None) -> tuple[bytes, str]:
         width, height = (max(1, round(side * scale)) for side in pixels.size)
         pixels = pixels.resize((width, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    pixels.save(stream, "JPEG" if image.format == "JPEG" else "PNG", quality=_QUALITY)
+    if image.format == "JPEG":
+        # colors as fine as the rest, which costs little and loses less
+        pixels.save(stream, "JPEG", quality=_QUALITY, subsampling=0)
+    else:
+        pixels.save(stream, "PNG")
     return stream.getvalue(), cut
 
 

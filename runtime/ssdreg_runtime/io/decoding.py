@@ -57,10 +57,18 @@ def _load(content: bytes) -> Image.Image:
 
 
 def _missing(content: bytes) -> float:
-    """Return the share of a JPEG's pixels that depend on what comes behind its end."""
+    """Return the share of a JPEG's pixels that depend on what comes behind its end.
+
+    1 where what is there is no picture.
+    """
     random = np.random.default_rng(0)
     # 255 would begin a marker
     noise = random.integers(0, 255, len(content), dtype=np.uint8).tobytes()
-    pixels = [np.asarray(_load(content + ending).convert("RGB")).astype(np.int16)
-              for ending in (_END, noise + _END)]
+    # a last byte that would begin a marker too
+    told = content.rstrip(b"\xff")
+    try:
+        pixels = [np.asarray(_load(told + ending).convert("RGB")).astype(np.int16)
+                  for ending in (_END, noise + _END)]
+    except (OSError, SyntaxError, ValueError):
+        return 1.0
     return float((np.abs(pixels[0] - pixels[1]).max(axis=2) > _TOLD).mean())

@@ -171,8 +171,8 @@ def _header(line: Line) -> Columns | None:
     if not _has_box(places) and {"width", "height"} <= set(places):
         corner = ("x", "y") if {"x", "y"} <= set(places) else ("x1", "y1")
         if set(corner) <= set(places):
-            places = {**places, "x": places[corner[0]], "y": places[corner[1]],
-                      "w": places.pop("width"), "h": places.pop("height")}
+            sides = {"w": places.pop("width"), "h": places.pop("height")}
+            places = {**places, "x": places[corner[0]], "y": places[corner[1]], **sides}
     return Columns(places) if "image" in places and _has_box(places) else None
 
 

@@ -23,10 +23,11 @@ def test_lists_of_any_encoding_and_line_end(tmp_path):
     root = drawn.voc(tmp_path)
     lists = root / "ImageSets" / "Main"
     text = "one\r\ntwo\r\nthree\r\n"
-    for name, content in (("bom", b"\xef\xbb\xbf" + text.encode()), ("little", b"\xff\xfe" +
-                          text.encode("utf-16-le")), ("big", b"\xfe\xff" + text.encode("utf-16-be")),
-                          ("bare", text.encode("utf-16-le")), ("mac", text.replace(
-                              "\r\n", "\r").encode())):
+    for name, content in (("bom", text.encode("utf-8-sig")),
+                          ("little", b"\xff\xfe" + text.encode("utf-16-le")),
+                          ("big", b"\xfe\xff" + text.encode("utf-16-be")),
+                          ("bare", text.encode("utf-16-le")),
+                          ("mac", text.replace("\r\n", "\r").encode())):
         (lists / f"{name}.txt").write_bytes(content)
         found = read_voc(root, name)
         assert found.issues == ()
