@@ -16,13 +16,15 @@ from ssdreg.data.dataset import Dataset, Sample
 from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.labels import Classes, find_classes
 from ssdreg.data.pictures import SIDEWAYS, UNREADABLE, UPRIGHT, Measured, Size, measure
-from ssdreg.data.placing import Frame, place, reach
+from ssdreg.data.placing import WITHIN, Frame, place, reach
 from ssdreg.errors import DataError
 
 #: From this share on, what is wrong is not wrong with single files.
 _WHOLE = 1 / 3
 #: Fewer than these are single files in any case.
 _FEW = 3
+#: Boxes that are clipped are less surely wrong than those that lie outside.
+_MOSTLY, _SEVERAL = 1 / 2, 10
 
 _UPRIGHT, _STORED, _UNKNOWN = "upright", "stored", "unknown"
 
@@ -32,11 +34,13 @@ class _Tendency:
     """What pictures that tell it say about the program that a data set was annotated with.
 
     `frame` is whether it showed photos upright or as stored; `resized` whether pictures were
-    made smaller or larger after they were annotated.
+    made smaller or larger after they were annotated; `swapped` whether it writes the height where
+    the width belongs.
     """
 
     frame: str = _UNKNOWN
     resized: bool = False
+    swapped: bool = False
 
 
 @frozen
@@ -66,6 +70,7 @@ def agree(annotated: AnnotatedSet, asked: Sequence[str] | None = None) -> Datase
     samples = tuple(outcome.sample for outcome in outcomes if outcome.sample)
     dataset = Dataset(annotated.root, annotated.split, classes.names, samples, tuple(issues))
     _refuse_wholly_wrong(annotated, issues)
+    _refuse_mostly_clipped(annotated, issues)
     if not any(sample.boxes for sample in samples):
         raise DataError(f"{dataset.root}: split {dataset.split!r} has no image with a usable box, "
                         f"so there is nothing to learn from; mend the annotations first\n"
@@ -193,7 +198,9 @@ def _tendency(annotated: AnnotatedSet,
     if turned and not told:
         told = {_told(*each) for each in _turned(annotated.others)} - {_UNKNOWN}
     resized = any(_evidently_resized(picture, found.upright) for picture, found in measured)
-    return _Tendency(told.pop() if len(told) == 1 else _UNKNOWN, resized)
+    swapped = [_evidently_swapped(picture, found) for picture, found in measured]
+    return _Tendency(told.pop() if len(told) == 1 else _UNKNOWN, resized,
+                     True in swapped and False not in swapped)
 
 
 def _turned(pictures: Sequence[AnnotatedPicture]) -> Iterator[tuple[AnnotatedPicture, Measured]]:
@@ -227,6 +234,20 @@ def _evidently_resized(picture: AnnotatedPicture, size: Size) -> bool:
             and across <= stated[0] and down <= stated[1])
 
 
+def _evidently_swapped(picture: AnnotatedPicture, found: Measured) -> bool | None:
+    """Tell whether the stated sides are swapped, as boxes show that fit the picture but not them.
+
+    None where nothing tells it, False where they fit the stated sides and not the picture.
+    """
+    (width, height), stated = found.size, _stated(picture)
+    if found.orientation != UPRIGHT or width == height or stated != (height, width):
+        return None
+    across, down = reach(picture)
+    fits_picture = across <= width and down <= height
+    fits_stated = across <= height and down <= width
+    return None if fits_picture == fits_stated else fits_picture
+
+
 def _scale(picture: AnnotatedPicture, size: Size, tendency: _Tendency,
            issues: list[DataIssue]) -> tuple[float, float] | None:
     """Return what coordinates are multiplied by; None, and why, where that is not known."""
@@ -239,6 +260,11 @@ def _scale(picture: AnnotatedPicture, size: Size, tendency: _Tendency,
         issues.append(DataIssue(picture.annotation, kinds.OTHER_SIZE, f"{off}; kept",
                                 action=kinds.KEPT))
         return 1.0, 1.0
+    if stated == (size[1], size[0]) and tendency.swapped:
+        issues.append(DataIssue(picture.annotation, kinds.OTHER_SIZE,
+                                f"{off}; its boxes, and those of others, are on the picture as it "
+                                f"is: width and height are swapped", action=kinds.PUT_RIGHT))
+        return 1.0, 1.0
     if _same_shape(stated, size) and picture.coordinates.shares:
         return 1.0, 1.0
     if _same_shape(stated, size) and tendency.resized:
@@ -250,6 +276,16 @@ def _scale(picture: AnnotatedPicture, size: Size, tendency: _Tendency,
                             f"{off}, so its boxes may be on another picture; left out: put that "
                             f"picture there, or state the right size"))
     return None
+
+
+def _refuse_mostly_clipped(annotated: AnnotatedSet, issues: Sequence[DataIssue]) -> None:
+    objects = sum(len(picture.objects) for picture in annotated.pictures)
+    out = [issue for issue in issues if issue.kind == kinds.BOX_OUTSIDE
+           and not issue.detail.endswith(WITHIN)]
+    if len(out) >= _SEVERAL and len(out) >= objects * _MOSTLY:
+        raise DataError(f"{annotated.root}: split {annotated.split!r}: {len(out)} of {objects} "
+                        f"boxes reach out of their picture; their coordinates are in another order "
+                        f"or unit than this format's\n{describe_issues(issues)}")
 
 
 def _refuse_wholly_wrong(annotated: AnnotatedSet, issues: Sequence[DataIssue]) -> None:

@@ -177,7 +177,7 @@ def _encoded(sample: Sample, shorter_side: int | None) -> tuple[bytes, str]:
     image, content, cut = decode(sample.image.read_bytes())
     pixels = to_rgb(image)
     shrink = shorter_side is not None and min(image.size) > shorter_side
-    # OpenCV would turn an image with an orientation tag by itself
+    # whether an orientation is heeded is not left to decoders, which differ in it
     turned = orientation_of(image) != UPRIGHT
     if (image.format in _OPENCV_FORMATS and image.mode in _OPENCV_MODES
             and not (shrink or turned)):

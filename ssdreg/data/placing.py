@@ -18,6 +18,8 @@ from ssdreg.data.pictures import Edges, Size, turn_edges
 _ROUNDING = 0.5
 #: Corners in pixels may be the sum of a corner and a side; floats of that are not exact.
 _INEXACT = 0.01
+#: The word for a box that is past the edge by little, as a share of the longer side.
+WITHIN, _LITTLE = "clipped", 0.02
 #: Shares above this are no rounding any more.
 _MOST_SHARE = 1.5
 
@@ -117,7 +119,9 @@ def _place(item: AnnotatedObject, coordinates: Coordinates, frame: Frame,
         return _Placed(None, kinds.BOX_OUTSIDE, f"{where}; left out")
     box = Box(label, *_upright(inside, frame), item.difficult)
     if past:
-        return _Placed(box, kinds.BOX_OUTSIDE, f"{where}; clipped", kinds.PUT_RIGHT)
+        little = max(-min(x1, y1), x2 - width, y2 - height) <= _LITTLE * max(width, height)
+        return _Placed(box, kinds.BOX_OUTSIDE, f"{where}; {WITHIN if little else 'clipped to it'}",
+                       kinds.PUT_RIGHT)
     if turned:
         return _Placed(box, kinds.TURNED_BOX, f"{written} names the far corner first; turned "
                                               f"around", kinds.PUT_RIGHT)

@@ -7,6 +7,7 @@ until the file changes, and where a record fails it, a copy of the file without 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import struct
@@ -15,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
+from PIL import Image
+from ssdreg_runtime.io.decoding import decode
 from ssdreg_runtime.system.caches import cache
 from ssdreg_runtime.system.files import replacing, write_json
 from ssdreg_runtime.system.progress import Work, progress
@@ -23,9 +26,13 @@ from ssdreg_runtime.system.threads import usable_processors
 from ssdreg.data import issues as kinds
 from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.packed import Packed, open_rec
+from ssdreg.data.pictures import UNREADABLE, UPRIGHT, orientation_of
 from ssdreg.data.recordio import RecordIndex, image_of, index_records, read_records
 from ssdreg.errors import DataError
 
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+#: Bytes at the end of a JPEG among which its end is: some cameras write others behind it.
+_TAIL = 4096
 #: Raise it when the proof asks for more.
 _VERSION = 1
 
@@ -92,13 +99,31 @@ def _damaged(index: RecordIndex) -> dict[int, str]:
             mx.image.imdecode(content).wait_to_read()
         except mx.base.MXNetError:
             return "its image cannot be decoded"
-        return ""
+        return _doubt(content)
 
     count = len(index.offsets)
     work = Work(f"looking at {index.path.name}", "records", count)
     with ThreadPoolExecutor(len(usable_processors())) as pool:
         found: Iterator[str] = progress(work).over(pool.map(look, range(count)))
         return {number: why for number, why in enumerate(found) if why}
+
+
+def _doubt(content: bytes) -> str:
+    """Say what is wrong with an image that MXNet decodes; "" for nothing.
+
+    MXNet takes pixels as stored and fills up what a JPEG lacks, in silence.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            orientation = orientation_of(image)
+        if content.startswith(_JPEG) and _JPEG_END not in content[-_TAIL:]:
+            decode(content)
+    except UNREADABLE as error:
+        return f"its image is damaged: {error}"
+    if orientation != UPRIGHT:
+        return (f"its camera noted orientation {orientation}, and a record does not tell whether "
+                f"its boxes are on the picture as stored: pack it again from upright pictures")
+    return ""
 
 
 def _keys(packed: Packed, index: RecordIndex) -> list[str]:

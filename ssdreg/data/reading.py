@@ -47,7 +47,7 @@ def recognize(path: Path) -> DataFormat:
         raise DataError(f"{path}: there is no such folder; give the folder of a data set in PASCAL "
                         f"VOC layout, or a .rec file")
     contents = list_contents(path)
-    sure = {each: each.reader.recognize(contents) for each in formats()}
+    sure = {each: each.certainty(contents) for each in formats()}
     most = max(sure.values())
     candidates = [each for each, found in sure.items() if found == most]
     if most == NO:
@@ -70,7 +70,7 @@ def asked_format(path: Path, format: str | None) -> Asked:
 def available_splits(path: str | os.PathLike[str], format: str | None = None) -> tuple[str, ...]:
     """The sorted names of the splits that a data set has itself; empty when there are none."""
     path = Path(path)
-    return asked_format(path, format).format.reader.splits(path) if path.exists() else ()
+    return asked_format(path, format).format.splits_of(path) if path.exists() else ()
 
 
 def read_dataset(path: str | os.PathLike[str], split: str | None = None,
@@ -86,10 +86,9 @@ def read_dataset(path: str | os.PathLike[str], split: str | None = None,
     asked = asked_format(path, format)
     if not path.exists():
         raise DataError(f"{path}: there is no such folder")
-    reader = asked.format.reader
-    if split == ALL and ALL not in reader.splits(path):
+    if split == ALL and ALL not in asked.format.splits_of(path):
         split = None
-    return agree(reader.read(path, split, asked.columns), classes)
+    return agree(asked.format.read_from(path, split, asked.columns), classes)
 
 
 def read_voc(root: str | os.PathLike[str], split: str | None = None,

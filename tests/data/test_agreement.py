@@ -363,3 +363,26 @@ def test_training_sees_what_detection_sees(tmp_path, name, image, options):
     apart = np.abs(mx.image.imdecode(content).asnumpy().astype(int) - read(file))
     # what is encoded again as JPEG is of quality 95, and noise is the worst for it
     assert apart.mean() <= (4 if name == "ink.jpg" else 0)
+
+
+def test_swapped_sides_are_known_by_boxes_that_fit_the_picture_alone(tmp_path):
+    entries = []
+    for each in (RECTANGLE, Drawn("wide", (90, 40), (("cat", 10, 5, 80, 30),))):
+        image = tmp_path / f"{each.name}.png"
+        drawn.picture(each).save(image)
+        entries.append(entry(image, each, stated=(each.size[1], each.size[0])))
+    found = agree(annotated(tmp_path, *entries))
+    assert {(issue.kind, issue.action) for issue in found.issues} == {
+        ("size differs", "put right")}
+    assert "width and height are swapped" in found.issues[0].detail
+    # one alone, whose box fits both, does not tell
+    with pytest.raises(DataError, match="1 x size differs"):
+        agree(annotated(tmp_path, *entries[:1]))
+
+
+def test_boxes_in_another_order_are_said_of_the_whole(tmp_path):
+    """Corners where corner and size are expected: most reach out, and none is right."""
+    rows = [("dog", 60 + place, 30, 95, 45) for place in range(12)]
+    with pytest.raises(DataError, match="12 of 12 boxes reach out of their picture; their "
+                                        "coordinates are in another order or unit"):
+        placed(tmp_path, *rows, coordinates=CORNER_PIXELS)

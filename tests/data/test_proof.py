@@ -118,3 +118,29 @@ def test_nothing_but_negatives_is_opened_and_not_trained_on(tmp_path):
 def test_labels_that_cannot_be(tmp_path, row, sentence):
     with pytest.raises(DataError, match=sentence):
         open_rec(write(tmp_path / "a.rec", (LABEL, png()), ([2, 5, *row], png())))
+
+
+# What MXNet decodes in silence
+
+def jpeg(cut: int = 0, **options: object) -> bytes:
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG", **options)
+    return stream.getvalue()[:-cut or None]
+
+
+def test_a_jpeg_that_is_cut_is_decided_as_everywhere(tmp_path):
+    rec = write(tmp_path / "a.rec", (LABEL, jpeg()), (LABEL, jpeg(3)), (LABEL, jpeg(3000)))
+    packed = proved(open_rec(rec))
+    assert packed.images == 2
+    assert "record 2 (key 102): its image is damaged: image file is truncated" in (
+        packed.issues[0].detail)
+
+
+def test_a_photo_on_its_side_is_left_out(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rec = write(tmp_path / "a.rec", (LABEL, jpeg(exif=exif)), (LABEL, jpeg()))
+    packed = proved(open_rec(rec))
+    assert packed.images == 1
+    assert "orientation 6, and a record does not tell" in packed.issues[0].detail

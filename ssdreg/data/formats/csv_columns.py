@@ -18,6 +18,8 @@ from ssdreg.errors import DataError
 
 #: Bytes of a table: fifty million lines.
 MAX_TABLE = 2**32
+#: Bytes that tell whether a file is a table of boxes.
+_HEAD = 2**16
 #: What a column may be, with the names that headers have for it.
 ROLES = {
     "image": ("image", "filename", "file_name", "file", "image_path", "path", "img", "image_id",
@@ -101,12 +103,27 @@ class Table:
     lines: tuple[Line, ...] = field(repr=False)
 
 
+def knows_columns(file: Path) -> bool:
+    """Tell whether a file begins as a table of boxes whose columns are known."""
+    try:
+        with file.open("rb") as stream:
+            # what is cut off at the end is a line too short, which says nothing of the others
+            head = stream.read(_HEAD)
+        lines = _lines(file, head if len(head) < _HEAD else head[:head.rfind(b"\n")])
+        return bool(lines) and (_header(lines[0]) is not None or _ordered(file, lines) is not None)
+    except DataError:
+        return False
+
+
 def read_table(file: Path, columns: Sequence[str]) -> Table:
     """Read a table; `columns` are roles, ``-`` for a column that is of no use.
 
     Raises DataError for what is no table of boxes, and where the columns are not known.
     """
-    lines = _lines(file)
+    if file.stat().st_size > MAX_TABLE:
+        raise DataError(f"{file} has {file.stat().st_size:,} bytes: no table of boxes is that "
+                        f"large")
+    lines = _lines(file, file.read_bytes())
     if columns:
         chosen = _given(file, columns)
         header = bool(lines) and not chosen.empty(lines[0]) and all(
@@ -118,22 +135,27 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
     if named is not None:
         return Table(named, lines[1:])
     shown = ",".join(lines[0].values)[:80]
-    for kinds, roles in _ORDERS:
-        ordered = _given(file, roles.split(","))
-        if all(_fits(line, kinds) for line in lines[:20]) and any(
-                not ordered.empty(line) for line in lines[:20]):
-            return Table(ordered, lines)
+    ordered = _ordered(file, lines)
+    if ordered is not None:
+        return Table(ordered, lines)
     raise DataError(f"{file}: it is not known which column is what, and the first line, {shown!r}, "
                     f"is no header that tells: name them by --columns, as in "
                     f"image,x1,y1,x2,y2,label (- for a column of no use)")
 
 
-def _lines(file: Path) -> tuple[Line, ...]:
-    if file.stat().st_size > MAX_TABLE:
-        raise DataError(f"{file} has {file.stat().st_size:,} bytes: no table of boxes is that "
-                        f"large")
+def _ordered(file: Path, lines: Sequence[Line]) -> Columns | None:
+    """Return the columns of a table without a header by what stands in them; None for none."""
+    for kinds, roles in _ORDERS:
+        ordered = _given(file, roles.split(","))
+        if all(_fits(line, kinds) for line in lines[:20]) and any(
+                not ordered.empty(line) for line in lines[:20]):
+            return ordered
+    return None
+
+
+def _lines(file: Path, content: bytes) -> tuple[Line, ...]:
     try:
-        text = decoded(file.read_bytes(), "surrogateescape")
+        text = decoded(content, "surrogateescape")
         first = text[:4096]
         delimiter = max((",", ";", "\t"), key=first.count)
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)

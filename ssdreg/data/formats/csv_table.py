@@ -35,7 +35,7 @@ from ssdreg.data.contents import (
     split_of,
 )
 from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
-from ssdreg.data.formats.csv_columns import Columns, Line, Table, read_table
+from ssdreg.data.formats.csv_columns import Columns, Line, Table, knows_columns, read_table
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.json_file import number, size_of, whole
 from ssdreg.data.text import declared_classes
@@ -99,11 +99,7 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
 
 
 def _has_boxes(file: Path) -> bool:
-    try:
-        read_table(file, ())
-    except DataError:
-        return False
-    return True
+    return knows_columns(file)
 
 
 def _tables(root: Path, columns: Sequence[str]) -> dict[str, Path]:

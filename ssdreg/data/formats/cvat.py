@@ -65,10 +65,14 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     if split is not None and split not in known:
         raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
                         f"{', '.join(known) or 'none'}")
+    folders: dict[str, set[Path]] = {}
+    for each in images.files:
+        folders.setdefault(each.parent.name, set()).add(each.parent)
     for node in document.iter("image"):
         wanted = split in (None, node.get("subset") or "")
         try:
-            found = _picture(file, node, images)
+            near = sorted(folders.get(node.get("subset") or "", ()))
+            found = _picture(file, node, images, near)
         except ValueError as error:
             found = DataIssue(file, kinds.UNREADABLE_ANNOTATION,
                               f"image {node.get('name')}: {error}; image left out",
@@ -108,14 +112,13 @@ def _open(root: Path) -> tuple[Path, Element]:
         raise DataError(f"{files[0]}: {error}") from error
 
 
-def _picture(file: Path, node: Element, images: FileIndex) -> AnnotatedPicture | DataIssue:
+def _picture(file: Path, node: Element, images: FileIndex,
+             near: Sequence[Path]) -> AnnotatedPicture | DataIssue:
     name = (node.get("name") or "").strip()
     if not name:
         raise ValueError("it has no name")
     shapes = [each for each in node if each.tag in _SHAPES]
     objects = tuple(_object(shape, place) for place, shape in enumerate(shapes, start=1))
-    subset = node.get("subset") or ""
-    near = sorted({each.parent for each in images.files if subset and each.parent.name == subset})
     found = images.find(name, near)
     if not found:
         return missing(file, name)

@@ -92,7 +92,7 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     """
     layout = _layout(root)
     issues: list[DataIssue] = []
-    wanted = _wanted(layout, split, issues)
+    wanted = dict.fromkeys(_wanted(layout, split, issues))
     parsed, unread = _parse_all(layout, set(wanted))
     issues += unread
     claims = Counter(spelled(parts_of(each.filename)[-1]) for each in parsed.values()
@@ -102,7 +102,7 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
         found = _image(layout, file, each, claims)
         if isinstance(found, AnnotatedPicture):
             pictures[file] = found
-        elif file in set(wanted):
+        elif file in wanted:
             issues.append(found)
         if file in wanted and isinstance(found, AnnotatedPicture):
             issues += _other_name(file, each, found.image)
@@ -113,7 +113,7 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     return AnnotatedSet(
         root=root, split=split or "all", pictures=tuple(pictures[file] for file in chosen),
         labels=labels, classes=classes, declared=declared,
-        others=tuple(pictures[file] for file in pictures if file not in set(wanted)),
+        others=tuple(pictures[file] for file in pictures if file not in wanted),
         issues=tuple(issues))
 
 

@@ -102,11 +102,21 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     labels = count_labels([*pictures, *others])
     classes = None
     if layout.names is not None:
+        _refuse_from_one(root, layout.names, labels)
         classes = tuple(layout.names[place] for place in sorted(layout.names))
     elif labels:
         classes = tuple(sorted(labels, key=lambda label: int(label.removeprefix("class"))))
     return AnnotatedSet(root, split or "all", tuple(pictures), labels, classes, layout.declared,
                         tuple(others), tuple(issues))
+
+
+def _refuse_from_one(root: Path, names: dict[int, str], labels: dict[str, int]) -> None:
+    """Refuse labels that count classes from 1: every object would be of the wrong class."""
+    if f"class {len(names)}" in labels and names.get(0) not in labels and len(names) > 1 and all(
+            name in names.values() or name == f"class {len(names)}" for name in labels):
+        raise DataError(f"{root}: no object is of class 0 and some are of class {len(names)}, as "
+                        f"if classes were counted from 1, but there are {len(names)} names: count "
+                        f"them from 0, or put a name in front")
 
 
 def _is_labels(file: Path) -> bool:

@@ -152,6 +152,16 @@ def test_a_broken_object(root, line, kind, action):
     assert len(found.samples[0].boxes) == (2 if action == "left out" else 3)
 
 
+def test_classes_that_are_counted_from_1_are_refused(root):
+    for split, pictures in (("train", TRAIN), ("val", VAL)):
+        for each in pictures:
+            file = root / "labels" / split / f"{each.name}.txt"
+            file.write_text("".join(f"{int(line[0]) + 1}{line[1:]}\n"
+                                    for line in file.read_text().splitlines()))
+    with pytest.raises(DataError, match="no object is of class 0 and some are of class 2, as if"):
+        read_dataset(root)
+
+
 def test_pixels_all_over_stop_with_that_sentence(root):
     for split, pictures in (("train", TRAIN), ("val", VAL)):
         for each in pictures:
