@@ -4,11 +4,12 @@
 """
 
 from ssdreg.data.augmentation import RECIPES, Augmentation
-from ssdreg.data.formats.voc import Box, Dataset, Sample, available_splits, read_voc
+from ssdreg.data.dataset import Box, Dataset, Sample
 from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.iterator import DetectionIter, open_eval, open_train
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
+from ssdreg.data.reading import available_splits, read_dataset, read_voc
 from ssdreg.registry.preprocessing import Preprocessing
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
            "open_rec",
            "open_train",
            "pack",
+           "read_dataset",
            "read_voc",
 ]

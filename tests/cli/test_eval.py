@@ -11,8 +11,7 @@ import pytest
 from support.runs import SIDE, TRAIN_IMAGES, VALIDATION_IMAGES, command, refused
 
 from ssdreg.cli.main import main
-from ssdreg.data import load, open_eval, splits
-from ssdreg.data.formats.voc import read_voc
+from ssdreg.data import load, open_eval, read_voc, splits
 from ssdreg.data.pack import pack
 from ssdreg.deploy.executor import open_inference
 from ssdreg.evaluation.coco import FIGURES

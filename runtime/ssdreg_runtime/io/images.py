@@ -12,6 +12,7 @@ from attrs import field, frozen
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.io.decoding import decode_and_say
 from ssdreg_runtime.io.pixels import to_rgb
 
 #: An image: a file's name, an image of Pillow, an array (h, w, 3) or (h, w) of uint8.
@@ -46,8 +47,10 @@ def read(image: ImageLike) -> np.ndarray:
 
     A file is turned upright as its camera noted; an image of Pillow is taken as it lies, because
     boxes are to be drawn into that. An array is (h, w, 3) uint8, red first, or grey,
-    (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped. Raises
-    DataError, a sentence, for anything else, and for an image without pixels.
+    (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped. Of a
+    JPEG that is cut short by its end, what is there is taken, and logged; see
+    `ssdreg_runtime.io.decoding`. Raises DataError, a sentence, for anything else, and for an image
+    without pixels.
     """
     if isinstance(image, np.ndarray):
         return _from_array(image)
@@ -65,8 +68,8 @@ def _from_file(file: Path) -> np.ndarray:
     if not file.exists():
         raise DataError(f"{file} is not there: give an image")
     try:
-        with Image.open(file) as image:
-            return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
+        image = decode_and_say(file.read_bytes(), str(file))
+        return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError as error:
         # Pillow's message only repeats the file's name
         raise DataError(f"{file} cannot be read as an image: its format is not known") from error

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.io import images
+from ssdreg_runtime.io.decoding import decode_and_say
 from ssdreg_runtime.io.frame import Decode, Frame, name_of
 from ssdreg_runtime.system.files import visible
 
@@ -25,8 +26,8 @@ def read_picture(file: Path | BinaryIO, name: str) -> np.ndarray:
     Raises DataError, a sentence that begins with `name`, when it is no image or a damaged one.
     """
     try:
-        with Image.open(file) as image:
-            return images.read(ImageOps.exif_transpose(image))
+        content = file.read_bytes() if isinstance(file, Path) else file.read()
+        return images.read(ImageOps.exif_transpose(decode_and_say(content, name)))
     except UnidentifiedImageError as error:
         # Pillow's message is only the file's name, or an address in memory
         raise DataError(_unreadable(name, "its format is not known")) from error

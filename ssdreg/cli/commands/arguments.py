@@ -77,6 +77,32 @@ def overrides(options: argparse.Namespace) -> dict[str, Any]:
             if getattr(options, name) is not None}
 
 
+#: What is read for images with boxes.
+DATA = ("images with boxes: a folder or file of any format that is known (PASCAL VOC, COCO, YOLO, "
+        "CSV and others), or a .rec file")
+
+
+def add_data_format(parser: argparse.ArgumentParser) -> None:
+    """Declare what a data set may not tell itself; see `data_format`."""
+    parser.add_argument("--format", metavar="FORMAT",
+                        help="the format of the data, where looking does not tell it: "
+                             "voc, coco, yolo, csv, labelme, cvat, manifest or sagemaker")
+    parser.add_argument("--columns", metavar="A,B,C",
+                        help="what is in the columns of a table, as image,x1,y1,x2,y2,label; - for "
+                             "one of no use")
+
+
+def data_format(options: argparse.Namespace) -> str | None:
+    """Return the format that was named, with its columns, as the readers take it."""
+    if options.data is None and (options.format or options.columns):
+        raise SsdregError("--format and --columns go with --data: give --data too")
+    if options.columns is None:
+        return None if options.format is None else str(options.format)
+    if options.format not in (None, "csv"):
+        raise SsdregError(f"--columns are those of a table, --format csv, not {options.format}")
+    return f"csv:{options.columns}"
+
+
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Declare what a checkpoint may not tell itself; see `ssdreg.load_checkpoint`."""
     parser.add_argument("--epoch", type=int,

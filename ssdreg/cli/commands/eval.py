@@ -28,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", type=Path, metavar="MODEL", help=arguments.MODEL)
     parser.add_argument("--data", type=Path, metavar="DIR|REC",
-                        help="images with boxes; what a run was validated on by default")
+                        help=f"{arguments.DATA}; what a run was validated on by default")
     parser.add_argument("--split", help="the split of --data; by default what `ssdreg train` would "
                                         "validate on, all is every image")
+    arguments.add_data_format(parser)
     arguments.add_checkpoint(parser)
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--report", type=Path, metavar="FILE.html",
@@ -95,8 +96,9 @@ def _data(options: argparse.Namespace, run: Run | None,
     """Open what is measured on, tell what is wrong with it, and return it with its words."""
     from ssdreg.data import describe_issues, splits
     from ssdreg.training import state
+    named = arguments.data_format(options)
     if options.data is not None:
-        packed, what = splits.open_measured(options.data, options.split, classes)
+        packed, what = splits.open_measured(options.data, options.split, classes, named)
     elif run is None or not (run.path / state.FILE).is_file():
         what = "is no run" if run is None else "was imported, not trained here"
         raise RunError(f"{options.model} {what}, and has no data of its own: give --data")

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT",
                         help="a run, or a checkpoint that `ssdreg export` reads")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR|REC",
-                        help="images with boxes, to take scales from and to measure on")
+                        help=f"{arguments.DATA}; scales are taken from them, and they are measured "
+                             f"on")
     parser.add_argument("--split", help="the split of --data to measure on; by default what "
                                         "`ssdreg train` would validate on, all is every image")
     parser.add_argument("--calibration-split", metavar="SPLIT",
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="measure neither accuracy nor time: quantise all but --keep-layers")
     parser.add_argument("--rounds", type=int, default=50, metavar="N",
                         help="runs that the time is measured in")
+    arguments.add_data_format(parser)
     arguments.add_checkpoint(parser)
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
@@ -141,13 +143,15 @@ def _refuse_out(out: Path, chosen: Engine) -> None:
 def _open_data(options: argparse.Namespace,
                classes: tuple[str, ...]) -> tuple[Packed, Packed]:
     """Open what scales are taken from and what is measured on; say it when they are the same."""
-    from ssdreg.data import describe_issues, load, splits
-    taken, measured = choose_splits(options.data, options.calibration_split, options.split)
+    from ssdreg.data import describe_issues, splits
+    named = arguments.data_format(options)
+    taken, measured = choose_splits(options.data, options.calibration_split, options.split, named)
     if measured == splits.HELD_OUT:
-        found = splits.open_data(splits.choose(options.data, taken), classes)
+        found = splits.open_data(splits.choose(options.data, taken, format=named), classes)
         opened = [packed for packed in found if packed is not None]
     else:
-        opened = [load(options.data, split, classes) for split in dict.fromkeys((taken, measured))]
+        opened = [splits.open_split(options.data, split, classes, named)
+                  for split in dict.fromkeys((taken, measured))]
     if not options.no_eval:
         _say(f"measuring on {splits.describe(options.data, measured)}")
     for packed in opened:
@@ -159,24 +163,23 @@ def _open_data(options: argparse.Namespace,
     return opened[0], opened[-1]
 
 
-def choose_splits(data: Path, taken: str | None,
-                  measured: str | None) -> tuple[str | None, str | None]:
+def choose_splits(data: Path, taken: str | None, measured: str | None,
+                  format: str | None = None) -> tuple[str | None, str | None]:
     """Fill in the splits that were not named: (to take scales from, to measure on).
 
     Where a folder has a usual pair of splits that agrees with what was named, it is that; where
     none was named, a tenth is held out, as in training. A ``.rec`` file is one split.
     """
     from ssdreg.data import available_splits
-    from ssdreg.data.splits import HELD_OUT, USUAL_PAIRS
+    from ssdreg.data.splits import HELD_OUT, usual_pair
     if data.suffix == ".rec":
         for option, split in (("--split", measured), ("--calibration-split", taken)):
             if split is not None:
                 raise DataError(f"{data} is one split already: leave {option} {split} out")
         return None, None
-    have = available_splits(data)
-    for left, right in USUAL_PAIRS:
-        if left in have and right in have and taken in (None, left) and measured in (None, right):
-            return left, right
+    pair = usual_pair(available_splits(data, format), taken, measured)
+    if pair is not None:
+        return pair
     if measured is None and taken is None:
         return None, HELD_OUT
     return taken or measured, measured or taken

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--backbone", help="a name from `ssdreg list`")
     parser.add_argument("--data", type=Path, metavar="DIR|REC",
-                        help="a folder in PASCAL VOC layout, or a .rec file")
+                        help=arguments.DATA)
     parser.add_argument("--out", type=Path, required=True, metavar="RUN",
                         help="the folder to write; with --resume, the one to go on with")
     parser.add_argument("--split", help="the split to train on; train or trainval by default")
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="data to validate on; --data by default")
     parser.add_argument("--val-split", help="the split to validate on; val or test by default, "
                                             "a tenth of the images where there is none")
+    arguments.add_data_format(parser)
     arguments.add_detector(parser)
     for name, kind, text in (
             ("epochs", int, "passes over the data"),
@@ -157,7 +158,8 @@ def _start(options: argparse.Namespace, after_epoch: AfterEpoch) -> Run:
     start = _start_from(options, continued)
     if start is not None:
         recipe = _recipe(options, FINE_TUNING)
-    source = splits.choose(options.data, options.split, options.val_data, options.val_split)
+    source = splits.choose(options.data, options.split, options.val_data, options.val_split,
+                           arguments.data_format(options))
     data = _open(source, RECIPES[options.augment])
     classes = data.train.classes
     network = _network(options, continued, data)
@@ -250,8 +252,9 @@ def _resume(options: argparse.Namespace, after_epoch: AfterEpoch) -> Run:
         raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
                           "or leave them out and the run's own data are used")
     saved = state.load(run)
+    named = arguments.data_format(options)
     source = saved.data if options.data is None else splits.choose(
-        options.data, options.split, options.val_data, options.val_split)
+        options.data, options.split, options.val_data, options.val_split, named)
     saved = evolve(saved, data=source, options=_same_recipe(options, saved.options))
     if saved.state.epoch >= saved.options.epochs:
         print(f"{run.path} has had its {saved.options.epochs} epochs; "
