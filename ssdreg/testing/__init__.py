@@ -1,4 +1,4 @@
-"""Conformance: does a plug-in keep what it promises? For pytest and for ``ssdreg check --plugin``.
+"""Conformance tests of plug-ins, for pytest and for ``ssdreg check --plugin``.
 
 A plug-in's whole test file:
 

@@ -1,4 +1,4 @@
-"""Which parameters have to move in a training step."""
+"""The parameters that have to change in a training step."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
-def unmoved(detector: SmallDetector, still: Iterable[str], head: Head | None) -> list[str]:
-    """Return those of the parameters that stood still which should have moved.
+def unexpectedly_still(detector: SmallDetector, still: Iterable[str], head: Head | None
+                       ) -> list[str]:
+    """Return the names in `still` of parameters that should have changed.
 
-    Of a backbone, these are what leads to the detector's taps; of a head, all parameters. Three
-    kinds may stand still:
+    Of a backbone, all parameters upstream of the detector's taps should change; of a head, all.
+    Three kinds may stay the same:
 
     - the scale of a normalisation that is declared fixed: it is 1 whatever the parameter holds;
-    - a bias right in front of a batch normalisation, which takes the mean off again: its
-      gradient is zero but for rounding;
-    - what is declared with a learning rate of zero, a constant.
+    - a bias right in front of a batch normalisation, which subtracts the mean: its gradient is
+      zero but for rounding;
+    - a constant, declared with a learning rate of zero.
     """
-    wanted = (backbone_parameters(detector.train, detector.plan) if head is None
-              else set(detector.train.list_arguments()))
+    expected = (backbone_parameters(detector.train, detector.plan) if head is None
+                else set(detector.train.list_arguments()))
     excused = {*_fixed_scales(detector.train), *_idle_biases(detector.train),
                *_constants(detector.train)}
-    return [name for name in still if name in wanted and name not in excused]
+    return [name for name in still if name in expected and name not in excused]
 
 
 def _fixed_scales(symbol: mx.sym.Symbol) -> set[str]:
@@ -41,11 +42,11 @@ def _idle_biases(symbol: mx.sym.Symbol) -> set[str]:
     """Return the biases of layers that nothing but batch normalisations reads."""
     nodes: list[dict[str, Any]] = json.loads(symbol.tojson())["nodes"]
     normalized = {norm.inputs[0] for norm in batch_norms(symbol) if not norm.global_stats}
-    read = {nodes[index]["name"] for node in nodes if node["op"] != "BatchNorm"
-            for index, *_ in node["inputs"]}
+    read_elsewhere = {nodes[index]["name"] for node in nodes if node["op"] != "BatchNorm"
+                      for index, *_ in node["inputs"]}
     return {nodes[node["inputs"][2][0]]["name"] for node in nodes
             if node["op"] in ("Convolution", "FullyConnected") and len(node["inputs"]) == 3
-            and node["name"] in normalized - read}
+            and node["name"] in normalized - read_elsewhere}
 
 
 def _constants(symbol: mx.sym.Symbol) -> set[str]:
