@@ -1,4 +1,4 @@
-"""The smallest detector that can be built on a backbone, so that examining it is quick."""
+"""The smallest detector that can be built on a backbone, so that its examination is quick."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CLASSES = 3
 
 @frozen(eq=False)
 class SmallDetector:
-    """A detector, to train and to deploy, and what of its backbone it needs.
+    """A detector's training and deploy symbols, and the part of its backbone that it uses.
 
     `backbone` is the backbone's own symbol, `taps` are the declared ones that the detector
-    computes, and `behind` the parameters that do not lead to its taps.
+    computes, and `behind` the backbone's parameters that are not upstream of its taps.
     """
 
     plan: Plan
@@ -45,21 +45,22 @@ class SmallDetector:
 
 def smallest_detector(backbone: Backbone, symbol: mx.sym.Symbol,
                       head: Head | None = None) -> SmallDetector:
-    """Put a head, SSD's if None, on a backbone's symbol at the first of `SIZES` that will do.
+    """Return a detector of a backbone's symbol and a head, SSD's if None, at the first usable size.
 
-    Raises ConformanceError when none will.
+    The sizes are `SIZES`. Raises ConformanceError when none can be planned.
     """
-    made = _plan(backbone, head or "ssd")
-    graph = read_graph(symbol, made.data_shape)
-    needed = graph.upstream(made.taps)
+    small_plan = _smallest_plan(backbone, head or "ssd")
+    graph = read_graph(symbol, small_plan.data_shape)
+    upstream = graph.upstream(small_plan.taps)
     return SmallDetector(
-        made, symbol, assemble(symbol, made, "train", head), assemble(symbol, made, "deploy", head),
-        taps=tuple(tap.node for tap in backbone.taps if graph.upstream([tap.node]) <= needed),
+        small_plan, symbol, assemble(symbol, small_plan, "train", head),
+        assemble(symbol, small_plan, "deploy", head),
+        taps=tuple(tap.node for tap in backbone.taps if graph.upstream([tap.node]) <= upstream),
         behind=frozenset(node.name for node in graph.nodes
-                         if node.op == "null" and node.index not in needed))
+                         if node.op == "null" and node.index not in upstream))
 
 
-def _plan(backbone: Backbone, head: str | Head) -> Plan:
+def _smallest_plan(backbone: Backbone, head: str | Head) -> Plan:
     for size in SIZES:
         try:
             return plan(backbone, CLASSES, size, head)

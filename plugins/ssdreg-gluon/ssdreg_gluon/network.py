@@ -1,4 +1,4 @@
-"""A network of a zoo as a symbol that a detector can stand on."""
+"""The symbol of a zoo's network, for use as a backbone."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def symbol(zoo: str, network: str) -> mx.sym.Symbol:
     operators that share a name get names of their own.
     """
     from ssdreg.mx import mx
-    return mx.sym.load_json(_text(zoo, network))
+    return mx.sym.load_json(_symbol_json(zoo, network))
 
 
 @cache
-def _text(zoo: str, network: str) -> str:
+def _symbol_json(zoo: str, network: str) -> str:
     """Return the symbol as JSON, which is read much faster than the blocks are composed."""
     from ssdreg.mx import mx
     with mx.name.NameManager():
@@ -33,7 +33,7 @@ def _text(zoo: str, network: str) -> str:
     # some return auxiliary scores behind the classifier's
     graph = json.loads((scores[0] if isinstance(scores, (list, tuple)) else scores).tojson())
     _pool_globally(graph["nodes"])
-    _name_apart(graph["nodes"])
+    _rename_duplicates(graph["nodes"])
     return json.dumps(graph)
 
 
@@ -41,10 +41,10 @@ def block(zoo: str, network: str) -> mx.gluon.HybridBlock:
     """Build the network's own Gluon block, without weights, under fresh names."""
     from ssdreg.mx import mx
     with mx.name.NameManager():
-        return load(zoo).get_model(network, pretrained=False)
+        return zoo_module(zoo).get_model(network, pretrained=False)
 
 
-def load(zoo: str) -> Any:
+def zoo_module(zoo: str) -> Any:
     """Return the module of a zoo that has ``get_model``."""
     from ssdreg.audit.gluoncv_presets import import_gluoncv
     from ssdreg.mx import mx
@@ -52,7 +52,7 @@ def load(zoo: str) -> Any:
 
 
 def _pool_globally(nodes: list[dict[str, Any]]) -> None:
-    """Make the last average pooling a global one, if it is the classifier's: no more 3x3 follows.
+    """Make the last average pooling global if it is the classifier's: no 3x3 convolution follows.
 
     Its size is right for one size of input; on a larger one it leaves several cells, on a
     smaller one it does not fit.
@@ -67,16 +67,16 @@ def _pool_globally(nodes: list[dict[str, Any]]) -> None:
             return
 
 
-def _name_apart(nodes: list[dict[str, Any]]) -> None:
-    """Number the operators that share a name: a block used twice gives both calls the same one.
+def _rename_duplicates(nodes: list[dict[str, Any]]) -> None:
+    """Number operators of the same name, which a block that is used twice has.
 
     The first keeps its name.
     """
-    taken = Counter(node["name"] for node in nodes)
-    seen: Counter[str] = Counter()
+    counts = Counter(node["name"] for node in nodes)
+    calls: Counter[str] = Counter()
     for node in nodes:
         name = node["name"]
-        seen[name] += 1
-        if seen[name] > 1:
-            node["name"] = f"{name}_call{seen[name]}"
-            assert node["name"] not in taken
+        calls[name] += 1
+        if calls[name] > 1:
+            node["name"] = f"{name}_call{calls[name]}"
+            assert node["name"] not in counts

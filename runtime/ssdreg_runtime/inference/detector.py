@@ -12,13 +12,13 @@ from PIL import Image
 from ssdreg_runtime.backends import AUTO, Backend, open_backend
 from ssdreg_runtime.boxes.detections import Detections, failed_detections, from_rows
 from ssdreg_runtime.errors import DataError
-from ssdreg_runtime.io.images import ImageLike, Prepared, prepare
+from ssdreg_runtime.io.images import ImageLike, PreparedImage, prepare
 
 #: Images that run together where the model takes any number.
 BATCH_SIZE = 8
 
 #: An image as `Detector.detect` takes it.
-DetectorInput = Union[ImageLike, Prepared]
+DetectorInput = Union[ImageLike, PreparedImage]
 
 
 class Detector:
@@ -82,7 +82,7 @@ class Detector:
         says why in `error`; images are counted from 0. Raises DataError when none can be used.
         """
         results: list[Detections] = []
-        pending: list[tuple[int, Prepared]] = []
+        pending: list[tuple[int, PreparedImage]] = []
         for index, image in enumerate(_images(images)):
             try:
                 prepared = self.prepare(image)
@@ -101,14 +101,14 @@ class Detector:
             raise DataError(results[0].error)
         return results
 
-    def prepare(self, image: DetectorInput) -> Prepared:
+    def prepare(self, image: DetectorInput) -> PreparedImage:
         """Read an image and resize it to the network's input; raise DataError if it is bad.
 
         `detect` takes the result in place of the image, so that another thread can prepare it.
         """
-        return image if isinstance(image, Prepared) else prepare(image, self.data_shape)
+        return image if isinstance(image, PreparedImage) else prepare(image, self.data_shape)
 
-    def _run(self, pending: list[tuple[int, Prepared]], results: list[Detections]) -> None:
+    def _run(self, pending: list[tuple[int, PreparedImage]], results: list[Detections]) -> None:
         """Detect in a batch of at least one image, and put the detections into `results`."""
         batch_size = self._backend.facts.batch or len(pending)
         batch = np.zeros((batch_size, *self.data_shape, 3), np.uint8)
@@ -126,7 +126,7 @@ class Detector:
 
 def _images(images: DetectorInput | Iterable[DetectorInput]) -> Iterator[DetectorInput]:
     """Yield the images of what may be one image or several."""
-    single = (isinstance(images, (str, bytes, os.PathLike, Image.Image, Prepared))
+    single = (isinstance(images, (str, bytes, os.PathLike, Image.Image, PreparedImage))
               or (isinstance(images, np.ndarray) and images.ndim != 4)
               or not isinstance(images, Iterable))
     if single:

@@ -20,7 +20,7 @@ from ssdreg_runtime.boxes.detections import Detections, failed_detections
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.inference.detector import Detector
 from ssdreg_runtime.io.frame import Decode, Frame, FrameResult, Stream
-from ssdreg_runtime.io.images import ImageLike, Prepared
+from ssdreg_runtime.io.images import ImageLike, PreparedImage
 from ssdreg_runtime.io.pictures import ImageFiles, Images, find_images
 from ssdreg_runtime.io.pipeline import in_background, in_pool, without_pauses
 from ssdreg_runtime.io.video import VIDEO_SUFFIXES, open_video
@@ -122,7 +122,7 @@ class _PreparedFrame:
     """A frame, and its image prepared for the network; None where it could not be read."""
 
     frame: Frame
-    prepared: Prepared | None = field(repr=False)
+    prepared: PreparedImage | None = field(repr=False)
 
 
 def _prepare(detector: Detector, decode: Decode) -> _PreparedFrame:
@@ -157,7 +157,7 @@ def _detect_batch(detector: Detector, batch: Sequence[_PreparedFrame]) -> Iterat
         yield FrameResult(frame, detections)
 
 
-def _detect_prepared(detector: Detector, batch: Sequence[Prepared]) -> Sequence[Detections]:
+def _detect_prepared(detector: Detector, batch: Sequence[PreparedImage]) -> Sequence[Detections]:
     if not batch:
         return ()
     try:

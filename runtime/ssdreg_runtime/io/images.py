@@ -26,20 +26,20 @@ _BLOCK_NUMBERS = 1 << 16
 
 
 @frozen(eq=False)
-class Prepared:
+class PreparedImage:
     """An image ready for the network: `pixels` (H, W, 3) uint8, and its own (width, height)."""
 
     pixels: np.ndarray = field(repr=False)
     size: tuple[int, int]
 
 
-def prepare(image: ImageLike, data_shape: tuple[int, int]) -> Prepared:
+def prepare(image: ImageLike, data_shape: tuple[int, int]) -> PreparedImage:
     """Read an image and resize it to `data_shape`, (height, width); raise DataError if it is bad.
 
     `Detector.detect` does this itself; a stream does it before, in worker threads.
     """
     pixels = read(image)
-    return Prepared(resize(pixels, data_shape), (pixels.shape[1], pixels.shape[0]))
+    return PreparedImage(resize(pixels, data_shape), (pixels.shape[1], pixels.shape[0]))
 
 
 def read(image: ImageLike) -> np.ndarray:

@@ -16,7 +16,8 @@ def test_a_document(tmp_path):
 @pytest.mark.parametrize(("text", "reason"), [
     ("", "it is no XML, or it is truncated: no element found"),
     ("<a>", "it is no XML, or it is truncated: no element found"),
-    ('<?xml version="1.0" encoding="foo"?><a/>', "it declares the encoding 'foo', which nobody knows"),
+    ('<?xml version="1.0" encoding="foo"?><a/>',
+     "it declares the encoding 'foo', which nobody knows"),
     ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "it declares the entity 'b', which is not read"),
     ('<!DOCTYPE a [<!ENTITY b SYSTEM "/etc/passwd">]><a>&b;</a>', "it declares the entity 'b'"),
     ('<!DOCTYPE a [<!ENTITY % p SYSTEM "/etc/passwd"> %p;]><a/>', "it declares the entity 'p'"),
