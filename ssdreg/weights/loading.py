@@ -144,9 +144,7 @@ def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], what: str) -> Para
 
 def _features(graph: Graph) -> set[str]:
     """Return the names of the parameters that some feature map is computed from."""
-    pictures = [graph.nodes[index] for index in graph.trunk
-                if graph.nodes[index].stride is not None]
-    return set(graph.parameters(graph.upstream([pictures[-1].name])))
+    return set(graph.parameters(graph.upstream(graph.pictures[-1:])))
 
 
 def _listed(verb: str, names: Iterable[str], of: int) -> str:
