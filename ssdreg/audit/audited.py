@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import attrs
@@ -99,7 +98,7 @@ def judge(preset: str, network: str, symbol: mx.sym.Symbol, layers: Sequence[str
     declared = tuple(_layer(graph, name) for name in names)
     audited = Audited(preset=preset, network=network, data_shape=data_shape, declared=declared,
                       verdict=RIGHT, right=declared, weights_used=weights_used(graph, names),
-                      weights=weights_used(graph, [_last_feature_map(graph).name]))
+                      weights=graph.weights(graph.upstream(graph.pictures[-1:])))
     try:
         verify(symbol, names, data_shape)
     except TapError as error:
@@ -138,7 +137,7 @@ def right_layers(ends: Sequence[StageEnd], declared: Sequence[Layer]) -> tuple[L
 
 def weights_used(graph: Graph, names: Sequence[str]) -> int:
     """Return the number of weights upstream of these nodes, up to the last feature map."""
-    backbone = graph.upstream([_last_feature_map(graph).name])
+    backbone = graph.upstream(graph.pictures[-1:])
     return graph.weights(graph.upstream(names) & backbone)
 
 
@@ -161,9 +160,3 @@ def as_layer(node: ShapedNode, name: str | None = None) -> Layer:
 def _layer(graph: Graph, name: str) -> Layer:
     node = graph.find(name)
     return Layer(name) if node is None or node.op == "null" else as_layer(node, name)
-
-
-def _last_feature_map(graph: Graph) -> ShapedNode:
-    """Return the trunk's last feature map, before global pooling."""
-    trunk = (graph.nodes[index] for index in graph.trunk)
-    return list(takewhile(lambda node: node.stride is not None, trunk))[-1]

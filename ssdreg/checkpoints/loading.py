@@ -218,7 +218,7 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> C
     names = _class_names(classes, measured.num_classes, where, notes)
     recognized = _recognize(measured, opened)
     if recognized:
-        measured = _with_taps(measured, len(recognized.taps))
+        measured = evolve(measured, taps=len(recognized.taps))
         verification, complaint = recognized.verification, recognized.complaint
     else:
         verification, complaint = verify_layout(layout, measured)
@@ -254,11 +254,6 @@ def _recognize(measured: Measured, opened: _Opened) -> Recognized | None:
         return recognize(measured, registered(measured))
     _, bare = unscoped(node.name for node in measured.graph.nodes)
     return recognize(measured, opened.candidates, bare)
-
-
-def _with_taps(measured: Measured, taps: int) -> Measured:
-    return Measured(measured.graph, measured.features, taps, measured.num_classes,
-                    measured.data_shape)
 
 
 def _exported_priors(opened: _Opened, where: str) -> tuple[Prior, ...]:

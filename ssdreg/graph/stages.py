@@ -88,12 +88,7 @@ def beyond(graph: Graph, last: ShapedNode) -> ShapedNode | None:
 def cut_stages(graph: Graph) -> list[list[ShapedNode]]:
     """Cut the trunk where the resolution changes, up to where the picture ends."""
     stages: list[list[ShapedNode]] = []
-    for index in graph.trunk:
-        node = graph.nodes[index]
-        if node.op == "null":
-            continue
-        if node.stride is None:
-            break
+    for node in graph.pictures:
         if not stages or stages[-1][-1].stride != node.stride:
             stages.append([])
         stages[-1].append(node)
@@ -162,7 +157,7 @@ def backbone_end(graph: Graph) -> ShapedNode | None:
     A classifier may be a 1x1 convolution whose scores are averaged over the map (Lin et al.,
     Network In Network, 2013): the last layer with weights, and a pooling behind it.
     """
-    pictures = [node for stage in cut_stages(graph) for node in stage]
+    pictures = graph.pictures
     trunk = [graph.nodes[index] for index in graph.trunk]
     last = [node for node in trunk if graph.weights(node.sources)][-1:]
     for before, node in zip(pictures, pictures[1:]):

@@ -10,6 +10,7 @@ import difflib
 import math
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -63,6 +64,13 @@ class Graph:
 
     nodes: tuple[ShapedNode, ...]
     trunk: tuple[int, ...]
+
+    @property
+    def pictures(self) -> tuple[ShapedNode, ...]:
+        """The operators on the trunk up to where the picture is pooled away."""
+        trunk = (self.nodes[index] for index in self.trunk)
+        return tuple(takewhile(lambda node: node.stride is not None,
+                               (node for node in trunk if node.op != VARIABLE)))
 
     def find(self, name: str) -> ShapedNode | None:
         """Return the node called `name` (``_output`` at its end does not count)."""

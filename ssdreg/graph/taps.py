@@ -13,7 +13,7 @@ from attrs import frozen
 
 from ssdreg.errors import TapError
 from ssdreg.graph.operators import CONVOLUTIONS
-from ssdreg.graph.stages import StageEnd, coverage, cut_stages, tappable_ends
+from ssdreg.graph.stages import StageEnd, coverage, tappable_ends
 from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.registry.backbone import Tap
 
@@ -132,7 +132,7 @@ def find_taps(symbol: mx.sym.Symbol, data_shape: int | tuple[int, int]) -> tuple
 
 def branches(graph: Graph) -> str:
     """Say where the network goes on beside or behind the trunk's last picture; "" if nowhere."""
-    pictures = [node for stage in cut_stages(graph) for node in stage]
+    pictures = graph.pictures
     if not pictures:
         return ""
     last = pictures[-1]

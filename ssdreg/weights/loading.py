@@ -146,9 +146,7 @@ def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], subject: str) -> P
 
 def _feature_parameters(graph: Graph) -> set[str]:
     """Return the names of the parameters that some feature map is computed from."""
-    pictures = [graph.nodes[index] for index in graph.trunk
-                if graph.nodes[index].stride is not None]
-    return set(graph.parameters(graph.upstream([pictures[-1].name])))
+    return set(graph.parameters(graph.upstream(graph.pictures[-1:])))
 
 
 def _describe(verb: str, names: Iterable[str], of: int) -> str:

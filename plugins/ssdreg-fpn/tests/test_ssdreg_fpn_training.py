@@ -56,7 +56,7 @@ def run(tmp_path_factory, shapes):
     It is validated where it learnt, at the end.
     """
     source = splits.choose(shapes, "train", shapes, "train")
-    learning, validation = splits.open_deploy_model(source)
+    learning, validation = splits.open_data(source)
     shared = (BACKBONE, len(learning.classes), SIDE, "fpn_small")
     sizes = fit_sizes(boxes(learning), ssdreg.plan(*shared))
     network = build_network(*shared, sizes=sizes)

@@ -14,11 +14,12 @@ Three things are done to it, none of which changes what it computes:
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ssdreg.graph.stretches import between
 
 if TYPE_CHECKING:
     import onnx
@@ -42,20 +43,16 @@ def network_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
 
     These are the convolutions and everything that stands between two of them.
     """
-    made_by = {output: node.name for node in model.graph.node for output in node.output}
-    readers = defaultdict(list)
-    behind: set[str] = set()
-    for node in model.graph.node:
-        sources = [made_by[name] for name in node.input if name in made_by]
-        for source in sources:
-            readers[source].append(node.name)
-        if node.op_type == "Conv" or behind.intersection(sources):
-            behind.add(node.name)
-    before: set[str] = set()
-    for node in reversed(model.graph.node):
-        if node.op_type == "Conv" or before.intersection(readers[node.name]):
-            before.add(node.name)
-    return tuple(node.name for node in model.graph.node if node.name in behind & before)
+    nodes = model.graph.node
+    inside = between(sources(model.graph), [index for index, node in enumerate(nodes)
+                                            if node.op_type == "Conv"])
+    return tuple(node.name for index, node in enumerate(nodes) if index in inside)
+
+
+def sources(graph: onnx.GraphProto) -> list[list[int]]:
+    """Return, for each node, the places of those that it reads."""
+    made_by = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    return [[made_by[name] for name in node.input if name in made_by] for node in graph.node]
 
 
 def _rename_weights(graph: onnx.GraphProto) -> None:

@@ -13,6 +13,7 @@ from ssdreg_runtime.system.installing import install
 from ssdreg_runtime.system.telemetry import no_telemetry
 
 from ssdreg.errors import DataError, DependencyError
+from ssdreg.graph.stretches import between
 from ssdreg.quantize.facts import (
     refuse_unless_float32_model,
     stated_facts,
@@ -77,23 +78,17 @@ def read_model(content: bytes) -> openvino.Model:
 def _ignored(model: openvino.Model, keep: Sequence[str]) -> list[str]:
     """Return the names of what stays as it is: what is not the network, and what is to be kept."""
     operators = model.get_ordered_ops()
-    behind: set[str] = set()
-    for operator in operators:
-        sources = {port.get_source_output().get_node().get_friendly_name()
-                   for port in operator.inputs()}
-        if operator.get_type_name() in _CONVOLUTIONS or behind & sources:
-            behind.add(operator.get_friendly_name())
-    before: set[str] = set()
-    for operator in reversed(operators):
-        readers = {port.get_node().get_friendly_name() for output in operator.outputs()
-                   for port in output.get_target_inputs()}
-        if operator.get_type_name() in _CONVOLUTIONS or before & readers:
-            before.add(operator.get_friendly_name())
-    names = [operator.get_friendly_name() for operator in operators
-             if operator.get_type_name() not in ("Constant", "Parameter", "Result")]
+    names = [operator.get_friendly_name() for operator in operators]
+    place = {name: index for index, name in enumerate(names)}
+    inside = between(
+        ([place[port.get_source_output().get_node().get_friendly_name()]
+          for port in operator.inputs()] for operator in operators),
+        [index for index, operator in enumerate(operators)
+         if operator.get_type_name() in _CONVOLUTIONS])
     # a node of ONNX can be several of OpenVINO, called by its name, a stroke and what they do
-    return [name for name in names
-            if name not in behind & before or name.split("/")[0] in keep]
+    return [name for index, (name, operator) in enumerate(zip(names, operators))
+            if operator.get_type_name() not in ("Constant", "Parameter", "Result")
+            and (index not in inside or name.split("/")[0] in keep)]
 
 
 @contextmanager
