@@ -12,15 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from ssdreg._version import __version__
 from ssdreg.errors import (
+    AuditError,
+    BenchError,
+    CacheError,
+    CheckpointWarning,
+    ConformanceError,
     DataError,
+    DependencyError,
+    DetectorWarning,
+    ExportError,
     InputShapeError,
+    Interrupted,
+    ModelError,
+    NewPluginError,
     PlanError,
     PluginError,
+    PluginWarning,
     RunError,
     SsdregError,
     SsdregWarning,
     TapError,
+    UnexaminedError,
     UnknownNameError,
+    WeightsError,
 )
 from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.registry.head import Head, PlanDefaults, Predictions
@@ -33,16 +47,15 @@ from ssdreg.registry.host import (
     list_weights,
     register,
 )
-from ssdreg.registry.issues import PluginWarning
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.registry.weights import Weights
 
 if TYPE_CHECKING:
     from ssdreg_runtime.boxes.detections import Detections
 
-    from ssdreg.checkpoints import CheckpointWarning, load_checkpoint
+    from ssdreg.checkpoints import load_checkpoint
     from ssdreg.detector.build import assemble, build
-    from ssdreg.detector.declaration import DetectorWarning, verify_backbone
+    from ssdreg.detector.declaration import verify_backbone
     from ssdreg.detector.plan import Level, Plan, plan
     from ssdreg.graph.stages import StageEnd
     from ssdreg.graph.taps import Verification, find_taps, verify
@@ -51,10 +64,8 @@ if TYPE_CHECKING:
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
 _LATER = {
-    "CheckpointWarning": "ssdreg.checkpoints",
     "Detections": "ssdreg_runtime.boxes.detections",
     "Detector": "ssdreg.inference.detector",
-    "DetectorWarning": "ssdreg.detector.declaration",
     "Level": "ssdreg.detector.plan",
     "Plan": "ssdreg.detector.plan",
     "StageEnd": "ssdreg.graph.stages",
@@ -82,11 +93,13 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "DetectorWarning",
-    "Extra", "Head", "InputShapeError", "Level", "Plan", "PlanDefaults", "PlanError", "PluginError",
-    "PluginWarning", "Predictions", "Preprocessing", "Preset", "RunError", "SsdregError",
-    "SsdregWarning", "StageEnd", "StopsAt", "Tap", "TapError", "UnknownNameError", "Verification",
-    "Weights", "__version__", "assemble", "build", "find_taps", "get_backbone", "get_head",
+    "AuditError", "Backbone", "BenchError", "CacheError", "CheckpointWarning", "ConformanceError",
+    "DataError", "DependencyError", "Detections", "Detector", "DetectorWarning", "ExportError",
+    "Extra", "Head", "InputShapeError", "Interrupted", "Level", "ModelError", "NewPluginError",
+    "Plan", "PlanDefaults", "PlanError", "PluginError", "PluginWarning", "Predictions",
+    "Preprocessing", "Preset", "RunError", "SsdregError", "SsdregWarning", "StageEnd", "StopsAt",
+    "Tap", "TapError", "UnexaminedError", "UnknownNameError", "Verification", "Weights",
+    "WeightsError", "__version__", "assemble", "build", "find_taps", "get_backbone", "get_head",
     "hookimpl", "list_backbones", "list_heads", "list_weights", "load_checkpoint", "load_weights",
     "plan", "register", "verify", "verify_backbone",
 ]

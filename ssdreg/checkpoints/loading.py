@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, frozen
 
-from ssdreg.checkpoints import CheckpointWarning, gluoncv
+from ssdreg.checkpoints import gluoncv
 from ssdreg.checkpoints.checkpoint import Checkpoint
 from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
@@ -23,7 +23,14 @@ from ssdreg.checkpoints.rebuild import rebuild
 from ssdreg.checkpoints.recognition import Recognized, recognize, registered, verify_layout
 from ssdreg.data.background import names_of
 from ssdreg.detector.plan import OWN_HEAD, Plan
-from ssdreg.errors import PluginError, RunError, SsdregError, TapError, UnknownNameError
+from ssdreg.errors import (
+    CheckpointWarning,
+    PluginError,
+    RunError,
+    SsdregError,
+    TapError,
+    UnknownNameError,
+)
 from ssdreg.graph.symbol import DATA
 from ssdreg.graph.symbol_file import Net, parse
 from ssdreg.graph.taps import Verification, verify

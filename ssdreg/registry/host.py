@@ -14,14 +14,14 @@ from ssdreg.registry import loading as plugin_loading
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.declarations import hook_arguments, registry
 from ssdreg.registry.head import Head
-from ssdreg.registry.issues import PluginIssue, PluginWarning, said
+from ssdreg.registry.issues import PluginIssue, said
 from ssdreg.registry.loading import MODULES, add, by_hand, loaded
 from ssdreg.registry.names import BUILT_IN, Names, fold, names_of
 from ssdreg.registry.weights import Weights
 
-__all__ = ["MODULES", "PluginWarning", "Registration", "forget", "get_backbone", "get_head",
-           "hook_arguments", "list_backbones", "list_heads", "list_weights", "manager", "register",
-           "registry", "same_name"]
+__all__ = ["MODULES", "Registration", "forget", "get_backbone", "get_head", "hook_arguments",
+           "list_backbones", "list_heads", "list_weights", "manager", "register", "registry",
+           "same_name"]
 
 
 def manager() -> pluggy.PluginManager:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ssdreg.detector.declaration import unused
 from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
-from ssdreg.errors import TapError
+from ssdreg.errors import ConformanceError, TapError, UnexaminedError
 from ssdreg.export.parity import compare
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.host import list_backbones
@@ -22,7 +22,7 @@ from ssdreg.testing.examination import Check, Examination, one_line
 from ssdreg.testing.gradients import unmoved
 from ssdreg.testing.one_step import pixels
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError
+from ssdreg.testing.verdict import Subject
 
 #: How far a batch's features may be from those of its pictures alone, as a share of the largest
 #: of them: libraries add in another order for another batch size.

@@ -9,14 +9,14 @@ from importlib import import_module, metadata
 
 import pluggy
 
-from ssdreg.errors import UnknownNameError
+from ssdreg.errors import ConformanceError, UnknownNameError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.entry_points import EntryPoint
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import MODULES, get_backbone, hook_arguments
 from ssdreg.registry.policy import forbidden
-from ssdreg.testing.verdict import ConformanceError, Subject
+from ssdreg.testing.verdict import Subject
 
 #: ssdreg itself: its plug-ins are modules, not entry points.
 OWN = "ssdreg"

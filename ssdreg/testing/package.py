@@ -7,9 +7,10 @@ from functools import cached_property
 
 from attrs import frozen
 
+from ssdreg.errors import ConformanceError
 from ssdreg.testing.distribution import subjects_of
 from ssdreg.testing.subprocess import Fresh, build, look
-from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
+from ssdreg.testing.verdict import Subject, Verdict
 
 #: What others' packages do when they are imported, and a plug-in can hardly help.
 _THEIRS = {"warnings.filters", "logging"}

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ssdreg.errors import SsdregError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
-
-
-class ConformanceError(SsdregError):
-    """A plug-in does not do what it promises, or there is nothing of it to examine.
-
-    Raised by a check; the message goes on where the name of what was examined stands.
-    """
-
-
-class UnexaminedError(SsdregError):
-    """What a check looks with is not installed here; the message names it, and how to get it."""
 
 
 @frozen

@@ -14,7 +14,7 @@ from ssdreg.data import Augmentation, Packed
 from ssdreg.data.splits import DataSpec
 from ssdreg.deploy.executor import Inference
 from ssdreg.detector.plan import Plan
-from ssdreg.errors import RunError
+from ssdreg.errors import Interrupted, RunError
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.log import Epoch, write_log
 from ssdreg.runs.params import Params
@@ -25,7 +25,7 @@ from ssdreg.training.options import TrainOptions
 from ssdreg.training.progress import Progress
 from ssdreg.training.start import Taken, initializer
 from ssdreg.training.state import Saved, State, Sums
-from ssdreg.training.stopping import Interrupted, StopRequest
+from ssdreg.training.stopping import StopRequest
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

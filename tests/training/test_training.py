@@ -17,7 +17,7 @@ from support import paths
 import ssdreg
 from ssdreg.data import Augmentation, load, splits
 from ssdreg.data.synthetic import write_shapes
-from ssdreg.errors import RunError
+from ssdreg.errors import Interrupted, RunError
 from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
 from ssdreg.runs.params import read_params
@@ -27,7 +27,7 @@ from ssdreg.training.freezing import fixed
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.progress import Progress
 from ssdreg.training.start import read_checkpoint, take
-from ssdreg.training.stopping import Interrupted, StopRequest
+from ssdreg.training.stopping import StopRequest
 from ssdreg.training.trainer import Data, resume, train
 
 BACKBONE, SIDE = "resnet18", 64

@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Start a run, or resume one."""
     from ssdreg.drawing.curves import draw_curves
-    from ssdreg.training.stopping import Interrupted
+    from ssdreg.errors import Interrupted
     try:
         found = _resume(options) if options.resume else _start(options)
     except Interrupted:
