@@ -9,7 +9,7 @@ import attrs
 from attrs import frozen
 from ssdreg_runtime.system.tables import text_table
 
-from ssdreg.evaluation.voc import Evaluation
+from ssdreg.metrics.voc import Evaluation
 from ssdreg.quantize.quantizing import Quantized, count_layers
 from ssdreg.quantize.speed import Latency
 

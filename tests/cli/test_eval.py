@@ -13,7 +13,7 @@ from ssdreg.data import load, open_eval, splits
 from ssdreg.data.formats.voc import read_voc
 from ssdreg.data.pack import pack
 from ssdreg.deploy.executor import open_inference
-from ssdreg.evaluation.voc import evaluate
+from ssdreg.metrics.voc import evaluate
 from ssdreg.runs.run import open_run
 
 

@@ -13,7 +13,7 @@ import ssdreg
 from ssdreg.cli.commands.quantize import choose_splits, default_out
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import DataError
-from ssdreg.evaluation.voc import ClassAP, Evaluation
+from ssdreg.metrics.voc import ClassAP, Evaluation
 from ssdreg.quantize import Quantized
 from ssdreg.quantize.report import QuantizationReport, Side
 from ssdreg.quantize.searching import Trial
