@@ -15,6 +15,7 @@ from ssdreg.data.formats.voc import ALL, Dataset, Sample, available_splits, read
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
 from ssdreg.errors import DataError
+from ssdreg.progress import Progress
 
 #: The split of a folder that has no splits of its own: a tenth of the images, by name.
 HELD_OUT = "held-out"
@@ -78,20 +79,21 @@ def _refuse_splits_of_files(path: Path, split: str | None, option: str) -> None:
         raise DataError(f"{path} is one split already: leave {option} {split} out")
 
 
-def open_data(source: DataSpec,
-              classes: Sequence[str] | None = None) -> tuple[Packed, Packed | None]:
+def open_data(source: DataSpec, classes: Sequence[str] | None = None, *,
+              progress: Progress | None = None) -> tuple[Packed, Packed | None]:
     """Open what a run trains on and what it validates on, packed.
 
-    The classes, and their order, are `classes`; without, those of what it trains on. Raises
-    DataError as `load` does.
+    The classes, and their order, are `classes`; without, those of what it trains on. `progress`
+    is told how far packing is. Raises DataError as `load` does.
     """
     if source.validation_split == HELD_OUT:
         learning, held_out = hold_out(read_voc(as_path(source.train), source.train_split, classes))
-        return pack(learning), pack(held_out)
-    train = load(as_path(source.train), source.train_split, classes)
+        return pack(learning, progress=progress), pack(held_out, progress=progress)
+    train = load(as_path(source.train), source.train_split, classes, progress=progress)
     if source.validation is None:
         return train, None
-    return train, load(as_path(source.validation), source.validation_split, train.classes)
+    return train, load(as_path(source.validation), source.validation_split, train.classes,
+                       progress=progress)
 
 
 def only(path: Path, split: str | None) -> DataSpec:
@@ -109,19 +111,22 @@ def read_training(source: DataSpec) -> Packed | Dataset:
     return hold_out(learning)[0] if source.validation_split == HELD_OUT else learning
 
 
-def open_measured(path: Path, split: str | None, classes: Sequence[str]) -> tuple[Packed, str]:
+def open_measured(path: Path, split: str | None, classes: Sequence[str], *,
+                  progress: Progress | None = None) -> tuple[Packed, str]:
     """Open what a detector is measured on, packed, and say in words what that is.
 
     Without a split it is what training on `path` would validate on (see :func:`choose`), so that
-    nobody measures on pictures that were learnt by heart without knowing it.
+    nobody measures on pictures that were learnt by heart without knowing it. `progress` is told
+    how far packing is.
     """
     if path.suffix == REC:
         _refuse_splits_of_files(path, split, "--split")
         return open_rec(path, classes), describe(path, split)
     chosen = choose(path).validation_split if split is None else split
     if chosen != HELD_OUT:
-        return load(path, chosen, classes), describe(path, chosen)
-    return pack(hold_out(read_voc(path, None, classes))[1]), describe(path, chosen)
+        return load(path, chosen, classes, progress=progress), describe(path, chosen)
+    held_out = hold_out(read_voc(path, None, classes))[1]
+    return pack(held_out, progress=progress), describe(path, chosen)
 
 
 def describe(path: Path, split: str | None) -> str:

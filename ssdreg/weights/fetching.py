@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 from ssdreg_runtime.system.caches import VARIABLE, Cache, cache
 from ssdreg_runtime.system.files import replacing
-from ssdreg_runtime.system.progress import Work, progress
 
 from ssdreg.errors import WeightsError
+from ssdreg.progress import Progress, Telling, Work
 from ssdreg.registry.lazy_reference import Reference, resolve
 from ssdreg.registry.weights import Weights
 
@@ -67,11 +67,12 @@ def on_disk(weights: Weights) -> Path | None:
     return _cache(weights).find(_name(weights)) if weights.url else None
 
 
-def fetch(weights: Weights) -> Path:
+def fetch(weights: Weights, *, progress: Progress | None = None) -> Path:
     """Return the file, after fetching it if need be, and checking its digest if it has one.
 
-    A file in the cache that is damaged is fetched anew. Raises WeightsError when there is no way
-    to the file, when it is another than declared, or with ``SSDREG_OFFLINE`` set.
+    A file in the cache that is damaged is fetched anew. `progress` is told how far a download is,
+    see `ssdreg.progress`. Raises WeightsError when there is no way to the file, when it is another
+    than declared, or with ``SSDREG_OFFLINE`` set.
     """
     found = on_disk(weights)
     if found is not None:
@@ -99,7 +100,7 @@ def fetch(weights: Weights) -> Path:
         if complaint:
             raise WeightsError(f"{found} {complaint}")
         return found
-    return _download(weights, _cache(weights).folder() / _name(weights))
+    return _download(weights, _cache(weights).folder() / _name(weights), progress)
 
 
 def _ask(weights: Weights, reference: Reference, what: str) -> Path | None:
@@ -138,12 +139,12 @@ class PassingError(Exception):
     """A try to download failed in a way that the next one may not."""
 
 
-def _download(weights: Weights, target: Path) -> Path:
+def _download(weights: Weights, target: Path, progress: Progress | None) -> Path:
     """Download to a file beside the target, check it there, and rename it."""
     with replacing(target) as beside:
         for attempt in range(ATTEMPTS):
             try:
-                _transfer(weights, beside)
+                _transfer(weights, beside, progress)
                 break
             except PassingError as failure:
                 if attempt + 1 == ATTEMPTS:
@@ -159,7 +160,7 @@ def _download(weights: Weights, target: Path) -> Path:
     return target
 
 
-def _transfer(weights: Weights, file: Path) -> None:
+def _transfer(weights: Weights, file: Path, progress: Progress | None) -> None:
     """Try once to download the whole file, and tell how far that is."""
     import requests
     try:
@@ -173,12 +174,12 @@ def _transfer(weights: Weights, file: Path) -> None:
                                    f"answers {response.status_code} {response.reason}")
             length = int(response.headers.get("Content-Length", 0))
             received = 0
-            work = Work(f"fetching {weights.title}", "bytes", length or None)
-            with file.open("wb") as stream, progress(work) as bar:
+            work = Work(what=f"fetching {weights.title}", unit="bytes", total=length or None)
+            with file.open("wb") as stream, Telling(progress, work) as told:
                 for chunk in response.iter_content(_CHUNK):
                     stream.write(chunk)
                     received += len(chunk)
-                    bar.advance(len(chunk))
+                    told.advance(len(chunk))
             if received < length:
                 raise PassingError(f"the connection ended after {received:,} of {length:,} bytes")
     except requests.RequestException as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ssdreg.errors import UnknownNameError, WeightsError
 from ssdreg.graph.symbol import Graph, read_graph
+from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.host import get_backbone, list_weights, same_name
 from ssdreg.registry.lazy_reference import resolve
@@ -80,19 +81,20 @@ def weights_on_disk(backbone: str | Backbone) -> Weights | None:
     return next((each for each in weights_of(backbone) if on_disk(each) is not None), None)
 
 
-def load_weights(backbone: str | Backbone, name: str | None = None) -> Params:
+def load_weights(backbone: str | Backbone, name: str | None = None, *,
+                 progress: Progress | None = None) -> Params:
     """Return a backbone's weights, fetched if need be, as float32 by its symbol's own names.
 
     What describes the feature maps is complete and of the right shape. The classifier's
     parameters are there where they fit: a detector does without, and weights for another number
-    of classes serve it as well.
+    of classes serve it as well. `progress` is told how far a download is, see `ssdreg.progress`.
 
     Raises UnknownNameError when there are none, and WeightsError when they cannot be fetched or
     read, or do not fit the backbone.
     """
     source = get_backbone(backbone)
     weights = find_weights(source, name)
-    return read_weights(weights, fetch(weights), source)
+    return read_weights(weights, fetch(weights, progress=progress), source)
 
 
 def read_weights(weights: Weights, path: Path, backbone: Backbone | None = None) -> Params:
