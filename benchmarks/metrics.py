@@ -19,11 +19,11 @@ import attrs
 import numpy as np
 
 from ssdreg.evaluation import coco
-from ssdreg.evaluation.comparison import Comparison, compare
-from ssdreg.evaluation.confusion import measure_confusion
-from ssdreg.evaluation.thresholds import measure_curves
-from ssdreg.evaluation.tide import measure_errors
-from ssdreg.evaluation.voc import evaluate
+from ssdreg.metrics.comparison import Comparison, compare
+from ssdreg.metrics.confusion import measure_confusion
+from ssdreg.metrics.thresholds import measure_curves
+from ssdreg.metrics.tide import measure_errors
+from ssdreg.metrics.voc import evaluate
 
 #: Objects an image, on average: as many as COCO has.
 OBJECTS = 7

@@ -90,7 +90,7 @@ STEPS = (
          inputs=(Side("images with boxes", "PASCAL VOC folder, .rec file"),
                  Side("pretrained weights", "safetensors, .params, .pth"))),
     Step("evaluate", "average precision per class, on images held out",
-         "evaluation/  deploy/", "the epoch with the best mAP",
+         "evaluation/  metrics/  deploy/", "the epoch with the best mAP",
          inputs=(Side("old checkpoints", "become runs: checkpoints/"),),
          outputs=(Side("mAP at IoU 0.5", "per class, per epoch: log.csv"),)),
     Step("deploy", "one file, suppression included; no MXNet to run it",

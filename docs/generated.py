@@ -196,7 +196,7 @@ def kind_of(value: object) -> str:
     """Return what a public name is: one of the functions, values or errors, or else other."""
     if not isinstance(value, type):
         return "functions" if inspect.isfunction(value) or inspect.ismodule(value) else "other"
-    return "errors" if issubclass(value, Exception) else "values"
+    return "errors" if issubclass(value, BaseException) else "values"
 
 
 def fields_table(of: type) -> Iterator[str]:

@@ -12,21 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 from ssdreg._version import __version__
 from ssdreg.errors import (
+    AuditError,
+    BenchError,
+    CacheError,
+    CheckpointWarning,
+    ConformanceError,
     DataError,
+    DependencyError,
+    DetectorWarning,
+    ExportError,
     InputShapeError,
+    Interrupted,
+    ModelError,
+    NewPluginError,
     PlanError,
     PluginError,
+    PluginWarning,
     RunError,
     SsdregError,
     SsdregWarning,
     TapError,
+    UnexaminedError,
     UnknownNameError,
+    WeightsError,
 )
 from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.registry.head import Head, PlanDefaults, Predictions
 from ssdreg.registry.hookspecs import hookimpl
 from ssdreg.registry.host import register
-from ssdreg.registry.issues import PluginWarning
 from ssdreg.registry.names import (
     get_backbone,
     get_head,
@@ -40,31 +53,64 @@ from ssdreg.registry.weights import Weights
 if TYPE_CHECKING:
     from ssdreg_runtime.boxes.detections import Detections
 
-    from ssdreg.checkpoints import CheckpointWarning, load_checkpoint
+    from ssdreg.audit.audited import Audit
+    from ssdreg.bench.benchmark import benchmark
+    from ssdreg.bench.figures import Figures
+    from ssdreg.checkpoints import load_checkpoint
+    from ssdreg.cli.progress import Console
+    from ssdreg.data.issues import DataIssue, DataIssues
     from ssdreg.detector.build import assemble, build
-    from ssdreg.detector.declaration import DetectorWarning, verify_backbone
+    from ssdreg.detector.declaration import verify_backbone
     from ssdreg.detector.plan import Level, Plan, plan
+    from ssdreg.evaluation.evaluate import DetectorEvaluation, evaluate
+    from ssdreg.export.export import Exported
     from ssdreg.graph.stages import StageEnd
     from ssdreg.graph.taps import Verification, find_taps, verify
     from ssdreg.inference.detector import Detector
+    from ssdreg.metrics.voc import Evaluation
+    from ssdreg.progress import Note, Work
+    from ssdreg.quantize.report import QuantizationReport
+    from ssdreg.runs.log import Epoch
+    from ssdreg.runs.run import Run
+    from ssdreg.training.options import TrainOptions
+    from ssdreg.training.progress import Step
+    from ssdreg.training.train import TrainingResult, resume, train
     from ssdreg.weights.loading import load_weights
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
 _LATER = {
-    "CheckpointWarning": "ssdreg.checkpoints",
+    "Audit": "ssdreg.audit.audited",
+    "Console": "ssdreg.cli.progress",
+    "DataIssue": "ssdreg.data.issues",
+    "DataIssues": "ssdreg.data.issues",
     "Detections": "ssdreg_runtime.boxes.detections",
     "Detector": "ssdreg.inference.detector",
-    "DetectorWarning": "ssdreg.detector.declaration",
+    "DetectorEvaluation": "ssdreg.evaluation.evaluate",
+    "Epoch": "ssdreg.runs.log",
+    "Evaluation": "ssdreg.metrics.voc",
+    "Exported": "ssdreg.export.export",
+    "Figures": "ssdreg.bench.figures",
     "Level": "ssdreg.detector.plan",
+    "Note": "ssdreg.progress",
     "Plan": "ssdreg.detector.plan",
+    "QuantizationReport": "ssdreg.quantize.report",
+    "Run": "ssdreg.runs.run",
     "StageEnd": "ssdreg.graph.stages",
+    "Step": "ssdreg.training.progress",
+    "TrainOptions": "ssdreg.training.options",
+    "TrainingResult": "ssdreg.training.train",
     "Verification": "ssdreg.graph.taps",
+    "Work": "ssdreg.progress",
     "assemble": "ssdreg.detector.build",
+    "benchmark": "ssdreg.bench.benchmark",
     "build": "ssdreg.detector.build",
+    "evaluate": "ssdreg.evaluation.evaluate",
     "find_taps": "ssdreg.graph.taps",
     "load_checkpoint": "ssdreg.checkpoints",
     "load_weights": "ssdreg.weights.loading",
     "plan": "ssdreg.detector.plan",
+    "resume": "ssdreg.training.train",
+    "train": "ssdreg.training.train",
     "verify": "ssdreg.graph.taps",
     "verify_backbone": "ssdreg.detector.declaration",
 }
@@ -82,11 +128,16 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "DetectorWarning",
-    "Extra", "Head", "InputShapeError", "Level", "Plan", "PlanDefaults", "PlanError", "PluginError",
-    "PluginWarning", "Predictions", "Preprocessing", "Preset", "RunError", "SsdregError",
-    "SsdregWarning", "StageEnd", "StopsAt", "Tap", "TapError", "UnknownNameError", "Verification",
-    "Weights", "__version__", "assemble", "build", "find_taps", "get_backbone", "get_head",
-    "hookimpl", "list_backbones", "list_heads", "list_weights", "load_checkpoint", "load_weights",
-    "plan", "register", "verify", "verify_backbone",
+    "Audit", "AuditError", "Backbone", "BenchError", "CacheError", "CheckpointWarning",
+    "ConformanceError", "Console", "DataError", "DataIssue", "DataIssues", "DependencyError",
+    "Detections", "Detector", "DetectorEvaluation", "DetectorWarning", "Epoch", "Evaluation",
+    "ExportError", "Exported", "Extra", "Figures", "Head", "InputShapeError", "Interrupted",
+    "Level", "ModelError", "NewPluginError", "Note", "Plan", "PlanDefaults", "PlanError",
+    "PluginError", "PluginWarning", "Predictions", "Preprocessing", "Preset", "QuantizationReport",
+    "Run", "RunError", "SsdregError", "SsdregWarning", "StageEnd", "Step", "StopsAt", "Tap",
+    "TapError", "TrainOptions", "TrainingResult", "UnexaminedError", "UnknownNameError",
+    "Verification", "Weights", "WeightsError", "Work", "__version__", "assemble", "benchmark",
+    "build", "evaluate", "find_taps", "get_backbone", "get_head", "hookimpl", "list_backbones",
+    "list_heads", "list_weights", "load_checkpoint", "load_weights", "plan", "register", "resume",
+    "train", "verify", "verify_backbone",
 ]

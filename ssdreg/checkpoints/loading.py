@@ -12,7 +12,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg import ops
-from ssdreg.checkpoints import CheckpointWarning, gluoncv
+from ssdreg.checkpoints import gluoncv
 from ssdreg.checkpoints.checkpoint import Checkpoint
 from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
@@ -24,7 +24,14 @@ from ssdreg.checkpoints.rebuild import rebuild
 from ssdreg.checkpoints.recognition import Recognized, recognize, registered, verify_layout
 from ssdreg.data.background import names_of
 from ssdreg.detector.plan import OWN_HEAD, Plan
-from ssdreg.errors import PluginError, RunError, SsdregError, TapError, UnknownNameError
+from ssdreg.errors import (
+    CheckpointWarning,
+    PluginError,
+    RunError,
+    SsdregError,
+    TapError,
+    UnknownNameError,
+)
 from ssdreg.graph.nodes import DATA, VARIABLE, Net
 from ssdreg.graph.operators import PRODUCTS
 from ssdreg.graph.symbol_file import parse

@@ -5,7 +5,7 @@
 
 from ssdreg.data.augmentation import RECIPES, Augmentation
 from ssdreg.data.dataset import Box, Dataset, Sample
-from ssdreg.data.issues import DataIssue, describe_issues
+from ssdreg.data.issues import DataIssue, DataIssues, describe_issues
 from ssdreg.data.iterator import DetectionIter, open_eval, open_train
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
@@ -17,6 +17,7 @@ __all__ = [
            "Augmentation",
            "Box",
            "DataIssue",
+           "DataIssues",
            "Dataset",
            "DetectionIter",
            "Packed",

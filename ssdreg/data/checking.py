@@ -23,6 +23,7 @@ from ssdreg.data.proof import proved
 from ssdreg.data.reading import asked_format, available_splits, read_dataset
 from ssdreg.data.twice import said_twice
 from ssdreg.errors import DataError
+from ssdreg.progress import Progress
 
 #: Characters of an example in the table.
 _WIDEST = 100
@@ -80,21 +81,23 @@ def issue_name(issue: DataIssue) -> Path:
     return Path(issue.file.name)
 
 
-def check(path: Path, split: str | None = None, format: str | None = None) -> Checked:
+def check(path: Path, split: str | None = None, format: str | None = None, *,
+          progress: Progress | None = None) -> Checked:
     """Look at a data set: read it, decode every image, and compare what trains with what validates.
 
-    `split` and `format` are those of `read_dataset`. Nothing is written but, for a ``.rec`` file,
+    `split` and `format` are those of `read_dataset`; `progress` is told how far it is. Nothing is
+    written but, for a ``.rec`` file,
     the proof in the cache. Raises DataError for a data set that cannot be used.
     """
     if path.suffix == splits.REC:
         if split is not None:
             raise DataError(f"{path} is one split already: leave --split {split} out")
-        packed = proved(open_rec(path))
+        packed = proved(open_rec(path), progress)
         return _checked(path, "rec", (), packed.images, packed, packed.issues)
     name = asked_format(path, format).format.name
     dataset = read_dataset(path, split, None, format)
     issues = list(dataset.issues)
-    damaged = prove_images(dataset)
+    damaged = prove_images(dataset, progress)
     issues += damaged
     lost = {issue.file for issue in damaged if issue.action == kinds.LEFT_OUT}
     usable = attrs.evolve(dataset, samples=tuple(

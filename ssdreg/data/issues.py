@@ -61,6 +61,16 @@ class DataIssue:
     action: str = field(default=LEFT_OUT, validator=in_(ACTIONS))
 
 
+@frozen
+class DataIssues:
+    """What is wrong with the data that a function reads, told once, when they are opened."""
+
+    issues: tuple[DataIssue, ...]
+
+    def __str__(self) -> str:
+        return describe_issues(self.issues)
+
+
 def describe_issues(issues: Sequence[DataIssue], limit: int = 20) -> str:
     """Lines for people: the count of each kind, then up to `limit` problems by file name.
 

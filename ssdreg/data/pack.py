@@ -17,7 +17,6 @@ from ssdreg_runtime.io.pixels import to_rgb
 from ssdreg_runtime.system.caches import cache as cache_of
 from ssdreg_runtime.system.files import replacing
 from ssdreg_runtime.system.names import as_text, native
-from ssdreg_runtime.system.progress import Work, progress
 
 from ssdreg.data import issues as kinds
 from ssdreg.data.dataset import Dataset, Sample
@@ -26,6 +25,7 @@ from ssdreg.data.packed import Packed, open_rec, write_sidecar
 from ssdreg.data.pictures import UNREADABLE, UPRIGHT, orientation_of, turn
 from ssdreg.data.reading import read_dataset
 from ssdreg.errors import DataError
+from ssdreg.progress import Progress, Telling, Work
 
 #: Part of every cache key: raise it when the packed format changes.
 FORMAT_VERSION = 2
@@ -46,20 +46,22 @@ _ROUNDING = 2.0
 
 
 def load(path: str | os.PathLike[str], split: str | None = None,
-         classes: Sequence[str] | None = None, format: str | None = None) -> Packed:
+         classes: Sequence[str] | None = None, format: str | None = None, *,
+         progress: Progress | None = None) -> Packed:
     """Open `path` for training or evaluation: a ``.rec`` file, or a data set, packed if need be.
 
-    A ``.rec`` file is one split already, so `split` is not looked at for it. Raises `DataError`
-    as `read_dataset`, `pack` and `open_rec` do.
+    A ``.rec`` file is one split already, so `split` is not looked at for it. `progress` is told
+    how far packing is, see `ssdreg.progress`. Raises `DataError` as `read_dataset`, `pack` and
+    `open_rec` do.
     """
     path = Path(path)
     if path.suffix == ".rec":
         return open_rec(path, classes)
-    return pack(read_dataset(path, split, classes, format))
+    return pack(read_dataset(path, split, classes, format), progress=progress)
 
 
 def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
-         shorter_side: int | None = None) -> Packed:
+         shorter_side: int | None = None, *, progress: Progress | None = None) -> Packed:
     """Pack `dataset` into RecordIO, or return what an earlier call packed.
 
     Images keep their encoded bytes where OpenCV, which MXNet decodes with, makes the same pixels of
@@ -75,7 +77,7 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     times of the images, so a change packs anew. Old files stay: the folder may be deleted whenever
     nothing reads from it.
 
-    Raises `DataError` when no image with a box is left.
+    `progress` is told how far it is. Raises `DataError` when no image with a box is left.
     """
     if shorter_side is not None and shorter_side < 1:
         raise DataError(f"shorter_side is {shorter_side}, but images need at least 1 pixel")
@@ -89,7 +91,7 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     folder = kept.folder() if cache is None else Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
     rec = folder / f"{name}.rec"
-    issues = (*dataset.issues, *_write_rec(dataset, rec, shorter_side))
+    issues = (*dataset.issues, *_write_rec(dataset, rec, shorter_side, progress))
     packed = attrs.evolve(open_rec(rec, dataset.classes), issues=issues)
     write_sidecar(packed)
     return packed
@@ -115,7 +117,8 @@ def _digest(dataset: Dataset, shorter_side: int | None) -> str:
     return key.hexdigest()[:16]
 
 
-def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[DataIssue]:
+def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None,
+               progress: Progress | None) -> list[DataIssue]:
     """Write ``.rec`` and ``.idx`` beside their places, move them there, and return complaints."""
     from ssdreg.mx import mx
 
@@ -124,8 +127,8 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Da
     with replacing(rec, ".idx") as new_rec:
         writer = mx.recordio.MXIndexedRecordIO(native(new_rec.with_suffix(".idx")),
                                                native(new_rec), "w")
-        work = Work(f"packing {dataset.split}", "images", len(dataset.samples))
-        for sample in progress(work).over(dataset.samples):
+        work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
+        for sample in Telling(progress, work).over(dataset.samples):
             content = _usable(sample, shorter_side, issues)
             if content is None:
                 continue
@@ -140,11 +143,11 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None) -> list[Da
     return issues
 
 
-def prove_images(dataset: Dataset) -> list[DataIssue]:
+def prove_images(dataset: Dataset, progress: Progress | None = None) -> list[DataIssue]:
     """Decode every image as packing does, and write nothing; return what packing would say."""
     issues: list[DataIssue] = []
-    work = Work(f"looking at {dataset.split}", "images", len(dataset.samples))
-    for sample in progress(work).over(dataset.samples):
+    work = Work(what=f"looking at {dataset.split}", unit="images", total=len(dataset.samples))
+    for sample in Telling(progress, work).over(dataset.samples):
         _usable(sample, None, issues)
     return issues
 

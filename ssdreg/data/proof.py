@@ -20,7 +20,6 @@ from PIL import Image
 from ssdreg_runtime.io.decoding import decode
 from ssdreg_runtime.system.caches import cache
 from ssdreg_runtime.system.files import replacing, write_json
-from ssdreg_runtime.system.progress import Work, progress
 from ssdreg_runtime.system.threads import usable_processors
 
 from ssdreg.data import issues as kinds
@@ -29,6 +28,7 @@ from ssdreg.data.packed import Packed, open_rec
 from ssdreg.data.pictures import UNREADABLE, UPRIGHT, orientation_of
 from ssdreg.data.recordio import RecordIndex, image_of, index_records, read_records
 from ssdreg.errors import DataError
+from ssdreg.progress import Progress, Telling, Work
 
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 #: Bytes at the end of a JPEG among which its end is: some cameras write others behind it.
@@ -37,7 +37,7 @@ _TAIL = 4096
 _VERSION = 1
 
 
-def proved(packed: Packed) -> Packed:
+def proved(packed: Packed, progress: Progress | None = None) -> Packed:
     """Return a packed data set whose records all decode; those that do not are left out.
 
     What was packed here has been proven when it was. Raises DataError when no record with an object
@@ -51,7 +51,7 @@ def proved(packed: Packed) -> Packed:
     known = kept.find(f"{name}.proof")
     damaged = _remembered(known) if known is not None and known.is_file() else None
     if damaged is None:
-        damaged = _damaged(index)
+        damaged = _damaged(index, progress)
         write_json(kept.folder() / f"{name}.proof",
                    {str(number): why for number, why in damaged.items()})
     if not damaged:
@@ -87,7 +87,7 @@ def _remembered(file: Path) -> dict[int, str] | None:
         return None  # it is made again
 
 
-def _damaged(index: RecordIndex) -> dict[int, str]:
+def _damaged(index: RecordIndex, progress: Progress | None) -> dict[int, str]:
     """Decode every record, several at once; return what is wrong with those that cannot be."""
     from ssdreg.mx import mx
 
@@ -102,9 +102,9 @@ def _damaged(index: RecordIndex) -> dict[int, str]:
         return _doubt(content)
 
     count = len(index.offsets)
-    work = Work(f"looking at {index.path.name}", "records", count)
+    work = Work(what=f"looking at {index.path.name}", unit="records", total=count)
     with ThreadPoolExecutor(len(usable_processors())) as pool:
-        found: Iterator[str] = progress(work).over(pool.map(look, range(count)))
+        found: Iterator[str] = Telling(progress, work).over(pool.map(look, range(count)))
         return {number: why for number, why in enumerate(found) if why}
 
 

@@ -20,6 +20,7 @@ from ssdreg.data.proof import proved
 from ssdreg.data.reading import available_splits, read_dataset
 from ssdreg.data.twice import said_twice
 from ssdreg.errors import DataError
+from ssdreg.progress import Progress
 
 #: The split of a folder that has no splits of its own: a tenth of the images, by name.
 HELD_OUT = "held-out"
@@ -107,44 +108,46 @@ def _refuse_splits_of_files(path: Path, split: str | None, option: str) -> None:
         raise DataError(f"{path} is one split already: leave {option} {split} out")
 
 
-def open_data(source: DataSpec,
-              classes: Sequence[str] | None = None) -> tuple[Packed, Packed | None]:
+def open_data(source: DataSpec, classes: Sequence[str] | None = None, *,
+              progress: Progress | None = None) -> tuple[Packed, Packed | None]:
     """Open what a run trains on and what it validates on, packed.
 
-    The classes, and their order, are `classes`; without, those of what it trains on. Raises
-    DataError as `load` does.
+    The classes, and their order, are `classes`; without, those of what it trains on. `progress`
+    is told how far packing is. Raises DataError as `load` does.
     """
-    train = _open(source.train, source.train_split, classes, source.format)
+    train = _open(source.train, source.train_split, classes, source.format, progress)
     if source.validation_split == HELD_OUT:
         assert isinstance(train, Dataset)  # a file is not divided, see `choose`
         train, held_out = hold_out(train)
         found = said_twice(train, held_out)
-        return pack(attrs.evolve(train, issues=(*train.issues, *found))), pack(held_out)
+        return (pack(attrs.evolve(train, issues=(*train.issues, *found)), progress=progress),
+                pack(held_out, progress=progress))
     if source.validation is None:
-        return _packed(train), None
-    validation = _open(source.validation, source.validation_split, train.classes, source.format)
+        return _packed(train, progress), None
+    validation = _open(source.validation, source.validation_split, train.classes, source.format,
+                       progress)
     if isinstance(train, Dataset) and isinstance(validation, Dataset):
         found = said_twice(train, validation)
         validation = attrs.evolve(validation, issues=(*validation.issues, *found))
-    return _packed(train), _packed(validation)
+    return _packed(train, progress), _packed(validation, progress)
 
 
 def open_split(path: Path, split: str | None, classes: Sequence[str] | None = None,
-               format: str | None = None) -> Packed:
+               format: str | None = None, *, progress: Progress | None = None) -> Packed:
     """Open one split, packed, with damaged records left out. Raises DataError as `load` does."""
-    return _packed(_open(as_text(path), split, classes, format))
+    return _packed(_open(as_text(path), split, classes, format, progress), progress)
 
 
-def _open(path: str, split: str | None, classes: Sequence[str] | None,
-          format: str | None) -> Packed | Dataset:
+def _open(path: str, split: str | None, classes: Sequence[str] | None, format: str | None,
+          progress: Progress | None) -> Packed | Dataset:
     file = as_path(path)
     if file.suffix == REC:
-        return proved(open_rec(file, classes))
+        return proved(open_rec(file, classes), progress)
     return read_dataset(file, split, classes, format)
 
 
-def _packed(source: Packed | Dataset) -> Packed:
-    return pack(source) if isinstance(source, Dataset) else source
+def _packed(source: Packed | Dataset, progress: Progress | None) -> Packed:
+    return pack(source, progress=progress) if isinstance(source, Dataset) else source
 
 
 def only(path: Path, split: str | None, format: str | None = None) -> DataSpec:
@@ -163,20 +166,23 @@ def read_training(source: DataSpec) -> Packed | Dataset:
 
 
 def open_measured(path: Path, split: str | None, classes: Sequence[str],
-                  format: str | None = None) -> tuple[Packed, str]:
+                  format: str | None = None, *, progress: Progress | None = None
+                  ) -> tuple[Packed, str]:
     """Open what a detector is measured on, packed, and say in words what that is.
 
     Without a split it is what training on `path` would validate on (see :func:`choose`), so that
-    nobody measures on pictures that were learnt by heart without knowing it.
+    nobody measures on pictures that were learnt by heart without knowing it. `progress` is told
+    how far packing is.
     """
     if path.suffix == REC:
         _refuse_splits_of_files(path, split, "--split")
-        return proved(open_rec(path, classes)), describe(path, split)
+        return proved(open_rec(path, classes), progress), describe(path, split)
     chosen = choose(path, format=format).validation_split if split is None else split
     if chosen != HELD_OUT:
-        return open_split(path, chosen, classes, format), describe(path, chosen)
+        return (open_split(path, chosen, classes, format, progress=progress),
+                describe(path, chosen))
     held_out = hold_out(read_dataset(path, None, classes, format))[1]
-    return pack(held_out), describe(path, chosen)
+    return pack(held_out, progress=progress), describe(path, chosen)
 
 
 def describe(path: Path, split: str | None) -> str:

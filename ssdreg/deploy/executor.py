@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ssdreg.errors import RunError
-from ssdreg.evaluation.voc import Accumulator, Evaluation
+from ssdreg.metrics.voc import Accumulator, Evaluation
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
 from ssdreg.runs.run import Run

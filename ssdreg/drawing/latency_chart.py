@@ -7,9 +7,9 @@ from pathlib import Path
 from ssdreg_runtime.system.files import replacing
 from ssdreg_runtime.system.names import shown
 
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import Figures, Row
 from ssdreg.bench.tables import milliseconds
+from ssdreg.errors import BenchError
 
 #: Colours of Okabe and Ito's palette, which is safe for colour blindness; hatched for print.
 BAR_STYLES = {"float32": ("#0072B2", ""), "bfloat16": ("#E69F00", "//"), "int8": ("#009E73", "..")}

@@ -14,9 +14,10 @@ from ssdreg_runtime.backends.precisions import NO_BFLOAT16
 from ssdreg_runtime.inference import detector as runtime
 from ssdreg_runtime.system.processor import multiplies_bfloat16
 
+from ssdreg.deploy.devices import devices
 from ssdreg.deploy.model import DeployModel, open_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNET, MXNetBackend, facts_of, offer_threads
-from ssdreg.errors import ExportError, ModelError
+from ssdreg.errors import ExportError, ModelError, SsdregError
 from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -88,6 +89,24 @@ def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO
         raise ModelError(f"{source.name} was made for MXNet in {stored}: use the backend mxnet, or "
                          f"give the run that it was made from")
     return _exported(source, backend, threads, precision)
+
+
+def choose_device(path: str | os.PathLike[str], backend: str, ctx: str
+                  ) -> tuple[str, mx.Context | None]:
+    """Return the backend and MXNet's device that run a detector where `ctx` names the device.
+
+    `ctx` is ``cpu`` or ``gpu:0``; only MXNet runs on other devices than processors. Raises
+    SsdregError where that does not go together.
+    """
+    # MXNet, once imported, takes no other number of threads: only where it is no CPU
+    if ctx == "cpu":
+        return backend, None
+    if backend == AUTO and Path(path).suffix.lower() not in MODEL_FILES:
+        backend = MXNET
+    if backend != MXNET:
+        raise SsdregError(f"--ctx {ctx} is a device of MXNet, which does not run this: leave it "
+                          f"out, or use --backend mxnet")
+    return backend, devices(ctx)[0]
 
 
 def _first(source: DeployModel, stored: str, threads: int | None, precision: str,

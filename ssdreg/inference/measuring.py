@@ -6,7 +6,7 @@ from ssdreg_runtime.backends import Backend
 
 from ssdreg.data import Packed
 from ssdreg.data.originals import image_sizes
-from ssdreg.evaluation.comparison import Comparison, compare
+from ssdreg.metrics.comparison import Comparison, compare
 from ssdreg.quantize.images import read_examples
 
 

@@ -7,7 +7,7 @@ from ssdreg.quantize.mxnet.bfloat16 import bfloat16_mxnet
 from ssdreg.quantize.mxnet.int8 import quantize_mxnet
 from ssdreg.quantize.onnxruntime.int8 import quantize_onnx
 from ssdreg.quantize.openvino.int8 import quantize_openvino
-from ssdreg.quantize.quantizing import Quantized, quantize
+from ssdreg.quantize.quantizing import Quantized, quantize_model
 
-__all__ = ["Example", "Quantized", "bfloat16_mxnet", "quantize", "quantize_mxnet",
+__all__ = ["Example", "Quantized", "bfloat16_mxnet", "quantize_model", "quantize_mxnet",
            "quantize_onnx", "quantize_openvino", "read_examples"]

@@ -60,16 +60,17 @@ class Quantized:
         return engine(self.backend, self.precision).weigh(self.made)
 
 
-def quantize(source: DeployModel, examples: Sequence[Example], backend: str = "onnxruntime",
-             precision: str = "int8", drop: float | None = 0.01, keep: Sequence[str] = (),
-             say: Say = lambda _: None) -> Quantized:
+def quantize_model(source: DeployModel, examples: Sequence[Example],
+                   backend: str = "onnxruntime", precision: str = "int8",
+                   drop: float | None = 0.01, keep: Sequence[str] = (),
+                   say: Say = lambda _: None) -> Quantized:
     """Quantise a float32 detector for a backend: onnxruntime, openvino or mxnet.
 
     `precision` is ``int8``, with scales from the images of `examples`, or ``bfloat16``, which
     needs none. Convolutions named in `keep` stay float32. With `drop` (None: nothing is measured)
     so do those whose 8 bits cost most, few at first, then more, until the mAP on the examples falls
-    by at most `drop` and detections agree with those of float32 (see `ssdreg.quantize.searching`).
-    `say` is told in a line what is being done.
+    by at most `drop` and detections agree with those of float32, see
+    `ssdreg.quantize.searching`. `say` is told in a line what is being done.
 
     Raises ModelError for a source that is not float32, a name that is no convolution, and a
     precision that backend or processor do not have; DataError without examples.

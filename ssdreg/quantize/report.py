@@ -9,7 +9,8 @@ import attrs
 from attrs import frozen
 from ssdreg_runtime.system.tables import text_table
 
-from ssdreg.evaluation.voc import Evaluation
+from ssdreg.data import DataIssue
+from ssdreg.metrics.voc import Evaluation
 from ssdreg.quantize.quantizing import Quantized, count_layers
 from ssdreg.quantize.speed import Latency
 
@@ -30,7 +31,11 @@ class Side:
 
 @frozen
 class QuantizationReport:
-    """What was quantised, for whom, and what came of it; `calibrated` counts images."""
+    """What was quantised, for whom, and what came of it.
+
+    `out` is what was written, `calibrated` counts the images that scales were taken from, `drop`
+    is the loss of mAP that was allowed, `issues` are what is wrong with the data.
+    """
 
     out: str
     quantized: Quantized
@@ -38,6 +43,7 @@ class QuantizationReport:
     drop: float
     before: Side
     after: Side
+    issues: tuple[DataIssue, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything for JSON, with None for what was not measured."""

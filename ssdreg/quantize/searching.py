@@ -15,8 +15,8 @@ import numpy as np
 from attrs import field, frozen
 from ssdreg_runtime.backends import Backend
 
-from ssdreg.evaluation.voc import Accumulator, Evaluation
-from ssdreg.evaluation.voc import evaluate as average_precision
+from ssdreg.metrics.voc import Accumulator, Evaluation
+from ssdreg.metrics.voc import evaluate as average_precision
 from ssdreg.quantize.images import Example
 from ssdreg.quantize.sensitivity import Layer, worst
 

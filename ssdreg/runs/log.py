@@ -12,7 +12,7 @@ from attrs import frozen
 from ssdreg_runtime.system.files import replacing
 
 from ssdreg.errors import DataError
-from ssdreg.evaluation.coco import FIGURES, CocoFigures
+from ssdreg.metrics.coco import FIGURES, CocoFigures
 
 
 @frozen
@@ -35,6 +35,22 @@ class Epoch:
     map: float = math.nan
     map_07: float = math.nan
     coco: CocoFigures | None = None
+
+    def __str__(self) -> str:
+        """Return the line that training shows of it."""
+        measured = "" if math.isnan(self.map) else f"  mAP {self.map:.3f}"
+        return (f"epoch {self.epoch:3d}  {self.images_per_second:6.1f} img/s  "
+                f"cls {self.cls_loss:.3f}  loc {self.loc_loss:.3f}{measured}  "
+                f"{duration(self.seconds)}")
+
+
+def duration(seconds: float) -> str:
+    """Write a time in seconds, minutes or hours, in few digits: ``8.5 s``, ``12.3 min``."""
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds >= 10 * size else (
+                f"{seconds / size:.1f} {unit}")
+    return f"{seconds:.1f} s"
 
 
 #: The columns that every log has; COCO's figures stand behind them.

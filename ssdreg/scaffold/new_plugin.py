@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from ssdreg._version import __version__
-from ssdreg.errors import SsdregError
+from ssdreg.errors import NewPluginError
 from ssdreg.registry.names import list_backbones, same_name
 
 PREFIX = "ssdreg-"
@@ -29,10 +29,6 @@ FILES = {
     "package/py.typed": "ssdreg_plainnet/py.typed",
     "_conformance.py": "tests/test_ssdreg_plainnet.py",
 }
-
-
-class NewPluginError(SsdregError, ValueError):
-    """A plug-in cannot be called so, or cannot be written there."""
 
 
 @frozen

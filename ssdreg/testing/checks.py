@@ -12,7 +12,7 @@ import numpy as np
 
 from ssdreg.detector.declaration import unused
 from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
-from ssdreg.errors import TapError
+from ssdreg.errors import ConformanceError, TapError, UnexaminedError
 from ssdreg.export.parity import compare
 from ssdreg.graph.nodes import Net
 from ssdreg.graph.symbol import read_graph
@@ -23,7 +23,7 @@ from ssdreg.testing.examination import Check, Examination, one_line
 from ssdreg.testing.gradients import unexpectedly_still
 from ssdreg.testing.one_step import noise_images
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError
+from ssdreg.testing.verdict import Subject
 
 #: The greatest difference between a batch's features and those of its images alone, as a share of
 #: the largest feature: libraries sum in another order for another batch size.

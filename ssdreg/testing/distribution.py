@@ -9,14 +9,14 @@ from importlib import import_module, metadata
 
 import pluggy
 
-from ssdreg.errors import UnknownNameError
+from ssdreg.errors import ConformanceError, UnknownNameError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.entry_points import EntryPoint, forbidden
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import MODULES, hook_arguments
 from ssdreg.registry.names import get_backbone
-from ssdreg.testing.verdict import ConformanceError, Subject
+from ssdreg.testing.verdict import Subject
 
 #: ssdreg's own distribution, whose plug-ins are modules, not entry points.
 OWN_DISTRIBUTION = "ssdreg"

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ssdreg.deploy.model import DeployModel
 from ssdreg.detector.declaration import verify_backbone
-from ssdreg.errors import SsdregError
+from ssdreg.errors import ConformanceError, SsdregError, UnexaminedError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.taps import Verification
 from ssdreg.registry.backbone import Backbone
@@ -24,7 +24,7 @@ from ssdreg.testing.one_step import (
     train_one_step,
 )
 from ssdreg.testing.small import SmallDetector, smallest_detector
-from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError, Verdict
+from ssdreg.testing.verdict import Subject, Verdict
 
 if TYPE_CHECKING:
     import numpy as np

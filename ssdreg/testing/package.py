@@ -7,9 +7,10 @@ from functools import cached_property
 
 from attrs import frozen
 
+from ssdreg.errors import ConformanceError
 from ssdreg.testing.distribution import subjects_of
 from ssdreg.testing.subprocess import ProcessObservation, observe_build, observe_in_new_process
-from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
+from ssdreg.testing.verdict import Subject, Verdict
 
 #: Effects of importing other packages, which a plug-in can hardly avoid.
 _IMPORT_EFFECTS = {"warnings.filters", "logging"}

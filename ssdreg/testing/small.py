@@ -8,11 +8,10 @@ from attrs import frozen
 
 from ssdreg.detector.build import assemble
 from ssdreg.detector.plan import Plan, plan
-from ssdreg.errors import InputShapeError, PlanError
+from ssdreg.errors import ConformanceError, InputShapeError, PlanError
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
-from ssdreg.testing.verdict import ConformanceError
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

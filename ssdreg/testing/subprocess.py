@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import cattrs
 from attrs import frozen
 
+from ssdreg.errors import ConformanceError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.testing.distribution import subjects_of
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import ConformanceError, Subject
+from ssdreg.testing.verdict import Subject
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

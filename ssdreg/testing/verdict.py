@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ssdreg.errors import SsdregError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
-
-
-class ConformanceError(SsdregError):
-    """A plug-in breaks a promise, or cannot be examined.
-
-    Raised by a check; the message continues a sentence that begins with the subject's title.
-    """
-
-
-class UnexaminedError(SsdregError):
-    """A package that a check needs is not installed; the message says how to install it."""
 
 
 @frozen

@@ -15,10 +15,11 @@ from ssdreg.data.originals import image_sizes
 from ssdreg.data.splits import DataSpec
 from ssdreg.deploy.executor import Inference
 from ssdreg.detector.plan import Plan
-from ssdreg.errors import RunError
-from ssdreg.evaluation.coco import evaluate_coco
-from ssdreg.evaluation.comparison import compare
-from ssdreg.evaluation.voc import evaluate
+from ssdreg.errors import Interrupted, RunError
+from ssdreg.metrics.coco import evaluate_coco
+from ssdreg.metrics.comparison import compare
+from ssdreg.metrics.voc import evaluate
+from ssdreg.progress import Progress
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.log import Epoch, write_log
 from ssdreg.runs.params import Params
@@ -26,10 +27,10 @@ from ssdreg.runs.run import Run
 from ssdreg.training import state as states
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.progress import Progress
+from ssdreg.training.progress import TrainingProgress
 from ssdreg.training.start import Taken, initializer
 from ssdreg.training.state import Saved, State, Sums
-from ssdreg.training.stopping import Interrupted, StopRequest
+from ssdreg.training.stopping import StopRequest
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -44,26 +45,34 @@ class Data:
     validation: Packed | None
     augmentation: Augmentation | None
 
+    @property
+    def issues(self) -> tuple[datasets.DataIssue, ...]:
+        """What is wrong with either, said once."""
+        return tuple(dict.fromkeys([*self.train.issues,
+                                    *(self.validation.issues if self.validation else ())]))
+
 
 #: Called with every finished epoch, when its log and its parameters are on the disk.
-AfterEpoch = Callable[[Epoch], None]
+AfterEpoch = Callable[[Epoch], object]
 
 
-def train(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Context],
-          start: Taken | None = None, after_epoch: AfterEpoch | None = None) -> Run:
+def train_run(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Context],
+              start: Taken | None = None, *, after_epoch: AfterEpoch | None = None,
+              progress: Progress | None = None) -> Run:
     """Train a run just created, to its last epoch or until it is asked to stop.
 
-    `contexts` are the devices the batch is divided among. Raises RunError when the loss stops
-    being a number, Interrupted after a stop by Ctrl-C (the state is saved).
+    `contexts` are the devices the batch is divided among; `progress` is told of every step and
+    epoch. Raises RunError when the loss stops being a number, Interrupted after a stop by Ctrl-C
+    (the state is saved).
     """
     trainer = _Trainer(run, data, options, contexts, after_epoch)
     trainer.begin(start)
-    trainer.train(State())
+    trainer.train(State(), progress)
     return run
 
 
-def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context],
-           after_epoch: AfterEpoch | None = None) -> Run:
+def resume_run(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context], *,
+               after_epoch: AfterEpoch | None = None, progress: Progress | None = None) -> Run:
     """Go on where a run was stopped, step for step as if it had not been.
 
     The same to the bit; on several devices batch norm's running moments agree to rounding, since
@@ -71,7 +80,7 @@ def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context],
     """
     trainer = _Trainer(run, data, saved.options, contexts, after_epoch)
     trainer.restore(saved)
-    trainer.train(saved.state)
+    trainer.train(saved.state, progress)
     return run
 
 
@@ -148,19 +157,20 @@ class _Trainer:
         if saved.state.updates:  # MXNet makes the arrays at the first update
             self._set_optimizer_arrays(saved.optimizer)
 
-    def train(self, state: State) -> None:
+    def train(self, state: State, progress: Progress | None) -> None:
         """Run epochs from `state` on, until the last or until asked to stop."""
         log = [entry for entry in self.run.log() if entry.epoch <= state.epoch]
         total = self.options.epochs * self.steps_per_epoch
-        with StopRequest() as stop, Progress(total, state.updates, self.options) as progress:
+        with StopRequest() as stop, TrainingProgress(
+                total, state.updates, self.options, progress) as told:
             while state.epoch < self.options.epochs:
                 before, began = state, time.monotonic()
-                state = self._epoch(state, progress, stop)
+                state = self._epoch(state, told, stop)
                 state = evolve(state, seconds=before.seconds + time.monotonic() - began)
                 if state.epoch == before.epoch:
                     self._save(state)
                     raise Interrupted
-                log.append(self._finish_epoch(state, before, progress))
+                log.append(self._finish_epoch(state, before, told))
                 state = evolve(state, sums=Sums())
                 # the log first: a resumed run drops lines behind its state, but misses none
                 write_log(self.run.log_file, log)
@@ -171,7 +181,7 @@ class _Trainer:
                 if stop.asked:
                     raise Interrupted
 
-    def _epoch(self, state: State, progress: Progress, stop: StopRequest) -> State:
+    def _epoch(self, state: State, told: TrainingProgress, stop: StopRequest) -> State:
         """Step through what is left of an epoch; stop early, between two steps, when asked."""
         began, first = time.monotonic(), state.updates
         batches = self._open_train(state.epoch)
@@ -186,8 +196,8 @@ class _Trainer:
                 self._check(sums, state, rate)
                 state = evolve(state, step=index + 1, updates=state.updates + 1,
                                sums=state.sums.plus(sums))
-                progress.step(state, self.steps_per_epoch,
-                              self._rate(state.updates - first, time.monotonic() - began))
+                told.step(state, self.steps_per_epoch,
+                          self._rate(state.updates - first, time.monotonic() - began))
         finally:
             batches.close()
         return evolve(state, epoch=state.epoch + 1, step=0)
@@ -221,7 +231,7 @@ class _Trainer:
         """Return images a second."""
         return steps * self.options.batch_size / max(1e-9, seconds)
 
-    def _finish_epoch(self, state: State, before: State, progress: Progress) -> Epoch:
+    def _finish_epoch(self, state: State, before: State, told: TrainingProgress) -> Epoch:
         """Validate when it is time, and say how the epoch went.
 
         `before` is the state that it was begun in; after a stop, somewhere in its middle.
@@ -236,7 +246,7 @@ class _Trainer:
         if self.data.validation is not None and (
                 last or state.epoch % self.options.validate_every == 0):
             entry = self._validate(self.data.validation, entry)
-        progress.epoch(entry)
+        told.epoch(entry)
         return entry
 
     def _validate(self, packed: Packed, entry: Epoch) -> Epoch:

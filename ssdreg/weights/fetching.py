@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 from ssdreg_runtime.system.caches import VARIABLE, Cache, cache
 from ssdreg_runtime.system.files import replacing
-from ssdreg_runtime.system.progress import Work, progress
 
 from ssdreg.errors import WeightsError
+from ssdreg.progress import Progress, Telling, Work
 from ssdreg.registry.lazy_reference import Reference, resolve
 from ssdreg.registry.weights import Weights
 
@@ -67,10 +67,11 @@ def on_disk(weights: Weights) -> Path | None:
     return _cache(weights).find(_file_name(weights)) if weights.url else None
 
 
-def fetch(weights: Weights) -> Path:
+def fetch(weights: Weights, *, progress: Progress | None = None) -> Path:
     """Return the file of weights, fetched if need be; its digest is checked where one is declared.
 
-    A damaged file in the cache is fetched again. Raises WeightsError when the file cannot be
+    A damaged file in the cache is fetched again. `progress` is told how far a download is, see
+    `ssdreg.progress`. Raises WeightsError when the file cannot be
     fetched, has another digest than declared, or would be fetched with ``SSDREG_OFFLINE`` set.
     """
     file = on_disk(weights)
@@ -99,7 +100,7 @@ def fetch(weights: Weights) -> Path:
         if issue:
             raise WeightsError(f"{file} {issue}")
         return file
-    return _download(weights, _cache(weights).folder() / _file_name(weights))
+    return _download(weights, _cache(weights).folder() / _file_name(weights), progress)
 
 
 def _call_plugin(weights: Weights, reference: Reference, name: str) -> Path | None:
@@ -138,12 +139,12 @@ class TransientError(Exception):
     """An attempt to download failed, and another one may succeed."""
 
 
-def _download(weights: Weights, target: Path) -> Path:
+def _download(weights: Weights, target: Path, progress: Progress | None) -> Path:
     """Download to a file beside the target, check it there, and rename it."""
     with replacing(target) as beside:
         for attempt in range(ATTEMPTS):
             try:
-                _transfer(weights, beside)
+                _transfer(weights, beside, progress)
                 break
             except TransientError as failure:
                 if attempt + 1 == ATTEMPTS:
@@ -159,8 +160,8 @@ def _download(weights: Weights, target: Path) -> Path:
     return target
 
 
-def _transfer(weights: Weights, file: Path) -> None:
-    """Make one attempt to download the file, and show its progress."""
+def _transfer(weights: Weights, file: Path, progress: Progress | None) -> None:
+    """Make one attempt to download the file, and tell how far it is."""
     import requests
     try:
         # identity: the digest is that of the file itself, and its length is known
@@ -173,12 +174,12 @@ def _transfer(weights: Weights, file: Path) -> None:
                                    f"answers {response.status_code} {response.reason}")
             length = int(response.headers.get("Content-Length", 0))
             received = 0
-            work = Work(f"fetching {weights.title}", "bytes", length or None)
-            with file.open("wb") as stream, progress(work) as bar:
+            work = Work(what=f"fetching {weights.title}", unit="bytes", total=length or None)
+            with file.open("wb") as stream, Telling(progress, work) as told:
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     stream.write(chunk)
                     received += len(chunk)
-                    bar.advance(len(chunk))
+                    told.advance(len(chunk))
             if received < length:
                 raise TransientError(f"the connection ended after {received:,} of {length:,} bytes")
     except requests.RequestException as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ssdreg.errors import UnknownNameError, WeightsError
 from ssdreg.graph.symbol import Graph, read_graph
+from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.registry.names import get_backbone, list_weights, same_name
@@ -82,19 +83,21 @@ def weights_on_disk(backbone: str | Backbone) -> Weights | None:
     return next((weights for weights in weights_of(backbone) if on_disk(weights) is not None), None)
 
 
-def load_weights(backbone: str | Backbone, name: str | None = None) -> Params:
+def load_weights(backbone: str | Backbone, name: str | None = None, *,
+                 progress: Progress | None = None) -> Params:
     """Return a backbone's weights, fetched if need be, as float32 by its symbol's own names.
 
     The parameters of the feature maps are complete and of the right shape. The classifier's are
     included where their shapes fit: a detector does not use them, so that weights for another
-    number of classes can be loaded.
+    number of classes can be loaded. `progress` is told how far a
+    download is, see `ssdreg.progress`.
 
     Raises UnknownNameError when there are none, and WeightsError when they cannot be fetched or
     read, or do not fit the backbone.
     """
     backbone = get_backbone(backbone)
     weights = find_weights(backbone, name)
-    return read_weights(weights, fetch(weights), backbone)
+    return read_weights(weights, fetch(weights, progress=progress), backbone)
 
 
 def read_weights(weights: Weights, path: Path, backbone: Backbone | None = None) -> Params:

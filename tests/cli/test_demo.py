@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import ssdreg
-from ssdreg.cli import demo
+from ssdreg import demo
 from ssdreg.errors import DataError, RunError
 
 

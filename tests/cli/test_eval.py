@@ -14,9 +14,9 @@ from ssdreg.cli.main import main
 from ssdreg.data import load, open_eval, read_voc, splits
 from ssdreg.data.pack import pack
 from ssdreg.deploy.executor import open_inference
-from ssdreg.evaluation.coco import FIGURES
-from ssdreg.evaluation.tide import KINDS
-from ssdreg.evaluation.voc import evaluate
+from ssdreg.metrics.coco import FIGURES
+from ssdreg.metrics.tide import KINDS
+from ssdreg.metrics.voc import evaluate
 from ssdreg.runs.run import open_run
 
 

@@ -18,10 +18,10 @@ from support import checkpoints as files
 from support.checkpoints import own_symbol
 from support.runs import SIDE, command, refused
 
-from ssdreg.cli.commands.export import default_file
 from ssdreg.deploy.model import open_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend
 from ssdreg.export.checking import compare_file
+from ssdreg.export.export import default_file
 from ssdreg.export.parity import Parity
 
 with no_telemetry():

@@ -10,11 +10,12 @@ import pytest
 from support.runs import SIDE, command, refused
 
 import ssdreg
-from ssdreg.cli.commands.quantize import choose_splits, default_out
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import DataError
-from ssdreg.evaluation.voc import ClassAP, Evaluation
+from ssdreg.metrics.voc import ClassAP, Evaluation
 from ssdreg.quantize import Quantized
+from ssdreg.quantize.calibration import choose_splits
+from ssdreg.quantize.quantize import default_out
 from ssdreg.quantize.report import QuantizationReport, Side
 from ssdreg.quantize.searching import Trial
 from ssdreg.quantize.sensitivity import Layer

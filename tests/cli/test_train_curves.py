@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from support.runs import DETECTOR, command
 
-from ssdreg.evaluation.coco import FIGURES
+from ssdreg.metrics.coco import FIGURES
 from ssdreg.runs.run import open_run
 from ssdreg.training import trainer
 

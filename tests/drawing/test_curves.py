@@ -9,7 +9,7 @@ from PIL import Image
 
 from ssdreg.drawing.curves import draw_curves
 from ssdreg.errors import DataError
-from ssdreg.evaluation.coco import CocoFigures
+from ssdreg.metrics.coco import CocoFigures
 from ssdreg.runs.log import Epoch, read_log, write_log
 
 HEADER = "epoch,steps,seconds,lr,images_per_second,cls_loss,loc_loss,map,map_07\n"

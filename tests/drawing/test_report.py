@@ -18,9 +18,9 @@ from support.compared import one_image, random_comparison
 from ssdreg.drawing.report import Report, draw_worst, write_report
 from ssdreg.drawing.report.page import to_html
 from ssdreg.errors import DataError
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.measures import measure
-from ssdreg.evaluation.text import number
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.measures import measure
+from ssdreg.metrics.text import number
 
 OBJECT = (10, 10, 50, 50)
 #: Elements that are never closed.

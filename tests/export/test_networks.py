@@ -16,7 +16,7 @@ from support.gluon_ssd import MOBILENET, RESNET50_V2, network
 from support.nets import NETS
 
 import ssdreg
-from ssdreg.cli.demo import BACKBONE
+from ssdreg.demo import BACKBONE
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import ExportError
 from ssdreg.export import Options, to_onnx

@@ -29,7 +29,7 @@ from ssdreg.graph.stretches import outside_network
 from ssdreg.mx import mx
 from ssdreg.quantize import (
     bfloat16_mxnet,
-    quantize,
+    quantize_model,
     quantize_mxnet,
     quantize_onnx,
     quantize_openvino,
@@ -349,7 +349,7 @@ def test_a_number_counts_for_more_than_none():
 def test_layers_are_kept_when_eight_bits_cost_too_much(tiny_run, examples):
     # after one epoch boxes are everywhere, and those of 8 bits never quite the same
     source = open_deploy_model(tiny_run)
-    made = quantize(source, examples[:3], "mxnet", drop=0.0, keep=["stage1_unit1_conv2"])
+    made = quantize_model(source, examples[:3], "mxnet", drop=0.0, keep=["stage1_unit1_conv2"])
     counts = [len(trial.kept) for trial in made.trials]
     assert counts == sorted(set(counts))
     assert made.trials[0].kept == ("stage1_unit1_conv2",)
@@ -362,7 +362,7 @@ def test_layers_are_kept_when_eight_bits_cost_too_much(tiny_run, examples):
 
 def test_nothing_is_kept_when_eight_bits_cost_nothing(source, examples):
     said = []
-    made = quantize(source, examples[:3], "onnxruntime", drop=1.0, say=said.append)
+    made = quantize_model(source, examples[:3], "onnxruntime", drop=1.0, say=said.append)
     assert (made.kept, made.layers, len(made.trials)) == ((), (), 1)
     assert said == ["measuring float32 on the calibration images",
                     "quantising, no layers kept in float32"]
@@ -374,7 +374,7 @@ def test_nothing_is_kept_when_eight_bits_cost_nothing(source, examples):
     lambda source, model: quantize_onnx(model, []),
     lambda source, model: quantize_openvino(model.SerializeToString(), []),
     lambda source, model: quantize_mxnet(source, []),
-    lambda source, model: quantize(source, [])], ids=["onnx", "openvino", "mxnet", "all"])
+    lambda source, model: quantize_model(source, [])], ids=["onnx", "openvino", "mxnet", "all"])
 def test_without_images_there_are_no_scales(source, model, quantized):
     with pytest.raises(DataError, match="scales from images, and there are none"):
         quantized(source, model)
@@ -395,7 +395,7 @@ def test_what_is_quantised_is_not_quantised_again(onnx_int8, mxnet_int8, images,
 def test_a_name_that_is_no_layer(source, examples, backend):
     with pytest.raises(ModelError, match="no convolution 'stage1_unit1_conv': there are "
                                          "'stage1_unit1_conv"):
-        quantize(source, examples, backend, drop=None, keep=["stage1_unit1_conv"])
+        quantize_model(source, examples, backend, drop=None, keep=["stage1_unit1_conv"])
 
 
 @pytest.mark.parametrize(("backend", "precision", "sentence"), [
@@ -404,14 +404,14 @@ def test_a_name_that_is_no_layer(source, examples, backend):
     ("openvino", "int4", "there is no precision 'int4' to quantise to: choose one of int8")])
 def test_what_there_is_not(source, examples, backend, precision, sentence):
     with pytest.raises(ModelError, match=sentence):
-        quantize(source, examples, backend, precision)
+        quantize_model(source, examples, backend, precision)
 
 
 def test_a_processor_without_bfloat16(source, monkeypatch):
     monkeypatch.setattr(processor, "_here", lambda: frozenset({"avx2"}))
     assert not multiplies_bfloat16()
     with pytest.raises(ModelError, match="this processor has no bfloat16"):
-        quantize(source, [], "openvino", "bfloat16")
+        quantize_model(source, [], "openvino", "bfloat16")
 
 
 def test_flags_of_a_processor(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from ssdreg.errors import DependencyError
-from ssdreg.evaluation.coco import FIGURES, CocoFigures
+from ssdreg.metrics.coco import FIGURES, CocoFigures
 from ssdreg.runs.log import Epoch
 from ssdreg.runs.tensorboard import EventLog, curves
 

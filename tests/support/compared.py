@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssdreg.evaluation.comparison import compare
+from ssdreg.metrics.comparison import compare
 
 NAMES = ("circle", "square", "triangle", "star", "moon", "sun")
 

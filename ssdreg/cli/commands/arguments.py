@@ -11,9 +11,6 @@ from ssdreg.registry.preprocessing import Preprocessing
 if TYPE_CHECKING:
     from ssdreg_runtime.backends import Backend
 
-    from ssdreg.mx import mx
-
-
 DATA_SHAPE, HEAD = 300, "ssd"
 
 #: What a detector is, for commands that take any kind.
@@ -130,6 +127,12 @@ def _three(text: str) -> tuple[float, ...]:
     return values
 
 
+def classes(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the names of the classes that were given; None leaves them to the checkpoint."""
+    from ssdreg.checkpoints.files import read_class_names
+    return read_class_names(options.classes) if options.classes else None
+
+
 def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
     """Return what was given of the normalisation; None leaves it to the kind of checkpoint."""
     if options.mean is None and options.std is None:
@@ -144,39 +147,13 @@ def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
 
 def open_backend(options: argparse.Namespace) -> Backend:
     """Open the detector that is named, with what is to run it."""
-    from ssdreg.checkpoints.files import read_class_names
-    from ssdreg.inference.detector import AUTO, MODEL_FILES, MXNET, open_backend
-    backend, context = options.backend, None
-    # only where it is no CPU, because MXNet, once imported, takes no other number of threads
-    if options.ctx != "cpu":
-        if backend == AUTO and options.model.suffix.lower() not in MODEL_FILES:
-            backend = MXNET
-        if backend != MXNET:
-            raise SsdregError(f"--ctx {options.ctx} is a device of MXNet, which does not run this: "
-                              f"leave it out, or use --backend mxnet")
-        context = contexts(options.ctx)[0]
-    return open_backend(
-        options.model, backend, options.threads, options.precision, options.epoch, context,
-        classes=read_class_names(options.classes) if options.classes else None,
-        data_shape=options.data_shape, preprocessing=preprocessing(options))
+    from ssdreg.inference.detector import choose_device, open_backend
+    backend, context = choose_device(options.model, options.backend, options.ctx)
+    return open_backend(options.model, backend, options.threads, options.precision, options.epoch,
+                        context, classes=classes(options), data_shape=options.data_shape,
+                        preprocessing=preprocessing(options))
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:
     """Declare ``--ctx``."""
     parser.add_argument("--ctx", default="cpu", help="devices: cpu, or gpu:0,1")
-
-
-def contexts(text: str) -> list[mx.Context]:
-    """Turn ``cpu`` or ``gpu:0,1`` into MXNet's devices; raise SsdregError when there are none."""
-    from ssdreg.mx import mx
-    kind, _, which = text.partition(":")
-    if kind == "cpu" and not which:
-        return [mx.cpu()]
-    if kind != "gpu" or not all(part.isdigit() for part in (which or "0").split(",")):
-        raise SsdregError(f"--ctx {text!r} is no device: write cpu, gpu:0 or gpu:0,1")
-    count = mx.context.num_gpus()
-    asked = numbers(which or "0")
-    if any(index >= count for index in asked):
-        raise SsdregError(f"--ctx {text!r}: MXNet sees {count} GPUs here; "
-                          f"the CPU wheel of MXNet sees none: use --ctx cpu")
-    return [mx.gpu(index) for index in asked]

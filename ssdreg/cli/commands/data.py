@@ -65,8 +65,10 @@ def run(options: argparse.Namespace) -> int:
 
 def check_data(options: argparse.Namespace) -> int:
     """Look at a data set and print what is in it and what is wrong."""
+    from ssdreg.cli.progress import Console
     from ssdreg.data.checking import check
-    checked = check(options.data, options.split, arguments.data_format(options))
+    checked = check(options.data, options.split, arguments.data_format(options),
+                    progress=Console())
     print(to_json(checked.to_dict(), indent=2) if options.json else checked.to_text())
     return 0 if checked.complete else INCOMPLETE
 

@@ -10,11 +10,11 @@ import numpy as np
 from attrs import frozen
 
 from ssdreg.drawing.report.style import DASHES, LIGHT
-from ssdreg.evaluation.confusion import Confusion
-from ssdreg.evaluation.measures import Measures
-from ssdreg.evaluation.text import number
-from ssdreg.evaluation.thresholds import Curve
-from ssdreg.evaluation.tide import Errors
+from ssdreg.metrics.confusion import Confusion
+from ssdreg.metrics.measures import Measures
+from ssdreg.metrics.text import number
+from ssdreg.metrics.thresholds import Curve
+from ssdreg.metrics.tide import Errors
 
 #: A table of more classes cannot be read; then the matrix is drawn as a grid of cells.
 MOST_CELLS = 20

@@ -18,10 +18,10 @@ from ssdreg.drawing.report.charts import (
 from ssdreg.drawing.report.pictures import WorstPicture, data_url
 from ssdreg.drawing.report.style import STYLE
 from ssdreg.errors import DataError
-from ssdreg.evaluation.areas import SIZES
-from ssdreg.evaluation.measures import Measures
-from ssdreg.evaluation.text import MOST_PAIRS, number
-from ssdreg.evaluation.thresholds import OperatingPoint
+from ssdreg.metrics.areas import SIZES
+from ssdreg.metrics.measures import Measures
+from ssdreg.metrics.text import MOST_PAIRS, number
+from ssdreg.metrics.thresholds import OperatingPoint
 
 _SUFFIXES = (".html", ".htm")
 

@@ -10,8 +10,8 @@ from attrs import field, frozen
 from PIL import Image
 from ssdreg_runtime.draw.paint import draw_boxes, draw_truths
 
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.worst import ImageErrors, rank_images
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.worst import ImageErrors, rank_images
 
 #: Pictures of a report, and how large they are, in pixels of the longer side.
 MOST_PICTURES, LONGEST_SIDE = 12, 640

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.compared import one_image, random_comparison
 
-from ssdreg.evaluation.confusion import assign, measure_confusion
+from ssdreg.metrics.confusion import assign, measure_confusion
 
 A, B, AWAY = (10, 10, 50, 50), (60, 10, 90, 40), (60, 60, 90, 90)
 

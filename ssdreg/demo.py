@@ -7,20 +7,19 @@ on with augmentation, validated after every epoch, evaluated and drawn.
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 from ssdreg_runtime.system.files import replacing
-from ssdreg_runtime.system.tables import text_table
 
 import ssdreg
 from ssdreg.backbones import resnet
-from ssdreg.data import Augmentation, splits
+from ssdreg.data import Augmentation
 from ssdreg.detector.families import parameter_count
 from ssdreg.errors import RunError
+from ssdreg.progress import Progress
 
 if TYPE_CHECKING:
     from ssdreg.runs.run import Run
@@ -57,23 +56,6 @@ class Story:
         return self.parameters * BYTES_PER_VALUE / MEBIBYTE
 
 
-def demonstrate(out: Path) -> int:
-    """Run it all in the folder `out`; return 0 when the mAP is reached, 1 when not."""
-    began = time.monotonic()
-    print("1. The story: ResNet-101 with the taps that were copied from ResNet-50")
-    print(text_table(("network", "taps", "parameters", "file"),
-                     [(each.network, ", ".join(each.taps), f"{each.parameters:,}",
-                       f"{each.mebibytes:.1f} MiB") for each in story()]))
-    print(f"   ssdreg refuses the copied taps:\n{refusal()}\n")
-    print(f"2. Training {BACKBONE.name} at {SHAPE}x{SHAPE} on drawn shapes")
-    best = train_on_shapes(out)
-    print(f"\n3. Pictures: {out / 'predictions.png'}, {out / 'curves.png'}")
-    reached = best >= TARGET_MAP
-    print(f"mAP {best:.3f} {'reached' if reached else 'MISSED'} the {TARGET_MAP:.2f} hoped for, "
-          f"in {(time.monotonic() - began) / 60:.1f} minutes")
-    return 0 if reached else 1
-
-
 def story() -> tuple[Story, ...]:
     """Measure ResNet-50, ResNet-101 with its taps, and ResNet-101 with its own."""
     copied = ssdreg.plan("resnet50", STORY_CLASSES).from_layers
@@ -101,27 +83,22 @@ def _measure(name: str, backbone: str, from_layers: tuple[str, ...] | None) -> S
     return Story(name, plan.taps, parameter_count(symbol, plan.data_shape))
 
 
-def train_on_shapes(out: Path) -> float:
-    """Draw the data set, train and validate on it, and draw pictures; return the best mAP."""
+def train_on_shapes(out: Path, *, progress: Progress | None = None) -> float:
+    """Draw the data set, train and validate on it, and draw pictures; return the best mAP.
+
+    `progress` is told of every step and epoch. Raises DataError or RunError where something in the
+    folder `out` is not an earlier demonstration's.
+    """
     from ssdreg.data.synthetic import write_shapes
     from ssdreg.drawing.curves import draw_curves
-    from ssdreg.mx import mx
-    from ssdreg.runs.run import create_run
-    from ssdreg.training.network import build_network
-    from ssdreg.training.options import TrainOptions
-    from ssdreg.training.trainer import Data, train
+    from ssdreg.training.train import train
     data_folder, run_folder = out / "shapes", out / "run"
     if run_folder.exists():
         _forget(run_folder)
     write_shapes(data_folder, TRAIN_IMAGES, VALIDATION_IMAGES)
-    source = splits.choose(data_folder)
-    learning, validation = splits.open_data(source)
-    shared = (BACKBONE, len(learning.classes), SHAPE)
-    network = build_network(*shared, sizes=SIZES)
-    run = create_run(run_folder, learning.classes, network.plan, network.train, network.deploy)
-    train(run, Data(source=source, train=learning, validation=validation,
-                    augmentation=AUGMENTATION),
-          TrainOptions(epochs=10, optimizer="adam", lr=2e-3, wd=1e-5, warmup=50), [mx.cpu()])
+    run = train(data=data_folder, out=run_folder, backbone=BACKBONE, data_shape=SHAPE, sizes=SIZES,
+                pretrained=False, augment=AUGMENTATION, epochs=10, optimizer="adam", lr=2e-3,
+                wd=1e-5, warmup=50, progress=progress).run
     draw_curves(run.log_file, out / "curves.png", f"{BACKBONE.name} on drawn shapes")
     _draw_predictions(out / "predictions.png", data_folder, run)
     return max(entry.map for entry in run.log())

@@ -23,8 +23,8 @@ from __future__ import annotations
 import numpy as np
 from attrs import field, frozen
 
-from ssdreg.evaluation.comparison import Comparison, ImageBoxes
-from ssdreg.evaluation.voc import iou_matrix
+from ssdreg.metrics.comparison import Comparison, ImageBoxes
+from ssdreg.metrics.voc import iou_matrix
 
 #: What a detection takes that takes no object, and one that is left out.
 BACKGROUND, LEFT_OUT = -1, -2

@@ -8,10 +8,10 @@ import math
 import pytest
 from support.compared import NAMES, one_image, random_comparison
 
-from ssdreg.evaluation.coco import FIGURES
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.measures import USUAL_THRESHOLD, measure
-from ssdreg.evaluation.text import aligned, confusion_block, describe, number
+from ssdreg.metrics.coco import FIGURES
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.measures import USUAL_THRESHOLD, measure
+from ssdreg.metrics.text import aligned, confusion_block, describe, number
 
 OBJECT = (10, 10, 50, 50)
 

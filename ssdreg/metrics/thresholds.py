@@ -1,6 +1,6 @@
 """Precision, recall and F1 over the threshold on the score, and the threshold with the best F1.
 
-Detections are matched as VOC does (see `ssdreg.evaluation.voc`), at IoU 0.5 by default. With a
+Detections are matched as VOC does (see `ssdreg.metrics.voc`), at IoU 0.5 by default. With a
 threshold t, the detections with a score of t or more count, so that equal scores count together:
 
 - precision: the share of those detections that are right
@@ -18,8 +18,8 @@ import math
 import numpy as np
 from attrs import field, frozen
 
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.voc import IGNORED, TRUE_POSITIVE, match
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.voc import IGNORED, TRUE_POSITIVE, match
 
 
 @frozen

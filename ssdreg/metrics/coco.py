@@ -28,7 +28,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from ssdreg.evaluation.comparison import Comparison, ImageBoxes
+from ssdreg.metrics.comparison import Comparison, ImageBoxes
 
 #: What COCOeval gives where nothing could be measured.
 _UNDEFINED = -1

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from support.compared import one_image, random_comparison
 
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.confusion import measure_confusion
-from ssdreg.evaluation.worst import ImageErrors, rank_images
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.confusion import measure_confusion
+from ssdreg.metrics.worst import ImageErrors, rank_images
 
 A, B, AWAY = (10, 10, 50, 50), (60, 10, 90, 40), (60, 60, 90, 90)
 

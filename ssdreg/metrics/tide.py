@@ -39,9 +39,9 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import field, frozen
 
-from ssdreg.evaluation.areas import SIZES, size_indices
-from ssdreg.evaluation.comparison import Comparison, ImageBoxes
-from ssdreg.evaluation.voc import iou_matrix
+from ssdreg.metrics.areas import SIZES, size_indices
+from ssdreg.metrics.comparison import Comparison, ImageBoxes
+from ssdreg.metrics.voc import iou_matrix
 
 #: The kinds of error in the paper's order.
 KINDS = ("classification", "localization", "both", "duplicate", "background", "missed")

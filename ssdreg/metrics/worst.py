@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.confusion import BACKGROUND, assign
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.confusion import BACKGROUND, assign
 
 
 @frozen

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from support.compared import one_image, random_comparison
 
-from ssdreg.evaluation.coco import evaluate_coco
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.tide import KINDS, measure_errors
+from ssdreg.metrics.coco import evaluate_coco
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.tide import KINDS, measure_errors
 
 OBJECT = (10, 10, 50, 50)
 #: IoU with OBJECT: 30 of 40 columns and 40 of 50 together, then 20 / 60 = 1/3, then 2 / 78.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from support.compared import one_image, random_comparison
 
-from ssdreg.evaluation.thresholds import measure_curves
-from ssdreg.evaluation.voc import FALSE_POSITIVE, TRUE_POSITIVE, match
+from ssdreg.metrics.thresholds import measure_curves
+from ssdreg.metrics.voc import FALSE_POSITIVE, TRUE_POSITIVE, match
 
 A, B, C = (0, 0, 20, 20), (30, 0, 50, 20), (60, 0, 80, 20)
 AWAY = (0, 60, 20, 80)

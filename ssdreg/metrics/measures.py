@@ -6,12 +6,12 @@ import math
 
 from attrs import field, frozen
 
-from ssdreg.evaluation.coco import CocoResult, evaluate_coco
-from ssdreg.evaluation.comparison import Comparison
-from ssdreg.evaluation.confusion import Confusion, measure_confusion
-from ssdreg.evaluation.thresholds import Curves, measure_curves
-from ssdreg.evaluation.tide import Errors, measure_errors
-from ssdreg.evaluation.voc import Evaluation, evaluate
+from ssdreg.metrics.coco import CocoResult, evaluate_coco
+from ssdreg.metrics.comparison import Comparison
+from ssdreg.metrics.confusion import Confusion, measure_confusion
+from ssdreg.metrics.thresholds import Curves, measure_curves
+from ssdreg.metrics.tide import Errors, measure_errors
+from ssdreg.metrics.voc import Evaluation, evaluate
 
 #: The threshold of the confusion matrix where no threshold is better than another.
 USUAL_THRESHOLD = 0.5

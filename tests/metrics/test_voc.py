@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssdreg.errors import DataError
-from ssdreg.evaluation.voc import Accumulator, evaluate, iou_matrix
+from ssdreg.metrics.voc import Accumulator, evaluate, iou_matrix
 
 BOX = (0.0, 0.0, 10.0, 10.0)
 

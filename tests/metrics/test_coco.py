@@ -14,8 +14,8 @@ from pycocotools.cocoeval import COCOeval
 from support.compared import one_image, random_comparison
 
 from ssdreg.errors import DataError
-from ssdreg.evaluation.coco import FIGURES, evaluate_coco
-from ssdreg.evaluation.comparison import Comparison, compare
+from ssdreg.metrics.coco import FIGURES, evaluate_coco
+from ssdreg.metrics.comparison import Comparison, compare
 
 
 def by_pycocotools(comparison):

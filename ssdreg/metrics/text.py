@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ssdreg.evaluation.areas import SIZES
-from ssdreg.evaluation.coco import CocoFigures
-from ssdreg.evaluation.confusion import Confusion
-from ssdreg.evaluation.measures import Measures
-from ssdreg.evaluation.tide import Cost, Errors
+from ssdreg.metrics.areas import SIZES
+from ssdreg.metrics.coco import CocoFigures
+from ssdreg.metrics.confusion import Confusion
+from ssdreg.metrics.measures import Measures
+from ssdreg.metrics.tide import Cost, Errors
 
 #: A matrix with more classes than this is too wide for a terminal: then only the most frequent
 #: confusions are told.
