@@ -116,7 +116,7 @@ def _later(graph: Graph, tap: ShapedNode) -> list[ShapedNode]:
 def _ends_in(plain: mx.sym.Symbol, name: str, data_shape: tuple[int, int]) -> bool:
     """Tell whether a node, under its name without the detector's prefix, ends a stage here."""
     graph = read_graph(plain, data_shape)
-    node = next((node for node in graph.nodes if node.op != "null"
+    node = next((node for node in graph.nodes if not node.is_variable
                  and f"_{name}".endswith(f"_{node.name}")), None)
     if node is None:
         return False

@@ -56,7 +56,7 @@ def smallest_detector(backbone: Backbone, symbol: mx.sym.Symbol,
         made, symbol, assemble(symbol, made, "train", head), assemble(symbol, made, "deploy", head),
         taps=tuple(tap.node for tap in backbone.taps if graph.upstream([tap.node]) <= needed),
         behind=frozenset(node.name for node in graph.nodes
-                         if node.op == "null" and node.index not in needed))
+                         if node.is_variable and node.index not in needed))
 
 
 def _plan(backbone: Backbone, head: str | Head) -> Plan:

@@ -22,7 +22,7 @@ def find_constants(network: Network) -> frozenset[int]:
     """Return the indices of all operators, parameters included, that are the same for any image."""
     found: set[int] = set()
     for operator in network.operators:
-        if operator.op == VARIABLE:
+        if operator.is_variable:
             constant = operator.name != DATA
         else:
             count = SHAPE_ONLY.get(operator.op, len(operator.inputs))
