@@ -159,4 +159,4 @@ def as_layer(node: ShapedNode, name: str | None = None) -> Layer:
 
 def _layer(graph: Graph, name: str) -> Layer:
     node = graph.find(name)
-    return Layer(name) if node is None or node.op == "null" else as_layer(node, name)
+    return Layer(name) if node is None or node.is_variable else as_layer(node, name)

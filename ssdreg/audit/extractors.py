@@ -118,7 +118,7 @@ def _later_nodes(graph: Graph, tap: ShapedNode) -> list[ShapedNode]:
 def _ends_stage_of(classifier: mx.sym.Symbol, name: str, data_shape: tuple[int, int]) -> bool:
     """Tell whether the node of this name, without the detector's prefix, ends a stage there."""
     graph = read_graph(classifier, data_shape)
-    node = next((node for node in graph.nodes if node.op != "null"
+    node = next((node for node in graph.nodes if not node.is_variable
                  and f"_{name}".endswith(f"_{node.name}")), None)
     if node is None:
         return False

@@ -293,7 +293,7 @@ def _fitting(params: Params, measured: Measured, where: str) -> Params:
     args: dict[str, mx.nd.NDArray] = {}
     auxs: dict[str, mx.nd.NDArray] = {}
     given = {**params.args, **params.auxs}
-    needs = [node for node in measured.graph.nodes if node.op == VARIABLE and not node.from_data]
+    needs = [node for node in measured.graph.nodes if node.is_variable and not node.from_data]
     missing = [node.name for node in needs if node.name not in given]
     if missing:
         raise RunError(f"the parameters of {where} lack {len(missing)} of the {len(needs)} that "

@@ -23,7 +23,7 @@ from ssdreg.export.operators.probabilities import LABELLED
 from ssdreg.export.reading import Network, Operator
 from ssdreg.export.translation import translation_of, unsupported
 from ssdreg.export.writer import Value, Writer
-from ssdreg.graph.nodes import VARIABLE, Entry, reached
+from ssdreg.graph.nodes import Entry, reached
 
 #: The modules that fill the table of translations.
 TRANSLATED_BY = (activations, convolutions, cutting, elementwise, normalizing, pooling,
@@ -43,7 +43,7 @@ def write_network(network: Network, wanted: Iterable[int], leaf: Callable[[Opera
     chains = {chain.last.index: chain for chain in find_chains(network, constants)}
     absorbed = {operator.index for chain in chains.values() for operator in chain.operators}
     for operator in _needed(network, wanted):
-        if operator.op == VARIABLE:
+        if operator.is_variable:
             values[(operator.index, 0)] = leaf(operator)
             continue
         if not all(shape.known for shape in operator.outputs):

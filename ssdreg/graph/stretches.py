@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from ssdreg.graph.nodes import VARIABLE, Net, Node, reached
+from ssdreg.graph.nodes import Net, Node, reached
 from ssdreg.graph.operators import WEIGHTED
 
 
@@ -35,4 +35,4 @@ def outside_network(net: Net) -> tuple[str, ...]:
     inside = between((node.sources for node in net.nodes),
                      [index for index, node in enumerate(net.nodes) if weighted(node)])
     return tuple(node.name for index, node in enumerate(net.nodes)
-                 if node.op != VARIABLE and index not in inside)
+                 if not node.is_variable and index not in inside)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ssdreg.errors import InputShapeError, TapError
-from ssdreg.graph.nodes import DATA, MAX_NODES, VARIABLE, Net, Node, reached
+from ssdreg.graph.nodes import DATA, MAX_NODES, Net, Node, reached
 from ssdreg.graph.operators import (
     CONVOLUTIONS,
     CROPS,
@@ -70,7 +70,7 @@ class Graph:
         """The operators on the trunk up to where the picture is pooled away."""
         trunk = (self.nodes[index] for index in self.trunk)
         return tuple(takewhile(lambda node: node.stride is not None,
-                               (node for node in trunk if node.op != VARIABLE)))
+                               (node for node in trunk if not node.is_variable)))
 
     def find(self, name: str) -> ShapedNode | None:
         """Return the node called `name` (``_output`` at its end does not count)."""
@@ -79,11 +79,11 @@ class Graph:
 
     def count(self, name: str) -> int:
         """Count the operators called `name`: MXNet reads a symbol at no name that is not unique."""
-        return sum(node.op != VARIABLE and node.name == name for node in self.nodes)
+        return sum(not node.is_variable and node.name == name for node in self.nodes)
 
     def suggest(self, name: str) -> str:
         """Say which nodes somebody may have meant who wrote `name`, of which there is none."""
-        operators = [node.name for node in self.nodes if node.op != VARIABLE]
+        operators = [node.name for node in self.nodes if not node.is_variable]
         close = difflib.get_close_matches(name, operators, n=3)
         return (f"did you mean {' or '.join(map(repr, close))}?" if close else
                 f"the last ones are {', '.join(map(repr, operators[-3:]))}.")
@@ -97,13 +97,13 @@ class Graph:
     def weights(self, indices: Iterable[int]) -> int:
         """Count the values in the parameters among these nodes."""
         return sum(math.prod(self.nodes[index].shape) for index in indices
-                   if self.nodes[index].op == VARIABLE and not self.nodes[index].from_data)
+                   if self.nodes[index].is_variable and not self.nodes[index].from_data)
 
     def parameters(self, indices: Iterable[int] | None = None) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the parameters among these nodes, by name; of all where None."""
         return {node.name: node.shape for node in (
                     self.nodes if indices is None else (self.nodes[each] for each in indices))
-                if node.op == VARIABLE and not node.from_data}
+                if node.is_variable and not node.from_data}
 
     def data_inputs(self, node: ShapedNode) -> list[ShapedNode]:
         """Return the inputs of a node that depend on the data (parameters left out)."""
@@ -171,7 +171,7 @@ def read_graph(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> Graph:
     for index, node in enumerate(net.nodes):
         shape = _take(shapes, node)
         before = [nodes[source] for source in node.sources if nodes[source].from_data]
-        is_data = node.op == VARIABLE and node.name == DATA
+        is_data = node.is_variable and node.name == DATA
         nodes.append(ShapedNode(
             op=node.op, name=node.name, attrs=node.attrs, inputs=node.inputs, index=index,
             shape=shape, from_data=is_data or bool(before),
@@ -232,7 +232,7 @@ def _take(shapes: dict[str, list[tuple[int, ...]]], node: Node) -> tuple[int, ..
     """Take the shape of the next node so called, of its first output; () if unknown."""
     # an operator's first output is name_output, or name_output0 when there are several;
     # variables appear under their own name
-    for suffix in ("",) if node.op == VARIABLE else ("_output", "_output0"):
+    for suffix in ("",) if node.is_variable else ("_output", "_output0"):
         if shapes.get(node.name + suffix):
             return shapes[node.name + suffix].pop(0)
     return ()
@@ -298,7 +298,7 @@ def _trunk(nodes: Sequence[ShapedNode], heads: Sequence[int]) -> tuple[int, ...]
     ways_to = [0] * len(nodes)    # from the data to a node
     ways_from = [0] * len(nodes)  # from a node to the outputs
     for node in nodes:
-        if node.op == VARIABLE:
+        if node.is_variable:
             ways_to[node.index] = 1 if node.from_data else 0
         else:
             ways_to[node.index] = sum(ways_to[index] for index in node.sources)

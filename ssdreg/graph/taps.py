@@ -116,7 +116,8 @@ def find_taps(symbol: mx.sym.Symbol, data_shape: int | tuple[int, int]) -> tuple
                        f"network's own symbol, with one output, instead of a detector's")
     ends = tappable_ends(graph)
     if not ends:
-        first = next((node for node in graph.nodes if node.op != "null" and node.from_data), None)
+        first = next((node for node in graph.nodes
+                      if node.from_data and not node.is_variable), None)
         seen = f"; the first node, {first.name!r}, is {first.op}" if first else ""
         raise TapError(f"the network has no stages: no convolution or merge works on a picture "
                        f"that every path runs through{seen}")
@@ -159,7 +160,7 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     """Say what is wrong with one tap taken alone."""
     name = _name(tap)
     node = graph.find(name)
-    if node is None or node.op == "null":
+    if node is None or node.is_variable:
         return [f"there is no node {name!r}: {graph.suggest(name)}"]
     if graph.count(node.name) > 1:
         return [_ambiguous(graph, node.name)]

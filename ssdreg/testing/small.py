@@ -56,7 +56,7 @@ def smallest_detector(backbone: Backbone, symbol: mx.sym.Symbol,
         assemble(symbol, small_plan, "deploy", head),
         taps=tuple(tap.node for tap in backbone.taps if graph.upstream([tap.node]) <= upstream),
         behind=frozenset(node.name for node in graph.nodes
-                         if node.op == "null" and node.index not in upstream))
+                         if node.is_variable and node.index not in upstream))
 
 
 def _smallest_plan(backbone: Backbone, head: str | Head) -> Plan:

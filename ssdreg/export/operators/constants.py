@@ -22,7 +22,7 @@ def find_constants(network: Network) -> frozenset[int]:
     """Return the indices of operators, parameters included, with the same output for any image."""
     constants: set[int] = set()
     for operator in network.operators:
-        if operator.op == VARIABLE:
+        if operator.is_variable:
             is_constant = operator.name != DATA
         else:
             count = SHAPE_ONLY.get(operator.op, len(operator.inputs))
