@@ -15,6 +15,7 @@ from ssdreg.data.annotation import AnnotatedPicture, AnnotatedSet
 from ssdreg.data.dataset import Dataset, Sample
 from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.labels import Classes, find_classes
+from ssdreg.data.layouts import another_layout
 from ssdreg.data.pictures import SIDEWAYS, UNREADABLE, UPRIGHT, Measured, Size, measure
 from ssdreg.data.placing import WITHIN, Frame, place, reach
 from ssdreg.errors import DataError
@@ -91,6 +92,9 @@ def _outcomes(annotated: AnnotatedSet, classes: Classes) -> Iterator[_Outcome]:
         except UNREADABLE as error:
             yield _Outcome(None, [DataIssue(picture.image, kinds.UNREADABLE_IMAGE,
                                             f"{error}; left out")])
+    wrong = another_layout(measured)
+    if wrong:
+        raise DataError(f"{annotated.root}: split {annotated.split!r}: {wrong}")
     tendency = _tendency(annotated, measured)
     for picture, found in measured:
         yield _outcome(picture, found, tendency, classes)

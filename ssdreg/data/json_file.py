@@ -36,12 +36,13 @@ def parse_json(content: bytes | str) -> Any:
 
 def has_keys(file: Path, *keys: str) -> bool:
     """Tell whether a file has all these keys somewhere, without parsing it."""
-    with file.open("rb") as stream:
-        if not file.stat().st_size:
-            return False
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            wide = content[:4].count(0) > 0
-            return all(content.find(_quoted(key, wide)) >= 0 for key in keys)
+    # not a link to nowhere, and not empty
+    if not file.is_file() or not file.stat().st_size:
+        return False
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0,
+                                              access=mmap.ACCESS_READ) as content:
+        wide = content[:4].count(0) > 0
+        return all(content.find(_quoted(key, wide)) >= 0 for key in keys)
 
 
 def _quoted(key: str, wide: bool) -> bytes:

@@ -61,6 +61,7 @@ def find_classes(annotated: AnnotatedSet,
     _check(names, root)
     meanings = _meanings(annotated.labels, names)
     issues += _respelled(annotated, meanings)
+    issues += _alike(annotated.declared or root, names)
     if asked is None and annotated.classes is not None:
         issues += _empty(annotated.declared or root, names, set(meanings.values()))
     return Classes(names, meanings), issues
@@ -102,6 +103,18 @@ def _respelled(annotated: AnnotatedSet, meanings: dict[str, str]) -> list[DataIs
                       f"{count[label]} objects called {label!r}, here and in other files, are "
                       f"taken as {meanings[label]!r}", label, kinds.PUT_RIGHT)
             for label, file in first.items()]
+
+
+def _alike(file: Path, names: Sequence[str]) -> list[DataIssue]:
+    first: dict[str, str] = {}
+    issues = []
+    for name in names:
+        other = first.setdefault(_key(name), name)
+        if other != name:
+            issues.append(DataIssue(file, kinds.OTHER_SPELLING,
+                                    f"{other!r} and {name!r} are two classes; kept: if they are "
+                                    f"one, spell it in one way", name, kinds.KEPT))
+    return issues
 
 
 def _empty(file: Path, names: Sequence[str], used: set[str]) -> list[DataIssue]:

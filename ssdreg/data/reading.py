@@ -44,8 +44,8 @@ def recognize(path: Path) -> DataFormat:
     in several.
     """
     if not path.exists():
-        raise DataError(f"{path}: there is no such folder; give the folder of a data set in PASCAL "
-                        f"VOC layout, or a .rec file")
+        raise DataError(f"{path}: there is no such folder or file; give a data set of any format "
+                        f"that is known, or a .rec file")
     contents = list_contents(path)
     sure = {each: each.certainty(contents) for each in formats()}
     most = max(sure.values())
@@ -85,7 +85,7 @@ def read_dataset(path: str | os.PathLike[str], split: str | None = None,
     path = Path(path)
     asked = asked_format(path, format)
     if not path.exists():
-        raise DataError(f"{path}: there is no such folder")
+        raise DataError(f"{path}: there is no such folder or file")
     if split == ALL and ALL not in asked.format.splits_of(path):
         split = None
     return agree(asked.format.read_from(path, split, asked.columns), classes)

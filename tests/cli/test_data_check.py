@@ -1,4 +1,4 @@
-"""``ssdreg data check``: what it prints and how it ends; formats through the other commands."""
+"""``ssdreg data check``: what it prints, how it ends; and formats through the other commands."""
 
 from __future__ import annotations
 

@@ -380,9 +380,47 @@ def test_swapped_sides_are_known_by_boxes_that_fit_the_picture_alone(tmp_path):
         agree(annotated(tmp_path, *entries[:1]))
 
 
+@pytest.mark.parametrize(("rows", "coordinates", "sentence"), [
+    # corners where a corner and a size are expected, and the reverse
+    ([(10, 5, 90, 45), (50, 20, 80, 50), (60, 0, 100, 30)], CORNER_PIXELS,
+     r"2 of 3 boxes are none inside .* x, y, width, height, .* all are when they are x1, y1, x2"),
+    ([(50, 20, 30, 10), (60, 0, 40, 30), (70, 30, 20, 20)], EDGES,
+     r"3 of 3 boxes are none inside .* x1, y1, x2, y2, .* when they are x, y, width, height"),
+    ([(.1, .1, .9, .9), (.1, .5, .8, .9), (.2, .0, 1., .6)], CENTER_SHARES,
+     r"center x, center y, width, height, .* and all are when they are x1, y1, x2, y2")])
+def test_boxes_in_another_layout_are_refused(tmp_path, rows, coordinates, sentence):
+    with pytest.raises(DataError, match=sentence):
+        placed(tmp_path, *(("dog", *row) for row in rows), coordinates=coordinates)
+
+
+def test_a_few_boxes_that_are_turned_are_no_other_layout(tmp_path):
+    good = [("dog", place, place, 40 + place, 40) for place in range(9)]
+    found = placed(tmp_path, *good, ("dog", 50, 20, 30, 10), ("dog", 60, 30, 20, 35))
+    assert [(issue.kind, issue.action) for issue in found.issues] == [
+        ("box turned around", "put right")] * 2
+
+
 def test_boxes_in_another_order_are_said_of_the_whole(tmp_path):
-    """Corners where corner and size are expected: most reach out, and none is right."""
+    """Most reach out, and in no layout all are inside."""
     rows = [("dog", 60 + place, 30, 95, 45) for place in range(12)]
-    with pytest.raises(DataError, match="12 of 12 boxes reach out of their picture; their "
+    with pytest.raises(DataError, match="12 of 13 boxes reach out of their picture; their "
                                         "coordinates are in another order or unit"):
-        placed(tmp_path, *rows, coordinates=CORNER_PIXELS)
+        placed(tmp_path, *rows, ("dog", 10, 5, 5, 20), coordinates=CORNER_PIXELS)
+
+
+def test_classes_that_differ_in_case_alone_are_said(tmp_path):
+    add(tmp_path, "one", ("dog", 0, 1, 1, 9, 9), ("Dog", 0, 11, 11, 19, 19))
+    write(tmp_path / "classes.txt", "dog\nDog\n")
+    found = read_voc(tmp_path)
+    assert found.classes == ("dog", "Dog")
+    assert drawn.kinds(found) == [("classes.txt", "class spelled otherwise", "kept")]
+
+
+@pytest.mark.parametrize("name", ["Annotations/one.xml", "JPEGImages/one.png"])
+def test_links_to_nowhere(tmp_path, name):
+    root = drawn.voc(tmp_path)
+    (root / name).unlink()
+    (root / name).symlink_to(tmp_path / "nowhere")
+    found = read_dataset(root)
+    assert [(issue.file, issue.action) for issue in found.issues] == [(root / name, "left out")]
+    assert len(found.samples) == 4

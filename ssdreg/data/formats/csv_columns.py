@@ -120,6 +120,8 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
 
     Raises DataError for what is no table of boxes, and where the columns are not known.
     """
+    if not file.is_file():
+        raise DataError(f"{file} is no file")
     if file.stat().st_size > MAX_TABLE:
         raise DataError(f"{file} has {file.stat().st_size:,} bytes: no table of boxes is that "
                         f"large")

@@ -99,7 +99,7 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
 
 
 def _has_boxes(file: Path) -> bool:
-    return knows_columns(file)
+    return file.is_file() and knows_columns(file)
 
 
 def _tables(root: Path, columns: Sequence[str]) -> dict[str, Path]:

@@ -95,6 +95,8 @@ def _candidates(contents: Contents) -> list[Path]:
 
 
 def _is_own(file: Path) -> bool:
+    if not file.is_file():
+        return False  # a link to nowhere
     with file.open("rb") as stream:
         return bool(_ROOT_TAG.search(stream.read(4096).replace(b"\0", b"")))
 
