@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import TypeVar
 
 import numpy as np
 from attrs import frozen
@@ -18,8 +19,8 @@ from ssdreg.metrics.tide import Errors
 
 #: A table of more classes cannot be read; then the matrix is drawn as a grid of cells.
 MOST_CELLS = 20
-#: Points of a curve that are drawn at most; more cannot be told apart.
-_MOST_POINTS = 300
+
+_Number = TypeVar("_Number", float, np.ndarray)
 
 # the curves' SVG in its own units
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _RIGHT = 560, 380, 62, 12, 52, 12
@@ -64,20 +65,22 @@ def curves_chart(measures: Measures) -> str:
             f'<ul class="key">{"".join(key)}</ul>')
 
 
-def _place(recall: float, precision: float) -> tuple[float, float]:
-    return (round(_LEFT + recall * (_WIDTH - _LEFT - _RIGHT), 1),
-            round(_TOP + (1 - precision) * (_HEIGHT - _TOP - _BOTTOM), 1))
+def _place(recall: _Number, precision: _Number) -> tuple[_Number, _Number]:
+    """Return where a point, or an array of points, is drawn."""
+    return (_LEFT + recall * (_WIDTH - _LEFT - _RIGHT),
+            _TOP + (1 - precision) * (_HEIGHT - _TOP - _BOTTOM))
 
 
 def _grid() -> str:
     lines = []
     for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
         across, down = _place(tick, tick)
-        left, bottom = _place(0, 0)
-        right, top = _place(1, 1)
-        lines.append(f'<path class="grid" d="M{left} {down}H{right}M{across} {top}V{bottom}"/>'
-                     f'<text x="{left - 7}" y="{down + 4}" text-anchor="end">{tick:g}</text>'
-                     f'<text x="{across}" y="{bottom + 20}" text-anchor="middle">{tick:g}</text>')
+        left, bottom = _place(0.0, 0.0)
+        right, top = _place(1.0, 1.0)
+        lines.append(
+            f'<path class="grid" d="M{left:g} {down:g}H{right:g}M{across:g} {top:g}V{bottom:g}"/>'
+            f'<text x="{left - 7:g}" y="{down + 4:g}" text-anchor="end">{tick:g}</text>'
+            f'<text x="{across:g}" y="{bottom + 20:g}" text-anchor="middle">{tick:g}</text>')
     middle = (_WIDTH + _LEFT) / 2
     lines.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">recall</text>'
                  f'<text transform="translate(16 {_HEIGHT / 2 - 20}) rotate(-90)" '
@@ -86,16 +89,17 @@ def _grid() -> str:
 
 
 def _path(curve: Curve) -> str:
-    """Return a curve as the line of an SVG, of the points that there is room for."""
-    count = len(curve.recall)
-    if not count or math.isnan(curve.recall[0]):
+    """Return a curve as the line of an SVG; points that fall together with the last are left out.
+
+    It begins at a recall of 0, so that a curve of one point is seen too.
+    """
+    if not len(curve.recall) or math.isnan(curve.recall[0]):
         return ""
-    chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).round().astype(int))
-    places = [_place(recall, precision) for recall, precision
-              in zip(curve.recall[chosen].tolist(), curve.precision[chosen].tolist())]
-    # from a recall of 0 on, so that a curve of one point is seen too
-    start = _place(0, float(curve.precision[0]))
-    return "M" + "L".join(f"{across} {down}" for across, down in (start, *places))
+    recall = np.append(0.0, curve.recall)
+    precision = np.append(curve.precision[0], curve.precision)
+    places = np.column_stack(_place(recall, precision)).round()
+    moved = np.append(True, (np.diff(places, axis=0) != 0).any(axis=1))
+    return "M" + "L".join(f"{across:g} {down:g}" for across, down in places[moved].tolist())
 
 
 def _mark(curve: Curve, color: str) -> str:
@@ -103,7 +107,7 @@ def _mark(curve: Curve, color: str) -> str:
     if best is None:
         return ""
     across, down = _place(best.recall, best.precision)
-    return (f'<circle cx="{across}" cy="{down}" r="4.5" style="fill:{color}">'
+    return (f'<circle cx="{across:.1f}" cy="{down:.1f}" r="4.5" style="fill:{color}">'
             f'<title>threshold {best.threshold:.4f}: precision {best.precision:.4f}, recall '
             f'{best.recall:.4f}, F1 {best.f1:.4f}</title></circle>')
 
@@ -148,7 +152,10 @@ def _confusion_grid(confusion: Confusion, shares: np.ndarray) -> str:
              for row, column in zip(*map(np.ndarray.tolist, np.nonzero(confusion.matrix)))]
     return (f'<div class="chart"><svg viewBox="0 0 {count} {count}" role="img" '
             f'aria-label="confusion matrix"><rect width="{count}" height="{count}" '
-            f'style="fill:none;stroke:var(--rule);stroke-width:.1"/>{"".join(cells)}</svg></div>')
+            f'style="fill:none;stroke:var(--rule);stroke-width:.1"/>{"".join(cells)}</svg></div>'
+            "<p>Classes in their order, from the top and from the left; the last row is "
+            "background, the last column what was missed. A cell says its names and its count "
+            "when it is pointed at. The most frequent:</p>")
 
 
 def errors_chart(errors: Errors) -> str:
