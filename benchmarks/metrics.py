@@ -18,7 +18,7 @@ from collections.abc import Callable
 import attrs
 import numpy as np
 
-from ssdreg.evaluation import coco
+from ssdreg.metrics import coco
 from ssdreg.metrics.comparison import Comparison, compare
 from ssdreg.metrics.confusion import measure_confusion
 from ssdreg.metrics.thresholds import measure_curves

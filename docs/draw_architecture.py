@@ -94,7 +94,7 @@ STEPS = (
          inputs=(Side("old checkpoints", "become runs: checkpoints/"),),
          outputs=(Side("mAP at IoU 0.5", "per class, per epoch: log.csv"),)),
     Step("deploy", "one file, suppression included; no MXNet to run it",
-         "deploy/  export/  quantize/  bench/", "detector.onnx, or int8 and bfloat16 of it",
+         "deploy/  exporting/  quantization/  bench/", "detector.onnx, or int8 and bfloat16 of it",
          outputs=(Side("ONNX file", "any runtime, any language"),
                   Side("ssdreg bench", "what each engine makes of it"))),
     Step("detect", "ssdreg-runtime: ONNX Runtime, OpenVINO, or MXNet",

@@ -34,7 +34,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import ssdreg
-from ssdreg.audit import VERDICTS
+from ssdreg.auditing import VERDICTS
 from ssdreg.cli.main import parser
 from ssdreg.registry import hookspecs
 from ssdreg.training.options import FINE_TUNING, TrainOptions

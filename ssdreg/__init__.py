@@ -53,7 +53,7 @@ from ssdreg.registry.weights import Weights
 if TYPE_CHECKING:
     from ssdreg_runtime.boxes.detections import Detections
 
-    from ssdreg.audit.audited import Audit
+    from ssdreg.auditing.audited import Audit
     from ssdreg.bench.benchmark import benchmark
     from ssdreg.bench.figures import Figures
     from ssdreg.checkpoints import load_checkpoint
@@ -63,13 +63,13 @@ if TYPE_CHECKING:
     from ssdreg.detector.declaration import verify_backbone
     from ssdreg.detector.plan import Level, Plan, plan
     from ssdreg.evaluation.evaluate import DetectorEvaluation, evaluate
-    from ssdreg.export.export import Exported
+    from ssdreg.exporting.export import Exported
     from ssdreg.graph.stages import StageEnd
     from ssdreg.graph.taps import Verification, find_taps, verify
     from ssdreg.inference.detector import Detector
     from ssdreg.metrics.voc import Evaluation
     from ssdreg.progress import Note, Work
-    from ssdreg.quantize.report import QuantizationReport
+    from ssdreg.quantization.report import QuantizationReport
     from ssdreg.runs.log import Epoch
     from ssdreg.runs.run import Run
     from ssdreg.training.options import TrainOptions
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
 _LATER = {
-    "Audit": "ssdreg.audit.audited",
+    "Audit": "ssdreg.auditing.audited",
     "Console": "ssdreg.cli.progress",
     "DataIssue": "ssdreg.data.issues",
     "DataIssues": "ssdreg.data.issues",
@@ -88,12 +88,12 @@ _LATER = {
     "DetectorEvaluation": "ssdreg.evaluation.evaluate",
     "Epoch": "ssdreg.runs.log",
     "Evaluation": "ssdreg.metrics.voc",
-    "Exported": "ssdreg.export.export",
+    "Exported": "ssdreg.exporting.export",
     "Figures": "ssdreg.bench.figures",
     "Level": "ssdreg.detector.plan",
     "Note": "ssdreg.progress",
     "Plan": "ssdreg.detector.plan",
-    "QuantizationReport": "ssdreg.quantize.report",
+    "QuantizationReport": "ssdreg.quantization.report",
     "Run": "ssdreg.runs.run",
     "StageEnd": "ssdreg.graph.stages",
     "Step": "ssdreg.training.progress",

@@ -22,7 +22,7 @@ from ssdreg.bench.workers import Task
 from ssdreg.bench.workload import Prepared
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.graph.nodes import Entry, Net, reached
-from ssdreg.quantize.onnxruntime.graph import sources
+from ssdreg.quantization.onnxruntime.graph import sources
 
 if TYPE_CHECKING:
     import onnx

@@ -125,7 +125,7 @@ def _first(source: DeployModel, stored: str, threads: int | None, precision: str
 
 def _exported(source: DeployModel, backend: str, threads: int | None, precision: str) -> Backend:
     """Export a source in memory and open it."""
-    from ssdreg.export import Options, to_onnx
+    from ssdreg.exporting import Options, to_onnx
     # images run one by one: on a processor a batch of these takes as long as they do singly, and
     # OpenVINO runs a model of one size faster than one of any
     options = Options(batch=1, precision="float16" if precision == "float16" else "float32")
@@ -150,5 +150,5 @@ def _in_precision(source: DeployModel, precision: str) -> DeployModel:
                          f"give a run that is; `ssdreg quantize RUN --backend mxnet` makes int8")
     if not multiplies_bfloat16():
         raise ModelError(f"{source.name}: {NO_BFLOAT16}")
-    from ssdreg.quantize import bfloat16_mxnet
+    from ssdreg.quantization import bfloat16_mxnet
     return bfloat16_mxnet(source)

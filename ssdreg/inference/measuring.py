@@ -7,7 +7,7 @@ from ssdreg_runtime.backends import Backend
 from ssdreg.data import Packed
 from ssdreg.data.originals import image_sizes
 from ssdreg.metrics.comparison import Comparison, compare
-from ssdreg.quantize.images import read_examples
+from ssdreg.quantization.images import read_examples
 
 
 def settings(backend: Backend) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from ssdreg.detector.declaration import unused
 from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
 from ssdreg.errors import ConformanceError, TapError, UnexaminedError
-from ssdreg.export.parity import compare
+from ssdreg.exporting.parity import compare
 from ssdreg.graph.nodes import Net
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.lazy_reference import resolve
@@ -250,7 +250,7 @@ def exports_the_same(examination: Examination) -> None:
     from ssdreg_runtime.system.installing import install
 
     from ssdreg.deploy.executor import Inference
-    from ssdreg.export import Options, to_onnx
+    from ssdreg.exporting import Options, to_onnx
     from ssdreg.mx import mx
     deploy_model = examination.deploy_model
     images = noise_images(deploy_model.plan)

@@ -45,7 +45,7 @@ def block(zoo: str, network: str) -> mx.gluon.HybridBlock:
 
 def zoo_module(zoo: str) -> Any:
     """Return the module of a zoo that has ``get_model``."""
-    from ssdreg.audit.gluoncv_presets import import_gluoncv
+    from ssdreg.auditing.gluoncv_presets import import_gluoncv
     from ssdreg.mx import mx
     return mx.gluon.model_zoo.vision if zoo == GLUON.name else import_gluoncv().model_zoo
 

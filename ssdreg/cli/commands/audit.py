@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Audit and print; the exit status is 1 when a detector is wrong or none could be judged."""
-    from ssdreg.audit import tables
-    from ssdreg.audit.audit import audit
+    from ssdreg.auditing import tables
+    from ssdreg.auditing.audit import audit
     found = audit(options.file, gluoncv=options.gluoncv, layers=options.layers or (),
                   data_shape=options.data_shape, num_classes=options.num_classes)
     if options.json:

@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export, say what the file is, and compare it with MXNet where images are given."""
-    from ssdreg.export.export import export
-    from ssdreg.export.report import compared
+    from ssdreg.exporting.export import export
+    from ssdreg.exporting.report import compared
     exported = export(
         options.path, out=options.out, nms=not options.no_nms, opset=options.opset,
         batch_size=None if options.dynamic_batch else options.batch_size,
@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _tell(exported: object) -> None:
     """Say what was written, before it is compared."""
-    from ssdreg.export.export import Exported
-    from ssdreg.export.report import describe
+    from ssdreg.exporting.export import Exported
+    from ssdreg.exporting.report import describe
     assert isinstance(exported, Exported)
     print(describe(exported))
     # what gives no detections is for a program that suppresses by itself

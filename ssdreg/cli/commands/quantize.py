@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Quantise, write, measure and report; the status is 1 when more than --drop was lost."""
     from ssdreg.cli.progress import Console
-    from ssdreg.quantize.quantize import quantize
+    from ssdreg.quantization.quantize import quantize
     report = quantize(
         options.path, data=options.data, split=options.split,
         calibration_split=options.calibration_split, calibration_images=options.calibration_images,
