@@ -77,7 +77,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     - `val_data`, `val_split`: what every epoch is validated on. What is not named is chosen:
       ``train`` and ``val``, ``trainval`` and ``test``, or a tenth of the images held out by name
     - `augment`: ``light``, ``ssd`` (the paper's, for long trainings), ``none``, or an
-      `ssdreg.data.Augmentation`
+      `Augmentation`
 
     What is trained:
 
