@@ -16,12 +16,12 @@ from support.gluon_ssd import MOBILENET, RESNET50_V2, network
 from support.nets import NETS
 
 import ssdreg
-from ssdreg.demo import BACKBONE
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.errors import ExportError
 from ssdreg.exporting import Options, to_onnx
 from ssdreg.mx import mx
 from ssdreg.runs.params import Params
+from ssdreg.scaffold.demo import BACKBONE
 
 sym = mx.sym
 SHAPE = (96, 128)

@@ -14,11 +14,11 @@ from support.runs import command, refused
 import ssdreg
 from ssdreg import ops
 from ssdreg.data import splits
-from ssdreg.demo import BACKBONE
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.heads import multibox, ssd
 from ssdreg.mx import mx
 from ssdreg.runs.run import create_run
+from ssdreg.scaffold.demo import BACKBONE
 from ssdreg.training.network import build_network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.trainer import Data, train_run

@@ -14,11 +14,11 @@ from ssdreg.cli.main import main
 from ssdreg.data import read_voc, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.data.synthetic import write_shapes
-from ssdreg.demo import BACKBONE
 from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
 from ssdreg.runs.params import read_params
 from ssdreg.runs.run import create_run, open_run
+from ssdreg.scaffold.demo import BACKBONE
 from ssdreg.training.network import build_network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.trainer import Data, train_run

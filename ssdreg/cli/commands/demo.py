@@ -20,10 +20,10 @@ def run(options: argparse.Namespace) -> int:
     """Run it all; the exit status is 1 when the mAP is missed."""
     from ssdreg_runtime.system.tables import text_table
 
-    from ssdreg import demo
     from ssdreg.cli.progress import Console
     from ssdreg.compat.mxnet_package import require
     from ssdreg.progress import Note
+    from ssdreg.scaffold import demo
     require()  # before the story begins
     console, out, began = Console(), options.out, time.monotonic()
 
