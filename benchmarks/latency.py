@@ -44,7 +44,7 @@ from ssdreg.bench.comparison import (
 )
 from ssdreg.bench.configurations import choose
 from ssdreg.bench.figures import Configuration, Figures, Missing, Row, make_rows
-from ssdreg.bench.measure import Report, Schedule, measure
+from ssdreg.bench.measure import Listener, Schedule, measure
 from ssdreg.bench.peak import SIDES, measure_peaks
 from ssdreg.bench.progress import Progress
 from ssdreg.bench.settings import environment, thread_count
@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def measure_post_processing(options: argparse.Namespace, folder: Path, report: Report) -> Figures:
+def measure_post_processing(options: argparse.Namespace, folder: Path, report: Listener) -> Figures:
     """Measure ours alone, whole and cut off, with as many anchors and classes as the target has."""
     source = random_deploy_model(*POST_DETECTOR)
     prepared = prepare_workload(source, _images(options, source), folder)
@@ -130,7 +130,7 @@ def measure_post_processing(options: argparse.Namespace, folder: Path, report: R
     return compare(prepared, choose(options.backends, ("float32",)), settings, folder, report)
 
 
-def measure_latency(options: argparse.Namespace, folder: Path, report: Report) -> Figures:
+def measure_latency(options: argparse.Namespace, folder: Path, report: Listener) -> Figures:
     """Measure ours and the peers, all in the same rounds."""
     source = random_deploy_model(options.backbone, options.classes, options.data_shape)
     prepared = prepare_workload(source, _images(options, source), folder)

@@ -160,7 +160,7 @@ def moments(source: DeployModel, images: np.ndarray) -> dict[str, mx.nd.NDArray]
     found = {name: array.copy() for name, array in bound.aux_dict.items()}
     norms = batch_norms(source.symbol)
     for norm in norms:
-        kept = float(norm.attrs.get("momentum", "0.9"))
+        kept = norm.attrs.number("momentum", 0.9)
         for name in norm.inputs[3:5]:
             # those that several share, as a pyramid's levels do, stay as one step leaves them
             if kept < 1 and sum(name in each.inputs for each in norms) == 1:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ssdreg.errors import TapError
 from ssdreg.graph.stages import StageEnd, stage_ends
-from ssdreg.graph.symbol import Graph, Node, read_graph
+from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.graph.taps import verify
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def shortened(audited: Audited, prefix: str) -> Audited:
         reasons=tuple(reason.replace(f"'{prefix}", "'") for reason in audited.reasons))
 
 
-def as_layer(node: Node, name: str | None = None) -> Layer:
+def as_layer(node: ShapedNode, name: str | None = None) -> Layer:
     """Describe a node of the graph that is a feature map."""
     return Layer(name or node.name, node.stride[0] if node.stride else None,
                  node.channels if node.stride else None)
@@ -162,7 +162,7 @@ def _layer(graph: Graph, name: str) -> Layer:
     return Layer(name) if node is None or node.op == "null" else as_layer(node, name)
 
 
-def _last_picture(graph: Graph) -> Node:
+def _last_picture(graph: Graph) -> ShapedNode:
     """Return the trunk's last feature map before the picture is pooled away."""
     trunk = (graph.nodes[index] for index in graph.trunk)
     return list(takewhile(lambda node: node.stride is not None, trunk))[-1]

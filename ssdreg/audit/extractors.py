@@ -25,8 +25,9 @@ from ssdreg.audit.audited import (
     weights_used,
 )
 from ssdreg.errors import TapError
+from ssdreg.graph.operators import CONVOLUTIONS
 from ssdreg.graph.stages import stage_ends
-from ssdreg.graph.symbol import CONVOLUTIONS, Graph, Node, read_graph
+from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.graph.taps import verify
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 class Tapped:
     """A node on the extractor's trunk, and what works between it and the level it feeds."""
 
-    node: Node
-    branch: tuple[Node, ...]
+    node: ShapedNode
+    branch: tuple[ShapedNode, ...]
 
 
 def judge_extractor(preset: str, network: str, outputs: Sequence[mx.sym.Symbol],
@@ -79,7 +80,7 @@ def judge_extractor(preset: str, network: str, outputs: Sequence[mx.sym.Symbol],
 def _source(graph: Graph, level: Graph) -> Tapped:
     """Walk back from a level to the trunk of the whole extractor."""
     trunk = {graph.nodes[index].name: graph.nodes[index] for index in graph.trunk}
-    branch: list[Node] = []
+    branch: list[ShapedNode] = []
     for index in reversed(level.trunk):
         node = level.nodes[index]
         if node.name in trunk:
@@ -99,14 +100,14 @@ def _taps(graph: Graph, levels: Sequence[Tapped]) -> list[Tapped]:
     return kept
 
 
-def _is_extra(graph: Graph, before: Node, level: Node) -> bool:
+def _is_extra(graph: Graph, before: ShapedNode, level: ShapedNode) -> bool:
     between = [graph.nodes[index] for index in graph.trunk
                if before.index < index <= level.index
                and graph.nodes[index].op in CONVOLUTIONS]
     return len(between) == 2 and between[0].kernel == 1
 
 
-def _later(graph: Graph, tap: Node) -> list[Node]:
+def _later(graph: Graph, tap: ShapedNode) -> list[ShapedNode]:
     """Return what works on the trunk behind a tap, on maps of the same size."""
     behind = (graph.nodes[index] for index in graph.trunk if index > tap.index)
     return [node for node in behind if graph.mixes(node) and node.shape[2:] == tap.shape[2:]]
@@ -125,7 +126,7 @@ def _ends_in(plain: mx.sym.Symbol, name: str, data_shape: tuple[int, int]) -> bo
         return False
 
 
-def _reason(graph: Graph, tap: Node, later: Sequence[Node], network: str) -> str:
+def _reason(graph: Graph, tap: ShapedNode, later: Sequence[ShapedNode], network: str) -> str:
     merges = [node for node in later if graph.merges(node)]
     what = (f"{len(merges)} units follow" if len(merges) > 1 else "1 unit follows" if merges else
             f"{later[-1].name!r} follows")

@@ -22,7 +22,7 @@ from ssdreg.bench.figures import (
     Row,
     make_rows,
 )
-from ssdreg.bench.measure import Report, Schedule, measure, quiet
+from ssdreg.bench.measure import Listener, Schedule, measure, quiet
 from ssdreg.bench.peak import measure_peaks
 from ssdreg.bench.post import POST_BACKENDS, measure_post
 from ssdreg.bench.settings import environment, thread_count
@@ -52,7 +52,7 @@ class Models:
 
 
 def compare(prepared: Prepared, choice: Choice, settings: Settings, folder: Path,
-            report: Report = quiet) -> Figures:
+            report: Listener = quiet) -> Figures:
     """Measure every contender at every batch size; `folder` takes the models that are made.
 
     A contender whose model cannot be made, or whose process fails, becomes a line that says why.
@@ -88,7 +88,7 @@ def compare(prepared: Prepared, choice: Choice, settings: Settings, folder: Path
 
 
 def make_models(configurations: Sequence[Configuration], prepared: Prepared, batch: int,
-                folder: Path, report: Report = quiet) -> Models:
+                folder: Path, report: Listener = quiet) -> Models:
     """Make what the contenders run, each in a process of its own, below `folder`."""
     made: dict[str, str] = {"source": str(prepared.folder)}
     failures: dict[str, str] = {}

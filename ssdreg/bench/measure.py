@@ -24,7 +24,7 @@ UNTIMED = 1
 WARM_UP = 2
 
 #: Told what happens: (words, rounds done, rounds in all).
-Report = Callable[[str, int, int], None]
+Listener = Callable[[str, int, int], None]
 
 
 @frozen
@@ -61,7 +61,7 @@ def quiet(words: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
-def measure(tasks: Sequence[Task], schedule: Schedule, report: Report = quiet) -> Measured:
+def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet) -> Measured:
     """Start a worker for each task and let them take turns; end them all, whatever happens.
 
     They prepare one after the other, so that none is measured while another is busy. A worker

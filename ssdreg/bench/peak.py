@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from ssdreg.bench.figures import Peak
-from ssdreg.bench.measure import Report, Schedule, measure, quiet
+from ssdreg.bench.measure import Listener, Schedule, measure, quiet
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
 
@@ -43,7 +43,7 @@ def peak_tasks(precisions: Iterable[str], threads: int | None = None,
 
 
 def measure_peaks(precisions: Iterable[str], threads: int | None = None,
-                  sides: Iterable[int] = SIDES, report: Report = quiet,
+                  sides: Iterable[int] = SIDES, report: Listener = quiet,
                   schedule: Schedule = SCHEDULE) -> tuple[Peak, ...]:
     """Measure the peak of each precision; one that no engine here multiplies in has none."""
     wanted = tuple(precisions)

@@ -10,16 +10,18 @@ the network's.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ssdreg import ops
 from ssdreg.bench.figures import Configuration, Missing, Post, make_post
-from ssdreg.bench.measure import Report, Schedule, measure, quiet
+from ssdreg.bench.measure import Listener, Schedule, measure, quiet
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
 from ssdreg.bench.workload import Prepared
+from ssdreg.detector.post_processing import PostProcessing
+from ssdreg.graph.nodes import Entry, Net
 
 if TYPE_CHECKING:
     import onnx
@@ -37,7 +39,7 @@ _LAYOUT = {"Transpose", "Reshape", "Flatten", "Concat", "Identity", "Squeeze", "
 
 def measure_post(configurations: Sequence[Configuration], models: Mapping[str, str],
                  prepared: Prepared, batch: int, threads: int | None, schedule: Schedule,
-                 report: Report = quiet) -> tuple[list[Post], list[Missing]]:
+                 report: Listener = quiet) -> tuple[list[Post], list[Missing]]:
     """Measure post-processing of each contender; where that fails, say why."""
     tasks = [Task(f"{each.name} {part}",
                   (sys.executable, "-m", "ssdreg.bench.post_worker"),
@@ -61,11 +63,11 @@ def measure_post(configurations: Sequence[Configuration], models: Mapping[str, s
 
 def cut_symbol(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     """Cut a deploy symbol off at class scores and offsets, which become its outputs."""
-    from ssdreg.mx import mx
-    probabilities, offsets, _ = symbol.get_children()
+    net = Net.of(symbol)
+    probabilities, offsets, _ = net.last.inputs
     # what softmax reads; a head with another function of its scores keeps that
-    scores = probabilities.get_children()[0] if _is_softmax(probabilities) else probabilities
-    return mx.sym.Group([scores, offsets])
+    scores = net.inputs(probabilities[0])[0] if _is_softmax(net, probabilities) else probabilities
+    return net.cut(scores, offsets)
 
 
 def rest_symbol(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
@@ -74,15 +76,15 @@ def rest_symbol(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     Anchors are made of the maps' sizes, and belong to the network.
     """
     from ssdreg.mx import mx
+    net = Net.of(symbol)
     scores, offsets, anchors = map(mx.sym.Variable, ("scores", "offsets", "anchors"))
-    if _is_softmax(symbol.get_children()[0]):
+    if _is_softmax(net, net.last.inputs[0]):
         scores = mx.sym.softmax(scores, axis=1)
-    return mx.sym.contrib.MultiBoxDetection(scores, offsets, anchors, **symbol.list_attr())
+    return ops.detection(scores, offsets, anchors, PostProcessing.read(net.last.attrs))
 
 
-def _is_softmax(symbol: mx.sym.Symbol) -> bool:
-    found: str = json.loads(symbol.tojson())["nodes"][-1]["op"]
-    return found in ("softmax", "SoftmaxActivation")
+def _is_softmax(net: Net, entry: Entry) -> bool:
+    return net.op(entry[0]) in ("softmax", "SoftmaxActivation")
 
 
 def cut_model(model: onnx.ModelProto) -> onnx.ModelProto:

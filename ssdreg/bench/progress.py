@@ -8,7 +8,7 @@ from ssdreg_runtime.system.progress import Work, progress
 
 
 class Progress:
-    """Tells what is measured; call it to report (see `ssdreg.bench.measure.Report`)."""
+    """Tells what is measured; call it to report (see `ssdreg.bench.measure.Listener`)."""
 
     def __init__(self) -> None:
         self._progress = progress(Work("", "rounds"), "{desc} {n_fmt}/{total_fmt} {bar}")

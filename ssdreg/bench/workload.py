@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from attrs import frozen
-from ssdreg_runtime.system.names import native
 
 from ssdreg.bench.figures import Workload
 from ssdreg.deploy.model import DeployModel
@@ -47,8 +46,6 @@ def save_deploy_model(source: DeployModel, folder: Path) -> None:
     It is no run to train on: its training symbol is the one that is deployed.
     """
     run = create_run(folder, source.classes, source.plan, source.symbol, source.symbol)
-    # without this argument MXNet leaves out the casts that make a symbol bfloat16
-    source.symbol.save(native(folder / "deploy-symbol.json"), remove_amp_cast=False)
     write_params(run.params_file(1), source.params)
 
 

@@ -16,7 +16,8 @@ from ssdreg_runtime.system.names import as_text
 from ssdreg.checkpoints.archive import unpack
 from ssdreg.data.formats.voc import read_names
 from ssdreg.errors import RunError
-from ssdreg.graph.symbol_file import MAX_BYTES, Net, parse
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.symbol_file import MAX_BYTES, parse
 from ssdreg.runs.params import Params, read_params
 
 SYMBOL = "-symbol.json"

@@ -20,9 +20,10 @@ from ssdreg.checkpoints import gluon_features
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
 from ssdreg.checkpoints.gluon_zoo import members, unscoped
 from ssdreg.checkpoints.layout import Prior, make_anchors
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import RunError
 from ssdreg.graph.stages import stage_ends
-from ssdreg.graph.symbol import Graph, read_graph
+from ssdreg.graph.symbol import read_graph
 from ssdreg.graph.taps import find_taps
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.preprocessing import Preprocessing
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-#: GluonCV's own suppression: IoU 0.45, the 400 best; offsets over 0.1, 0.1, 0.2, 0.2.
-VARIANCES, NMS_THRESHOLD, NMS_TOPK = (0.1, 0.1, 0.2, 0.2), 0.45, 400
+#: GluonCV's own: suppression from an IoU of 0.45 on, the 400 best.
+POST_PROCESSING = PostProcessing(nms_threshold=0.45, nms_topk=400)
 _PREDICTOR = re.compile(r"(class|box)_predictors\.(\d+)\.predictor\.(weight|bias)")
 
 
@@ -116,7 +117,7 @@ def _network(shapes: Mapping[str, tuple[int, ...]], data_shape: tuple[int, int],
     """Find the smallest network of the zoo that has all of a file's layers."""
     family, bare = unscoped(shapes)
     for backbone in members(family):
-        has = _parameters(read_graph(backbone.symbol(), data_shape))
+        has = read_graph(backbone.symbol(), data_shape).parameters()
         if all(has.get(name) == shapes[key] for key, name in bare.items()):
             return backbone, bare
     raise RunError(f"{where} is of a GluonCV SSD on a network that is not known here (its layers "
@@ -142,18 +143,12 @@ def _taps(backbone: Backbone, bare: Mapping[str, str], shapes: Mapping[str, tupl
                   for stage, units in enumerate(stages, start=1))[-count:]
     for taps in (ends, named):
         nodes = [graph.find(tap) for tap in taps]
-        used = _parameters(graph, graph.upstream(taps))
+        used = graph.parameters(graph.upstream(taps))
         if (len(nodes) == count and [node.channels for node in nodes if node] == channels
                 and set(used) == set(bare.values())):
             return taps
     raise RunError(f"{where} is of a GluonCV SSD on {backbone.name}, but where it taps it cannot "
                    f"be told: load it in GluonCV, write it with net.export, and import that")
-
-
-def _parameters(graph: Graph, indices: set[int] | None = None) -> dict[str, tuple[int, ...]]:
-    return {node.name: node.shape for node in graph.nodes
-            if node.op == "null" and not node.from_data
-            and (indices is None or node.index in indices)}
 
 
 def _detector(features: Sequence[mx.sym.Symbol], arrays: Mapping[str, mx.nd.NDArray],
@@ -175,5 +170,4 @@ def _detector(features: Sequence[mx.sym.Symbol], arrays: Mapping[str, mx.nd.NDAr
     cls_pred = mx.sym.transpose(scores, axes=(0, 2, 1), name="multibox_cls_pred")
     loc_pred = mx.sym.Concat(*found["box"], dim=1, name="multibox_loc_pred")
     return ops.detection(mx.sym.softmax(cls_pred, axis=1, name="cls_prob"), loc_pred,
-                         make_anchors(features, priors), variances=VARIANCES,
-                         nms_threshold=NMS_THRESHOLD, nms_topk=NMS_TOPK, force_suppress=False)
+                         make_anchors(features, priors), POST_PROCESSING)

@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ssdreg import ops
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import RunError
-from ssdreg.graph.symbol_file import Entry, Net
+from ssdreg.graph.attributes import Attributes
+from ssdreg.graph.nodes import VARIABLE, Entry, Net
+from ssdreg.graph.operators import DETECTION, PRIOR, PRODUCTS, SOFTMAXES, TARGET
 from ssdreg.registry.head import Predictions
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-PRIOR, TARGET, DETECTION = (f"_contrib_MultiBox{kind}" for kind in ("Prior", "Target", "Detection"))
 _DECODERS = {"_contrib_box_decode", "SliceChannel"}
 #: Operators that move values to other places and leave them as they are.
 _MOVES = {"Reshape", "reshape", "Flatten", "flatten", "transpose", "Concat", "concat", "identity",
           "_copy", "BlockGrad", "expand_dims", "squeeze", "slice_axis"}
 _MOST_MOVES = 10_000
-PRODUCTS = {"broadcast_mul", "elemwise_mul", "_mul", "_Mul"}
-_SOFTMAXES = {"SoftmaxOutput", "Softmax", "SoftmaxActivation", "softmax"}
 
 
 @frozen
@@ -50,23 +50,6 @@ class Prior:
         return len(self.chosen) or len(self.sizes) + len(self.ratios) - 1
 
 
-@frozen(kw_only=True)
-class Detection:
-    """How predictions become detections. The defaults are those of MultiBoxDetection."""
-
-    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
-    nms_threshold: float = 0.5
-    nms_topk: int = -1
-    force_suppress: bool = False
-    score_threshold: float = 0.01
-    clip: bool = True
-
-    @property
-    def standard(self) -> bool:
-        """Whether it is what ssdreg's own detections do, but for what a plan states."""
-        return self.score_threshold == Detection().score_threshold and self.clip
-
-
 @frozen(kw_only=True, eq=False)
 class Layout:
     """A detector's parts, as outputs and nodes of its `net`.
@@ -85,7 +68,7 @@ class Layout:
     normalized: tuple[str, ...]
     priors: tuple[Prior, ...] = ()
     constants: tuple[str, ...] = ()
-    detection: Detection
+    post_processing: PostProcessing
 
 
 def read_layout(net: Net, where: str) -> Layout:
@@ -112,46 +95,24 @@ def _read(net: Net, where: str) -> Layout:
     raise _unlike(where, "it has neither MultiBoxDetection nor MultiBoxTarget")
 
 
-def numbers(text: str) -> tuple[float, ...]:
-    """Read ``(0.1, 0.14)``, ``[0.1,0.14]`` or ``0.1``."""
-    return tuple(float(part) for part in text.strip("()[] ").split(",") if part.strip())
-
-
 def _unlike(where: str, why: str) -> RunError:
     return RunError(f"{where} is no SSD detector that can be read: {why}")
 
 
 def _from_detection(net: Net, node: int, where: str) -> Layout:
     scores, loc_pred, anchors = net.inputs(node)
-    attrs = net.attrs(node)
-    if int(attrs.get("background_id", "0")) != 0:
+    found = PostProcessing.read(net.attrs(node))
+    if found.background_id != 0:
         raise _unlike(where, f"{net.name(node)!r} has its background at class "
-                             f"{attrs['background_id']}, and not at 0")
-    return _assemble(net, _before_softmax(net, scores, where), loc_pred, anchors,
-                     _read_detection(net, node), where)
-
-
-def _read_detection(net: Net, node: int) -> Detection:
-    attrs, default = net.attrs(node), Detection()
-    variances = numbers(attrs.get("variances", "")) or default.variances
-    return Detection(
-        variances=(variances[0], variances[1], variances[2], variances[3]),
-        nms_threshold=float(attrs.get("nms_threshold", default.nms_threshold)),
-        nms_topk=int(attrs.get("nms_topk", default.nms_topk)),
-        force_suppress=_truth(attrs.get("force_suppress", "False")),
-        score_threshold=float(attrs.get("threshold", default.score_threshold)),
-        clip=_truth(attrs.get("clip", "True")))
-
-
-def _truth(text: str) -> bool:
-    return text.lower() in ("true", "1")
+                             f"{found.background_id}, and not at 0")
+    return _assemble(net, _before_softmax(net, scores, where), loc_pred, anchors, found, where)
 
 
 def _before_softmax(net: Net, entry: Entry, where: str) -> Entry:
     """Return the class scores that a softmax turns into probabilities."""
     node = next((node for node in net.main_line(entry[0])
                  if net.op(node) not in {"BlockGrad", "identity", "_copy"}), entry[0])
-    if net.op(node) not in _SOFTMAXES:
+    if net.op(node) not in SOFTMAXES:
         raise _unlike(where, f"its class scores come from {net.name(node)!r} ({net.op(node)}) and "
                              f"not from a softmax")
     return net.inputs(node)[0]
@@ -165,14 +126,13 @@ def _from_target(net: Net, node: int, where: str) -> Layout:
     offsets = [entry for each in differences for entry in net.inputs(each) if entry[0] != node]
     if len(offsets) != 1:
         raise _unlike(where, f"nothing is compared with the targets of {net.name(node)!r}")
-    variances = numbers(net.attrs(node).get("variances", "")) or Detection().variances
-    settings = Detection(nms_topk=400, variances=(variances[0], variances[1], variances[2],
-                                                  variances[3]))
-    return _assemble(net, cls_pred, offsets[0], anchors, settings, where)
+    # of all of them, targets have the variances alone
+    found = evolve(PostProcessing.read(net.attrs(node)), nms_topk=400)
+    return _assemble(net, cls_pred, offsets[0], anchors, found, where)
 
 
-def _assemble(net: Net, cls_pred: Entry, loc_pred: Entry, anchors: Entry, settings: Detection,
-              where: str) -> Layout:
+def _assemble(net: Net, cls_pred: Entry, loc_pred: Entry, anchors: Entry,
+              post_processing: PostProcessing, where: str) -> Layout:
     """Pair the predictors and anchors of every level."""
     features, normalized = _features(net, cls_pred[0], loc_pred[0], where)
     # each once: a level that leaves out some of its anchors joins the others again
@@ -182,17 +142,16 @@ def _assemble(net: Net, cls_pred: Entry, loc_pred: Entry, anchors: Entry, settin
                              f"{len(nodes)}")
     return Layout(net=net, cls_pred=cls_pred, loc_pred=loc_pred, anchors=anchors,
                   features=features, normalized=normalized,
-                  priors=tuple(_read_prior(net, node) for node in nodes), detection=settings)
+                  priors=tuple(_read_prior(net.attrs(node)) for node in nodes),
+                  post_processing=post_processing)
 
 
-def _read_prior(net: Net, node: int) -> Prior:
-    attrs, default = net.attrs(node), Prior((1.0,), (1.0,))
-    steps = numbers(attrs.get("steps", "")) or default.steps
-    offsets = numbers(attrs.get("offsets", "")) or default.offsets
-    return Prior(numbers(attrs.get("sizes", "")) or default.sizes,
-                 numbers(attrs.get("ratios", "")) or default.ratios,
-                 (steps[0], steps[1]), (offsets[0], offsets[1]),
-                 _truth(attrs.get("clip", "False")))
+def _read_prior(attrs: Attributes) -> Prior:
+    default = Prior((1.0,), (1.0,))
+    steps = attrs.numbers("steps", default.steps)
+    offsets = attrs.numbers("offsets", default.offsets)
+    return Prior(attrs.numbers("sizes", default.sizes), attrs.numbers("ratios", default.ratios),
+                 (steps[0], steps[1]), (offsets[0], offsets[1]), attrs.flag("clip"))
 
 
 def _features(net: Net, classes: int, boxes: int,
@@ -211,7 +170,7 @@ def _unscaled(net: Net, node: int) -> tuple[int, str]:
     if net.op(node) in PRODUCTS:
         inputs = [entry[0] for entry in net.inputs(node)]
         for unit, scale in (inputs, inputs[::-1]):
-            if net.op(unit) == "L2Normalization" and net.op(scale) == "null":
+            if net.op(unit) == "L2Normalization" and net.op(scale) == VARIABLE:
                 return net.inputs(unit)[0][0], net.name(scale)
     return node, ""
 
@@ -251,18 +210,17 @@ def _from_gluoncv(net: Net, where: str) -> Layout:
     return Layout(net=net, cls_pred=scores, loc_pred=offsets[0], anchors=None, features=features,
                   normalized=normalized,
                   constants=tuple(net.name(net.inputs(node)[0][0]) for node in anchors),
-                  detection=Detection(nms_threshold=float(nms.get("overlap_thresh", "0.5")),
-                                      nms_topk=int(nms.get("topk", "-1")),
-                                      variances=_stds(net, decoders)))
+                  post_processing=PostProcessing(
+                      nms_threshold=nms.number("overlap_thresh", 0.5),
+                      nms_topk=nms.integer("topk", -1), variances=_stds(net, decoders)))
 
 
 def _stds(net: Net, decoders: Sequence[int]) -> tuple[float, float, float, float]:
     """Return what offsets are multiplied by; GluonCV's default where it spells decoding out."""
     attrs = [net.attrs(node) for node in decoders if net.op(node) == "_contrib_box_decode"]
     if not attrs:
-        return Detection().variances
-    first, second, third, fourth = (float(attrs[0].get(f"std{index}", "1.0"))
-                                    for index in range(4))
+        return PostProcessing().variances
+    first, second, third, fourth = (attrs[0].number(f"std{index}", 1.0) for index in range(4))
     return first, second, third, fourth
 
 

@@ -10,7 +10,8 @@ from ssdreg.checkpoints.layout import Layout, Prior
 from ssdreg.detector.overrides import UNUSED
 from ssdreg.detector.plan import OWN_HEAD, Level, Plan, Step
 from ssdreg.errors import InputShapeError, RunError
-from ssdreg.graph.symbol import CONVOLUTIONS, Graph, Node, read_graph
+from ssdreg.graph.operators import CONVOLUTIONS
+from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.registry.preprocessing import Preprocessing
 
 #: A level behind the backbone is one or two convolutions; between two taps lie a stage's.
@@ -32,7 +33,7 @@ class Measured:
     """
 
     graph: Graph
-    features: tuple[Node, ...]
+    features: tuple[ShapedNode, ...]
     taps: int
     num_classes: int
     data_shape: tuple[int, int]
@@ -94,7 +95,7 @@ def make_plan(layout: Layout, measured: Measured, priors: Sequence[Prior], backb
     taps, features = measured.taps, measured.features
     extras = [_last_convolution(measured.graph, node) for node in features[taps:]]
     scaled = [bool(name) for name in layout.normalized]
-    detection = layout.detection
+    post_processing = layout.post_processing
     return Plan(
         backbone=backbone, head=OWN_HEAD, num_classes=measured.num_classes,
         data_shape=measured.data_shape,
@@ -102,8 +103,8 @@ def make_plan(layout: Layout, measured: Measured, priors: Sequence[Prior], backb
         num_filters=(*(node.channels if scale else UNUSED
                        for node, scale in zip(features[:taps], scaled)),
                      *(node.channels for node in features[taps:])),
-        strides=(*[UNUSED] * taps, *(_first(conv, "stride", 1) for conv in extras)),
-        pads=(*[UNUSED] * taps, *(_first(conv, "pad", 0) for conv in extras)),
+        strides=(*[UNUSED] * taps, *(conv.attrs.pair("stride", 1)[0] for conv in extras)),
+        pads=(*[UNUSED] * taps, *(conv.attrs.pair("pad", 0)[0] for conv in extras)),
         sizes=tuple(prior.sizes for prior in priors),
         ratios=tuple(prior.ratios for prior in priors),
         normalizations=tuple(_INITIAL_SCALE if scale else UNUSED for scale in scaled),
@@ -111,18 +112,18 @@ def make_plan(layout: Layout, measured: Measured, priors: Sequence[Prior], backb
         levels=tuple(Level(node.name if level < taps else "", node.channels, node.shape[2],
                            node.shape[3], prior.per_cell)
                      for level, (node, prior) in enumerate(zip(features, priors))),
-        variances=detection.variances, nms_threshold=detection.nms_threshold,
-        nms_topk=detection.nms_topk, force_suppress=detection.force_suppress,
+        variances=post_processing.variances, nms_threshold=post_processing.nms_threshold,
+        nms_topk=post_processing.nms_topk, force_suppress=post_processing.force_suppress,
         preprocessing=preprocessing)
 
 
-def _node(graph: Graph, layout: Layout, level: int) -> Node:
+def _node(graph: Graph, layout: Layout, level: int) -> ShapedNode:
     node = graph.find(layout.net.name(layout.features[level]))
     assert node is not None  # it is one of the graph's outputs
     return node
 
 
-def _is_extra(graph: Graph, before: Node, here: Node) -> bool:
+def _is_extra(graph: Graph, before: ShapedNode, here: ShapedNode) -> bool:
     """Tell whether a level is made of the one before it, and is no stage of the backbone.
 
     Made by a 1x1 convolution and a larger one behind it; a backbone's depthwise separable pair
@@ -134,19 +135,14 @@ def _is_extra(graph: Graph, before: Node, here: Node) -> bool:
             and _last_convolution(graph, here).kernel > 1)
 
 
-def _last_convolution(graph: Graph, node: Node) -> Node:
+def _last_convolution(graph: Graph, node: ShapedNode) -> ShapedNode:
     """Walk back from a level to the convolution that made it."""
     while node.op not in CONVOLUTIONS and graph.data_inputs(node):
         node = graph.data_inputs(node)[0]
     return node
 
 
-def _first(node: Node, key: str, default: int) -> int:
-    text = node.attrs.get(key, "").strip("()[] ").split(",")[0]
-    return int(text) if text else default
-
-
-def _steps(priors: Sequence[Prior], features: Sequence[Node]) -> tuple[Step, ...]:
+def _steps(priors: Sequence[Prior], features: Sequence[ShapedNode]) -> tuple[Step, ...]:
     """Return the steps where a level has any; levels without one are a cell apart."""
     if all(min(prior.steps) <= 0 for prior in priors):
         return ()

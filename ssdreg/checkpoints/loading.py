@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, frozen
 
+from ssdreg import ops
 from ssdreg.checkpoints import CheckpointWarning, gluoncv
 from ssdreg.checkpoints.checkpoint import Checkpoint
 from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
 from ssdreg.checkpoints.gluon_zoo import members, unscoped
-from ssdreg.checkpoints.layout import PRODUCTS, Layout, Prior, predictions, read_layout
+from ssdreg.checkpoints.layout import Layout, Prior, predictions, read_layout
 from ssdreg.checkpoints.levels import MAX_SIDE, Measured, derive_shape, make_plan, measure
 from ssdreg.checkpoints.preprocessing import stated_shape, take_out
 from ssdreg.checkpoints.rebuild import rebuild
@@ -24,8 +25,9 @@ from ssdreg.checkpoints.recognition import Recognized, recognize, registered, ve
 from ssdreg.data.background import names_of
 from ssdreg.detector.plan import OWN_HEAD, Plan
 from ssdreg.errors import PluginError, RunError, SsdregError, TapError, UnknownNameError
-from ssdreg.graph.symbol import DATA
-from ssdreg.graph.symbol_file import Net, parse
+from ssdreg.graph.nodes import DATA, VARIABLE, Net
+from ssdreg.graph.operators import PRODUCTS
+from ssdreg.graph.symbol_file import parse
 from ssdreg.graph.taps import Verification, verify
 from ssdreg.heads import multibox
 from ssdreg.registry.backbone import Backbone
@@ -108,7 +110,7 @@ def _open(source: CheckpointFiles, data_shape: tuple[int, int] | None,
     net, inside = take_out(source.net, source.params, where)
     layout = read_layout(_with_scales(net, source.params), where)
     shape, notes = _input_shape(layout, source, data_shape)
-    variables = {net.name(index) for index in net.find("null")}
+    variables = {net.name(index) for index in net.find(VARIABLE)}
     kind, default = "a deploy symbol of MXNet's SSD example", Preprocessing()
     if layout.constants:
         kind, default = "a GluonCV SSD, exported", Preprocessing(gluoncv.MEAN, gluoncv.STD)
@@ -164,7 +166,7 @@ def _with_scales(net: Net, params: Params | None) -> Net:
     """
     given, attrs = params.args if params else {}, dict[str, dict[str, str]]()
     for product in net.find(*PRODUCTS):
-        names = [net.name(node) for node, _ in net.inputs(product) if net.op(node) == "null"]
+        names = [net.name(node) for node, _ in net.inputs(product) if net.op(node) == VARIABLE]
         for name in set(names) - {DATA}:
             attrs[name] = {"__lr_mult__": "0", "__wd_mult__": "0"} if DATA in names else {}
             if name in given:
@@ -229,7 +231,7 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> C
     return Checkpoint(
         source=path, kind=opened.kind, epoch=opened.epoch, plan=same.plan if same else plan,
         classes=names, named=classes is not None, params=params, verification=verification,
-        symbol=same.symbol if same else _deploy(pieces, layout, plan),
+        symbol=same.symbol if same else _deploy(pieces, layout),
         train_symbol=same.train_symbol if same else _train(pieces, plan),
         complaint=complaint, notes=(*notes, *_unusual(plan, priors)))
 
@@ -289,7 +291,7 @@ def _fitting(params: Params, measured: Measured, where: str) -> Params:
     args: dict[str, mx.nd.NDArray] = {}
     auxs: dict[str, mx.nd.NDArray] = {}
     given = {**params.args, **params.auxs}
-    needs = [node for node in measured.graph.nodes if node.op == "null" and not node.from_data]
+    needs = [node for node in measured.graph.nodes if node.op == VARIABLE and not node.from_data]
     missing = [node.name for node in needs if node.name not in given]
     if missing:
         raise RunError(f"the parameters of {where} lack {len(missing)} of the {len(needs)} that "
@@ -307,16 +309,11 @@ def _fitting(params: Params, measured: Measured, where: str) -> Params:
     return Params(args, auxs)
 
 
-def _deploy(pieces: Predictions, layout: Layout, plan: Plan) -> mx.sym.Symbol:
+def _deploy(pieces: Predictions, layout: Layout) -> mx.sym.Symbol:
     from ssdreg.mx import mx
-    detection = layout.detection
     with mx.name.NameManager():
         probability = mx.sym.softmax(pieces.cls_pred, axis=1, name="cls_prob")
-        return mx.sym.contrib.MultiBoxDetection(
-            probability, pieces.loc_pred, pieces.anchors, clip=detection.clip,
-            threshold=detection.score_threshold, background_id=0, variances=plan.variances,
-            nms_threshold=plan.nms_threshold, nms_topk=plan.nms_topk,
-            force_suppress=plan.force_suppress, name="detection")
+        return ops.detection(probability, pieces.loc_pred, pieces.anchors, layout.post_processing)
 
 
 def _train(pieces: Predictions, plan: Plan) -> mx.sym.Symbol:

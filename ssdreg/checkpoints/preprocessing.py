@@ -8,16 +8,15 @@ network behind it is read as any other.
 from __future__ import annotations
 
 import operator
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg.errors import RunError
-from ssdreg.graph.symbol import CONVOLUTIONS, DATA
-from ssdreg.graph.symbol_file import Entry, Net
+from ssdreg.graph.nodes import DATA, VARIABLE, Entry, Net
+from ssdreg.graph.operators import CONVOLUTIONS
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
 
@@ -25,7 +24,8 @@ from ssdreg.runs.params import Params
 _SAME = {"identity", "_copy", "Cast", "cast", "BlockGrad"}
 #: From (B, H, W, C) to (B, C, H, W).
 _TO_PLANES = (0, 3, 1, 2)
-_SIDE = re.compile(r"[0-9]{1,5}")
+#: No side of an input is that long.
+_SIDE_END = 100_000
 _Change = Callable[[Any, Any], Any]
 _WITH_ARRAY = {"broadcast_add": operator.add, "broadcast_plus": operator.add,
                "broadcast_sub": operator.sub, "broadcast_minus": operator.sub,
@@ -56,7 +56,7 @@ def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Preproce
     and None where its symbol begins with a layer. Raises RunError when it does what no
     `Preprocessing` says, or when the parameters that say it are missing.
     """
-    begin = next((index for index in net.find("null") if net.name(index) == DATA), None)
+    begin = _input(net)
     if begin is None:
         return net, None
     found: _Pixels | None = _Pixels((begin, 0), np.ones(3), np.zeros(3))
@@ -76,7 +76,8 @@ def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Preproce
         raise RunError(f"{where} makes of a pixel x {found.factor.round(6).tolist()} * x + "
                        f"{found.shift.round(6).tolist()}, which is no (x - mean) / deviation: "
                        f"export it without its preprocessing")
-    return _without(net, (begin, 0), found.end), Preprocessing(
+    behind = net.rewired({found.end: (begin, 0)})
+    return behind.ordered(*behind.heads), Preprocessing(
         _short(-found.shift / found.factor), _short(1 / found.factor))
 
 
@@ -84,7 +85,7 @@ def _refuse_pixels_last(net: Net, begin: int, where: str) -> None:
     """Raise RunError where the input becomes planes behind something that is not understood."""
     for node in net.find("transpose", "_image_to_tensor"):
         line = list(net.main_line(node))
-        turns = net.op(node) != "transpose" or _axes(net.attrs(node)) == _TO_PLANES
+        turns = net.op(node) != "transpose" or net.attrs(node).sequence("axes") == _TO_PLANES
         if turns and line[-1] == begin and not any(net.op(each) in CONVOLUTIONS for each in line):
             raise RunError(f"{where} takes images as height x width x channels, and what it does "
                            f"to them before {net.name(node)!r} is not understood: export it as "
@@ -107,19 +108,19 @@ def _next(net: Net, found: _Pixels, params: Params | None, where: str) -> _Pixel
     ahead = evolve(found, end=(node, 0))
     if op in _SAME:
         return ahead
-    if op == "transpose" and not found.planes and _axes(attrs) == _TO_PLANES:
+    if op == "transpose" and not found.planes and attrs.sequence("axes") == _TO_PLANES:
         return evolve(ahead, planes=True, shifted=False)
     if op == "_image_to_tensor" and not found.planes:
         return evolve(_done(ahead, operator.truediv, 255.0), planes=True, shifted=False)
     if op in _WITH_NUMBER:
-        return _done(ahead, _WITH_NUMBER[op], float(attrs["scalar"]))
+        return _done(ahead, _WITH_NUMBER[op], attrs.number("scalar", 1.0))
     if op == "_image_normalize":
-        once = _done(ahead, operator.sub, _numbers(attrs, "mean", 0.0))
-        return _done(once, operator.truediv, _numbers(attrs, "std", 1.0))
+        once = _done(ahead, operator.sub, np.array(attrs.numbers("mean", (0.0,))))
+        return _done(once, operator.truediv, np.array(attrs.numbers("std", (1.0,))))
     if op in _WITH_ARRAY:
         left, right = net.inputs(node)
         other = right if left == found.end else left
-        if net.op(other[0]) != "null" or (other is left and op not in _EITHER_WAY):
+        if net.op(other[0]) != VARIABLE or (other is left and op not in _EITHER_WAY):
             return None
         values = _by_channel(net.name(other[0]), found.planes, params, where)
         return None if values is None else _done(ahead, _WITH_ARRAY[op], values)
@@ -146,38 +147,8 @@ def _by_channel(name: str, planes: bool, params: Params | None, where: str) -> n
     return values.ravel() if values.size == 3 and axis >= 0 and values.shape[axis] == 3 else None
 
 
-def _axes(attrs: Mapping[str, str]) -> tuple[int, ...]:
-    return tuple(int(part) for part in attrs.get("axes", "").strip("()[] ").split(",")
-                 if part.strip())
-
-
-def _numbers(attrs: Mapping[str, str], name: str, default: float) -> np.ndarray:
-    parts = attrs.get(name, str(default)).strip("()[] ").split(",")
-    return np.array([float(part) for part in parts if part.strip()])
-
-
-def _without(net: Net, begin: Entry, end: Entry) -> Net:
-    """Let all that reads `end` read `begin`, and leave out what nobody reads any more."""
-    def moved(entry: Entry) -> Entry:
-        return begin if entry == end else entry
-
-    waiting = [moved(head)[0] for head in net.heads]
-    kept: set[int] = set()
-    while waiting:
-        index = waiting.pop()
-        if index not in kept:
-            kept.add(index)
-            waiting.extend(moved(entry)[0] for entry in net.inputs(index))
-    places = {index: place for place, index in enumerate(sorted(kept))}
-
-    def placed(entry: Entry) -> Entry:
-        index, output = moved(entry)
-        return places[index], output
-
-    nodes = tuple({**net.nodes[index], "inputs": [
-        [*placed((entry[0], entry[1])), *entry[2:]] for entry in net.nodes[index]["inputs"]]}
-        for index in sorted(kept))
-    return Net(nodes, tuple(map(placed, net.heads)))
+def _input(net: Net) -> int | None:
+    return next((index for index in net.find(VARIABLE) if net.name(index) == DATA), None)
 
 
 def stated_shape(net: Net) -> tuple[int, int] | None:
@@ -185,11 +156,15 @@ def stated_shape(net: Net) -> tuple[int, int] | None:
 
     For (B, 3, H, W) and, before `take_out`, (B, H, W, 3).
     """
-    for index in net.find("null"):
-        if net.name(index) == DATA:
-            text = net.attrs(index).get("__shape__", "").strip("()[] ")
-            sides = [int(part) for part in text.split(",") if _SIDE.fullmatch(part.strip())]
-            if len(sides) == 4 and 3 in (sides[1], sides[3]):
-                height, width = sides[2:] if sides[1] == 3 else sides[1:3]
-                return (height, width) if height and width else None
-    return None
+    index = _input(net)
+    if index is None:
+        return None
+    try:
+        sides = net.attrs(index).sequence("__shape__")
+    except ValueError:  # any text may be there: MXNet has not looked at it yet
+        return None
+    if (len(sides) != 4 or 3 not in (sides[1], sides[3])
+            or not all(isinstance(side, int) and 0 <= side < _SIDE_END for side in sides)):
+        return None
+    height, width = sides[2:] if sides[1] == 3 else sides[1:3]
+    return (height, width) if height and width else None

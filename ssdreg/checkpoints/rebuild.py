@@ -47,8 +47,9 @@ def rebuild(backbone: Backbone, stated: Plan, layout: Layout, original: Predicti
     The same: all parameters of equal names and shapes, and predictions (class scores, offsets,
     anchors) of one random input equal to `TOLERANCE`. Without parameters, random ones serve.
     """
+    # what a plan does not state is as ssdreg has it
     if any(prior.clip or prior.chosen or prior.offsets != (0.5, 0.5) for prior in layout.priors) \
-            or not layout.detection.standard:
+            or layout.post_processing != stated.post_processing:
         return None
     settings = {name: getattr(stated, name) for name in _FIELDS}
     try:

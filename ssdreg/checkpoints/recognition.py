@@ -10,7 +10,7 @@ from ssdreg.checkpoints.layout import Layout
 from ssdreg.checkpoints.levels import Measured
 from ssdreg.errors import TapError
 from ssdreg.graph.finding import complete
-from ssdreg.graph.symbol import Graph, read_graph
+from ssdreg.graph.symbol import read_graph
 from ssdreg.graph.taps import Verification, verify
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.host import list_backbones
@@ -89,16 +89,11 @@ def _fitting(measured: Measured, candidate: Backbone, names: Mapping[str, str]) 
         graph = read_graph(candidate.symbol(), measured.data_shape)
     except TapError:  # the candidate does not accept this size
         return 0
-    has = _parameters(graph, range(len(graph.nodes)))
+    has = graph.parameters()
     for count, node in enumerate(measured.features[:measured.taps]):
         if graph.find(names.get(node.name, node.name)) is None:
             return count
-        needs = _parameters(measured.graph, measured.graph.upstream([node.name]))
+        needs = measured.graph.parameters(measured.graph.upstream([node.name]))
         if any(has.get(names.get(name, name)) != shape for name, shape in needs.items()):
             return count
     return measured.taps
-
-
-def _parameters(graph: Graph, indices: Iterable[int]) -> dict[str, tuple[int, ...]]:
-    return {node.name: node.shape for node in (graph.nodes[index] for index in indices)
-            if node.op == "null" and not node.from_data}

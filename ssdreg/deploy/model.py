@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from ssdreg.detector.plan import Plan
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import RunError
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.operators import DETECTION
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
@@ -32,6 +35,13 @@ class DeployModel:
     params: Params = field(repr=False)
     plan: Plan = field(repr=False)
     classes: tuple[str, ...]
+
+    @property
+    def post_processing(self) -> PostProcessing:
+        """What its symbol does to predictions; the plan's where it does not end in detections."""
+        last = Net.of(self.symbol).last
+        return (PostProcessing.read(last.attrs) if last.op == DETECTION
+                else self.plan.post_processing)
 
 
 def open_deploy_model(path: str | Path, epoch: int | None = None,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ssdreg_runtime import backends
@@ -17,9 +16,8 @@ from ssdreg_runtime.system.threads import VARIABLE
 from ssdreg._version import __version__
 from ssdreg.deploy.executor import Inference
 from ssdreg.deploy.model import DeployModel
-from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import SsdregError
-from ssdreg.graph.attributes import Attributes
+from ssdreg.graph.nodes import Net
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -78,25 +76,21 @@ class MXNetBackend:
 
 def facts_of(source: DeployModel) -> ModelFacts:
     """Say of a source what an exported file says of itself."""
-    plan = source.plan
-    # MXNet leaves out what converts to bfloat16 unless it is told not to
-    graph = json.loads(source.symbol.tojson(remove_amp_cast=False))
-    last = graph["nodes"][graph["heads"][0][0]]
-    threshold = PostProcessing.read(Attributes(last.get("attrs", {}))).threshold
+    plan, rules = source.plan, source.post_processing
     return ModelFacts(
         classes=source.classes, data_shape=plan.data_shape, batch=None, backbone=plan.backbone,
-        head=plan.head, threshold=threshold, nms_threshold=plan.nms_threshold,
-        nms_topk=plan.nms_topk, force_suppress=plan.force_suppress,
+        head=plan.head, threshold=rules.threshold, nms_threshold=rules.nms_threshold,
+        nms_topk=rules.nms_topk, force_suppress=rules.force_suppress,
         mean=tuple(plan.preprocessing.mean), std=tuple(plan.preprocessing.std),
-        precision=_precision(graph["nodes"]), version=__version__)
+        precision=_precision(Net.of(source.symbol)), version=__version__)
 
 
-def _precision(nodes: list[dict[str, Any]]) -> str:
-    """Return what a symbol computes in, by the operators that convert."""
-    if any(node["op"].startswith("_contrib_quantize") for node in nodes):
+def _precision(net: Net) -> str:
+    """Return what a network computes in, by the operators that convert."""
+    if any(node.op.startswith("_contrib_quantize") for node in net.nodes):
         return "int8"
-    casts = [node.get("attrs", {}) for node in nodes if node["op"] in ("amp_cast", "Cast")]
-    return "bfloat16" if any(cast.get("dtype") == "bfloat16" for cast in casts) else "float32"
+    casts = [net.attrs(index) for index in net.find("amp_cast", "Cast")]
+    return "bfloat16" if any(cast.text("dtype") == "bfloat16" for cast in casts) else "float32"
 
 
 def offer_threads(threads: int | None) -> None:

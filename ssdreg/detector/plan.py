@@ -11,6 +11,7 @@ from attrs import field, frozen
 from ssdreg.detector import anchor_schemes as anchors
 from ssdreg.detector import overrides as rules
 from ssdreg.detector.overrides import UNUSED
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import InputShapeError, PlanError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import Graph, read_graph
@@ -95,6 +96,12 @@ class Plan:
     def anchors(self) -> int:
         """How many anchors all levels have together."""
         return sum(level.anchors for level in self.levels)
+
+    @property
+    def post_processing(self) -> PostProcessing:
+        """What is done to predictions; a plan does not state the rest of it."""
+        return PostProcessing(variances=self.variances, nms_threshold=self.nms_threshold,
+                              nms_topk=self.nms_topk, force_suppress=self.force_suppress)
 
 
 def plan(backbone: str | Backbone, num_classes: int = 20,

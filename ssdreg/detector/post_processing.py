@@ -7,24 +7,39 @@ from attrs import frozen
 from ssdreg.graph.attributes import Attributes
 
 
-@frozen
+@frozen(kw_only=True)
 class PostProcessing:
-    """The settings of MultiBoxDetection, by MXNet's names and with its defaults."""
+    """The settings of MultiBoxDetection, by MXNet's names and with its defaults.
 
-    threshold: float
-    nms_threshold: float
-    nms_topk: int
-    force_suppress: bool
-    clip: bool
-    variances: tuple[float, float, float, float]
+    - `threshold`: the least score
+    - `nms_threshold`: the overlap, an IoU, from which on the lesser of two boxes is dropped
+    - `nms_topk`: how many of the best are looked at; all for -1
+    - `force_suppress`: whether boxes of different classes suppress one another too
+    - `clip`: whether boxes end at the image's sides
+    - `variances`: what offsets are multiplied by: of the center, across and down, of width, height
+    - `background_id`: the class of background. MXNet takes it for 0 whatever is set.
+    """
+
+    threshold: float = 0.01
+    nms_threshold: float = 0.5
+    nms_topk: int = -1
+    force_suppress: bool = False
+    clip: bool = True
+    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    background_id: int = 0
 
     @classmethod
     def read(cls, attrs: Attributes) -> PostProcessing:
-        """Read them from the operator."""
-        down, across, high, wide = attrs.sequence("variances", (0.1, 0.1, 0.2, 0.2))
-        return cls(attrs.number("threshold", 0.01), attrs.number("nms_threshold", 0.5),
-                   attrs.integer("nms_topk", -1), attrs.flag("force_suppress"),
-                   attrs.flag("clip", True), (down, across, high, wide))
+        """Read them from the operator; raise ValueError or IndexError for others."""
+        default = cls()
+        variances = attrs.numbers("variances", default.variances)
+        return cls(threshold=attrs.number("threshold", default.threshold),
+                   nms_threshold=attrs.number("nms_threshold", default.nms_threshold),
+                   nms_topk=attrs.integer("nms_topk", default.nms_topk),
+                   force_suppress=attrs.flag("force_suppress", default.force_suppress),
+                   clip=attrs.flag("clip", default.clip),
+                   variances=(variances[0], variances[1], variances[2], variances[3]),
+                   background_id=attrs.integer("background_id", default.background_id))
 
     @property
     def suppresses(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from ssdreg_runtime.backends import Backend, installed, open_backend
 
 from ssdreg.deploy.model import DeployModel
-from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
+from ssdreg.deploy.mxnet_backend import MXNetBackend
 from ssdreg.export.parity import HALF, Parity, Tolerance, compare
 
 #: The share of boxes that may differ: what is nearly a tie falls the other way in half precision.
@@ -31,7 +31,7 @@ def compare_file(source: DeployModel, file: Path, images: np.ndarray, threads: i
         return {}
     size = opened[0].facts.batch or BATCH_SIZE
     reference = run(MXNetBackend(source, size), images, size)
-    rules = facts_of(source)
+    rules = source.post_processing
     tolerance = Tolerance() if opened[0].facts.precision == "float32" else HALF
     return {backend.name: compare(reference, run(backend, images, size), rules, tolerance)
             for backend in opened}

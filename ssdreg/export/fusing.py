@@ -14,8 +14,9 @@ from attrs import frozen
 
 from ssdreg.export.operators.convolutions import dilated_groups, window
 from ssdreg.export.operators.normalizing import BATCH_NORMS, affine, channel_axis
-from ssdreg.export.reading import Network, Operator, Port
+from ssdreg.export.reading import Network, Operator
 from ssdreg.export.writer import Value, Writer
+from ssdreg.graph.nodes import Entry
 
 _CONVOLUTIONS = ("Convolution", "Convolution_v1")
 
@@ -86,7 +87,7 @@ def _less_padding(convolution: Operator, cut: Operator,
     return tuple(left) if min(left) >= 0 else None
 
 
-def write_chain(chain: Chain, values: Mapping[Port, Value], writer: Writer) -> Value:
+def write_chain(chain: Chain, values: Mapping[Entry, Value], writer: Writer) -> Value:
     """Write a chain as one Conv, called as its last operator."""
     convolution = chain.convolution
     inputs: Sequence[Value] = [values[port] for port in convolution.inputs]

@@ -14,16 +14,16 @@ from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import ExportError
 from ssdreg.export.operators.detection import Predictions, write_detections, write_raw
 from ssdreg.export.options import Options
-from ssdreg.export.reading import Network, Operator, Port, read_network
+from ssdreg.export.reading import Network, Operator, read_network
 from ssdreg.export.translation import unsupported
 from ssdreg.export.walking import write_network
 from ssdreg.export.writer import Value, Writer
-from ssdreg.graph.symbol import DATA
+from ssdreg.graph.nodes import DATA, Entry
+from ssdreg.graph.operators import DETECTION
 
 if TYPE_CHECKING:
     import onnx
 
-DETECTION = "_contrib_MultiBoxDetection"
 #: The version of what the metadata say; a reader refuses a newer one.
 FORMAT = 1
 #: The name of the input, and of all outputs that there may be.
@@ -110,7 +110,7 @@ def _normalized_images(operator: Operator, source: DeployModel, writer: Writer) 
     return Value(operator.shape, value.name)
 
 
-def _predictions(network: Network, last: Operator, values: Mapping[Port, Value],
+def _predictions(network: Network, last: Operator, values: Mapping[Entry, Value],
                  writer: Writer) -> Predictions:
     """Return what the last operator reads, its probabilities anchor by anchor."""
     prob, offsets, anchors = (values[port] for port in last.inputs)
@@ -130,7 +130,7 @@ def _predictions(network: Network, last: Operator, values: Mapping[Port, Value],
 
 
 def _turned_logits(network: Network, last: Operator,
-                   values: Mapping[Port, Value]) -> Value | None:
+                   values: Mapping[Entry, Value]) -> Value | None:
     """Return (B, N, C + 1) where the probabilities are a softmax of that, turned."""
     softmax = network.operators[last.inputs[0][0]]
     if softmax.op != "softmax" or softmax.attrs.integer("axis", -1) != 1 \

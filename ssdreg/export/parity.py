@@ -10,35 +10,16 @@ them dropped still holds its score and its box.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 from attrs import evolve, frozen
+
+from ssdreg.detector.post_processing import PostProcessing
 
 #: What rounding may do to an overlap that is computed anew.
 ROUNDING = 1e-6
 #: How many mismatches are told one by one.
 TOLD = 10
-
-
-class Suppression(Protocol):
-    """What says how detections were suppressed: a model file's facts, or `export`'s rules."""
-
-    @property
-    def threshold(self) -> float:
-        """The least score."""
-
-    @property
-    def nms_threshold(self) -> float:
-        """The overlap, an IoU, from which on the lesser of two boxes is dropped."""
-
-    @property
-    def nms_topk(self) -> int:
-        """How many of the best are looked at; all for -1."""
-
-    @property
-    def force_suppress(self) -> bool:
-        """Whether boxes of different classes suppress one another too."""
 
 
 @frozen
@@ -88,7 +69,7 @@ class Parity:
                       (*self.sentences, *other.sentences)[:TOLD])
 
 
-def compare(reference: np.ndarray, other: np.ndarray, rules: Suppression | None = None,
+def compare(reference: np.ndarray, other: np.ndarray, rules: PostProcessing | None = None,
             tolerance: Tolerance | None = None) -> Parity:
     """Compare detections (B, N, 6) with others (B, K, 6) of the same images.
 
@@ -115,8 +96,8 @@ class _Side:
     kept: np.ndarray
 
     @classmethod
-    def read(cls, rows: np.ndarray, rules: Suppression | None) -> _Side:
-        if rules is not None and rules.nms_topk > 0 and 0 < rules.nms_threshold <= 1:
+    def read(cls, rows: np.ndarray, rules: PostProcessing | None) -> _Side:
+        if rules is not None and rules.nms_topk > 0 and rules.suppresses:
             # behind them MXNet leaves rows as they stood before sorting
             rows = rows[:rules.nms_topk]
         rows = rows[(rows[:, 0] >= 0) | (rows[:, 1] >= 0)].astype(np.float64)
@@ -126,7 +107,7 @@ class _Side:
 class _Image:
     """The comparison of one image; `pairs` tell which row of each side is which of the other."""
 
-    def __init__(self, one: _Side, two: _Side, rules: Suppression | None,
+    def __init__(self, one: _Side, two: _Side, rules: PostProcessing | None,
                  tolerance: Tolerance) -> None:
         self.sides, self.rules, self.tolerance = (one, two), rules, tolerance
         self.pairs: tuple[dict[int, int], dict[int, int]] = ({}, {})
@@ -233,7 +214,7 @@ class _Image:
         have come behind it, overlapped it by a hair less, or not been kept, on the other.
         """
         rules, side, against = self.rules, self.sides[keeper], self.sides[1 - keeper]
-        if rules is None or not 0 < rules.nms_threshold <= 1:
+        if rules is None or not rules.suppresses:
             return False
         label = side.rows[index, 0]
         above = self._rivals(side, index, label)

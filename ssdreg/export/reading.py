@@ -6,15 +6,13 @@ decides how a reshape is written, whatever codes MXNet has for it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ssdreg.errors import ExportError
-from ssdreg.graph.attributes import Attributes
-from ssdreg.graph.symbol import DATA
+from ssdreg.graph.nodes import DATA, VARIABLE, Entry, Net, Node
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 _BATCHES = (2, 3)
 #: Operators of a network that was quantised, or whose parts were joined to run faster.
 _PREPARED = ("_contrib_quantize", "_contrib_requantize", "_contrib_dequantize", "_sg_")
-
-#: An output of a node: (index of the node, which of its outputs).
-Port = tuple[int, int]
 
 
 @frozen
@@ -51,15 +46,11 @@ class Shape:
                      for size, follows in zip(self.sizes, self.follows))
 
 
-@frozen(eq=False)
-class Operator:
-    """One node of the symbol; `op` is ``null`` for an input or a parameter."""
+@frozen(eq=False, kw_only=True)
+class Operator(Node):
+    """One node of the symbol with its place in it, and the shapes of its outputs."""
 
     index: int
-    name: str
-    op: str
-    attrs: Attributes = field(repr=False)
-    inputs: tuple[Port, ...] = field(repr=False)
     outputs: tuple[Shape, ...] = field(repr=False)
 
     @property
@@ -73,7 +64,7 @@ class Network:
     """A symbol's operators in topological order, its output, and who reads each of them."""
 
     operators: tuple[Operator, ...]
-    output: Port
+    output: Entry
     readers: tuple[tuple[int, ...], ...]
 
     def sole_reader(self, operator: Operator) -> Operator | None:
@@ -91,47 +82,42 @@ def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int],
     `params` are the shapes of parameters by name, for those that do not follow from the network.
     Raises ExportError for a symbol of several outputs, and for one that computes in int8.
     """
-    content = json.loads(symbol.tojson())
-    if len(content["heads"]) != 1:
-        raise ExportError(f"the symbol has {len(content['heads'])} outputs: only a deploy symbol, "
+    net = Net.of(symbol)
+    if len(net.heads) != 1:
+        raise ExportError(f"the symbol has {len(net.heads)} outputs: only a deploy symbol, "
                           f"with the one output 'detection', can be exported")
-    for node in content["nodes"]:
-        if node["op"].startswith(_PREPARED):
-            raise ExportError(f"{node['op']} at node {node['name']!r} belongs to a network that "
+    for node in net.nodes:
+        if node.op.startswith(_PREPARED):
+            raise ExportError(f"{node.op} at node {node.name!r} belongs to a network that "
                               f"was quantised or fused for MXNet's own int8 and cannot be "
                               f"exported: export the float32 run that it was made from")
-        if node.get("attrs", {}).get("dtype") == "bfloat16":
-            raise ExportError(f"{node['op']} at node {node['name']!r} makes bfloat16 of its input, "
+        if node.attrs.text("dtype") == "bfloat16":
+            raise ExportError(f"{node.op} at node {node.name!r} makes bfloat16 of its input, "
                               f"which an exported file leaves to what runs it: export the float32 "
                               f"run that it was made from")
-    shapes = _shapes(content, data_shape, params or {})
-    operators: list[Operator] = []
-    readers: list[list[int]] = [[] for _ in content["nodes"]]
-    for index, node in enumerate(content["nodes"]):
-        inputs = tuple((source, output) for source, output, *_ in node["inputs"])
-        for source, _ in inputs:
-            readers[source].append(index)
-        operators.append(Operator(index, node["name"], node["op"],
-                                  Attributes(node.get("attrs", {})), inputs, shapes[index]))
-    source, output, *_ = content["heads"][0]
-    return Network(tuple(operators), (source, output), tuple(map(tuple, readers)))
+    operators = tuple(
+        Operator(op=node.op, name=node.name, attrs=node.attrs, inputs=node.inputs, index=index,
+                 outputs=outputs)
+        for index, (node, outputs) in enumerate(zip(net.nodes, _shapes(net, data_shape,
+                                                                       params or {}))))
+    return Network(operators, net.heads[0],
+                   tuple(tuple(reader for reader, _ in each) for each in net.readers()))
 
 
-def _shapes(content: dict[str, Any], data_shape: tuple[int, int],
+def _shapes(net: Net, data_shape: tuple[int, int],
             params: Mapping[str, tuple[int, ...]]) -> list[tuple[Shape, ...]]:
     """Infer the shapes of all outputs of every node."""
-    from ssdreg.mx import mx
     # names need not be unique, neither those of nodes nor those of variables
-    nodes = [{**node, "name": f"node{index}"} for index, node in enumerate(content["nodes"])]
-    inside = mx.sym.load_json(json.dumps({**content, "nodes": nodes})).get_internals()
-    variables = {f"node{index}": node["name"] for index, node in enumerate(content["nodes"])
-                 if node["op"] == "null"}
+    named = evolve(net, nodes=[evolve(node, name=f"node{index}")
+                               for index, node in enumerate(net.nodes)])
+    inside = named.symbol().get_internals()
+    variables = {f"node{index}": net.name(index) for index in net.find(VARIABLE)}
     one, other = (_infer(inside, variables, (batch, 3, *data_shape), params)
                   for batch in _BATCHES)
-    found: list[list[Shape]] = [[] for _ in nodes]
+    found: list[list[Shape]] = [[] for _ in net.nodes]
     for name, first, second in zip(inside.list_outputs(), one, other):
         index = int(name.split("_")[0].replace("node", ""))
-        found[index].append(_shape(first, second, content["nodes"][index]))
+        found[index].append(_shape(first, second, net.nodes[index]))
     return [tuple(shapes) for shapes in found]
 
 
@@ -152,12 +138,12 @@ def _infer(inside: mx.sym.Symbol, variables: Mapping[str, str], images: tuple[in
                           f"{images[2]}x{images[3]}: {str(error).splitlines()[-1]}") from error
 
 
-def _shape(one: tuple[int, ...], other: tuple[int, ...], node: dict[str, Any]) -> Shape:
+def _shape(one: tuple[int, ...], other: tuple[int, ...], node: Node) -> Shape:
     sizes, follows = [], []
     for first, second in zip(one, other):
         follows.append(first != second)
         if first != second and first * _BATCHES[1] != second * _BATCHES[0]:
-            raise ExportError(f"{node['op']} at node {node['name']!r} makes a shape that does not "
+            raise ExportError(f"{node.op} at node {node.name!r} makes a shape that does not "
                               f"grow with the batch evenly: {one} for {_BATCHES[0]} images, "
                               f"{other} for {_BATCHES[1]}")
         sizes.append(first // _BATCHES[0] if first != second else first)

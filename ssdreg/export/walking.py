@@ -20,9 +20,10 @@ from ssdreg.export.operators import (
 )
 from ssdreg.export.operators.constants import evaluate, find_constants
 from ssdreg.export.operators.probabilities import LABELLED
-from ssdreg.export.reading import Network, Operator, Port
+from ssdreg.export.reading import Network, Operator
 from ssdreg.export.translation import translation_of, unsupported
 from ssdreg.export.writer import Value, Writer
+from ssdreg.graph.nodes import VARIABLE, Entry, reached
 
 #: The modules that fill the table of translations.
 TRANSLATED_BY = (activations, convolutions, cutting, elementwise, normalizing, pooling,
@@ -30,19 +31,19 @@ TRANSLATED_BY = (activations, convolutions, cutting, elementwise, normalizing, p
 
 
 def write_network(network: Network, wanted: Iterable[int], leaf: Callable[[Operator], Value],
-                  writer: Writer) -> dict[Port, Value]:
+                  writer: Writer) -> dict[Entry, Value]:
     """Write all that the wanted operators (by index) are computed from, and themselves.
 
     `leaf` returns the value of an input or a parameter. What is the same for every image is
     computed and becomes a constant. Raises ExportError, naming operator and node, where one has
     no translation or its shape is not known.
     """
-    values: dict[Port, Value] = {}
+    values: dict[Entry, Value] = {}
     constants = find_constants(network)
     chains = {chain.last.index: chain for chain in find_chains(network, constants)}
     absorbed = {operator.index for chain in chains.values() for operator in chain.operators}
     for operator in _needed(network, wanted):
-        if operator.op == "null":
+        if operator.op == VARIABLE:
             values[(operator.index, 0)] = leaf(operator)
             continue
         if not all(shape.known for shape in operator.outputs):
@@ -60,24 +61,22 @@ def write_network(network: Network, wanted: Iterable[int], leaf: Callable[[Opera
     return values
 
 
-def _inputs(operator: Operator, values: Mapping[Port, Value]) -> list[Value]:
+def _inputs(operator: Operator, values: Mapping[Entry, Value]) -> list[Value]:
     """Return what an operator reads; labels are left out."""
-    ports = operator.inputs[:1] if operator.op in LABELLED else operator.inputs
-    missing = [port for port in ports if port not in values]
+    entries = _read(operator)
+    missing = [entry for entry in entries if entry not in values]
     if missing:
         raise unsupported(operator, f"it reads output {missing[0][1]} of an operator that has only "
                                     f"its results written")
-    return [values[port] for port in ports]
+    return [values[entry] for entry in entries]
+
+
+def _read(operator: Operator) -> tuple[Entry, ...]:
+    return operator.inputs[:1] if operator.op in LABELLED else operator.inputs
 
 
 def _needed(network: Network, wanted: Iterable[int]) -> list[Operator]:
     """Return all that operators are computed from, in topological order."""
-    waiting, seen = list(wanted), set[int]()
-    while waiting:
-        index = waiting.pop()
-        if index not in seen:
-            seen.add(index)
-            operator = network.operators[index]
-            ports = operator.inputs[:1] if operator.op in LABELLED else operator.inputs
-            waiting.extend(source for source, _ in ports)
-    return [operator for operator in network.operators if operator.index in seen]
+    needed = reached(wanted, lambda index: (
+        source for source, _ in _read(network.operators[index])))
+    return [operator for operator in network.operators if operator.index in needed]

@@ -1,25 +1,31 @@
-"""An MXNet operator's settings, which are texts, read as what they mean."""
+"""An MXNet operator's settings, which are texts, read as what they mean: the one place that does.
+
+MXNet writes ``(3, 3)``, its older versions ``(3,3)`` and ``[3,3]``, and Python 2 ``(3L, 3L)``.
+"""
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-_TRUE = {"True", "true", "1"}
+_TRUE = ("true", "1")
 
 
 @frozen
 class Attributes:
     """The settings of one node; a name that is not set has the default that is asked with.
 
-    A setting that is ``None`` counts as not set, as it does in MXNet.
+    A setting that is ``None`` counts as not set, as it does in MXNet. What reads numbers raises
+    ValueError for a text that holds something else.
     """
 
-    texts: Mapping[str, str]
+    texts: Mapping[str, str] = field(factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        """Return a setting as it is written; raise KeyError for one that is not there."""
+        return self.texts[name]
 
     def given(self, name: str) -> bool:
         """Tell whether a setting is there and is not ``None``."""
@@ -31,7 +37,7 @@ class Attributes:
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a setting that is true or false."""
-        return self.text(name, str(default)) in _TRUE
+        return self.text(name, str(default)).lower() in _TRUE
 
     def number(self, name: str, default: float = 0.0) -> float:
         """Return a number."""
@@ -39,16 +45,35 @@ class Attributes:
 
     def integer(self, name: str, default: int = 0) -> int:
         """Return a whole number."""
-        return int(self.text(name, str(default)))
+        return int(self.text(name, str(default)).rstrip("L"))
 
     def sequence(self, name: str, default: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         """Return a tuple of numbers or None: ``(3, 3)``, ``[3,3]``, ``(3L, None)``, or ``3``."""
-        if not self.given(name):
-            return default
-        # Python 2 wrote whole numbers with an L
-        value = ast.literal_eval(re.sub(r"(\d)L\b", r"\1", self.texts[name]))
-        return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        return tuple(map(_value, self._parts(name))) if self.given(name) else default
+
+    def numbers(self, name: str, default: tuple[float, ...] = ()) -> tuple[float, ...]:
+        """Return a tuple of numbers as floats; an empty one counts as not set."""
+        return tuple(map(float, self._parts(name))) or default
 
     def extent(self, name: str, rank: int, default: int) -> tuple[int, ...]:
         """Return a kernel, stride, padding or dilation, one for each of `rank` dimensions."""
         return self.sequence(name) or (default,) * rank
+
+    def pair(self, name: str, default: int) -> tuple[int, int]:
+        """Return the extent of a map, down and across; a single number is both."""
+        sides = self.extent(name, 1, default)
+        return sides[0], sides[-1]
+
+    def _parts(self, name: str) -> list[str]:
+        """Return the texts of a tuple's entries, whatever brackets are around them."""
+        parts = (part.strip().rstrip("L") for part in self.text(name).strip("()[] ").split(","))
+        return [part for part in parts if part]
+
+
+def _value(part: str) -> float | None:
+    if part == "None":
+        return None
+    try:
+        return int(part)
+    except ValueError:
+        return float(part)

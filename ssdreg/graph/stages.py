@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from ssdreg.graph.symbol import CONVOLUTIONS, ELEMENTWISE, POOLINGS, Graph, Node, is_scalar
+from ssdreg.graph.operators import CONVOLUTIONS, ELEMENTWISE, POOLINGS
+from ssdreg.graph.symbol import Graph, ShapedNode, is_scalar
 
 _NORMS = {"BatchNorm", "BatchNorm_v1", "LayerNorm", "GroupNorm", "InstanceNorm"}
 
@@ -69,7 +70,7 @@ def tappable_ends(graph: Graph) -> tuple[StageEnd, ...]:
     return tuple(ends)
 
 
-def beyond(graph: Graph, last: Node) -> Node | None:
+def beyond(graph: Graph, last: ShapedNode) -> ShapedNode | None:
     """Return the first node on the trunk behind a stage's end that is more than may follow it.
 
     Normalisation, activation, dropout and pooling may, and one 1x1 convolution: the one that
@@ -84,9 +85,9 @@ def beyond(graph: Graph, last: Node) -> Node | None:
     return min((*more, *pointwise[1:]), key=lambda node: node.index, default=None)
 
 
-def cut_stages(graph: Graph) -> list[list[Node]]:
+def cut_stages(graph: Graph) -> list[list[ShapedNode]]:
     """Cut the trunk where the resolution changes, up to where the picture ends."""
-    stages: list[list[Node]] = []
+    stages: list[list[ShapedNode]] = []
     for index in graph.trunk:
         node = graph.nodes[index]
         if node.op == "null":
@@ -99,7 +100,7 @@ def cut_stages(graph: Graph) -> list[list[Node]]:
     return stages
 
 
-def finish(graph: Graph, stage: list[Node], last: Node) -> Node:
+def finish(graph: Graph, stage: list[ShapedNode], last: ShapedNode) -> ShapedNode:
     """Walk from a stage's last working node to where its block is complete.
 
     A sum takes the activation right behind it (post-activation ResNets); a convolution its
@@ -120,7 +121,7 @@ def finish(graph: Graph, stage: list[Node], last: Node) -> Node:
     return end
 
 
-def _expands(graph: Graph, last: Node, pointwise: Node) -> bool:
+def _expands(graph: Graph, last: ShapedNode, pointwise: ShapedNode) -> bool:
     """Tell a 1x1 convolution that opens an inverted block from one that closes a pair.
 
     Both may stand in front of a depthwise one; behind a depthwise one or a gate it closes.
@@ -132,7 +133,7 @@ def _expands(graph: Graph, last: Node, pointwise: Node) -> bool:
     return following is not None and following.grouped
 
 
-def _activated(graph: Graph, end: Node, following: list[Node]) -> Node:
+def _activated(graph: Graph, end: ShapedNode, following: list[ShapedNode]) -> ShapedNode:
     """Walk over the activation right behind `end`, which may be several nodes: x * clip(x) / 6."""
     for node in following:
         if not _activates(graph, node):
@@ -141,7 +142,7 @@ def _activated(graph: Graph, end: Node, following: list[Node]) -> Node:
     return end
 
 
-def _activates(graph: Graph, node: Node) -> bool:
+def _activates(graph: Graph, node: ShapedNode) -> bool:
     joined = len(graph.data_inputs(node)) > 1 and not graph.merges(node)
     return joined or is_scalar(node) or (node.op in ELEMENTWISE and node.op != "Dropout")
 
@@ -155,7 +156,7 @@ def coverage(graph: Graph, names: Sequence[str]) -> tuple[int, int]:
     return graph.weights(graph.upstream(names) & backbone), graph.weights(backbone)
 
 
-def backbone_end(graph: Graph) -> Node | None:
+def backbone_end(graph: Graph) -> ShapedNode | None:
     """Return the last node on the trunk before the classifier; None where there is no picture.
 
     A classifier may be a 1x1 convolution whose scores are averaged over the map (Lin et al.,
@@ -163,7 +164,7 @@ def backbone_end(graph: Graph) -> Node | None:
     """
     pictures = [node for stage in cut_stages(graph) for node in stage]
     trunk = [graph.nodes[index] for index in graph.trunk]
-    last = [node for node in trunk if graph.weights(node.inputs)][-1:]
+    last = [node for node in trunk if graph.weights(node.sources)][-1:]
     for before, node in zip(pictures, pictures[1:]):
         if ([node] == last and node.op in CONVOLUTIONS and node.kernel == 1
                 and any(each.op in POOLINGS for each in trunk if each.index > node.index)):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from ssdreg.errors import TapError
+from ssdreg.graph.operators import CONVOLUTIONS, POOLINGS
 from ssdreg.graph.stages import backbone_end, finish, stage_ends
-from ssdreg.graph.symbol import CONVOLUTIONS, POOLINGS, Graph, Node, read_graph
+from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.registry.backbone import Tap
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def dissect(graph: Graph, data_shape: tuple[int, int], taps: Sequence[Tap] = ())
     """Do what :func:`anatomy` does on a graph that was read before."""
     declared = {tap.stride: tap for tap in taps}
     stages: list[Stage] = []
-    done: set[int] = set()
+    done = frozenset[int]()
     start = -1
     for position, found in enumerate(stage_ends(graph), start=1):
         tap = declared.get(found.stride)
@@ -147,15 +148,15 @@ def dissect(graph: Graph, data_shape: tuple[int, int], taps: Sequence[Tap] = ())
                    _part(graph, everything - backbone))
 
 
-def multiply_adds(graph: Graph, node: Node) -> int:
+def multiply_adds(graph: Graph, node: ShapedNode) -> int:
     """Count the multiplications that one node takes for one image, each with its addition."""
     if node.op not in WEIGHT_INPUT:
         return 0
-    weight = math.prod(graph.nodes[node.inputs[WEIGHT_INPUT[node.op]]].shape)
+    weight = math.prod(graph.nodes[node.sources[WEIGHT_INPUT[node.op]]].shape)
     if node.op in CONVOLUTIONS:
         return weight * math.prod(node.shape[2:])
     if node.op == "Deconvolution":  # every value that goes in is multiplied by its filters
-        return weight * math.prod(graph.nodes[node.inputs[0]].shape[2:])
+        return weight * math.prod(graph.nodes[node.sources[0]].shape[2:])
     return weight * math.prod(node.shape[1:-1])  # a FullyConnected may keep axes between
 
 
@@ -167,7 +168,7 @@ def _part(graph: Graph, indices: Iterable[int]) -> Part:
                 sum(multiply_adds(graph, graph.nodes[index]) for index in members), members)
 
 
-def _declared_end(graph: Graph, tap: Tap | None) -> Node | None:
+def _declared_end(graph: Graph, tap: Tap | None) -> ShapedNode | None:
     """Return a tap's node if it can be a cut: on the trunk, and at the stride it declares."""
     node = graph.find(tap.node) if tap else None
     if tap is None or node is None or node.index not in graph.trunk:
@@ -175,7 +176,7 @@ def _declared_end(graph: Graph, tap: Tap | None) -> Node | None:
     return node if node.stride == (tap.stride, tap.stride) else None
 
 
-def _block_ends(graph: Graph, start: int, end: Node) -> list[Node]:
+def _block_ends(graph: Graph, start: int, end: ShapedNode) -> list[ShapedNode]:
     """Return the nodes that end blocks behind the node `start`, up to the stage's `end`.
 
     A pooling ends no block: it goes with the one behind it.
@@ -183,7 +184,7 @@ def _block_ends(graph: Graph, start: int, end: Node) -> list[Node]:
     stage = [graph.nodes[index] for index in graph.trunk
              if start < index <= end.index and graph.nodes[index].op != "null"]
     ends = set()
-    ahead: list[Node] = []  # what lies between a node and the next that does a block's work
+    ahead: list[ShapedNode] = []  # what lies between a node and the next that does a block's work
     for node in reversed(stage):
         ahead.insert(0, node)
         if graph.mixes(node):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ssdreg.errors import TapError
+from ssdreg.graph.operators import CONVOLUTIONS
 from ssdreg.graph.stages import StageEnd, coverage, cut_stages, tappable_ends
-from ssdreg.graph.symbol import CONVOLUTIONS, Graph, Node, read_graph
+from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.registry.backbone import Tap
 
 if TYPE_CHECKING:
@@ -185,11 +186,11 @@ def _ambiguous(graph: Graph, name: str) -> str:
             f"the network so that they have names of their own")
 
 
-def _off_trunk(graph: Graph, node: Node) -> str:
+def _off_trunk(graph: Graph, node: ShapedNode) -> str:
     """Say that paths go around a node, and where they meet again."""
     after = {node.index}
     for each in graph.nodes[node.index + 1:]:
-        if after.intersection(each.inputs):
+        if after.intersection(each.sources):
             after.add(each.index)
     meets = next((graph.nodes[index] for index in graph.trunk
                   if index > node.index and index in after), None)
@@ -198,7 +199,7 @@ def _off_trunk(graph: Graph, node: Node) -> str:
             f"around it{where}")
 
 
-def _unfinished(graph: Graph, node: Node, tap: Tap | str) -> list[str]:
+def _unfinished(graph: Graph, node: ShapedNode, tap: Tap | str) -> list[str]:
     """Say what of its stage is still to come behind a node on the trunk, if anything is."""
     rest = [graph.nodes[index] for index in graph.trunk
             if index > node.index and graph.nodes[index].stride == node.stride]

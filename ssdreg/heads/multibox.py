@@ -184,7 +184,4 @@ def detect(predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
 
 def detections(cls_prob: mx.sym.Symbol, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
     """Decode and suppress as the plan says, from probabilities (B, C + 1, N), background first."""
-    return ops.detection(
-        cls_prob, predictions.loc_pred, predictions.anchors, variances=plan.variances,
-        nms_threshold=plan.nms_threshold, nms_topk=plan.nms_topk,
-        force_suppress=plan.force_suppress)
+    return ops.detection(cls_prob, predictions.loc_pred, predictions.anchors, plan.post_processing)

@@ -19,9 +19,9 @@ from ssdreg_runtime.system.processor import multiplies_bfloat16
 
 from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ModelError
-from ssdreg.quantize.facts import facts_of, with_precision, write_facts
+from ssdreg.quantize.facts import stated_facts, with_precision, write_facts
+from ssdreg.quantize.mxnet.arranging import weights_of
 from ssdreg.quantize.mxnet.bfloat16 import bfloat16_mxnet
-from ssdreg.quantize.mxnet.graph import weights_of
 from ssdreg.quantize.mxnet.int8 import quantize_mxnet
 from ssdreg.quantize.mxnet.run import write_run
 from ssdreg.quantize.onnxruntime.graph import nodes_with_weights
@@ -114,7 +114,7 @@ def _openvino_bfloat16(source: DeployModel) -> openvino.Model:
 def _openvino(source: DeployModel, precision: str) -> openvino.Model:
     model = _export(source)
     made = read_model(model.SerializeToString())
-    write_facts(made, with_precision(facts_of(model), precision))
+    write_facts(made, with_precision(stated_facts(model), precision))
     return made
 
 

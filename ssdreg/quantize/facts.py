@@ -26,7 +26,7 @@ def set_precision(model: onnx.ModelProto, precision: str) -> None:
             entry.value = json.dumps(precision)
 
 
-def facts_of(model: onnx.ModelProto) -> dict[str, str]:
+def stated_facts(model: onnx.ModelProto) -> dict[str, str]:
     """Return an ONNX model's facts: JSON by key, the keys without their prefix."""
     return {entry.key[len(PREFIX):]: entry.value for entry in model.metadata_props
             if entry.key.startswith(PREFIX)}
@@ -43,7 +43,7 @@ def with_precision(facts: Mapping[str, str], precision: str) -> dict[str, str]:
     return {**facts, _PRECISION: json.dumps(precision)}
 
 
-def refuse_unless_float32(facts: Mapping[str, str]) -> None:
+def refuse_unless_float32_model(facts: Mapping[str, str]) -> None:
     """Raise ModelError for the facts of a model that is not float32."""
     precision = json.loads(facts.get(_PRECISION, '"float32"'))
     if precision != "float32":

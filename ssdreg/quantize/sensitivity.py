@@ -10,23 +10,24 @@ network matter most, and nothing in the layer itself shows that.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ModelError
+from ssdreg.graph.nodes import VARIABLE, Entry, Net, Node
+from ssdreg.graph.operators import DETECTION
 from ssdreg.quantize.images import normalized
-from ssdreg.quantize.mxnet.graph import Graph, cuts_last
+from ssdreg.quantize.mxnet.arranging import cuts_last
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-#: The operators that are measured, and the one whose inputs tell what became of their errors.
-_CONVOLUTION, _DETECTION = "Convolution", "_contrib_MultiBoxDetection"
+#: The operators that are measured.
+_CONVOLUTION = "Convolution"
 #: Settings of a convolution that do not say what it computes, or are given otherwise.
 _NOT_COPIED = ("no_bias", "workspace", "cudnn_tune", "cudnn_off")
 
@@ -68,12 +69,12 @@ def worst(layers: Sequence[Layer], share: float) -> tuple[Layer, ...]:
 
 @frozen
 class _Convolution:
-    """A convolution in a symbol's JSON: its place, what it reads, how it is set."""
+    """A convolution of a symbol: its place, what it reads, how it is set."""
 
     index: int
     name: str
     weight: str
-    source: tuple[int, int]
+    source: Entry
     settings: Mapping[str, str] = field(repr=False)
 
 
@@ -81,14 +82,13 @@ class _Disturbed:
     """A network whose convolutions can be given an error, one at a time."""
 
     def __init__(self, source: DeployModel) -> None:
-        graph = Graph.of(cuts_last(source.symbol))
-        self.layers = _convolutions(graph)
+        net = Net.of(cuts_last(source.symbol))
+        self.layers = _convolutions(net)
         self._params = source.params
         shape = (1, 3, *source.plan.data_shape)
         # what each convolution reads; and the predictions, with room for an error behind each
-        self._maps = self._bind(_ending_in(graph.content, [layer.source for layer in self.layers]),
-                                shape)
-        self._network = self._bind(_with_errors(graph, self.layers), shape)
+        self._maps = self._bind(net.cut(*(layer.source for layer in self.layers)), shape)
+        self._network = self._bind(_with_errors(net, self.layers), shape)
         for layer in self.layers:
             self._network.arg_dict[_error_of(layer)][:] = 0
 
@@ -153,51 +153,35 @@ def _rounded_map(values: mx.nd.NDArray) -> mx.nd.NDArray:
     return mx.nd.round(values / step) * step
 
 
-def _convolutions(graph: Graph) -> tuple[_Convolution, ...]:
+def _convolutions(net: Net) -> tuple[_Convolution, ...]:
     return tuple(
-        _Convolution(index, node["name"], graph.nodes[node["inputs"][1][0]]["name"],
-                     (node["inputs"][0][0], node["inputs"][0][1]),
-                     {key: value for key, value in node["attrs"].items()
+        _Convolution(index, net.name(index), net.name(net.inputs(index)[1][0]),
+                     net.inputs(index)[0],
+                     {key: value for key, value in net.attrs(index).texts.items()
                       if key not in _NOT_COPIED and not key.startswith("__")})
-        for index, node in enumerate(graph.nodes) if node["op"] == _CONVOLUTION)
+        for index in net.find(_CONVOLUTION))
 
 
 def _error_of(layer: _Convolution) -> str:
     return f"error of {layer.name}"
 
 
-def _ending_in(content: Mapping[str, Any], outputs: Iterable[tuple[int, int]]) -> mx.sym.Symbol:
-    """Return a symbol with these outputs: (place of the node, which of its outputs)."""
-    from ssdreg.mx import mx
-    heads = [[index, output, 0] for index, output in outputs]
-    with mx.name.NameManager():
-        return mx.sym.load_json(json.dumps({**content, "heads": heads}))
-
-
-def _with_errors(graph: Graph, layers: Sequence[_Convolution]) -> mx.sym.Symbol:
+def _with_errors(net: Net, layers: Sequence[_Convolution]) -> mx.sym.Symbol:
     """Return the predictions of a network that takes an error off what each convolution gives.
 
     Taken off and not added, which MXNet would join with the convolution, in another order.
     """
-    nodes: list[dict[str, Any]] = []
-    moved: dict[int, int] = {}
-    disturbed = {layer.index: layer for layer in layers}
-    for index, node in enumerate(graph.nodes):
-        nodes.append({**node, "inputs": [[moved[source], *rest]
-                                         for source, *rest in node["inputs"]]})
-        moved[index] = len(nodes) - 1
-        if index in disturbed:
-            name = _error_of(disturbed[index])
-            nodes.append({"op": "null", "name": name, "inputs": []})
-            nodes.append({"op": "elemwise_sub", "name": f"without {name}",
-                          "inputs": [[len(nodes) - 2, 0, 0], [len(nodes) - 1, 0, 0]]})
-            moved[index] = len(nodes) - 1
-    last = next((node for node in nodes if node["op"] == _DETECTION), None)
-    if last is None:
-        raise ModelError(f"the network has no {_DETECTION}, by whose inputs its layers are "
+    if not net.find(DETECTION):
+        raise ModelError(f"the network has no {DETECTION}, by whose inputs its layers are "
                          f"measured: name those to keep by hand")
-    content = {key: value for key, value in graph.content.items() if key != "node_row_ptr"}
-    return _ending_in({**content, "nodes": nodes,
-                       "arg_nodes": [index for index, node in enumerate(nodes)
-                                     if node["op"] == "null"]},
-                      [(source, output) for source, output, *_ in last["inputs"][:2]])
+    more: list[Node] = []
+    instead: dict[Entry, Entry] = {}
+    for layer in layers:
+        error = len(net.nodes) + len(more)
+        name = _error_of(layer)
+        more += [Node(VARIABLE, name),
+                 Node("elemwise_sub", f"without {name}", inputs=((layer.index, 0), (error, 0)))]
+        instead[layer.index, 0] = error + 1, 0
+    disturbed = net.rewired(instead)
+    predictions = disturbed.inputs(net.find(DETECTION)[0])[:2]
+    return evolve(disturbed, nodes=(*disturbed.nodes, *more)).cut(*predictions)

@@ -14,6 +14,7 @@ from ssdreg.detector.declaration import unused
 from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
 from ssdreg.errors import TapError
 from ssdreg.export.parity import compare
+from ssdreg.graph.nodes import Net
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.host import list_backbones
 from ssdreg.registry.lazy_reference import resolve
@@ -175,8 +176,7 @@ def files_round_trip(seen: Examination) -> None:
     """
     from ssdreg.mx import mx
     params, symbol = seen.step.params, seen.detector.deploy
-    custom = [node.name for node in read_graph(seen.symbol, seen.detector.plan.data_shape).nodes
-              if node.op == "Custom"]
+    custom = [node.name for node in Net.of(seen.symbol).nodes if node.op == "Custom"]
     if custom:
         raise ConformanceError(f"its node {custom[0]!r} is an operator written in Python: a saved "
                                f"detector is of no use where the plug-in has not been imported")
@@ -243,7 +243,6 @@ def exports_the_same(seen: Examination) -> None:
     from ssdreg_runtime.system.installing import install
 
     from ssdreg.deploy.executor import Inference
-    from ssdreg.deploy.mxnet_backend import facts_of
     from ssdreg.export import Options, to_onnx
     from ssdreg.mx import mx
     source = seen.deployed
@@ -254,7 +253,7 @@ def exports_the_same(seen: Examination) -> None:
                               f"is not installed; run `{install(RUNTIME)}`")
     bound = Inference(source.symbol, source.params, len(images), source.plan.data_shape)
     found = compare(bound.detect(mx.nd.array(seen.pictures)),
-                    open_backend(model, RUNTIME).run(images), facts_of(source))
+                    open_backend(model, RUNTIME).run(images), source.post_processing)
     if not found.equal:
         raise ConformanceError(f"written as ONNX it detects otherwise: {found.mismatches} of "
                                f"{found.boxes} boxes differ; {found.sentences[0]}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.operators import BATCH_NORM
 from ssdreg.registry.head import Head
 from ssdreg.testing.one_step import batch_norms
 from ssdreg.testing.small import SmallDetector
@@ -39,13 +40,12 @@ def _fixed_scales(symbol: mx.sym.Symbol) -> set[str]:
 
 def _idle_biases(symbol: mx.sym.Symbol) -> set[str]:
     """Return the biases of layers that nothing but batch normalisations reads."""
-    nodes: list[dict[str, Any]] = json.loads(symbol.tojson())["nodes"]
+    net = Net.of(symbol)
     normalized = {norm.inputs[0] for norm in batch_norms(symbol) if not norm.global_stats}
-    read = {nodes[index]["name"] for node in nodes if node["op"] != "BatchNorm"
-            for index, *_ in node["inputs"]}
-    return {nodes[node["inputs"][2][0]]["name"] for node in nodes
-            if node["op"] in ("Convolution", "FullyConnected") and len(node["inputs"]) == 3
-            and node["name"] in normalized - read}
+    read = {net.name(source) for node in net.nodes if node.op != BATCH_NORM
+            for source in node.sources}
+    return {net.name(net.inputs(index)[2][0]) for index in net.find("Convolution", "FullyConnected")
+            if len(net.inputs(index)) == 3 and net.name(index) in normalized - read}
 
 
 def _constants(symbol: mx.sym.Symbol) -> set[str]:

@@ -6,15 +6,17 @@ about whether values stay finite, and who depends on whom.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
 
 from ssdreg.anchors.match import grids, shapes
 from ssdreg.detector.plan import Plan
+from ssdreg.graph.attributes import Attributes
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.operators import BATCH_NORM
 from ssdreg.runs.params import Params
 from ssdreg.testing.small import SmallDetector
 from ssdreg.training.freezing import INPUTS
@@ -161,7 +163,7 @@ def _settle(moments: Mapping[str, mx.nd.NDArray], symbol: mx.sym.Symbol) -> None
     it was trained on.
     """
     for norm in batch_norms(symbol):
-        kept = float(norm.attrs.get("momentum", "0.9"))
+        kept = norm.attrs.number("momentum", 0.9)
         if kept < 1:  # else they never learn, in training neither
             for name, start in ((norm.inputs[3], 0.0), (norm.inputs[4], 1.0)):
                 moments[name][:] = (moments[name] - kept * start) / (1 - kept)
@@ -174,23 +176,22 @@ class Norm:
     These are what it normalises, the scale, the offset, and the running mean and variance.
     """
 
-    attrs: Mapping[str, str]
+    attrs: Attributes
     inputs: tuple[str, ...]
 
     @property
     def global_stats(self) -> bool:
         """Whether it never looks at its batch."""
-        return self.attrs.get("use_global_stats", "False") in ("True", "1")
+        return self.attrs.flag("use_global_stats")
 
     @property
     def fixed_scale(self) -> bool:
         """Whether its scale is 1 whatever the parameter holds, which is MXNet's default."""
-        return self.attrs.get("fix_gamma", "True") in ("True", "1")
+        return self.attrs.flag("fix_gamma", True)
 
 
 def batch_norms(symbol: mx.sym.Symbol) -> list[Norm]:
     """Return a symbol's batch normalisations."""
-    nodes: list[dict[str, Any]] = json.loads(symbol.tojson())["nodes"]
-    return [Norm(node.get("attrs", {}), tuple(nodes[index]["name"]
-                                              for index, *_ in node["inputs"]))
-            for node in nodes if node["op"] == "BatchNorm"]
+    net = Net.of(symbol)
+    return [Norm(net.attrs(index), tuple(map(net.name, net.nodes[index].sources)))
+            for index in net.find(BATCH_NORM)]

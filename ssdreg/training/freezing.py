@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
+from ssdreg.graph.nodes import VARIABLE, Net
+from ssdreg.graph.operators import BATCH_NORM
 from ssdreg.graph.taps import find_taps
 from ssdreg.training.options import TrainOptions
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 INPUTS = ("data", "label")
-NORM = "BatchNorm"
 
 
 @frozen
@@ -57,15 +57,11 @@ def backbone_parameters(symbol: mx.sym.Symbol, plan: Plan) -> set[str]:
 
 def with_fixed_norms(symbol: mx.sym.Symbol, norms: Collection[str]) -> mx.sym.Symbol:
     """Return the same network, in which these normalisations never look at their batch."""
-    from ssdreg.mx import mx
     if not norms:
         return symbol
-    content = json.loads(symbol.tojson())
-    for node in content["nodes"]:
-        if node["name"] in norms and node["op"] == NORM:
-            node.setdefault("attrs", {})["use_global_stats"] = "True"
-    with mx.name.NameManager():
-        return mx.sym.load_json(json.dumps(content))
+    net = Net.of(symbol)
+    return net.replaced({index: net.nodes[index].with_attrs({"use_global_stats": "True"})
+                         for index in net.find(BATCH_NORM) if net.name(index) in norms}).symbol()
 
 
 def _matching(symbol: mx.sym.Symbol, pattern: str | None) -> list[str]:
@@ -105,9 +101,7 @@ def _parameters(symbol: mx.sym.Symbol) -> list[str]:
 
 def _norms(symbol: mx.sym.Symbol) -> dict[str, tuple[str, ...]]:
     """Return the batch normalisations, each with its learnt parameters."""
-    nodes: list[dict[str, Any]] = json.loads(symbol.tojson())["nodes"]
-    learnt = set(symbol.list_arguments())
-    return {node["name"]: tuple(name for index, *_ in node["inputs"]
-                                if (name := nodes[index]["name"]) in learnt
-                                and nodes[index]["op"] == "null" and name not in INPUTS)
-            for node in nodes if node["op"] == NORM}
+    net, learnt = Net.of(symbol), set(_parameters(symbol))
+    return {net.name(norm): tuple(net.name(source) for source in net.nodes[norm].sources
+                                  if net.op(source) == VARIABLE and net.name(source) in learnt)
+            for norm in net.find(BATCH_NORM)}

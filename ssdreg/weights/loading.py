@@ -121,8 +121,7 @@ def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], what: str) -> Para
     symbol = backbone.symbol()
     graph = read_graph(symbol, SHAPE)
     needed = _features(graph)
-    shapes = {node.name: node.shape for node in graph.nodes
-              if node.op == "null" and not node.from_data}
+    shapes = graph.parameters()
     missing = [name for name in shapes if name in needed and name not in arrays]
     superfluous = [name for name in arrays if name not in shapes]
     misshapen = [name for name, array in arrays.items()
@@ -147,8 +146,7 @@ def _features(graph: Graph) -> set[str]:
     """Return the names of the parameters that some feature map is computed from."""
     pictures = [graph.nodes[index] for index in graph.trunk
                 if graph.nodes[index].stride is not None]
-    return {graph.nodes[index].name for index in graph.upstream([pictures[-1].name])
-            if graph.nodes[index].op == "null" and not graph.nodes[index].from_data}
+    return set(graph.parameters(graph.upstream([pictures[-1].name])))
 
 
 def _listed(verb: str, names: Iterable[str], of: int) -> str:

@@ -289,7 +289,7 @@ def test_one_file_takes_batches_of_any_size(source, images, runtime):
     for size in (2, 5):
         (found,) = RUNTIMES[runtime](model, images=images[:size])
         assert found.shape == (size, 400, 6)
-        assert compare(alone, found[:1], facts_of(source)).equal
+        assert compare(alone, found[:1], source.post_processing).equal
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -15,6 +15,7 @@ import ssdreg
 from ssdreg import ops
 from ssdreg.cli.demo import BACKBONE
 from ssdreg.data import splits
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.heads import multibox, ssd
 from ssdreg.mx import mx
 from ssdreg.runs.run import create_run
@@ -283,8 +284,8 @@ def one_object_only(predictions, plan):
     """Suppress every box that overlaps a better one, whatever its class, and doubtful ones."""
     return ops.detection(
         mx.sym.softmax(predictions.cls_pred, axis=1), predictions.loc_pred, predictions.anchors,
-        variances=plan.variances, nms_threshold=0.2, nms_topk=-1, force_suppress=True,
-        score_threshold=0.3)
+        PostProcessing(variances=plan.variances, nms_threshold=0.2, nms_topk=-1,
+                       force_suppress=True, threshold=0.3))
 
 
 def with_a_second_loss(predictions, label, plan):

@@ -8,6 +8,7 @@ from support import numpy_ops
 from support.running import run, var
 
 from ssdreg import ops
+from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.mx import mx
 
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
@@ -169,8 +170,8 @@ def test_targets_have_no_gradient():
 # --- detection ---------------------------------------------------------------------------------
 
 def detect(cls_prob, loc_pred, anchors, **settings):
-    symbol = ops.detection(var("cls_prob"), var("loc_pred"), var("anchors"), variances=VARIANCES,
-                           **settings)
+    symbol = ops.detection(var("cls_prob"), var("loc_pred"), var("anchors"),
+                           PostProcessing(variances=VARIANCES, **settings))
     (found,), gradients = run(symbol, cls_prob=cls_prob, loc_pred=loc_pred, anchors=[anchors])
     assert not any(gradient.any() for gradient in gradients.values())
     return found
@@ -178,15 +179,15 @@ def detect(cls_prob, loc_pred, anchors, **settings):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("force_suppress", [False, True])
-@pytest.mark.parametrize(("nms_threshold", "nms_topk", "score_threshold"), [
+@pytest.mark.parametrize(("nms_threshold", "nms_topk", "threshold"), [
     (0.5, 400, 0.01), (0.3, 20, 0.01), (0.7, 5, 0.35), (1.0, 400, 0.5), (0.5, 400, 0.999)])
-def test_detection(seed, force_suppress, nms_threshold, nms_topk, score_threshold):
+def test_detection(seed, force_suppress, nms_threshold, nms_topk, threshold):
     rng = np.random.RandomState(seed)
     anchors = random_boxes(rng, 50).astype("float32")
     cls_prob = numpy_ops.softmax(rng.normal(0, 1.5, (2, 4, 50))).astype("float32")
     loc_pred = rng.normal(0, 1, (2, 200)).astype("float32")
     settings = {"nms_threshold": nms_threshold, "nms_topk": nms_topk,
-                "force_suppress": force_suppress, "score_threshold": score_threshold}
+                "force_suppress": force_suppress, "threshold": threshold}
     got = detect(cls_prob, loc_pred, anchors, **settings)
     want = numpy_ops.detection(cls_prob, loc_pred, anchors, VARIANCES, **settings)
     assert got.shape == (2, 50, 6)

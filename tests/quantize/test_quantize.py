@@ -24,6 +24,8 @@ from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
 from ssdreg.errors import DataError, ModelError
 from ssdreg.export import to_onnx
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.stretches import outside_network
 from ssdreg.mx import mx
 from ssdreg.quantize import (
     bfloat16_mxnet,
@@ -34,7 +36,7 @@ from ssdreg.quantize import (
     read_examples,
 )
 from ssdreg.quantize.engines import ENGINES
-from ssdreg.quantize.mxnet.graph import Graph, cuts_last, outside_network
+from ssdreg.quantize.mxnet.arranging import cuts_last
 from ssdreg.quantize.onnxruntime.graph import network_nodes, prepare
 from ssdreg.quantize.searching import Exact, Trial, choices
 from ssdreg.quantize.sensitivity import Layer, measure_layers, worst
@@ -209,7 +211,7 @@ def test_nothing_is_sent_and_nothing_written_to_the_home_folder(tmp_path):
 # MXNet
 
 def test_mxnet_computes_in_int8_with_the_parameters_it_had(mxnet_int8, source):
-    operators = Counter(node["op"] for node in Graph.of(mxnet_int8.symbol).nodes)
+    operators = Counter(node.op for node in Net.of(mxnet_int8.symbol).nodes)
     assert operators["_contrib_quantize_v2"] >= 1
     assert operators["_contrib_dequantize"] >= 1
     assert operators["_contrib_MultiBoxDetection"] == 1
@@ -227,10 +229,9 @@ def test_mxnet_finds_nearly_the_same_at_any_batch(mxnet_int8, source, images):
 
 
 def test_mxnet_keeps_what_is_named(mxnet_int8):
-    for node in Graph.of(mxnet_int8.symbol).nodes:
-        names = [part["name"] for graph in node.get("subgraphs", ()) for part in graph["nodes"]]
-        if "stage1_unit1_conv2" in names:
-            assert node["attrs"].get("quantized", "False").lower() not in ("true", "1")
+    for node in Net.of(mxnet_int8.symbol).nodes:
+        if "stage1_unit1_conv2" in [part.name for part in node.parts]:
+            assert not node.attrs.flag("quantized")
 
 
 def uneven():
@@ -254,7 +255,7 @@ def computed(symbol):
 def test_cuts_move_behind_what_works_on_single_values():
     symbol = mx.sym.Convolution(uneven(), kernel=(1, 1), num_filter=2, name="next")
     moved = cuts_last(symbol)
-    order = [node["name"] for node in Graph.of(moved).nodes if node["op"] != "null"]
+    order = [node.name for node in Net.of(moved).nodes if node.op != "null"]
     assert order == ["conv", "bn", "relu6", "cut", "next"]
     assert np.array_equal(computed(moved), computed(symbol))
     assert moved.list_arguments() == symbol.list_arguments()
@@ -264,12 +265,12 @@ def test_cuts_move_behind_what_works_on_single_values():
 def test_a_cut_that_others_read_stays():
     both = uneven()
     symbol = mx.sym.Group([both, both.get_internals()["cut_output"]])
-    order = [node["name"] for node in Graph.of(cuts_last(symbol)).nodes if node["op"] != "null"]
+    order = [node.name for node in Net.of(cuts_last(symbol)).nodes if node.op != "null"]
     assert order == ["conv", "cut", "bn", "relu6"]
 
 
 def test_what_is_outside_the_network(source):
-    outside = outside_network(Graph.of(source.symbol))
+    outside = outside_network(Net.of(source.symbol))
     assert {"bn_data", "cls_prob", "multibox_loc_pred"} <= set(outside)
     assert not any(name.endswith("_pred_conv") or name == "conv0" for name in outside)
 
@@ -293,8 +294,8 @@ def test_layers_that_are_measured_as_the_worst_are_the_worst(source, images):
     damaged["stage2_unit1_bn1_gamma"][0] = 100
     spoilt = attrs.evolve(source, params=Params(damaged, source.params.auxs))
     layers = measure_layers(spoilt, images[:2])
-    convolutions = [node["name"] for node in Graph.of(source.symbol).nodes
-                    if node["op"] == "Convolution"]
+    net = Net.of(source.symbol)
+    convolutions = [net.name(index) for index in net.find("Convolution")]
     assert sorted(layer.name for layer in layers) == sorted(convolutions)
     assert [layer.noise for layer in layers] == sorted((layer.noise for layer in layers),
                                                        reverse=True)

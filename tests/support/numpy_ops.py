@@ -114,7 +114,7 @@ def targets(anchors, label, cls_pred, variances, negative_ratio=3.0):
 
 
 def detection(cls_prob, loc_pred, anchors, variances, nms_threshold, nms_topk, force_suppress,
-              score_threshold=0.01):
+              threshold=0.01):
     """Return per image the detections (K, 6) that survive, best first."""
     found = []
     for scores, offsets in zip(cls_prob, loc_pred.reshape(len(cls_prob), -1, 4)):
@@ -122,7 +122,7 @@ def detection(cls_prob, loc_pred, anchors, variances, nms_threshold, nms_topk, f
         for index, anchor in enumerate(anchors):
             best = int(scores[1:, index].argmax())
             score = scores[best + 1, index]
-            if score >= score_threshold:
+            if score >= threshold:
                 box = decode(offsets[index], anchor, variances).clip(0, 1)
                 rows.append([best, score, *box])
         rows.sort(key=lambda row: -row[1])

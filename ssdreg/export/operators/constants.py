@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from ssdreg.export.reading import Network, Operator
 from ssdreg.export.translation import unsupported
 from ssdreg.export.writer import Value
-from ssdreg.graph.symbol import DATA
+from ssdreg.graph.nodes import DATA, VARIABLE, Net, Node
 
 #: Operators that look at the shape of an input from this one on, and not at its values.
 SHAPE_ONLY = {"_contrib_MultiBoxPrior": 0, "zeros_like": 0, "ones_like": 0, "slice_like": 1,
@@ -23,7 +22,7 @@ def find_constants(network: Network) -> frozenset[int]:
     """Return the indices of all operators, parameters included, that are the same for any image."""
     found: set[int] = set()
     for operator in network.operators:
-        if operator.op == "null":
+        if operator.op == VARIABLE:
             constant = operator.name != DATA
         else:
             count = SHAPE_ONLY.get(operator.op, len(operator.inputs))
@@ -41,13 +40,9 @@ def evaluate(operator: Operator, inputs: Sequence[Value]) -> list[Value]:
         raise unsupported(operator, "it draws at random")
     names = [f"input{index}" for index in range(len(inputs))]
     count = len(inputs)
-    nodes = [*({"op": "null", "name": name, "inputs": []} for name in names),
-             {"op": operator.op, "name": "result", "attrs": dict(operator.attrs.texts),
-              "inputs": [[index, 0, 0] for index in range(count)]}]
-    symbol = mx.sym.load_json(json.dumps({
-        "nodes": nodes, "arg_nodes": list(range(count)), "node_row_ptr": list(range(count + 2)),
-        "heads": [[count, index, 0] for index in range(len(operator.outputs))],
-        "attrs": {"mxnet_version": ["int", 10901]}}))
+    alone = Node(operator.op, "result", operator.attrs, tuple((index, 0) for index in range(count)))
+    symbol = Net([*(Node(VARIABLE, name) for name in names), alone],
+                 [(count, index) for index in range(len(operator.outputs))]).symbol()
     arrays = {}
     for name, value in zip(names, inputs):
         # of an image, of which only the shape counts, the values do not matter

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from ssdreg.deploy.model import DeployModel
-from ssdreg.quantize.mxnet.graph import Graph, cuts_last, outside_network
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.stretches import outside_network
+from ssdreg.quantize.mxnet.arranging import cuts_last
 from ssdreg.quantize.mxnet.int8 import refuse_unless_float32
 
 if TYPE_CHECKING:
@@ -31,15 +32,12 @@ def bfloat16_mxnet(source: DeployModel) -> DeployModel:
         symbol = cuts_last(source.symbol)
         converted = mixed_precision().convert_symbol(
             symbol, target_dtype="bfloat16",
-            excluded_sym_names=list(outside_network(Graph.of(symbol))))
+            excluded_sym_names=list(outside_network(Net.of(symbol))))
         return evolve(source, symbol=_with_plain_casts(converted))
 
 
 def _with_plain_casts(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     """Write conversions as ``Cast``: ``amp_cast`` is left out where a symbol is saved."""
-    from ssdreg.mx import mx
-    content = json.loads(symbol.tojson(remove_amp_cast=False))
-    for node in content["nodes"]:
-        if node["op"] == "amp_cast":
-            node["op"] = "Cast"
-    return mx.sym.load_json(json.dumps(content))
+    net = Net.of(symbol)
+    return net.replaced({index: evolve(net.nodes[index], op="Cast")
+                         for index in net.find("amp_cast")}).symbol()

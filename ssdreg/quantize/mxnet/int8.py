@@ -11,8 +11,10 @@ from attrs import evolve
 from ssdreg.deploy.model import DeployModel
 from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.errors import ModelError
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.stretches import outside_network, weighted
 from ssdreg.quantize.images import normalized
-from ssdreg.quantize.mxnet.graph import Graph, convolutions, cuts_last, outside_network
+from ssdreg.quantize.mxnet.arranging import cuts_last
 from ssdreg.runs.params import Params
 
 if TYPE_CHECKING:
@@ -39,11 +41,11 @@ def quantize_mxnet(source: DeployModel, batches: Iterable[np.ndarray],
     quantization = mx.contrib.quantization
     with mx.name.NameManager():
         fused = cuts_last(source.symbol).get_backend_symbol(_BACKEND)
-        graph = Graph.of(fused)
-        kept = [node["name"] for node in graph.nodes if set(convolutions(node)) & set(keep)]
+        net = Net.of(fused)
+        kept = [node.name for node in net.nodes if set(weighted(node)) & set(keep)]
         args, auxs = dict(source.params.args), dict(source.params.auxs)
         quantized, _, _, collector = quantization.quantize_graph(
-            fused, args, auxs, excluded_sym_names=[*outside_network(graph), *kept],
+            fused, args, auxs, excluded_sym_names=[*outside_network(net), *kept],
             calib_mode="naive", quantized_dtype="auto", quantize_mode="smart", logger=None)
         _collect(fused, source, batches, collector)
         calibrated, args, auxs = quantization.calib_graph(

@@ -15,7 +15,7 @@ from ssdreg_runtime.system.processor import multiplies_int8
 from ssdreg_runtime.system.telemetry import no_telemetry
 
 from ssdreg.errors import DataError, DependencyError
-from ssdreg.quantize.facts import facts_of, refuse_unless_float32, set_precision
+from ssdreg.quantize.facts import refuse_unless_float32_model, set_precision, stated_facts
 from ssdreg.quantize.onnxruntime.graph import network_nodes, prepare
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def quantize_onnx(model: onnx.ModelProto, batches: Iterable[np.ndarray],
     except ImportError as error:
         raise DependencyError("int8 for ONNX Runtime is made by packages that are not installed: "
                               f"run `{install('onnxruntime')}`") from error
-    refuse_unless_float32(facts_of(model))
+    refuse_unless_float32_model(stated_facts(model))
     prepared = prepare(model)
     chosen = [name for name in network_nodes(prepared) if name not in set(keep)]
     with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder, _quiet():

@@ -13,7 +13,12 @@ from ssdreg_runtime.system.installing import install
 from ssdreg_runtime.system.telemetry import no_telemetry
 
 from ssdreg.errors import DataError, DependencyError
-from ssdreg.quantize.facts import facts_of, refuse_unless_float32, with_precision, write_facts
+from ssdreg.quantize.facts import (
+    refuse_unless_float32_model,
+    stated_facts,
+    with_precision,
+    write_facts,
+)
 
 if TYPE_CHECKING:
     import openvino
@@ -40,8 +45,8 @@ def quantize_openvino(model: bytes, batches: Iterable[np.ndarray],
     images = list(batches)
     if not images:
         raise DataError("8 bits take their scales from images, and there are none")
-    facts = facts_of(onnx.load_model_from_string(model))
-    refuse_unless_float32(facts)
+    facts = stated_facts(onnx.load_model_from_string(model))
+    refuse_unless_float32_model(facts)
     read = read_model(model)
     with no_telemetry():
         try:
