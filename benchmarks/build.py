@@ -1,4 +1,4 @@
-"""How long `ssdreg.build` takes, verification included, beside the bare symbol of the same detector.
+"""How long `ssdreg.build` takes, verification included, beside the same detector's bare symbol.
 
     python benchmarks/build.py                                   # every registered backbone
     python benchmarks/build.py --backbones resnet18,vgg16_reduced --rounds 20
@@ -24,7 +24,7 @@ from collections.abc import Callable
 import attrs
 
 import ssdreg
-from ssdreg.graph.finding import complete
+from ssdreg.graph.finding import forget
 from ssdreg.registry.backbone import Backbone
 
 HEAD = "ssd"
@@ -62,7 +62,7 @@ def timed(backbone: Backbone, rounds: int) -> Timed:
 
     taken = []
     for _ in range(rounds + 1):
-        complete.cache_clear()
+        forget()
         taken.append((milliseconds(backbone.symbol), milliseconds(bare), milliseconds(build)))
     columns = list(zip(*taken[1:]))
     return Timed(backbone.name, *map(statistics.median, columns),

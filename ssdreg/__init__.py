@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from ssdreg_runtime.boxes.detections import Detections
 
     from ssdreg.checkpoints import CheckpointWarning, load_checkpoint
-    from ssdreg.detector.build import assemble, build
+    from ssdreg.detector.build import assemble, build, plan
     from ssdreg.detector.declaration import DetectorWarning, verify_backbone
-    from ssdreg.detector.plan import Level, Plan, plan
+    from ssdreg.detector.plan import Level, Plan
     from ssdreg.graph.stages import StageEnd
     from ssdreg.graph.taps import Verification, find_taps, verify
     from ssdreg.inference.detector import Detector
@@ -64,7 +64,7 @@ _LATER = {
     "find_taps": "ssdreg.graph.taps",
     "load_checkpoint": "ssdreg.checkpoints",
     "load_weights": "ssdreg.weights.loading",
-    "plan": "ssdreg.detector.plan",
+    "plan": "ssdreg.detector.build",
     "verify": "ssdreg.graph.taps",
     "verify_backbone": "ssdreg.detector.declaration",
 }

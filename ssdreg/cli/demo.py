@@ -104,6 +104,7 @@ def _measure(name: str, backbone: str, from_layers: tuple[str, ...] | None) -> S
 def train_on_shapes(out: Path) -> float:
     """Draw the data set, train and validate on it, and draw pictures; return the best mAP."""
     from ssdreg.data.synthetic import write_shapes
+    from ssdreg.detector.overrides import Overrides
     from ssdreg.drawing.curves import draw_curves
     from ssdreg.mx import mx
     from ssdreg.runs.run import create_run
@@ -117,7 +118,7 @@ def train_on_shapes(out: Path) -> float:
     source = splits.choose(data_folder)
     learning, validation = splits.open_data(source)
     shared = (BACKBONE, len(learning.classes), SHAPE)
-    network = build_network(*shared, sizes=SIZES)
+    network = build_network(*shared, overrides=Overrides(sizes=SIZES))
     run = create_run(run_folder, learning.classes, network.plan, network.train, network.deploy)
     train(run, Data(source=source, train=learning, validation=validation,
                     augmentation=AUGMENTATION),

@@ -15,7 +15,6 @@ from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
 from ssdreg.errors import TapError
 from ssdreg.export.parity import compare
 from ssdreg.graph.nodes import Net
-from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.host import list_backbones
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.runs.params import read_params, write_params
@@ -103,7 +102,7 @@ def declared_is_true(seen: Examination) -> None:
     more = math.lcm(*(tap.stride for tap in seen.backbone.taps))
     small = SHAPES[-1]
     large = (small[0] + more, small[1] + more)
-    graphs = [read_graph(seen.symbol, shape) for shape in (small, large)]
+    graphs = [seen.built.at(shape).graph for shape in (small, large)]
     for tap in seen.backbone.taps:
         (channels, *before), (_, *after) = (
             graph.find(tap.node).shape[1:] for graph in graphs)  # type: ignore[union-attr]

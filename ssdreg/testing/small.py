@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.detector.build import assemble
-from ssdreg.detector.plan import Plan, plan
+from ssdreg.detector.build import Design, design
+from ssdreg.detector.built import BuiltBackbone
+from ssdreg.detector.plan import Plan
 from ssdreg.errors import InputShapeError, PlanError
-from ssdreg.graph.symbol import read_graph
-from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
 from ssdreg.testing.verdict import ConformanceError
 
@@ -43,26 +42,25 @@ class SmallDetector:
         return [internals[f"{node}_output"] for node in self.taps]
 
 
-def smallest_detector(backbone: Backbone, symbol: mx.sym.Symbol,
-                      head: Head | None = None) -> SmallDetector:
-    """Put a head, SSD's if None, on a backbone's symbol at the first of `SIZES` that will do.
+def smallest_detector(built: BuiltBackbone, head: str | Head = "ssd") -> SmallDetector:
+    """Put a head on a backbone at the first of `SIZES` that will do.
 
     Raises ConformanceError when none will.
     """
-    made = _plan(backbone, head or "ssd")
-    graph = read_graph(symbol, made.data_shape)
-    needed = graph.upstream(made.taps)
+    made = _design(built, head)
+    graph, taps = made.sized.graph, made.sized.backbone.taps
+    needed = graph.upstream(made.plan.taps)
     return SmallDetector(
-        made, symbol, assemble(symbol, made, "train", head), assemble(symbol, made, "deploy", head),
-        taps=tuple(tap.node for tap in backbone.taps if graph.upstream([tap.node]) <= needed),
+        made.plan, built.symbol, made.symbol("train"), made.symbol("deploy"),
+        taps=tuple(tap.node for tap in taps if graph.upstream([tap.node]) <= needed),
         behind=frozenset(node.name for node in graph.nodes
                          if node.op == "null" and node.index not in needed))
 
 
-def _plan(backbone: Backbone, head: str | Head) -> Plan:
+def _design(built: BuiltBackbone, head: str | Head) -> Design:
     for size in SIZES:
         try:
-            return plan(backbone, CLASSES, size, head)
+            return design(built, CLASSES, size, head)
         except (PlanError, InputShapeError) as error:
             reason = error
     raise ConformanceError(f"no detector can be planned from {SIZES[0][0]}x{SIZES[0][1]} to "

@@ -106,6 +106,7 @@ def _measure(options: argparse.Namespace) -> Figures:
 def _source(options: argparse.Namespace) -> DeployModel:
     """Open the run or checkpoint, or build the backbone's detector."""
     from ssdreg.deploy.model import open_deploy_model, random_deploy_model
+    from ssdreg.detector.overrides import Overrides
     path = Path(options.detector)
     given = {name: getattr(options, name) for name in ("head", "num_classes", "tap_strides")
              if getattr(options, name) is not None}
@@ -116,10 +117,10 @@ def _source(options: argparse.Namespace) -> DeployModel:
             raise SsdregError(f"--{option} goes with a backbone: {path} knows its own, leave it "
                               f"out")
         return open_deploy_model(path, data_shape=options.data_shape)
-    overrides = {} if options.tap_strides is None else {"tap_strides": options.tap_strides}
     return random_deploy_model(options.detector, options.num_classes or CLASSES,
                                options.data_shape or arguments.DATA_SHAPE,
-                               options.head or arguments.HEAD, **overrides)
+                               options.head or arguments.HEAD,
+                               Overrides(tap_strides=options.tap_strides))
 
 
 def _names(text: str) -> tuple[str, ...]:

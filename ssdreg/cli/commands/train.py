@@ -199,6 +199,7 @@ def _network(options: argparse.Namespace, continued: Run | None, data: Data) -> 
     from ssdreg.anchors.fit import fit_sizes
     from ssdreg.anchors.report import FITTED
     from ssdreg.data.boxes import boxes
+    from ssdreg.detector.overrides import Overrides
     from ssdreg.registry.host import get_backbone
     from ssdreg.training.network import build_network, network_of
     count = len(data.train.classes)
@@ -209,7 +210,7 @@ def _network(options: argparse.Namespace, continued: Run | None, data: Data) -> 
     if settings.get("sizes", FITTED) == FITTED:
         settings.pop("sizes", None)
         settings["sizes"] = fit_sizes(boxes(data.train), plan(*shared, **settings))
-    return build_network(*shared, **settings)
+    return build_network(*shared, Overrides(**settings))
 
 
 def _resume(options: argparse.Namespace) -> Run:
