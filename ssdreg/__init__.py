@@ -65,9 +65,9 @@ if TYPE_CHECKING:
     from ssdreg.cli.progress import Console
     from ssdreg.data.augmentation import Augmentation
     from ssdreg.data.issues import DataIssue, DataIssues
-    from ssdreg.detector.build import assemble, build
+    from ssdreg.detector.build import assemble, build, plan
     from ssdreg.detector.declaration import verify_backbone
-    from ssdreg.detector.plan import Level, Plan, plan
+    from ssdreg.detector.plan import Level, Plan
     from ssdreg.evaluation.evaluate import DetectorEvaluation, evaluate
     from ssdreg.exporting.export import Exported, export
     from ssdreg.graph.stages import StageEnd
@@ -118,7 +118,7 @@ _LATER = {
     "find_taps": "ssdreg.graph.taps",
     "load_checkpoint": "ssdreg.checkpoints",
     "load_weights": "ssdreg.weights.loading",
-    "plan": "ssdreg.detector.plan",
+    "plan": "ssdreg.detector.build",
     "quantize": "ssdreg.quantization.quantize",
     "resume": "ssdreg.training.train",
     "train": "ssdreg.training.train",

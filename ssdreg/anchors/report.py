@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import numpy as np
 from attrs import frozen
 from ssdreg_runtime.system.tables import text_table
@@ -53,13 +52,12 @@ def report(boxes: np.ndarray, classes: tuple[str, ...], plan: Plan, chosen: str)
     sizes = {name: named_sizes(name, count) for name in sorted(SIZES)}
     sizes[FITTED] = fit_sizes(boxes, plan)
     sizes.setdefault(chosen, plan.sizes)
-    # the numbers of anchors in the levels are not used here
-    matchings = {name: matches(boxes, attrs.evolve(plan, sizes=scheme_sizes))
+    matchings = {name: matches(boxes, plan.with_sizes(scheme_sizes))
                  for name, scheme_sizes in sizes.items()}
     finest = plan.levels[0]
     least = LEAST_CELLS**2 / (finest.height * finest.width)
     small = int(((boxes[:, 3:] - boxes[:, 1:3]).prod(axis=1) < least).sum())
-    return AnchorReport(attrs.evolve(plan, sizes=sizes[chosen]), boxes, describe(boxes, classes),
+    return AnchorReport(plan.with_sizes(sizes[chosen]), boxes, describe(boxes, classes),
                         sizes, matchings, chosen, small)
 
 

@@ -11,7 +11,7 @@ from attrs import frozen
 from ssdreg.errors import TapError
 from ssdreg.graph.stages import StageEnd, stage_ends
 from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
-from ssdreg.graph.taps import verify
+from ssdreg.graph.taps import verify_taps
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -100,7 +100,7 @@ def judge(preset: str, network: str, symbol: mx.sym.Symbol, layers: Sequence[str
                       verdict=RIGHT, right=declared, weights_used=weights_used(graph, names),
                       weights=graph.weights(graph.upstream(graph.pictures[-1:])))
     try:
-        verify(symbol, names, data_shape)
+        verify_taps(graph, names)
     except TapError as error:
         return attrs.evolve(audited, verdict=WRONG, reasons=complaints(error),
                             right=right_layers(stage_ends(graph), declared))

@@ -20,7 +20,8 @@ from ssdreg.auditing.counting import COUNTED, with_sizes
 from ssdreg.auditing.reading import Computed, NoConfigurationError, read_factory
 from ssdreg.auditing.subset.ledger import BITS, DEPTH, LENGTH, MAX_SOURCE
 from ssdreg.checkpoints.levels import MAX_SIDE
-from ssdreg.detector.overrides import UNUSED
+from ssdreg.detector.built import BuiltBackbone
+from ssdreg.detector.overrides import UNUSED, Overrides
 from ssdreg.errors import AuditError, PlanError, PluginError, TapError, UnknownNameError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.names import get_backbone
@@ -182,18 +183,19 @@ def _on_backbone(found: Configuration, source: Backbone, taps: Sequence[str],
                  num_classes: int) -> Audited:
     shape = (found.data_shape, found.data_shape)
     try:
-        judged = judge(found.label, source.name, source.symbol(), taps, shape)
+        built = BuiltBackbone.of(source)
+        judged = judge(found.label, source.name, built.symbol, taps, shape)
     except TapError as error:
         return undecided(found.label, source.name, shape, taps, str(error))
     try:
-        settings = _settings(found.fields, len(taps))
+        overrides = _overrides(found.fields, len(taps))
     except PlanError as error:
         return evolve(judged, reasons=(*judged.reasons,
                                        f"its parameters cannot be counted: {error}"))
-    return with_sizes(judged, source, len(found.fields["from_layers"]), settings, num_classes)
+    return with_sizes(judged, built, len(found.fields["from_layers"]), overrides, num_classes)
 
 
-def _settings(fields: Mapping[str, Any], taps: int) -> dict[str, Any]:
+def _overrides(fields: Mapping[str, Any], taps: int) -> Overrides:
     """Return a configuration's fields as overrides of a plan."""
     settings: dict[str, Any] = {}
     for name in FIELDS:
@@ -208,4 +210,4 @@ def _settings(fields: Mapping[str, Any], taps: int) -> dict[str, Any]:
             # a tap's entry repeats its channels, which the right tap may have others of
             value = [*[UNUSED] * taps, *value[taps:]]
         settings[name] = value
-    return settings
+    return Overrides(**settings)

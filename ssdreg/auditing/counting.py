@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import attrs
 
 from ssdreg.auditing.audited import Audited
-from ssdreg.detector.build import assemble
+from ssdreg.detector.build import design
+from ssdreg.detector.built import BuiltBackbone
 from ssdreg.detector.families import parameter_count
-from ssdreg.detector.plan import plan
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import PlanError
-from ssdreg.registry.backbone import Backbone
 
 #: How parameters are counted where there is a backbone but no detector's own code.
 COUNTED = ("published: all values in the parameters and running moments of an SSD with the head "
@@ -20,12 +17,12 @@ COUNTED = ("published: all values in the parameters and running moments of an SS
            "corrected: of the same detector on the right taps")
 
 
-def with_sizes(audited: Audited, source: Backbone, levels: int, settings: Mapping[str, Any],
+def with_sizes(audited: Audited, built: BuiltBackbone, levels: int, overrides: Overrides,
                num_classes: int) -> Audited:
     """Count the parameters of the detector with the declared and with the right taps.
 
-    `levels` is the number of its feature levels, `settings` the fields of its plan. A detector
-    that cannot be made on its taps has no count, and the reason is added.
+    `levels` is the number of its feature levels, `overrides` what is known of its plan. A
+    detector that cannot be made on its taps has no count, and the reason is added.
     """
     sizes: list[int | None] = []
     reasons = []
@@ -38,7 +35,8 @@ def with_sizes(audited: Audited, source: Backbone, levels: int, settings: Mappin
         elif all(tap.channels for tap in taps):
             layers = [*(tap.name for tap in taps), *[""] * (levels - len(taps))]
             try:
-                size = _size(source, layers, settings, num_classes, audited.data_shape)
+                size = _size(built, attrs.evolve(overrides, from_layers=layers), num_classes,
+                             audited.data_shape)
             except PlanError as error:
                 reasons.append(f"its parameters cannot be counted: {error}")
         sizes.append(size)
@@ -46,7 +44,7 @@ def with_sizes(audited: Audited, source: Backbone, levels: int, settings: Mappin
                         reasons=(*audited.reasons, *dict.fromkeys(reasons)))
 
 
-def _size(source: Backbone, layers: Sequence[str], settings: Mapping[str, Any], num_classes: int,
+def _size(built: BuiltBackbone, overrides: Overrides, num_classes: int,
           data_shape: tuple[int, int]) -> int:
-    made = plan(source, num_classes, data_shape, from_layers=tuple(layers), **settings)
-    return parameter_count(assemble(source.symbol(), made, "deploy"), data_shape)
+    made = design(built, num_classes, data_shape, overrides=overrides)
+    return parameter_count(made.symbol("deploy"), data_shape)

@@ -11,6 +11,8 @@ from ssdreg_runtime.system.names import native
 
 from ssdreg.auditing.audited import Audit, judge
 from ssdreg.auditing.counting import COUNTED, with_sizes
+from ssdreg.detector.built import BuiltBackbone
+from ssdreg.detector.overrides import DERIVED
 from ssdreg.errors import AuditError
 from ssdreg.graph.stages import stage_ends
 from ssdreg.graph.symbol import read_graph
@@ -38,8 +40,9 @@ def audit_symbol(file: Path, layers: Sequence[str], data_shape: tuple[int, int],
     symbol = _load(file)
     found = judge(file.name, file.stem.removesuffix("-symbol"), symbol, layers, data_shape)
     source = _backbone(found.network, symbol, data_shape)
-    return Audit((with_sizes(found, source, max(LEVELS, len(layers)), {}, num_classes),),
-                 COUNTED.format(classes=num_classes))
+    counted = with_sizes(found, BuiltBackbone.of(source), max(LEVELS, len(layers)), DERIVED,
+                         num_classes)
+    return Audit((counted,), COUNTED.format(classes=num_classes))
 
 
 def _load(file: Path) -> mx.sym.Symbol:

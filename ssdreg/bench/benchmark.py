@@ -16,6 +16,7 @@ from ssdreg.bench.peak import SIDES
 from ssdreg.bench.progress import BenchProgress
 from ssdreg.bench.workload import drawn_images, prepare_workload, read_images
 from ssdreg.deploy.model import DeployModel, open_deploy_model, random_deploy_model
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import SsdregError
 from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
@@ -72,14 +73,13 @@ def benchmark(detector: str | os.PathLike[str] | Backbone, *,
 def _source(detector: str | os.PathLike[str] | Backbone, data_shape: int | tuple[int, int] | None,
             given: dict[str, Any]) -> DeployModel:
     """Open the run or checkpoint, or build the backbone's detector."""
-    settings = {"num_classes": CLASSES, "data_shape": data_shape or DATA_SHAPE, "head": HEAD,
-                **given}
-    if isinstance(detector, Backbone):
-        return random_deploy_model(detector, **settings)
-    named, path = os.fspath(detector), Path(detector)
+    backbone = detector if isinstance(detector, Backbone) else os.fspath(detector)
     # a prefix of a checkpoint is no file itself
-    if not path.exists() and os.sep not in named:
-        return random_deploy_model(named, **settings)
+    if isinstance(backbone, Backbone) or not (Path(backbone).exists() or os.sep in backbone):
+        return random_deploy_model(
+            backbone, given.get("num_classes", CLASSES), data_shape or DATA_SHAPE,
+            given.get("head", HEAD), Overrides(tap_strides=given.get("tap_strides")))
+    path = Path(backbone)
     for name in given:
         raise SsdregError(f"--{name.replace('_', '-')} goes with a backbone: {path} knows its own, "
                           f"leave it out")

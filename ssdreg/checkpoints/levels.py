@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from ssdreg.checkpoints.layout import Layout, Prior
-from ssdreg.detector.overrides import UNUSED
-from ssdreg.detector.plan import OWN_HEAD, Level, Plan, Step
+from ssdreg.detector.overrides import UNUSED, Step
+from ssdreg.detector.plan import OWN_HEAD, Level, Plan
 from ssdreg.errors import InputShapeError, RunError
 from ssdreg.graph.operators import CONVOLUTIONS
 from ssdreg.graph.symbol import Graph, ShapedNode, read_graph

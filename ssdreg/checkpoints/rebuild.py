@@ -9,13 +9,13 @@ import numpy as np
 from attrs import frozen
 
 from ssdreg.checkpoints.layout import Layout
-from ssdreg.detector import build as assembly
-from ssdreg.detector.plan import Plan, plan
+from ssdreg.detector.build import design
+from ssdreg.detector.overrides import Overrides
+from ssdreg.detector.plan import Plan
 from ssdreg.errors import SsdregError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Predictions
 from ssdreg.registry.lazy_reference import resolve
-from ssdreg.registry.names import get_head
 from ssdreg.runs.params import Params
 
 if TYPE_CHECKING:
@@ -53,18 +53,17 @@ def rebuild(backbone: Backbone, stated: Plan, layout: Layout, original: Predicti
         return None
     settings = {name: getattr(stated, name) for name in _FIELDS}
     try:
-        made = plan(backbone, stated.num_classes, stated.data_shape, HEAD, **settings)
-        deploy = assembly.assemble(backbone.symbol(), made, "deploy")
-        train = assembly.assemble(backbone.symbol(), made, "train")
-        ours = resolve(get_head(HEAD).predict)(backbone.symbol(), made)
+        made = design(backbone, stated.num_classes, stated.data_shape, HEAD, Overrides(**settings))
+        deploy, train = made.symbol("deploy"), made.symbol("train")
+        ours = resolve(made.head.predict)(made.sized.symbol, made.plan)
     except SsdregError:  # a network whose numbers ssdreg would not take
         return None
-    if made.levels != stated.levels:
+    if made.plan.levels != stated.levels:
         return None
     difference = _difference(original, ours, params, stated.data_shape)
     if difference is None or difference > TOLERANCE:
         return None
-    return Rebuilt(made, deploy, train, difference)
+    return Rebuilt(made.plan, deploy, train, difference)
 
 
 def _difference(left: Predictions, right: Predictions, params: Params | None,

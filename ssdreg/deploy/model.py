@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from ssdreg.detector.overrides import DERIVED, Overrides
 from ssdreg.detector.plan import Plan
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import RunError
@@ -71,18 +72,15 @@ def open_deploy_model(path: str | Path, epoch: int | None = None,
 
 def random_deploy_model(backbone: str | Backbone, num_classes: int = 20,
                         data_shape: int | tuple[int, int] = 300, head: str = "ssd",
-                        **overrides: Any) -> DeployModel:
+                        overrides: Overrides = DERIVED) -> DeployModel:
     """Build a detector with random parameters, for measuring what its network costs.
 
-    The arguments are those of `ssdreg.plan`, which also says what is raised.
+    The arguments are those of `ssdreg.build`, which also says what is raised.
     """
     from ssdreg.deploy.random_params import random_params
-    from ssdreg.detector.build import assemble, verify_plan
-    from ssdreg.detector.plan import plan
-    from ssdreg.graph.finding import complete
-    from ssdreg.registry.names import get_backbone
-    found = complete(get_backbone(backbone))
-    made = plan(found, num_classes, data_shape, head, **overrides)
-    symbol = assemble(verify_plan(found, made), made, "deploy", head)
-    return DeployModel(found.name, symbol, random_params(symbol, made.data_shape), made,
-                       tuple(f"class {index}" for index in range(made.num_classes)))
+    from ssdreg.detector.build import design
+    designed = design(backbone, num_classes, data_shape, head, overrides)
+    designed.verify()
+    symbol, plan = designed.symbol("deploy"), designed.plan
+    return DeployModel(plan.backbone, symbol, random_params(symbol, plan.data_shape), plan,
+                       tuple(f"class {index}" for index in range(plan.num_classes)))

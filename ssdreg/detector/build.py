@@ -1,28 +1,125 @@
-"""One symbol from a backbone's name: planned, verified, assembled."""
+"""From a backbone's name to a detector: planned, verified and assembled, each step once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ssdreg.detector.declaration import prove_backbone, tell_small, tell_unused
-from ssdreg.detector.plan import Plan, plan
+from attrs import field, frozen
+
+from ssdreg.detector import overrides as rules
+from ssdreg.detector.built import BuiltBackbone, SizedBackbone
+from ssdreg.detector.declaration import prove, tell_small, tell_unused
+from ssdreg.detector.deriving import at_size, derive
+from ssdreg.detector.overrides import (
+    DERIVED,
+    NMS_THRESHOLD,
+    NMS_TOPK,
+    VARIANCES,
+    Overrides,
+    Step,
+)
+from ssdreg.detector.plan import Plan
 from ssdreg.errors import PlanError, PluginError, SsdregError
-from ssdreg.graph.finding import complete
-from ssdreg.graph.symbol import read_graph
-from ssdreg.graph.taps import verify_taps
+from ssdreg.graph.taps import Verification, verify_taps
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import DETECTION, TRAIN_OUTPUTS, Head, Predictions
 from ssdreg.registry.lazy_reference import resolve
-from ssdreg.registry.names import get_backbone, get_head
+from ssdreg.registry.names import get_head
+from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
+@frozen(eq=False)
+class Design:
+    """A detector on paper: the backbone it stands on, its head, and its plan."""
+
+    sized: SizedBackbone
+    head: Head = field(repr=False)
+    plan: Plan
+
+    def verify(self) -> Verification:
+        """Verify the backbone's declaration and the plan's taps on the backbone's own symbol.
+
+        Returned is what the graph says of the plan's taps. What leaves a good part of the backbone
+        unused, or the finest level without cells, is warned of. Raises TapError when taps are not
+        the ends of the backbone's stages.
+        """
+        sized, taps = self.sized, self.plan.taps
+        found = prove(sized)
+        if found.taps != taps:
+            declared = {tap.node: tap for tap in sized.backbone.taps}
+            found = verify_taps(sized.graph, [declared.get(node, node) for node in taps])
+        tell_unused(sized, found)
+        tell_small(self.plan)
+        return found
+
+    def symbol(self, mode: str) -> mx.sym.Symbol:
+        """Assemble the detector; see :func:`build` for the modes."""
+        return assemble(self.sized.symbol, self.plan, mode, self.head)
+
+
+def design(backbone: str | Backbone | BuiltBackbone, num_classes: int = 20,
+           data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
+           overrides: Overrides = DERIVED) -> Design:
+    """Plan a detector, not verified yet. Arguments and errors are those of :func:`plan`."""
+    shape = rules.as_shape(data_shape)
+    rules.check_classes(num_classes)
+    if not isinstance(head, (str, Head)):
+        rules.check("head", head, rules.NAMES["head"])
+    if not isinstance(backbone, (str, Backbone, BuiltBackbone)):
+        rules.check("backbone", backbone, rules.NAMES["backbone"])
+    head = get_head(head)
+    built = backbone if isinstance(backbone, BuiltBackbone) else BuiltBackbone.of(backbone)
+    sized = at_size(built, shape, head, overrides)
+    return Design(sized, head, derive(sized, num_classes, head, overrides))
+
+
+def plan(backbone: str | Backbone, num_classes: int = 20,
+         data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd", *,
+         tap_strides: Sequence[int] | None = None, from_layers: Sequence[str] | None = None,
+         num_filters: Sequence[int] | None = None, strides: Sequence[int] | None = None,
+         pads: Sequence[int] | None = None, sizes: str | Sequence[Sequence[float]] | None = None,
+         ratios: Sequence[Sequence[float]] | None = None,
+         normalizations: Sequence[float] | None = None,
+         projections: Sequence[int] | None = None, steps: Sequence[Step] | None = None,
+         variances: Sequence[float] = VARIANCES, nms_threshold: float = NMS_THRESHOLD,
+         nms_topk: int = NMS_TOPK, force_suppress: bool = False, loss: str | None = None,
+         preprocessing: Preprocessing | None = None) -> Plan:
+    """Derive the plan of a detector from a backbone's taps and an input shape.
+
+    `num_classes` leaves the background out; `data_shape` is a side in pixels or (height, width).
+    `tap_strides` picks, by stride, the taps that feed detection; `sizes` may be the name of a
+    scheme (``example``, ``paper``, or ``head`` for the head's own, the default, which is
+    ``example`` for SSD). `from_layers` also sets the number of levels; taps named there are not
+    verified here, but by `build`. The others are the fields of :class:`ssdreg.Plan`: those with an
+    entry per level, from `num_filters` to `steps`, and those for all levels. What is None follows
+    the head's `defaults` and the backbone.
+
+    Raises PlanError, which names the level, when the shape is too small or an override cannot be.
+    """
+    return design(backbone, num_classes, data_shape, head, Overrides(
+        tap_strides=tap_strides, from_layers=from_layers, num_filters=num_filters,
+        strides=strides, pads=pads, sizes=sizes, ratios=ratios, normalizations=normalizations,
+        projections=projections, steps=steps, variances=variances, nms_threshold=nms_threshold,
+        nms_topk=nms_topk, force_suppress=force_suppress, loss=loss,
+        preprocessing=preprocessing)).plan
+
+
 def build(backbone: str | Backbone, num_classes: int = 20,
           data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
-          mode: str = "train", **overrides: Any) -> mx.sym.Symbol:
+          mode: str = "train", *,
+          tap_strides: Sequence[int] | None = None, from_layers: Sequence[str] | None = None,
+          num_filters: Sequence[int] | None = None, strides: Sequence[int] | None = None,
+          pads: Sequence[int] | None = None, sizes: str | Sequence[Sequence[float]] | None = None,
+          ratios: Sequence[Sequence[float]] | None = None,
+          normalizations: Sequence[float] | None = None,
+          projections: Sequence[int] | None = None, steps: Sequence[Step] | None = None,
+          variances: Sequence[float] = VARIANCES, nms_threshold: float = NMS_THRESHOLD,
+          nms_topk: int = NMS_TOPK, force_suppress: bool = False, loss: str | None = None,
+          preprocessing: Preprocessing | None = None) -> mx.sym.Symbol:
     """Build a detector's symbol. Arguments are those of :func:`ssdreg.plan`, and `mode`.
 
     - ``train``: inputs ``data`` (B, 3, H, W) and ``label`` (B, M, 5 or more: class, x1, y1, x2,
@@ -33,25 +130,14 @@ def build(backbone: str | Backbone, num_classes: int = 20,
     All are float32. The same call gives the same symbol, whatever was built before. Raises
     TapError when the taps are not the ends of the backbone's stages, and what `plan` raises.
     """
-    source = complete(get_backbone(backbone))
-    made = plan(source, num_classes, data_shape, head, **overrides)
-    return assemble(verify_plan(source, made), made, mode, head)
-
-
-def verify_plan(source: Backbone, plan: Plan) -> mx.sym.Symbol:
-    """Verify a backbone's declaration and a plan's taps on its own symbol, and return that.
-
-    See :func:`build`. What leaves a good part of the backbone unused, or the finest level
-    without cells, is warned of.
-    """
-    symbol = source.symbol()
-    graph = read_graph(symbol, plan.data_shape)
-    prove_backbone(graph, source, plan.data_shape)
-    declared = {tap.node: tap for tap in source.taps}
-    chosen = verify_taps(graph, [declared.get(node, node) for node in plan.taps])
-    tell_unused(source, chosen, plan.data_shape)
-    tell_small(plan)
-    return symbol
+    made = design(backbone, num_classes, data_shape, head, Overrides(
+        tap_strides=tap_strides, from_layers=from_layers, num_filters=num_filters,
+        strides=strides, pads=pads, sizes=sizes, ratios=ratios, normalizations=normalizations,
+        projections=projections, steps=steps, variances=variances, nms_threshold=nms_threshold,
+        nms_topk=nms_topk, force_suppress=force_suppress, loss=loss,
+        preprocessing=preprocessing))
+    made.verify()
+    return made.symbol(mode)
 
 
 def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",

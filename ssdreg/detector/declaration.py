@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ssdreg.detector.built import BuiltBackbone, SizedBackbone
 from ssdreg.errors import DetectorWarning
-from ssdreg.graph.finding import complete
 from ssdreg.graph.stages import StageEnd, backbone_end, beyond, tappable_ends
-from ssdreg.graph.symbol import Graph, read_graph
+from ssdreg.graph.symbol import Graph
 from ssdreg.graph.taps import (
     Verification,
     as_pair,
@@ -27,7 +27,6 @@ from ssdreg.registry.backbone import Backbone, Tap
 
 if TYPE_CHECKING:
     from ssdreg.detector.plan import Plan
-    from ssdreg.mx import mx
 
 #: The share of a backbone's weights that detection must use, unless the backbone says why not.
 #: The published SSDs of the example and of GluonCV that are right use 99 % and more; those with a
@@ -37,14 +36,12 @@ LEAST_COVERAGE = 0.8
 LEAST_CELLS = 4
 
 
-def verify_backbone(backbone: Backbone, data_shape: int | tuple[int, int],
-                    symbol: mx.sym.Symbol | None = None) -> Verification:
+def verify_backbone(backbone: Backbone, data_shape: int | tuple[int, int]) -> Verification:
     """Prove that a backbone declares the end of every stage, and nothing else.
 
-    `data_shape` is a side in pixels or (height, width); `symbol` is the backbone's own where it
-    has been built before. Taps that are not declared are found first. The coverage returned is
-    that of the taps which feed detection by default at this size. Works on the graph and its
-    inferred shapes; needs no weights and binds nothing.
+    `data_shape` is a side in pixels or (height, width). Taps that are not declared are found
+    first. The coverage returned is that of the taps which feed detection by default at this size.
+    Works on the graph and its inferred shapes; needs no weights and binds nothing.
 
     Raises TapError with every complaint of :func:`ssdreg.verify`, and those of a declaration that
     is not complete: a stage end that is not declared, or a trunk that goes on behind the last tap
@@ -52,15 +49,13 @@ def verify_backbone(backbone: Backbone, data_shape: int | tuple[int, int],
     ``stops_at`` and in front of ``starts_at`` may be left out. Raises InputShapeError when the
     backbone does not accept this size.
     """
-    source, shape = complete(backbone), as_pair(data_shape)
-    if symbol is None:
-        symbol = source.symbol()
-    return prove_backbone(read_graph(symbol, shape), source, shape)
+    return prove(BuiltBackbone.of(backbone).at(as_pair(data_shape)))
 
 
-def prove_backbone(graph: Graph, backbone: Backbone, data_shape: tuple[int, int]) -> Verification:
-    """Do what :func:`verify_backbone` does on a graph that was read, with taps that are known."""
-    names = backbone.nodes_at(data_shape)
+def prove(sized: SizedBackbone) -> Verification:
+    """Do what :func:`verify_backbone` does of a backbone that was built before."""
+    graph, backbone = sized.graph, sized.backbone
+    names = backbone.nodes_at(sized.data_shape)
     complaints = complaints_about(graph, backbone.taps)
     if not complaints:
         complaints = _missing(graph, backbone)
@@ -85,13 +80,14 @@ def unused(backbone: Backbone, found: Verification) -> str:
             f"stops_at=ssdreg.StopsAt({coarsest.stride}, \"the reason\")")
 
 
-def tell_unused(backbone: Backbone, found: Verification, data_shape: tuple[int, int]) -> None:
+def tell_unused(sized: SizedBackbone, found: Verification) -> None:
     """Warn of what a detector's taps leave unused, unless the backbone itself says why.
 
     `found` is the verification of the taps that were chosen for this one detector.
     """
+    backbone = sized.backbone
     stated = (backbone.stops_at is not None
-              and set(found.taps) == set(backbone.nodes_at(data_shape)))
+              and set(found.taps) == set(backbone.nodes_at(sized.data_shape)))
     if found.coverage < LEAST_COVERAGE and not stated:
         warnings.warn(
             f"this detector uses {found.coverage:.1%} of the weights of {backbone.name} "

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ssdreg.compat.mxnet_package import require
-from ssdreg.detector.declaration import unused, verify_backbone
-from ssdreg.detector.plan import plan
+from ssdreg.detector.built import BuiltBackbone
+from ssdreg.detector.declaration import prove, unused
+from ssdreg.detector.deriving import derive
+from ssdreg.detector.overrides import DERIVED
 from ssdreg.errors import PluginError, SsdregError, TapError
-from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.backbone import Backbone, StopsAt
-from ssdreg.registry.names import list_backbones
+from ssdreg.registry.names import get_head, list_backbones
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 #: Input sizes (height, width): the published ones, ImageNet's, and two that are not square.
 SHAPES = ((224, 224), (300, 300), (512, 512), (256, 448), (384, 224))
+#: The detector that is planned at each of them.
+HEAD, CLASSES = "ssd", 20
 
 
 @frozen
@@ -66,7 +69,8 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
 def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
     """Count the values in all parameters of a symbol: arguments and auxiliary states."""
     graph = read_graph(symbol, data_shape)
-    return graph.weights(node.index for node in graph.nodes if not node.name.endswith("label"))
+    return graph.weights(index for index, name in enumerate(graph.wiring.names)
+                         if not name.endswith("label"))
 
 
 def family_issues(backbone: Backbone, others: Iterable[Backbone]) -> list[str]:
@@ -120,12 +124,15 @@ def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
         return Checked(backbone.name, backbone.family, 0, None, None, SHAPES[:1], (size,))
     complaints: dict[tuple[int, int], str] = {}
     coverages: list[float] = []
+    built: BuiltBackbone | None = None
     for shape in shapes_of(backbone):
         try:
-            found = verify_backbone(backbone, shape)
+            built = built or BuiltBackbone.of(backbone)
+            sized = built.at(shape)
+            found = prove(sized)
             coverages.append(found.coverage)
-            plan(backbone, data_shape=shape)
-            complaints[shape] = unused(complete(backbone), found)
+            derive(sized, CLASSES, get_head(HEAD), DERIVED)
+            complaints[shape] = unused(built.backbone, found)
         except TapError as error:
             complaints[shape] = str(error)
             coverages += [] if error.coverage is None else [error.coverage]

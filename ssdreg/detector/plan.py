@@ -1,34 +1,25 @@
-"""From a backbone's declaration and an input shape to every number of a detector."""
+"""Every number of a detector: the plan, which refuses numbers that contradict each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Union
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import field, frozen
 
-from ssdreg.detector import anchor_schemes as anchors
 from ssdreg.detector import overrides as rules
-from ssdreg.detector.overrides import UNUSED
+from ssdreg.detector.overrides import UNUSED, Step
 from ssdreg.detector.post_processing import PostProcessing
-from ssdreg.errors import InputShapeError, PlanError
-from ssdreg.graph.finding import complete
-from ssdreg.graph.symbol import Graph, read_graph
-from ssdreg.registry.backbone import Backbone, Extra
-from ssdreg.registry.head import Head, PlanDefaults
-from ssdreg.registry.names import get_backbone, get_head
+from ssdreg.errors import PlanError
 from ssdreg.registry.preprocessing import Preprocessing
 
-#: Output channels of the extra levels, by level, as in MXNet's example; the last level goes on.
-EXTRA_CHANNELS = {2: 512, 3: 256, 4: 256, 5: 128}
+if TYPE_CHECKING:
+    Field = attrs.Attribute[Any]
 
 #: The head of a plan whose network is a checkpoint's own, and none that ssdreg builds.
 OWN_HEAD = "checkpoint"
-
-
-#: A share of both sides of the image, or one of its height and one of its width.
-Step = Union[float, tuple[float, float]]
 
 
 @frozen
@@ -47,8 +38,98 @@ class Level:
         return self.height * self.width * self.anchors_per_cell
 
 
+def _entries(name: str, **default: Any) -> Any:
+    """Declare a field with an entry per level."""
+    return field(converter=partial(rules.listed, name), validator=_hold_for_each_level, **default)
+
+
+def _hold_for_each_level(entries: Entries, attribute: Field, value: tuple[Any, ...]) -> None:
+    # a plan without projections is one of a time before there were any, or a checkpoint's own
+    if value or attribute.name != "projections":
+        rules.check_per_level(attribute.name, value, len(entries.from_layers))
+
+
+def _follows(rule: rules.Rule) -> Any:
+    """Return a validator that a field of all levels follows a rule."""
+    def check(_plan: Any, attribute: Field, value: Any) -> None:
+        rules.check(attribute.name, value, rule)
+    return check
+
+
 @frozen(kw_only=True)
-class Plan:
+class Entries:
+    """What a plan says of each level, the finest first: see :class:`Plan`."""
+
+    from_layers: tuple[str, ...] = field(
+        converter=lambda value: rules.listed("from_layers", value))
+    num_filters: tuple[int, ...] = _entries("num_filters")
+    strides: tuple[int, ...] = _entries("strides")
+    pads: tuple[int, ...] = _entries("pads")
+    sizes: tuple[tuple[float, ...], ...] = _entries("sizes")
+    ratios: tuple[tuple[float, ...], ...] = _entries("ratios")
+    normalizations: tuple[float, ...] = _entries("normalizations")
+    steps: tuple[Step, ...] = _entries("steps")
+    projections: tuple[int, ...] = _entries("projections", default=())
+
+    @from_layers.validator
+    def _taps_come_first(self, _attribute: Field, value: tuple[Any, ...]) -> None:
+        rules.check_layers(value)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The backbone nodes that feed detection."""
+        return tuple(layer for layer in self.from_layers if layer)
+
+    def projection(self, level: int) -> int:
+        """Return the channels of a level's projection, -1 where it has none."""
+        return self.projections[level] if self.projections else UNUSED
+
+    def anchors_per_cell(self, level: int) -> int:
+        """Return how many anchors each cell of a level has."""
+        return len(self.sizes[level]) + len(self.ratios[level]) - 1
+
+    def check_tap(self, level: int, channels: int) -> None:
+        """Refuse what a level that is a tap with so many channels cannot have."""
+        stride, pad, filters = self.strides[level], self.pads[level], self.num_filters[level]
+        if (stride, pad) != (UNUSED, UNUSED) or filters not in (UNUSED, channels):
+            raise PlanError(
+                f"level {level} is the backbone's {self.from_layers[level]!r}: its entries in "
+                f"strides and pads must be {UNUSED}, not {stride} and {pad}, and in num_filters "
+                f"{UNUSED} or its channels ({channels}), not {filters}")
+        if self.projection(level) != UNUSED and self.normalizations[level] != UNUSED:
+            raise PlanError(f"level {level} has an L2 scale in normalizations and channels in "
+                            f"projections: one of them must be {UNUSED}")
+
+    def check_made(self, level: int) -> None:
+        """Refuse what a level that is made by a convolution cannot have."""
+        stride, pad, channels = self.strides[level], self.pads[level], self.num_filters[level]
+        if self.projection(level) != UNUSED:
+            raise PlanError(f"level {level} is made by a convolution: its entry in projections "
+                            f"must be {UNUSED}, not {self.projections[level]}")
+        if stride < 1 or pad < 0 or channels < 1:
+            raise PlanError(f"level {level} is made by a convolution: its stride ({stride}) "
+                            f"and channels ({channels}) must be positive, its pad ({pad}) "
+                            f"not negative")
+
+    def size_behind(self, before: tuple[int, int], level: int) -> tuple[int, int]:
+        """Return a made level's (height, width) in cells, from those of the level before it."""
+        return after(before, self.strides[level], self.pads[level])
+
+
+def after(size: tuple[int, int], stride: int, pad: int) -> tuple[int, int]:
+    """Return the map's size behind a 3x3 convolution."""
+    return (size[0] + 2 * pad - 3) // stride + 1, (size[1] + 2 * pad - 3) // stride + 1
+
+
+def _in_order(_plan: type, fields: list[Field]) -> list[Field]:
+    """Put what a detector is of in front of its levels, as files and tables have it."""
+    places = {"backbone": 0, "head": 0, "num_classes": 0, "data_shape": 0,
+              **{each.name: 1 for each in attrs.fields(Entries)}, "levels": 2, "projections": 3}
+    return sorted(fields, key=lambda each: places.get(each.name, 4))
+
+
+@frozen(kw_only=True, field_transformer=_in_order)
+class Plan(Entries):
     """Every number a detector is made of. The tuples have an entry per level, the finest first.
 
     - `from_layers`: backbone nodes; ``""`` is a level made behind the one before it.
@@ -64,33 +145,78 @@ class Plan:
     - `loss`: of classification, one of the head's; SSD's are ``softmax`` with hard negative mining
       and ``focal``.
     - `preprocessing`: what is done to pixels before ``data``.
+
+    Raises PlanError, which names the field and the level, for numbers that cannot be, or that
+    contradict each other.
     """
 
-    backbone: str
-    head: str
-    num_classes: int
-    data_shape: tuple[int, int]
-    from_layers: tuple[str, ...]
-    num_filters: tuple[int, ...]
-    strides: tuple[int, ...]
-    pads: tuple[int, ...]
-    sizes: tuple[tuple[float, ...], ...]
-    ratios: tuple[tuple[float, ...], ...]
-    normalizations: tuple[float, ...]
-    steps: tuple[Step, ...]
-    levels: tuple[Level, ...]
-    projections: tuple[int, ...] = ()
-    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
-    nms_threshold: float = 0.5
-    nms_topk: int = 400
-    force_suppress: bool = False
-    loss: str = "softmax"
-    preprocessing: Preprocessing = field(factory=Preprocessing)
+    backbone: str = field(validator=_follows(rules.NAMES["backbone"]))
+    head: str = field(validator=_follows(rules.NAMES["head"]))
+    num_classes: int = field()
+    data_shape: tuple[int, int] = field(converter=rules.as_shape)
+    levels: tuple[Level, ...] = field(converter=lambda value: rules.listed("levels", value))
+    variances: tuple[float, float, float, float] = field(
+        default=rules.VARIANCES, converter=rules.frozen_value)
+    nms_threshold: float = rules.NMS_THRESHOLD
+    nms_topk: int = rules.NMS_TOPK
+    force_suppress: bool = field(
+        default=False, validator=_follows(rules.SCALARS["force_suppress"]))
+    loss: str = field(default="softmax", validator=_follows(rules.SCALARS["loss"]))
+    preprocessing: Preprocessing = field(
+        factory=Preprocessing, validator=_follows(rules.SCALARS["preprocessing"]))
 
-    @property
-    def taps(self) -> tuple[str, ...]:
-        """The backbone nodes that feed detection."""
-        return tuple(layer for layer in self.from_layers if layer)
+    @num_classes.validator
+    def _there_are_classes(self, _attribute: Field, value: Any) -> None:
+        rules.check_classes(value)
+
+    def __attrs_post_init__(self) -> None:
+        # what a checkpoint does to predictions is what its symbol says, whatever that may be
+        for name in ("variances", "nms_threshold", "nms_topk"):
+            rules.check(name, getattr(self, name),
+                        (rules.OWN if self.head == OWN_HEAD else rules.SCALARS)[name])
+        self._check_levels()
+        if self.head != OWN_HEAD:
+            for level in range(len(self.levels)):
+                self._check_measures(level)
+
+    def _check_levels(self) -> None:
+        if len(self.levels) != len(self.from_layers):
+            raise PlanError(f"levels has {len(self.levels)} entries, but from_layers has "
+                            f"{len(self.from_layers)}")
+        for index, (level, layer) in enumerate(zip(self.levels, self.from_layers)):
+            if not isinstance(level, Level):
+                raise PlanError(f"level {index}: levels must hold a ssdreg.Level, not {level!r}")
+            if level.node != layer:
+                raise PlanError(f"level {index} is {layer!r} in from_layers and {level.node!r} in "
+                                f"levels")
+            for name in ("channels", "height", "width", "anchors_per_cell"):
+                number = getattr(level, name)
+                if not rules.is_whole(number) or number < 1:
+                    raise PlanError(f"level {index}: {name} must be a positive whole number, not "
+                                    f"{number!r}")
+
+    def _check_measures(self, index: int) -> None:
+        """Check that a level's numbers are those that follow from the plan's others."""
+        level, projection = self.levels[index], self.projection(index)
+        channels = self.num_filters[index] if projection == UNUSED else projection
+        if level.node:
+            # how many channels the tap of a projection has is not known here
+            self.check_tap(index, level.channels if projection == UNUSED
+                           else self.num_filters[index])
+            channels = level.channels if projection == UNUSED else projection
+        else:
+            self.check_made(index)
+            before = self.levels[index - 1]
+            size = self.size_behind((before.height, before.width), index)
+            if (level.height, level.width) != size:
+                raise PlanError(f"level {index} has {level.height}x{level.width} cells, but what "
+                                f"makes it has {size[0]}x{size[1]}")
+        if level.channels != channels:
+            raise PlanError(f"level {index} has {level.channels} channels, but what makes it has "
+                            f"{channels}")
+        if level.anchors_per_cell != self.anchors_per_cell(index):
+            raise PlanError(f"level {index} has {level.anchors_per_cell} anchors a cell, but its "
+                            f"sizes and ratios make {self.anchors_per_cell(index)}")
 
     @property
     def anchors(self) -> int:
@@ -103,243 +229,9 @@ class Plan:
         return PostProcessing(variances=self.variances, nms_threshold=self.nms_threshold,
                               nms_topk=self.nms_topk, force_suppress=self.force_suppress)
 
-
-def plan(backbone: str | Backbone, num_classes: int = 20,
-         data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
-         **overrides: Any) -> Plan:
-    """Derive the plan of a detector from a backbone's taps and an input shape.
-
-    `num_classes` leaves the background out; `data_shape` is a side in pixels or (height, width).
-    Any field of the plan with an entry per level may be given as a keyword of its name, and so may
-    `variances`, `nms_threshold`, `nms_topk`, `force_suppress`, `loss` and `preprocessing`;
-    `tap_strides` picks, by stride, the taps that feed detection; `sizes` may be the name of a
-    scheme (``example``, ``paper``, or ``head`` for the head's own, the default, which is
-    ``example`` for SSD). `from_layers` also sets the number of levels; taps named there are not
-    verified here, but by `build`. What is not given follows the head's `defaults`.
-
-    Raises PlanError, which names the level, when the shape is too small or an override cannot be.
-    """
-    source, shape = complete(get_backbone(backbone)), _shape(data_shape)
-    rules.check_names(overrides)
-    if not rules.is_whole(num_classes) or num_classes < 1:
-        raise PlanError(f"num_classes={num_classes!r}: at least one class is needed "
-                        f"(the background is not counted)")
-    head, symbol = get_head(head), source.symbol()
-    layers, extras, steps = _layers(source, shape, head.defaults, overrides)
-    try:
-        graph = read_graph(symbol, shape)
-    except InputShapeError as error:
-        raise PlanError(_too_small(error, symbol.get_internals().list_outputs(), layers)
-                        ) from error
-    if extras is None:
-        extras = _derive_extras(graph, layers, head.defaults)
-    return _assemble(source, head, int(num_classes), shape, graph, layers, extras, steps, overrides)
-
-
-def _shape(data_shape: int | Sequence[int]) -> tuple[int, int]:
-    sides = tuple(data_shape) if isinstance(data_shape, Iterable) else (data_shape, data_shape)
-    if len(sides) != 2 or any(not rules.is_whole(side) or side < 1 for side in sides):
-        raise PlanError(f"data_shape={data_shape!r} is neither a side in pixels "
-                        f"nor (height, width)")
-    return int(sides[0]), int(sides[1])
-
-
-def _layers(source: Backbone, shape: tuple[int, int], defaults: PlanDefaults,
-            overrides: dict[str, Any]
-            ) -> tuple[list[str], list[Extra] | None, tuple[float, ...]]:
-    """Choose the taps, the levels behind them (None: to be derived), and published steps."""
-    if "from_layers" in overrides:
-        layers = [str(layer).strip().removesuffix("_output")
-                  for layer in rules.listed("from_layers", overrides["from_layers"])]
-        taps = [layer for layer in layers if layer]
-        if not taps or taps != layers[:len(taps)]:
-            raise PlanError(f"from_layers={tuple(layers)!r} must name backbone nodes first and "
-                            f'then "" for each level made behind them')
-        return taps, [Extra(_extra_channels(level, defaults))
-                      for level in range(len(taps), len(layers))], ()
-    preset = None if "tap_strides" in overrides or defaults.own_levels else source.preset(shape)
-    tap_strides = (preset.tap_strides if preset else ()) or _natural(source, defaults)
-    if "tap_strides" in overrides:
-        tap_strides = rules.listed("tap_strides", overrides["tap_strides"])
-    if not tap_strides or len(set(tap_strides)) < len(tap_strides):
-        raise PlanError(f"tap_strides={tap_strides} must list at least one stride, each once")
-    try:
-        taps = [source.tap(stride).node for stride in sorted(tap_strides)]
-    except ValueError as error:
-        raise PlanError(f"tap_strides={tap_strides}: {error}") from error
-    if preset:
-        return taps, list(preset.extras) or None, preset.steps
-    return taps, None, ()
-
-
-def _natural(source: Backbone, defaults: PlanDefaults) -> tuple[int, ...]:
-    """Return the strides of the taps that feed a head by default, the backbone's own if none."""
-    least = defaults.least_stride
-    strides = tuple(tap.stride for tap in source.taps if least is not None and tap.stride >= least)
-    return strides or source.tap_strides
-
-
-def _too_small(error: InputShapeError, outputs: list[str], taps: list[str]) -> str:
-    """Say which level an input that is too small for the backbone cannot reach."""
-    order = {name[:-len("_output")]: index for index, name in enumerate(outputs)
-             if name.endswith("_output")}
-    failed = order.get(error.node or "", len(outputs))
-    level = next((level for level, tap in enumerate(taps) if order.get(tap, -1) >= failed), None)
-    where = f"level {level} ({taps[level]!r}) cannot be reached: " if level is not None else ""
-    return f"{where}{error}; take a larger data_shape"
-
-
-def _derive_extras(graph: Graph, taps: list[str], defaults: PlanDefaults) -> list[Extra]:
-    """Halve the last tap's map until it is a single cell, or as often as the head wants it.
-
-    Taps that repeat a map are refused.
-    """
-    maps = [_map(graph, level, node) for level, node in enumerate(taps)]
-    for level, (before, here) in enumerate(zip(maps, maps[1:]), start=1):
-        if before == here:
-            raise PlanError(
-                f"level {level} ({taps[level]!r}) would be {here[0]}x{here[1]} cells, as level "
-                f"{level - 1} is: the input is too small for this backbone's detection taps; "
-                f"take a larger data_shape or fewer tap_strides")
-    extras: list[Extra] = []
-    here = maps[-1]
-    most = defaults.extra_levels
-    while here != (1, 1) and (most is None or len(extras) < most):
-        extra = Extra(_extra_channels(len(taps) + len(extras), defaults))
-        here = _after(here, extra.stride, extra.pad)
-        extras.append(extra)
-    return extras
-
-
-def _extra_channels(level: int, defaults: PlanDefaults) -> int:
-    """Return the channels of an extra level; levels outside the table take its nearest entry."""
-    nearest = min(max(level, min(EXTRA_CHANNELS)), max(EXTRA_CHANNELS))
-    return defaults.channels or EXTRA_CHANNELS[nearest]
-
-
-def _map(graph: Graph, level: int, name: str) -> tuple[int, int]:
-    node = graph.find(name)
-    if node is None:
-        raise PlanError(f"level {level}: there is no node {name!r}: {graph.suggest(name)}")
-    if len(node.shape) != 4:
-        raise PlanError(f"level {level}: {name!r} is no feature map: its shape is {node.shape}")
-    return node.shape[2], node.shape[3]
-
-
-def _after(size: tuple[int, int], stride: int, pad: int) -> tuple[int, int]:
-    """Return the map's size behind a 3x3 convolution."""
-    return (size[0] + 2 * pad - 3) // stride + 1, (size[1] + 2 * pad - 3) // stride + 1
-
-
-def _assemble(source: Backbone, head: Head, num_classes: int, shape: tuple[int, int],
-              graph: Graph, taps: list[str], extras: list[Extra], preset_steps: tuple[float, ...],
-              overrides: dict[str, Any]) -> Plan:
-    """Put defaults and overrides together, level by level."""
-    count, defaults = len(taps) + len(extras), head.defaults
-    scales, projections = _behind_taps(source, taps, defaults)
-    channels = []
-    for level, tap in enumerate(taps):
-        _map(graph, level, tap)
-        channels.append(graph.find(tap).channels)  # type: ignore[union-attr]
-    values: dict[str, Any] = {
-        "strides": [UNUSED] * len(taps) + [extra.stride for extra in extras],
-        "pads": [UNUSED] * len(taps) + [extra.pad for extra in extras],
-        "sizes": anchors.HEAD_SIZES,
-        "ratios": (defaults.ratios,) * count if defaults.ratios else anchors.default_ratios(count),
-        "normalizations": [UNUSED if scale is None else scale for scale in scales]
-                          + [UNUSED] * len(extras),
-        "projections": [projection or UNUSED for projection in projections]
-                       + [UNUSED] * len(extras),
-        "steps": [step / shape[0] for step in preset_steps],
-    }
-    values.update({name: overrides[name] for name in rules.PER_LEVEL if name in overrides})
-    asked: Any = values["sizes"]
-    in_cells: tuple[float, ...] = ()
-    if isinstance(asked, str):
-        # in cells until the maps are known
-        in_cells = defaults.cells if asked == anchors.HEAD_SIZES else ()
-        values["sizes"] = (in_cells,) * count if in_cells else anchors.named_sizes(asked, count)
-    for name in values:
-        values[name] = rules.per_level(name, values[name], count)
-    values.setdefault("num_filters", (
-        *(UNUSED if scale == UNUSED else filters
-          for scale, filters in zip(values["normalizations"], channels)),
-        *(extra.channels for extra in extras)))
-    scalars = {name: rules.scalar(name, overrides[name])
-               for name in rules.SCALARS if name in overrides}
-    scalars.setdefault("preprocessing", source.preprocessing)
-    if scalars.setdefault("loss", head.losses[0]) not in head.losses:
-        raise PlanError(f"loss must be {' or '.join(head.losses)}, not {scalars['loss']!r}, for "
-                        f"the head {head.name!r}")
-    found = Plan(
-        backbone=source.name, head=head.name, num_classes=num_classes, data_shape=shape,
-        from_layers=(*taps, *[""] * len(extras)), levels=(), **values, **scalars)
-    levels = tuple(_measure(found, graph, channels))
-    if defaults.uniform:
-        _check_uniform(head, levels)
-    if in_cells:
-        sizes = anchors.cell_sizes(in_cells, [level.height for level in levels])
-        found = attrs.evolve(found, sizes=sizes)
-    return attrs.evolve(found, levels=levels)
-
-
-def _behind_taps(source: Backbone, taps: list[str], defaults: PlanDefaults
-                 ) -> tuple[list[float | None], list[int | None]]:
-    """Return, for each tap, the scale of its L2 normalisation and the channels of its projection.
-
-    A head with channels of its own projects every tap.
-    """
-    if defaults.channels:
-        return [None] * len(taps), [defaults.channels] * len(taps)
-    declared = {tap.node: tap.stride for tap in source.taps}
-    return ([source.l2_scale(declared[tap]) if tap in declared else None for tap in taps],
-            [source.projection(declared[tap]) if tap in declared else None for tap in taps])
-
-
-def _check_uniform(head: Head, levels: tuple[Level, ...]) -> None:
-    """Refuse levels that cannot share predictors."""
-    first = levels[0]
-    for index, level in enumerate(levels):
-        for what, here, there in (("channels", level.channels, first.channels),
-                                  ("anchors a cell", level.anchors_per_cell,
-                                   first.anchors_per_cell)):
-            if here != there:
-                raise PlanError(f"level {index} has {here} {what} and level 0 has {there}: the "
-                                f"levels of the head {head.name!r} share their predictors, and "
-                                f"must have the same number")
-
-
-def _measure(found: Plan, graph: Graph, tap_channels: list[int]) -> Iterable[Level]:
-    """Follow the feature maps through the levels; refuse one that would be empty."""
-    size = (0, 0)
-    for level, layer in enumerate(found.from_layers):
-        stride, pad, channels = (found.strides[level], found.pads[level],
-                                 found.num_filters[level])
-        if layer:
-            if (stride, pad) != (UNUSED, UNUSED) or channels not in (UNUSED, tap_channels[level]):
-                raise PlanError(
-                    f"level {level} is the backbone's {layer!r}: its entries in strides and pads "
-                    f"must be {UNUSED}, not {stride} and {pad}, and in num_filters {UNUSED} or "
-                    f"its channels ({tap_channels[level]}), not {channels}")
-            size, channels = _map(graph, level, layer), tap_channels[level]
-            projection = found.projections[level]
-            if projection != UNUSED and found.normalizations[level] != UNUSED:
-                raise PlanError(f"level {level} has an L2 scale in normalizations and channels in "
-                                f"projections: one of them must be {UNUSED}")
-            channels = channels if projection == UNUSED else projection
-        else:
-            if found.projections[level] != UNUSED:
-                raise PlanError(f"level {level} is made by a convolution: its entry in "
-                                f"projections must be {UNUSED}, not {found.projections[level]}")
-            if stride < 1 or pad < 0 or channels < 1:
-                raise PlanError(f"level {level} is made by a convolution: its stride ({stride}) "
-                                f"and channels ({channels}) must be positive, its pad ({pad}) "
-                                f"not negative")
-            before, size = size, _after(size, stride, pad)
-            if min(size) < 1:
-                raise PlanError(
-                    f"level {level} would be empty: a 3x3 convolution with stride {stride} and "
-                    f"pad {pad} does not fit the {before[0]}x{before[1]} map of level "
-                    f"{level - 1}; take a larger data_shape or fewer levels")
-        per_cell = len(found.sizes[level]) + len(found.ratios[level]) - 1
-        yield Level(layer, channels, *size, anchors_per_cell=per_cell)
+    def with_sizes(self, sizes: Sequence[Sequence[float]]) -> Plan:
+        """Return the same plan with anchors of other sizes, a sequence of them per level."""
+        frozen_sizes = rules.frozen_value(sizes)
+        return attrs.evolve(self, sizes=frozen_sizes, levels=tuple(
+            attrs.evolve(level, anchors_per_cell=len(here) + len(ratios) - 1)
+            for level, here, ratios in zip(self.levels, frozen_sizes, self.ratios)))

@@ -6,6 +6,7 @@ MXNet writes ``(3, 3)``, its older versions ``(3,3)`` and ``[3,3]``, and Python 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from attrs import field, frozen
@@ -49,11 +50,11 @@ class Attributes:
 
     def sequence(self, name: str, default: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         """Return a tuple of numbers or None: ``(3, 3)``, ``[3,3]``, ``(3L, None)``, or ``3``."""
-        return tuple(map(_value, self._parts(name))) if self.given(name) else default
+        return _values(self.texts[name]) if self.given(name) else default
 
     def numbers(self, name: str, default: tuple[float, ...] = ()) -> tuple[float, ...]:
         """Return a tuple of numbers as floats; an empty one counts as not set."""
-        return tuple(map(float, self._parts(name))) or default
+        return tuple(map(float, _parts(self.text(name)))) or default
 
     def extent(self, name: str, rank: int, default: int) -> tuple[int, ...]:
         """Return a kernel, stride, padding or dilation, one for each of `rank` dimensions."""
@@ -61,13 +62,21 @@ class Attributes:
 
     def pair(self, name: str, default: int) -> tuple[int, int]:
         """Return the extent of a map, down and across; a single number is both."""
-        sides = self.extent(name, 1, default)
+        sides = self.sequence(name) or (default,)
         return sides[0], sides[-1]
 
-    def _parts(self, name: str) -> list[str]:
-        """Return the texts of a tuple's entries, whatever brackets are around them."""
-        parts = (part.strip().rstrip("L") for part in self.text(name).strip("()[] ").split(","))
-        return [part for part in parts if part]
+
+@lru_cache(maxsize=1024)
+def _parts(text: str) -> tuple[str, ...]:
+    """Return the texts of a tuple's entries, whatever brackets are around them."""
+    parts = (part.strip().rstrip("L") for part in text.strip("()[] ").split(","))
+    return tuple(part for part in parts if part)
+
+
+# a network says the same few over and over
+@lru_cache(maxsize=1024)
+def _values(text: str) -> tuple[Any, ...]:
+    return tuple(map(_value, _parts(text)))
 
 
 def _value(part: str) -> float | None:

@@ -62,7 +62,7 @@ class Node:
     @property
     def parts(self) -> tuple[Node, ...]:
         """The nodes that were joined to it."""
-        return tuple(_node(part) for graph in self.subgraphs for part in graph["nodes"])
+        return tuple(as_node(part) for graph in self.subgraphs for part in graph["nodes"])
 
     @property
     def kernel(self) -> int:
@@ -74,13 +74,17 @@ class Node:
         return evolve(self, attrs=Attributes({**self.attrs.texts, **attrs}))
 
 
-def _node(entry: Node | Mapping[str, Any]) -> Node:
+def settings(entry: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return a node's settings as JSON has them."""
+    return {key: value for spelling in SPELLINGS for key, value in entry.get(spelling, {}).items()}
+
+
+def as_node(entry: Node | Mapping[str, Any]) -> Node:
     """Read a node of any MXNet's JSON; one that was read stays."""
     if isinstance(entry, Node):
         return entry
-    texts = {key: value for spelling in SPELLINGS for key, value in entry.get(spelling, {}).items()}
     # the oldest have no versions
-    return Node(entry["op"], entry["name"], Attributes(texts), _entries(entry["inputs"]),
+    return Node(entry["op"], entry["name"], Attributes(settings(entry)), _entries(entry["inputs"]),
                 tuple((*version, 0)[0] for _, _, *version in entry["inputs"]),
                 tuple(entry.get("subgraphs", ())))
 
@@ -90,7 +94,7 @@ def _entries(references: Iterable[Iterable[int]]) -> tuple[Entry, ...]:
 
 
 def _nodes(entries: Iterable[Node | Mapping[str, Any]]) -> tuple[Node, ...]:
-    return tuple(map(_node, entries))
+    return tuple(map(as_node, entries))
 
 
 @frozen(eq=False)

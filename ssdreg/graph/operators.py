@@ -26,3 +26,8 @@ BATCH_NORM = "BatchNorm"
 #: SSD's own, which were no part of MXNet at first.
 MULTIBOX = ("MultiBoxPrior", "MultiBoxTarget", "MultiBoxDetection")
 PRIOR, TARGET, DETECTION = (f"_contrib_{name}" for name in MULTIBOX)
+
+
+def is_scalar(op: str) -> bool:
+    """Tell whether an operator is one with a number: ``x / 6``."""
+    return op.endswith("_scalar")

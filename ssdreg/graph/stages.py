@@ -6,12 +6,15 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from attrs import frozen
 
-from ssdreg.graph.operators import CONVOLUTIONS, ELEMENTWISE, POOLINGS
-from ssdreg.graph.symbol import Graph, ShapedNode, is_scalar
+from ssdreg.graph.operators import CONVOLUTIONS, ELEMENTWISE, POOLINGS, is_scalar
+from ssdreg.graph.symbol import Graph, ShapedNode
 
 _NORMS = {"BatchNorm", "BatchNorm_v1", "LayerNorm", "GroupNorm", "InstanceNorm"}
 
@@ -31,13 +34,31 @@ class StageEnd:
     units: int
 
 
+_Found = TypeVar("_Found")
+
+
+def _once(work_out: Callable[[Graph], _Found]) -> Callable[[Graph], _Found]:
+    """Remember what is worked out of a graph for as long as the graph itself is kept."""
+    known: WeakKeyDictionary[Graph, _Found] = WeakKeyDictionary()
+
+    @wraps(work_out)
+    def remembered(graph: Graph) -> _Found:
+        if graph not in known:
+            known[graph] = work_out(graph)
+        return known[graph]
+
+    return remembered
+
+
+@_once
 def stage_ends(graph: Graph) -> tuple[StageEnd, ...]:
     """Return the right tap of every stage that does some work, the finest first.
 
     What lies in front of the first convolution prepares the picture, and is no stage.
     """
     ends = []
-    first = next((node.index for node in graph.nodes if node.op in CONVOLUTIONS), len(graph.nodes))
+    first = next((index for index, op in enumerate(graph.wiring.ops) if op in CONVOLUTIONS),
+                 len(graph.nodes))
     for stage in cut_stages(graph):
         if stage[-1].index < first:
             continue
@@ -55,6 +76,7 @@ def stage_ends(graph: Graph) -> tuple[StageEnd, ...]:
     return tuple(ends)
 
 
+@_once
 def tappable_ends(graph: Graph) -> tuple[StageEnd, ...]:
     """Return the stage ends that can be tapped, the finest first, one a stride.
 
@@ -85,17 +107,18 @@ def beyond(graph: Graph, last: ShapedNode) -> ShapedNode | None:
     return min((*more, *pointwise[1:]), key=lambda node: node.index, default=None)
 
 
-def cut_stages(graph: Graph) -> list[list[ShapedNode]]:
+@_once
+def cut_stages(graph: Graph) -> tuple[tuple[ShapedNode, ...], ...]:
     """Cut the trunk where the resolution changes, up to where the picture ends."""
     stages: list[list[ShapedNode]] = []
     for node in graph.pictures:
         if not stages or stages[-1][-1].stride != node.stride:
             stages.append([])
         stages[-1].append(node)
-    return stages
+    return tuple(map(tuple, stages))
 
 
-def finish(graph: Graph, stage: list[ShapedNode], last: ShapedNode) -> ShapedNode:
+def finish(graph: Graph, stage: Sequence[ShapedNode], last: ShapedNode) -> ShapedNode:
     """Walk from a stage's last working node to where its block is complete.
 
     A sum takes the activation right behind it (post-activation ResNets); a convolution its
@@ -128,7 +151,7 @@ def _expands(graph: Graph, last: ShapedNode, pointwise: ShapedNode) -> bool:
     return following is not None and following.grouped
 
 
-def _activated(graph: Graph, end: ShapedNode, following: list[ShapedNode]) -> ShapedNode:
+def _activated(graph: Graph, end: ShapedNode, following: Sequence[ShapedNode]) -> ShapedNode:
     """Walk over the activation right behind `end`, which may be several nodes: x * clip(x) / 6."""
     for node in following:
         if not _activates(graph, node):
@@ -139,18 +162,24 @@ def _activated(graph: Graph, end: ShapedNode, following: list[ShapedNode]) -> Sh
 
 def _activates(graph: Graph, node: ShapedNode) -> bool:
     joined = len(graph.data_inputs(node)) > 1 and not graph.merges(node)
-    return joined or is_scalar(node) or (node.op in ELEMENTWISE and node.op != "Dropout")
+    return joined or is_scalar(node.op) or (node.op in ELEMENTWISE and node.op != "Dropout")
 
 
 def coverage(graph: Graph, names: Sequence[str]) -> tuple[int, int]:
     """Count the weights upstream of the taps, and of the whole backbone without classifier."""
+    backbone, weights = _backbone(graph)
+    return graph.weights(graph.upstream(names) & backbone), weights
+
+
+@_once
+def _backbone(graph: Graph) -> tuple[frozenset[int], int]:
+    """Return the nodes in front of the classifier, and how many weights they have."""
     end = backbone_end(graph)
-    if end is None:
-        return 0, 0
-    backbone = graph.upstream([end])
-    return graph.weights(graph.upstream(names) & backbone), graph.weights(backbone)
+    backbone = graph.upstream([] if end is None else [end])
+    return backbone, graph.weights(backbone)
 
 
+@_once
 def backbone_end(graph: Graph) -> ShapedNode | None:
     """Return the last node on the trunk before the classifier; None where there is no picture.
 

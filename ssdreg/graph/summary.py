@@ -171,7 +171,7 @@ def _part(graph: Graph, indices: Iterable[int]) -> Part:
 def _declared_end(graph: Graph, tap: Tap | None) -> ShapedNode | None:
     """Return a tap's node if it can be a cut: on the trunk, and at the stride it declares."""
     node = graph.find(tap.node) if tap else None
-    if tap is None or node is None or node.index not in graph.trunk:
+    if tap is None or node is None or node.index not in graph.wiring.on_trunk:
         return None
     return node if node.stride == (tap.stride, tap.stride) else None
 

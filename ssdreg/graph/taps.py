@@ -109,7 +109,11 @@ def find_taps(symbol: mx.sym.Symbol, data_shape: int | tuple[int, int]) -> tuple
     the resolution never drops, or the network parts into branches that never meet again; and
     InputShapeError when it does not accept this shape.
     """
-    graph = read_graph(symbol, as_pair(data_shape))
+    return taps_of(read_graph(symbol, as_pair(data_shape)))
+
+
+def taps_of(graph: Graph) -> tuple[Tap, ...]:
+    """Do what :func:`find_taps` does on a graph that was read before."""
     parted = branches(graph)
     if parted:
         raise TapError(f"the network has no usable stages: {parted}; give a classification "
@@ -138,10 +142,11 @@ def branches(graph: Graph) -> str:
         return ""
     last = pictures[-1]
     before = graph.upstream([last])
-    for node in graph.nodes:
-        if node.stride is not None and node.kernel > 1 and node.index not in before:
+    for index in graph.wiring.windows:
+        if graph.strides[index] is not None and index not in before:
             return (f"behind {last.name!r} (stride {stride_text(last.stride)}) it parts into "
-                    f"branches that never meet in one map again, {node.name!r} is in one of them")
+                    f"branches that never meet in one map again, {graph.nodes[index].name!r} is in "
+                    f"one of them")
     return ""
 
 
@@ -175,7 +180,7 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
         if node.channels != tap.channels:
             found.append(f"{name!r} is declared with {tap.channels} channels but has "
                          f"{node.channels}")
-    if node.index not in graph.trunk:
+    if node.index not in graph.wiring.on_trunk:
         found.append(_off_trunk(graph, node))
     else:
         found += _unfinished(graph, node, tap)

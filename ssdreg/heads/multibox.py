@@ -10,8 +10,8 @@ import numpy as np
 from attrs import frozen
 
 from ssdreg import ops
-from ssdreg.detector.overrides import UNUSED
-from ssdreg.detector.plan import Level, Plan, Step
+from ssdreg.detector.overrides import UNUSED, Step
+from ssdreg.detector.plan import Level, Plan
 from ssdreg.errors import PlanError
 from ssdreg.registry.head import Predictions
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import field, frozen
 
 
@@ -24,10 +26,10 @@ class Preprocessing:
 
     @mean.validator
     def _check_mean(self, _attribute: object, value: tuple[float, ...]) -> None:
-        if len(value) != 3 or min(value) < 0:
+        if len(value) != 3 or not all(0 <= each < math.inf for each in value):
             raise ValueError(f"mean has three values of at least 0 in RGB order, not {value}")
 
     @std.validator
     def _check_std(self, _attribute: object, value: tuple[float, ...]) -> None:
-        if len(value) != 3 or min(value) <= 0:
+        if len(value) != 3 or not all(0 < each < math.inf for each in value):
             raise ValueError(f"std has three values above 0 in RGB order, not {value}")

@@ -14,17 +14,18 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import cattrs
+import attrs
 from attrs import frozen
 from ssdreg_runtime.system.files import replacing, write_json
 from ssdreg_runtime.system.names import native
 
 from ssdreg._version import __version__
-from ssdreg.detector.plan import Plan, Step
-from ssdreg.errors import RunError
+from ssdreg.detector.plan import Level, Plan
+from ssdreg.errors import PlanError, RunError
 from ssdreg.graph import symbol_file
+from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.log import Epoch, read_log
 from ssdreg.runs.params import Params, read_params
 
@@ -35,11 +36,6 @@ PREFIX = "ssd"
 CONFIG = "config.json"
 LOG = "log.csv"
 FORMAT = 1
-
-# without details an error is the plain one of the field that is wrong, fit for a message
-_converter = cattrs.Converter(detailed_validation=False)
-_converter.register_structure_hook(
-    Step, lambda value, _: tuple(value) if isinstance(value, list) else float(value))
 
 
 @frozen
@@ -135,7 +131,7 @@ def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: m
             symbol.save(native(beside), remove_amp_cast=False)
     # last, because it is what makes the folder a run
     write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
-                                 "classes": list(classes), "plan": _converter.unstructure(plan)})
+                                 "classes": list(classes), "plan": attrs.asdict(plan)})
     return run
 
 
@@ -151,10 +147,22 @@ def open_run(path: str | Path) -> Run:
         if config["format"] > FORMAT:
             raise RunError(f"{file} was written by ssdreg {config['ssdreg']}, newer than this "
                            f"{__version__}: upgrade ssdreg from where you have it")
-        return Run(folder, tuple(config["classes"]), _converter.structure(config["plan"], Plan))
-    except (KeyError, TypeError, ValueError, RecursionError,
-            cattrs.BaseValidationError) as error:
+        return Run(folder, tuple(config["classes"]), _read_plan(config["plan"]))
+    except PlanError as error:
+        raise RunError(f"{file} is not what `ssdreg train` wrote: {error}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, RunError):
             raise
         raise RunError(f"{file} is not what `ssdreg train` wrote: "
                        f"{type(error).__name__}: {error}") from error
+
+
+def _read_plan(stated: dict[str, Any]) -> Plan:
+    """Return a plan as JSON has it. What is not what it should be is left for the plan to say."""
+    values = dict(stated)
+    if isinstance(values.get("levels"), list):
+        values["levels"] = [Level(**level) if isinstance(level, dict) else level
+                            for level in values["levels"]]
+    if isinstance(values.get("preprocessing"), dict):
+        values["preprocessing"] = Preprocessing(**values["preprocessing"])
+    return Plan(**values)

@@ -15,7 +15,6 @@ from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
 from ssdreg.errors import ConformanceError, TapError, UnexaminedError
 from ssdreg.exporting.parity import compare
 from ssdreg.graph.nodes import Net
-from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.registry.names import list_backbones
 from ssdreg.runs.params import read_params, write_params
@@ -103,7 +102,7 @@ def declared_is_true(examination: Examination) -> None:
     extra_pixels = math.lcm(*(tap.stride for tap in examination.backbone.taps))
     small = SHAPES[-1]
     large = (small[0] + extra_pixels, small[1] + extra_pixels)
-    graphs = [read_graph(examination.symbol, shape) for shape in (small, large)]
+    graphs = [examination.built.at(shape).graph for shape in (small, large)]
     for tap in examination.backbone.taps:
         (channels, *before), (_, *after) = (
             graph.find(tap.node).shape[1:] for graph in graphs)  # type: ignore[union-attr]

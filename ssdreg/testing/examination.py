@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ssdreg.deploy.model import DeployModel
-from ssdreg.detector.declaration import verify_backbone
+from ssdreg.detector.built import BuiltBackbone
+from ssdreg.detector.declaration import prove
 from ssdreg.errors import ConformanceError, SsdregError, UnexaminedError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.taps import Verification
@@ -99,20 +100,24 @@ class Examination:
         """The backbone's own symbol."""
         return self.subject.backbone.symbol()
 
+    @cached_property
+    def built(self) -> BuiltBackbone:
+        """The backbone with that symbol, read."""
+        return BuiltBackbone.read(self.subject.backbone, self.symbol)
+
     def verify(self, data_shape: tuple[int, int]) -> Verification:
         """Verify the declaration on the graph at this input (height, width).
 
         Raises TapError as :func:`ssdreg.verify_backbone` does.
         """
         if data_shape not in self._verifications:
-            self._verifications[data_shape] = verify_backbone(self.backbone, data_shape,
-                                                              self.symbol)
+            self._verifications[data_shape] = prove(self.built.at(data_shape))
         return self._verifications[data_shape]
 
     @cached_property
     def detector(self) -> SmallDetector:
         """A small detector with this backbone."""
-        return smallest_detector(self.backbone, self.symbol, self.subject.head)
+        return smallest_detector(self.built, self.subject.head or "ssd")
 
     @cached_property
     def images(self) -> np.ndarray:

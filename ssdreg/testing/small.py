@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.detector.build import assemble
-from ssdreg.detector.plan import Plan, plan
+from ssdreg.detector.build import Design, design
+from ssdreg.detector.built import BuiltBackbone
+from ssdreg.detector.plan import Plan
 from ssdreg.errors import ConformanceError, InputShapeError, PlanError
-from ssdreg.graph.symbol import read_graph
-from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
 
 if TYPE_CHECKING:
@@ -42,27 +41,25 @@ class SmallDetector:
         return [internals[f"{node}_output"] for node in self.taps]
 
 
-def smallest_detector(backbone: Backbone, symbol: mx.sym.Symbol,
-                      head: Head | None = None) -> SmallDetector:
-    """Return a detector of a backbone's symbol and a head, SSD's if None, at the first usable size.
+def smallest_detector(built: BuiltBackbone, head: str | Head = "ssd") -> SmallDetector:
+    """Return a detector of a backbone and a head at the first usable size.
 
     The sizes are `SIZES`. Raises ConformanceError when none can be planned.
     """
-    small_plan = _smallest_plan(backbone, head or "ssd")
-    graph = read_graph(symbol, small_plan.data_shape)
-    upstream = graph.upstream(small_plan.taps)
+    smallest = _smallest_design(built, head)
+    graph, taps = smallest.sized.graph, smallest.sized.backbone.taps
+    upstream = graph.upstream(smallest.plan.taps)
     return SmallDetector(
-        small_plan, symbol, assemble(symbol, small_plan, "train", head),
-        assemble(symbol, small_plan, "deploy", head),
-        taps=tuple(tap.node for tap in backbone.taps if graph.upstream([tap.node]) <= upstream),
+        smallest.plan, built.symbol, smallest.symbol("train"), smallest.symbol("deploy"),
+        taps=tuple(tap.node for tap in taps if graph.upstream([tap.node]) <= upstream),
         behind=frozenset(node.name for node in graph.nodes
                          if node.is_variable and node.index not in upstream))
 
 
-def _smallest_plan(backbone: Backbone, head: str | Head) -> Plan:
+def _smallest_design(built: BuiltBackbone, head: str | Head) -> Design:
     for size in SIZES:
         try:
-            return plan(backbone, CLASSES, size, head)
+            return design(built, CLASSES, size, head)
         except (PlanError, InputShapeError) as error:
             reason = error
     raise ConformanceError(f"no detector can be planned from {SIZES[0][0]}x{SIZES[0][1]} to "

@@ -9,14 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
 from ssdreg.anchors.fit import fit_sizes
 from ssdreg.anchors.report import FITTED
 from ssdreg.data import RECIPES, Augmentation, DataIssues, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.data.splits import DataSpec
-from ssdreg.detector.plan import plan
+from ssdreg.detector.build import design
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import SsdregError
 from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
@@ -45,10 +46,10 @@ class DetectorChoice:
     loss: str | None = None
 
     @property
-    def overrides(self) -> dict[str, Any]:
-        """What is given of the plan."""
-        given = {"tap_strides": self.tap_strides, "sizes": self.sizes, "loss": self.loss}
-        return {name: value for name, value in given.items() if value is not None}
+    def overrides(self) -> Overrides:
+        """What is given of the plan; sizes that are to fit the data are not."""
+        sizes = None if self.sizes == FITTED else self.sizes
+        return Overrides(tap_strides=self.tap_strides, sizes=sizes, loss=self.loss)
 
 
 def continued_run(pretrained: str | os.PathLike[str] | bool | None,
@@ -103,14 +104,11 @@ def network(backbone: str | Backbone, continued: Run | None, detector: DetectorC
     count = len(data.train.classes)
     if continued is not None:
         return network_of(continued, count)
-    source = get_backbone(backbone)
-    shared: dict[str, Any] = {"num_classes": count, "data_shape": detector.data_shape,
-                              "head": detector.head}
-    settings = detector.overrides
-    if settings.get("sizes", FITTED) == FITTED:
-        settings.pop("sizes", None)
-        settings["sizes"] = fit_sizes(boxes(data.train), plan(source, **shared, **settings))
-    return build_network(source, **shared, **settings)
+    source, overrides = get_backbone(backbone), detector.overrides
+    if overrides.sizes is None:
+        draft = design(source, count, detector.data_shape, detector.head, overrides)
+        overrides = evolve(overrides, sizes=fit_sizes(boxes(data.train), draft.plan))
+    return build_network(source, count, detector.data_shape, detector.head, overrides)
 
 
 def recipe(given: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})

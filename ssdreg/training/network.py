@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ssdreg.detector.build import assemble, verify_plan
-from ssdreg.detector.overrides import PER_LEVEL, SCALARS
-from ssdreg.detector.plan import OWN_HEAD, Plan, plan
+from ssdreg.detector.build import design
+from ssdreg.detector.overrides import DERIVED, PER_LEVEL, SCALARS, Overrides
+from ssdreg.detector.plan import OWN_HEAD, Plan
 from ssdreg.errors import RunError
-from ssdreg.graph.finding import complete
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
 from ssdreg.registry.names import get_backbone
@@ -30,13 +29,11 @@ class Network:
 
 
 def build_network(backbone: Backbone, num_classes: int, data_shape: int | tuple[int, int],
-                  head: str | Head = "ssd", **overrides: Any) -> Network:
-    """Plan and verify once, assemble both symbols. Arguments and errors are `ssdreg.build`'s."""
-    source = complete(backbone)
-    made = plan(source, num_classes, data_shape, head, **overrides)
-    symbol = verify_plan(source, made)
-    return Network(made, assemble(symbol, made, "train", head),
-                   assemble(symbol, made, "deploy", head))
+                  head: str | Head = "ssd", overrides: Overrides = DERIVED) -> Network:
+    """Plan and verify once, assemble both symbols. What is raised is what `ssdreg.build` raises."""
+    made = design(backbone, num_classes, data_shape, head, overrides)
+    made.verify()
+    return Network(made.plan, made.symbol("train"), made.symbol("deploy"))
 
 
 def network_of(run: Run, num_classes: int) -> Network:
@@ -55,5 +52,5 @@ def network_of(run: Run, num_classes: int) -> Network:
     if not settings["projections"]:  # a run older than this field
         del settings["projections"]
     return build_network(get_backbone(run.plan.backbone), num_classes, run.plan.data_shape,
-                         run.plan.head, **settings)
+                         run.plan.head, Overrides(**settings))
 

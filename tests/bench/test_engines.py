@@ -32,6 +32,7 @@ from ssdreg.bench.workload import (
     read_images,
 )
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import BenchError, DataError
 
 SIDE, BATCH, CLASSES = 64, 2, 6
@@ -46,7 +47,7 @@ def needs(configuration):
 
 @pytest.fixture(scope="module")
 def source():
-    return random_deploy_model("resnet18", CLASSES, SIDE, tap_strides=(8, 16))
+    return random_deploy_model("resnet18", CLASSES, SIDE, overrides=Overrides(tap_strides=(8, 16)))
 
 
 @pytest.fixture(scope="module")

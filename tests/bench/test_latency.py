@@ -16,6 +16,7 @@ from ssdreg.bench.measure import Times
 from ssdreg.bench.workers import Worker
 from ssdreg.bench.workload import drawn_images, prepare_workload
 from ssdreg.deploy.model import random_deploy_model
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import BenchError, SsdregError
 
 BENCHMARKS = paths.PROJECT / "benchmarks"
@@ -35,7 +36,7 @@ def latency():
 
 @pytest.fixture(scope="module")
 def source():
-    return random_deploy_model("resnet18", 3, 64, tap_strides=(8, 16))
+    return random_deploy_model("resnet18", 3, 64, overrides=Overrides(tap_strides=(8, 16)))
 
 
 @pytest.fixture(scope="module")

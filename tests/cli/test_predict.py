@@ -191,7 +191,8 @@ def test_standard_input(capsys, tmp_path, tiny_run, photo, monkeypatch):
 def steady_run(tmp_path_factory):
     """A run of random weights whose scores lie apart: trained for an epoch, many are 1."""
     from ssdreg.deploy.model import random_deploy_model
-    source = random_deploy_model("resnet18", 3, SIDE, tap_strides=(8, 16))
+    from ssdreg.detector.overrides import Overrides
+    source = random_deploy_model("resnet18", 3, SIDE, overrides=Overrides(tap_strides=(8, 16)))
     run = create_run(tmp_path_factory.mktemp("runs") / "steady", source.classes, source.plan,
                      source.symbol, source.symbol)
     args = {name: array / 10 if "_cls_pred_" in name else array

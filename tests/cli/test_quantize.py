@@ -11,6 +11,7 @@ from support.runs import SIDE, command, refused
 
 import ssdreg
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import DataError
 from ssdreg.metrics.voc import ClassAP, Evaluation
 from ssdreg.quantization import Quantized
@@ -170,7 +171,7 @@ def evaluation(ap):
 def told():
     layers = (Layer("first", "first_weight", 0.75), Layer("second", "second_weight", 0.25))
     trials = (Trial((), 0.85, 0.9), Trial(("first",), 0.895, 0.98))
-    source = random_deploy_model("resnet18", 1, SIDE, tap_strides=(8, 16))
+    source = random_deploy_model("resnet18", 1, SIDE, overrides=Overrides(tap_strides=(8, 16)))
     made = Quantized("openvino", "int8", source, None, ("first",), 0.9, trials, layers)
     return QuantizationReport("out.xml", made, 100, 0.01,
                               Side("float32", 4 * 2**20, evaluation(0.9), Latency(10.0, 9.0, 12.0)),

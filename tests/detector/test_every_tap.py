@@ -12,11 +12,10 @@ import pytest
 
 import ssdreg
 from ssdreg import TapError
-from ssdreg.detector.declaration import prove_backbone, verify_backbone
+from ssdreg.detector.built import BuiltBackbone, SizedBackbone
+from ssdreg.detector.declaration import prove, verify_backbone
 from ssdreg.detector.families import check
-from ssdreg.graph.finding import complete
 from ssdreg.graph.summary import dissect
-from ssdreg.graph.symbol import read_graph
 from ssdreg.graph.taps import verify_taps
 
 SHAPE = (256, 256)
@@ -26,10 +25,14 @@ BACKBONES = [each.name for each in ssdreg.list_backbones()]
 @cache
 def known(name):
     """Return a backbone with its taps, its graph, and the blocks of its stages."""
-    backbone = complete(ssdreg.get_backbone(name))
-    graph = read_graph(backbone.symbol(), SHAPE)
+    sized = BuiltBackbone.of(name).at(SHAPE)
+    backbone, graph = sized.backbone, sized.graph
     stages = {stage.stride: stage for stage in dissect(graph, SHAPE, backbone.taps).stages}
     return backbone, graph, stages
+
+
+def proven(backbone, graph):
+    return prove(SizedBackbone(backbone, None, SHAPE, graph))
 
 
 def with_taps(backbone, taps):
@@ -47,7 +50,7 @@ def refusal(name, taps):
     backbone, graph, _ = known(name)
     made = with_taps(backbone, taps)
     with pytest.raises(TapError) as caught:
-        prove_backbone(graph, made, SHAPE)
+        proven(made, graph)
     return str(caught.value)
 
 
@@ -67,7 +70,7 @@ def name(request):
 
 def test_as_it_is_declared_it_passes(name):
     backbone, graph, _ = known(name)
-    found = prove_backbone(graph, backbone, SHAPE)
+    found = proven(backbone, graph)
     assert found.coverage > 0.5
     assert [end.node for end in found.stages] == [tap.node for tap in backbone.taps]
 

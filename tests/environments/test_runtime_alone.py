@@ -21,6 +21,7 @@ from support.environments import PROJECT, build_wheels, clean, install, python_o
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.deploy.executor import Inference, prepare
 from ssdreg.deploy.model import random_deploy_model
+from ssdreg.detector.overrides import Overrides
 from ssdreg.exporting import write_onnx
 
 SHARED = paths.SHARED / "data" / "bccd" / "JPEGImages"
@@ -60,7 +61,7 @@ def photo(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def source():
     """A detector whose scores lie well apart: of tied boxes, any may suppress the others."""
-    made = random_deploy_model("resnet18", 3, 128, tap_strides=(8, 16))
+    made = random_deploy_model("resnet18", 3, 128, overrides=Overrides(tap_strides=(8, 16)))
     calm = {name: values * 0.1 if "cls_pred" in name else values
             for name, values in made.params.args.items()}
     return evolve(made, params=evolve(made.params, args=calm))

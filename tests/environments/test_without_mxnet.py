@@ -16,6 +16,7 @@ from support.environments import PROJECT, clean
 
 from ssdreg.compat.mxnet_package import INSTALL, MISSING
 from ssdreg.deploy.model import random_deploy_model
+from ssdreg.detector.overrides import Overrides
 from ssdreg.exporting import write_onnx
 
 SENTENCE = "MXNet is not installed: run `pip install --no-deps mxnet==1.9.1`"
@@ -134,7 +135,8 @@ def test_a_plugins_tests_say_it_once(python, tmp_path):
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_an_exported_detector_detects(python, folder, tmp_path, backend):
     file = tmp_path / "detector.onnx"
-    write_onnx(random_deploy_model("resnet18", 3, 64, tap_strides=(8, 16)), file)
+    source = random_deploy_model("resnet18", 3, 64, overrides=Overrides(tap_strides=(8, 16)))
+    write_onnx(source, file)
     for program in (("-m", "ssdreg", "predict"), ("-m", "ssdreg_runtime")):
         done = run(python, tmp_path, *program, file, folder / "photo.jpg", "--backend", backend)
         assert done.returncode == 0, done.stderr

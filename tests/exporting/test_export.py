@@ -16,6 +16,7 @@ from support.exporting import ALIVE
 
 from ssdreg.deploy.model import random_deploy_model
 from ssdreg.deploy.mxnet_backend import facts_of
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import DependencyError, ExportError
 from ssdreg.exporting import Options, to_onnx, write_onnx
 from ssdreg.exporting import options as options_module
@@ -227,7 +228,7 @@ def test_raw_outputs_are_all_scores_and_decoded_boxes(runtime):
 
 @pytest.fixture(scope="module")
 def source():
-    return random_deploy_model("resnet18", 3, (96, 128), tap_strides=(8, 16))
+    return random_deploy_model("resnet18", 3, (96, 128), overrides=Overrides(tap_strides=(8, 16)))
 
 
 @pytest.fixture(scope="module")

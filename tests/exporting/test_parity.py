@@ -11,6 +11,7 @@ from support.detections import RULES, by_mxnet, kept, predicted
 import ssdreg
 from ssdreg.deploy.model import random_deploy_model
 from ssdreg.deploy.mxnet_backend import facts_of
+from ssdreg.detector.overrides import Overrides
 from ssdreg.exporting import Options, write_onnx
 from ssdreg.exporting.checking import agrees, compare_file
 from ssdreg.exporting.parity import HALF, TOLD, Parity, compare
@@ -245,7 +246,8 @@ def test_one_of_each_kind_detects_the_same_on_every_runtime(backbone, photos, tm
 @pytest.mark.parametrize("head", ["ssdlite"])
 @pytest.mark.parametrize("batch", [3, None])
 def test_heads_and_batches(head, batch, photos, tmp_path):
-    source = random_deploy_model("resnet18", 5, photos.shape[1:3], head, tap_strides=(8, 16))
+    source = random_deploy_model("resnet18", 5, photos.shape[1:3], head,
+                                 overrides=Overrides(tap_strides=(8, 16)))
     write_onnx(source, tmp_path / "model.onnx", Options(batch=batch))
     for found in compare_file(source, tmp_path / "model.onnx", photos, threads=1).values():
         assert found.equal, found.sentences
@@ -253,7 +255,8 @@ def test_heads_and_batches(head, batch, photos, tmp_path):
 
 
 def test_half_precision_differs_but_hardly(photos, tmp_path):
-    source = random_deploy_model("resnet18", 5, photos.shape[1:3], tap_strides=(8, 16))
+    source = random_deploy_model("resnet18", 5, photos.shape[1:3],
+                                 overrides=Overrides(tap_strides=(8, 16)))
     write_onnx(source, tmp_path / "model.onnx", Options(batch=2, precision="float16"))
     found = compare_file(source, tmp_path / "model.onnx", photos[:2], 1, ["onnxruntime"])
     assert list(found) == ["onnxruntime"]
@@ -264,7 +267,8 @@ def test_half_precision_differs_but_hardly(photos, tmp_path):
 
 
 def test_a_file_of_another_network_is_found_out(photos, tmp_path):
-    source = random_deploy_model("resnet18", 5, photos.shape[1:3], tap_strides=(8, 16))
+    source = random_deploy_model("resnet18", 5, photos.shape[1:3],
+                                 overrides=Overrides(tap_strides=(8, 16)))
     other = attrs.evolve(source, plan=attrs.evolve(source.plan, preprocessing=ssdreg.Preprocessing(
         (0, 0, 0), (1, 1, 1))))
     write_onnx(other, tmp_path / "model.onnx")

@@ -21,6 +21,7 @@ from ssdreg.data.synthetic import draw_shapes
 from ssdreg.deploy.executor import detect_images, open_inference
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import ModelError, RunError, SsdregError
 from ssdreg.exporting import Options, write_onnx
 from ssdreg.mx import mx, threads
@@ -42,7 +43,7 @@ def backend(request):
 @pytest.fixture(scope="module")
 def source():
     """A detector whose weights are random, so that it finds something everywhere."""
-    made = random_deploy_model("resnet18", 3, (96, 128), tap_strides=(8, 16))
+    made = random_deploy_model("resnet18", 3, (96, 128), overrides=Overrides(tap_strides=(8, 16)))
     # with smaller logits scores lie far apart, and none are 1.0 that could come in any order
     args = {name: array * (0.05 if "cls_pred" in name else 1)
             for name, array in made.params.args.items()}
@@ -193,8 +194,8 @@ def test_mxnet_gives_each_image_what_it_gets_alone(source, pictures):
 def test_the_facts_of_a_source_are_those_of_its_file(source, exported):
     written = ssdreg_runtime.backends.open_backend(exported).facts
     assert facts_of(source) == evolve(written, batch=None)
-    other = random_deploy_model("resnet18", 2, 64, nms_topk=7, nms_threshold=0.3,
-                                force_suppress=True)
+    other = random_deploy_model("resnet18", 2, 64, overrides=Overrides(
+        nms_topk=7, nms_threshold=0.3, force_suppress=True))
     facts = facts_of(other)
     assert (facts.nms_topk, facts.nms_threshold, facts.force_suppress) == (7, 0.3, True)
 

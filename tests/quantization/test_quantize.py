@@ -22,6 +22,7 @@ from support.runs import SIDE
 from ssdreg.data import load
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
+from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import DataError, ModelError
 from ssdreg.exporting import to_onnx
 from ssdreg.graph.nodes import Net
@@ -52,7 +53,7 @@ SHAPE = (SIDE, SIDE)
 @pytest.fixture(scope="module")
 def source():
     """A detector with random weights, whose scores are far from 0 and 1."""
-    return random_deploy_model("resnet18", 3, SIDE, tap_strides=(8, 16))
+    return random_deploy_model("resnet18", 3, SIDE, overrides=Overrides(tap_strides=(8, 16)))
 
 
 @pytest.fixture(scope="module")

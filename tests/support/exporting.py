@@ -15,7 +15,7 @@ from ssdreg.exporting.options import OLDEST_OPSET
 from ssdreg.exporting.reading import Shape, read_network
 from ssdreg.exporting.walking import write_network
 from ssdreg.exporting.writer import Value, Writer
-from ssdreg.graph.symbol import DATA
+from ssdreg.graph.nodes import DATA
 from ssdreg.mx import mx
 
 with no_telemetry():

@@ -10,7 +10,7 @@ import pytest
 from ssdreg_runtime.system.installing import install
 
 import ssdreg
-from ssdreg.graph.finding import complete
+from ssdreg.detector.built import BuiltBackbone
 from ssdreg.heads.multibox import detect as multibox_detect
 from ssdreg.heads.ssd import predict as ssd_predict
 from ssdreg.mx import mx
@@ -227,8 +227,7 @@ def test_values_that_an_activation_hides():
 
 
 def smallest(build):
-    made = backbone(build)
-    return smallest_detector(complete(made), made.symbol())
+    return smallest_detector(BuiltBackbone.of(backbone(build)))
 
 
 @pytest.mark.parametrize(("least", "size"), [(16, (64, 96)), (100, (128, 160))])

@@ -14,6 +14,7 @@ from ssdreg.cli.main import main
 from ssdreg.data import read_voc, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.data.synthetic import write_shapes
+from ssdreg.detector.overrides import Overrides
 from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
 from ssdreg.runs.params import read_params
@@ -58,7 +59,7 @@ def run(tmp_path_factory, shapes):
     learning, validation = splits.open_data(source)
     shared = (BACKBONE, len(learning.classes), SIDE, "fpn_small")
     sizes = fit_sizes(boxes(learning), ssdreg.plan(*shared))
-    network = build_network(*shared, sizes=sizes)
+    network = build_network(*shared, overrides=Overrides(sizes=sizes))
     run = create_run(tmp_path_factory.mktemp("runs") / "run", learning.classes, network.plan,
                      network.train, network.deploy)
     options = TrainOptions(epochs=EPOCHS, batch_size=6, lr=1e-3, warmup=5, keep_epochs=1,

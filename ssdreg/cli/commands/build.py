@@ -29,12 +29,12 @@ def run(options: argparse.Namespace) -> int:
     """Build, show the levels, and write the symbol when asked."""
     from ssdreg_runtime.system.files import replacing
 
-    import ssdreg
-    settings = arguments.overrides(options)
-    plan = ssdreg.plan(options.backbone, options.num_classes, options.data_shape, options.head,
-                       **settings)
-    symbol = ssdreg.build(options.backbone, options.num_classes, options.data_shape, options.head,
-                          options.mode, **settings)
+    from ssdreg.detector.build import design
+    from ssdreg.detector.overrides import Overrides
+    made = design(options.backbone, options.num_classes, options.data_shape, options.head,
+                  Overrides(**arguments.overrides(options)))
+    made.verify()
+    plan, symbol = made.plan, made.symbol(options.mode)
     print(f"{plan.backbone} with {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}, "
           f"{plan.num_classes} classes: {plan.anchors:,} anchors, taps verified")
     print(text_table(

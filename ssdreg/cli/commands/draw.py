@@ -27,19 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Take the backbone apart, find the taps on it, and write the picture."""
-    import ssdreg
+    from ssdreg.detector.build import design
+    from ssdreg.detector.overrides import Overrides
     from ssdreg.drawing.canvas import check_format, write_picture
     from ssdreg.drawing.diagram import draw_anatomy
     from ssdreg.graph.coverage import choose
-    from ssdreg.graph.finding import complete
     from ssdreg.graph.summary import dissect
-    from ssdreg.graph.symbol import read_graph
     check_format(options.out)
-    backbone = complete(ssdreg.get_backbone(options.backbone))
-    settings = {} if options.tap_strides is None else {"tap_strides": options.tap_strides}
-    plan = ssdreg.plan(backbone, data_shape=options.data_shape, **settings)
-    graph = read_graph(backbone.symbol(), plan.data_shape)
-    anatomy = dissect(graph, plan.data_shape, backbone.taps)
+    made = design(options.backbone, data_shape=options.data_shape,
+                  overrides=Overrides(tap_strides=options.tap_strides))
+    plan, graph = made.plan, made.sized.graph
+    anatomy = dissect(graph, plan.data_shape, made.sized.backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
     compared = None if options.compare is None else choose(graph, anatomy, options.compare)
     write_picture(draw_anatomy(anatomy, plan, choice, compared), options.out)

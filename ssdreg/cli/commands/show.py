@@ -34,15 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Take the backbone apart, plan the detector, and print both."""
-    import ssdreg
+    from ssdreg.detector.build import design
+    from ssdreg.detector.overrides import Overrides
     from ssdreg.graph.coverage import choose
-    from ssdreg.graph.finding import complete
     from ssdreg.graph.summary import dissect
-    from ssdreg.graph.symbol import read_graph
-    backbone = complete(ssdreg.get_backbone(options.backbone))
-    plan = ssdreg.plan(backbone, options.num_classes, options.data_shape, options.head,
-                       **arguments.overrides(options))
-    graph = read_graph(backbone.symbol(), plan.data_shape)
+    made = design(options.backbone, options.num_classes, options.data_shape, options.head,
+                  Overrides(**arguments.overrides(options)))
+    plan, backbone, graph = made.plan, made.sized.backbone, made.sized.graph
     anatomy = dissect(graph, plan.data_shape, backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
     chosen = set(backbone.nodes_at(plan.data_shape))

@@ -1,0 +1,205 @@
+"""A symbol by columns: what it says of its nodes whatever the size of its input.
+
+It is read once, and serves every size that the network is looked at: see `ssdreg.graph.symbol`.
+Thousands of nodes are gone through at every step, so that there are columns, and no value a node.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from ssdreg.errors import TapError
+from ssdreg.graph.attributes import Attributes
+from ssdreg.graph.nodes import DATA, MAX_NODES, VARIABLE, settings
+from ssdreg.graph.operators import (
+    CONVOLUTIONS,
+    ELEMENTWISE,
+    POOLINGS,
+    PRODUCTS,
+    is_scalar,
+)
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+#: Look beyond their own cell, where their kernel is larger than one.
+WINDOWS = CONVOLUTIONS | POOLINGS
+_ON_EACH_VALUE = ELEMENTWISE | PRODUCTS
+
+
+# without slots, so that it has a place for what is worked out of it once
+@frozen(eq=False, slots=False)
+class Wiring:
+    """The nodes of a symbol with an input ``data``, in topological order; a column has one each.
+
+    `entries` are the nodes as JSON has them, `sources` the nodes that each one reads. Of these,
+    `data_sources` are those that depend on the data; it is () for the data themselves, and None
+    for what does not depend on them. `outputs` is the place of a node's first output among all of
+    `internals`, None where it has none by that name.
+    """
+
+    internals: mx.sym.Symbol = field(repr=False)
+    entries: Sequence[Mapping[str, Any]] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
+    ops: Sequence[str] = field(repr=False)
+    sources: Sequence[tuple[int, ...]] = field(repr=False)
+    data_sources: Sequence[tuple[int, ...] | None] = field(repr=False)
+    outputs: Sequence[int | None] = field(repr=False)
+    heads: tuple[int, ...]
+
+    def attrs(self, index: int) -> Attributes:
+        """Return a node's settings."""
+        return Attributes(settings(self.entries[index]))
+
+    def kernel(self, index: int) -> int:
+        """Return the longer side of a convolution's or pooling's kernel; 1 for all else."""
+        return max(self.attrs(index).pair("kernel", 1)) if self.ops[index] in WINDOWS else 1
+
+    @cached_property
+    def first(self) -> Mapping[str, int]:
+        """The first node of each name."""
+        return dict(zip(reversed(self.names), range(len(self.names) - 1, -1, -1)))
+
+    @cached_property
+    def operators(self) -> Mapping[str, int]:
+        """How many operators have each name."""
+        return Counter([name for name, op in zip(self.names, self.ops) if op != VARIABLE])
+
+    @cached_property
+    def parameters(self) -> Sequence[int]:
+        """The variables that do not depend on the data."""
+        return [index for index, (op, before) in enumerate(zip(self.ops, self.data_sources))
+                if op == VARIABLE and before is None]
+
+    @cached_property
+    def windows(self) -> Sequence[int]:
+        """The convolutions and poolings with a kernel above 1x1."""
+        return [index for index, op in enumerate(self.ops)
+                if op in WINDOWS and self.kernel(index) > 1]
+
+    @cached_property
+    def working(self) -> frozenset[int]:
+        """The convolutions above 1x1, and all that is computed into them.
+
+        What is not among them is behind the last stage's work: a classifier, most of it.
+        """
+        return self.upstream([index for index in self.windows if self.ops[index] in CONVOLUTIONS])
+
+    @cached_property
+    def trunk(self) -> tuple[int, ...]:
+        """The nodes on every path from the data to the outputs.
+
+        A path goes around a node by a step from one before it to one behind it. So a node that no
+        such step passes over lies on all paths; these begin at the data, and end behind the last
+        node.
+        """
+        end = len(self.names)
+        reach = [-1] * end  # the last node that reads this one on a path; -1: no path leads here
+        for index in self.heads:
+            reach[index] = end
+        for index in range(end - 1, -1, -1):
+            if reach[index] >= 0:
+                for before in self.data_sources[index] or ():
+                    if reach[before] < 0:
+                        reach[before] = index
+        on_paths = [index for index, before in enumerate(self.data_sources)
+                    if before is not None and reach[index] >= 0]
+        # several variables may be called as the data are
+        farthest = max((index for index in on_paths if self.data_sources[index] == ()), default=0)
+        trunk = []
+        for index in on_paths:
+            if farthest <= index:
+                trunk.append(index)
+            farthest = max(farthest, reach[index])
+        return tuple(trunk)
+
+    @cached_property
+    def on_trunk(self) -> frozenset[int]:
+        """The nodes of `trunk`, to look one up."""
+        return frozenset(self.trunk)
+
+    @cached_property
+    def _reading(self) -> Sequence[int]:
+        """The nodes that read others, the last one first."""
+        return [index for index in range(len(self.names) - 1, -1, -1) if self.sources[index]]
+
+    def upstream(self, indices: Sequence[int]) -> frozenset[int]:
+        """Return these nodes and all that they are computed from."""
+        found = set(indices)
+        for index in self._reading:  # what a node reads comes before it
+            if index in found:
+                found.update(self.sources[index])
+        return frozenset(found)
+
+    def joins(self, index: int) -> bool:
+        """Tell whether anything but activations lies between the trunk and a node's inputs."""
+        waiting = list(self.data_sources[index] or ())
+        if len(waiting) < 2:
+            return False
+        # what was seen too: two ways to one node, node after node, are many ways
+        passed: set[int] = set()
+        while waiting:
+            before = waiting.pop()
+            if before in self.on_trunk or before in passed:
+                continue
+            passed.add(before)
+            if not (self.ops[before] in _ON_EACH_VALUE or is_scalar(self.ops[before])):
+                return True
+            waiting += self.data_sources[before] or ()
+        return False
+
+
+def read_wiring(symbol: mx.sym.Symbol) -> Wiring:
+    """Read a symbol; raise TapError when it has no input ``data``, or too many nodes."""
+    document = json.loads(symbol.tojson(remove_amp_cast=False))
+    entries = document["nodes"]
+    if len(entries) > MAX_NODES:
+        raise TapError(f"the symbol has {len(entries):,} nodes: no network has more than "
+                       f"{MAX_NODES:,}")
+    names, ops = [entry["name"] for entry in entries], [entry["op"] for entry in entries]
+    sources = [tuple([reference[0] for reference in entry["inputs"]]) for entry in entries]
+    data_sources = _data_sources(names, ops, sources)
+    if () not in data_sources:
+        raise TapError(f"the symbol has no input called {DATA!r}: it has "
+                       f"{', '.join(symbol.list_inputs()[:3])}, ...")
+    internals = symbol.get_internals()
+    return Wiring(internals, entries, names, ops, sources, data_sources,
+                  _outputs(names, ops, internals.list_outputs()),
+                  tuple(reference[0] for reference in document["heads"]))
+
+
+def _data_sources(names: Sequence[str], ops: Sequence[str], sources: Sequence[tuple[int, ...]]
+                  ) -> list[tuple[int, ...] | None]:
+    found: list[tuple[int, ...] | None] = []
+    for name, op, read in zip(names, ops, sources):
+        if op == VARIABLE:
+            found.append(() if name == DATA else None)
+        else:
+            found.append(tuple([index for index in read if found[index] is not None]) or None)
+    return found
+
+
+def _outputs(names: Sequence[str], ops: Sequence[str], outputs: Sequence[str]
+             ) -> list[int | None]:
+    """Return the place of each node's first output among all `outputs`.
+
+    Several of these share a name where a network uses one activation at several places; they come
+    in the order of the nodes.
+    """
+    places = dict(zip(reversed(outputs), range(len(outputs) - 1, -1, -1)))
+    # an operator's first output is name_output, or name_output0 when there are several; variables
+    # appear under their own name
+    keys = [name if op == VARIABLE else f"{name}_output" for name, op in zip(names, ops)]
+    keys = [key if key in places or op == VARIABLE else f"{key}0" for key, op in zip(keys, ops)]
+    if len(places) == len(outputs):
+        return list(map(places.get, keys))
+    following: dict[str, list[int]] = {}
+    for place in range(len(outputs) - 1, -1, -1):
+        following.setdefault(outputs[place], []).append(place)
+    return [following[key].pop() if following.get(key) else None for key in keys]
