@@ -146,7 +146,7 @@ def test_the_graph_gives_taps_that_pass_at_every_size(family):
 def test_a_symbol_is_the_same_whatever_was_built_before():
     networks = ["gluon.resnet18_v1", "gluon.squeezenet1.1", "gluon.mobilenetv2_0.25"]
     first = {name: ssdreg.get_backbone(name).symbol().tojson() for name in networks}
-    ssdreg_gluon.network._text.cache_clear()
+    ssdreg_gluon.network._symbol_json.cache_clear()
     vision.get_model("resnet18_v1")
     assert {name: ssdreg.get_backbone(name).symbol().tojson()
             for name in reversed(networks)} == first
@@ -163,7 +163,7 @@ def test_nodes_of_a_block_that_is_used_twice_get_names_of_their_own():
     activation = mx.gluon.nn.Activation("relu", prefix="act_")
     x = activation(activation(activation(mx.sym.Variable("data"))))
     nodes = [{"name": name} for name in x.get_internals().list_outputs()]
-    ssdreg_gluon.network._name_apart(nodes)
+    ssdreg_gluon.network._rename_duplicates(nodes)
     assert [node["name"] for node in nodes] == [
         "data", "act_fwd_output", "act_fwd_output_call2", "act_fwd_output_call3"]
 
@@ -233,7 +233,7 @@ def no_home(tmp_path, monkeypatch):
     # below a file there is no folder, for root neither
     monkeypatch.setenv("HOME", str(Path(__file__) / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(caches, "_told", set())
+    monkeypatch.setattr(caches, "_notified", set())
     return tmp_path / f"ssdreg-{os.getuid()}" / "mxnet" / "models"
 
 
