@@ -409,7 +409,7 @@ def test_what_there_is_not(source, examples, backend, precision, sentence):
 
 
 def test_a_processor_without_bfloat16(source, monkeypatch):
-    monkeypatch.setattr(processor, "_here", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(processor, "_processor_flags", lambda: frozenset({"avx2"}))
     assert not multiplies_bfloat16()
     with pytest.raises(ModelError, match="this processor has no bfloat16"):
         quantize_model(source, [], "openvino", "bfloat16")

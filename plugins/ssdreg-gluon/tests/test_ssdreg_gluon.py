@@ -232,7 +232,7 @@ def no_home(tmp_path, monkeypatch):
     # below a file there is no folder, for root neither
     monkeypatch.setenv("HOME", str(Path(__file__) / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(caches, "_told", set())
+    monkeypatch.setattr(caches, "_notified", set())
     return tmp_path / f"ssdreg-{os.getuid()}" / "mxnet" / "models"
 
 
