@@ -148,7 +148,7 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
     """Go on with a run where it was stopped, step for step as if it had not been.
 
     `run` is its folder. It keeps its network, recipe and augmentation; `epochs` may make it longer,
-    and `data`, with the arguments about splits and its format, may say where its data are now.
+    and `data`, with the arguments about splits and `data_format`, may say where its data are now.
     `ctx`, `tensorboard` and `progress` are those of `ssdreg.train`.
 
     Raises RunError for what is no run, or cannot go on; DataError for data that cannot be read;

@@ -10,7 +10,7 @@ import ssdreg
 from ssdreg import errors
 
 #: Raised and caught inside one module, never by whoever calls it.
-INTERNAL = {"NoConfigurationError", "PassingError", "Undecided"}
+INTERNAL = {"NoConfigurationError", "TransientError", "UndecidedComparison"}
 
 
 def modules():

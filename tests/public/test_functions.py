@@ -24,10 +24,11 @@ FUNCTIONS = {"train": ssdreg.train, "eval": ssdreg.evaluate, "export": ssdreg.ex
 #: Options that say how something is printed, or are another argument's value.
 PRINTED = {"json", "markdown", "chart", "help"}
 OTHERWISE = {
-    "train": {"resume", "no_pretrained"},  # a function of its own; pretrained=False
-    "eval": {"mean", "std"}, "export": {"mean", "std", "format", "dynamic_batch", "no_nms"},
-    "quantize": {"mean", "std", "no_eval"}, "bench": {"no_peak"}, "audit": set()}
-NAMED = {"path": "model"}
+    # a function of its own; pretrained=False; part of data_format
+    "train": {"resume", "no_pretrained", "columns"},
+    "eval": {"mean", "std", "columns"}, "export": {"mean", "std", "format", "dynamic_batch", "no_nms"},
+    "quantize": {"mean", "std", "no_eval", "columns"}, "bench": {"no_peak"}, "audit": set()}
+NAMED = {"path": "model", "format": "data_format"}
 
 
 @pytest.fixture
@@ -114,8 +115,8 @@ def test_the_names_are_functions_whatever_is_imported():
 
 def test_evaluating(silence, tiny_run, tiny_shapes):
     found = ssdreg.evaluate(tiny_run)
-    assert (found.model, found.epoch, found.evaluation.images) == (str(tiny_run), 1, 6)
-    assert [each.name for each in found.evaluation.classes] == ["circle", "square", "triangle"]
+    assert (found.model, found.epoch, found.measures.voc.images) == (str(tiny_run), 1, 6)
+    assert [each.name for each in found.measures.voc.classes] == ["circle", "square", "triangle"]
     assert found.data == f"{tiny_shapes}, split val"
     assert found.map == ssdreg.evaluate(tiny_run, data=tiny_shapes, split="val").map
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
