@@ -128,6 +128,25 @@ def test_pictures_say_what_they_show(pages):
     assert sum(len(page.alternatives) for page in pages.values()) >= 3
 
 
+def test_the_notebook_was_run_by_the_build(pages, html):
+    page = pages["notebook.html"]
+    for found in (r"resnet18 \[2, 4, 8, 16, 32\]", r"epoch 6 \d+\.\d img/s cls",
+                  r"is the best: mAP 0\.\d\d", r"circle \d+ \d+ 0\.\d{4}", "agrees: True",
+                  r"int8 for onnxruntime, scales from 40 images", r"<Detections \d+ in 64x64: "):
+        assert re.search(found, page.text), found
+    assert "Traceback" not in page.text
+    alternative = "Six images with circles, squares and triangles that the detector found"
+    assert [text for text in page.alternatives if text.startswith(alternative)]
+    picture, = (each for each in page.loaded if each.startswith("_images/"))
+    assert (html / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_notebook_says_what_detects_well(pages):
+    """What it draws is worth looking at: the network has learnt what there is."""
+    best = float(re.search(r"is the best: mAP (0\.\d\d)", pages["notebook.html"].text)[1])
+    assert best > 0.5
+
+
 def test_no_code_is_cut_off():
     wide = [f"{block.where}: {line}" for document in DOCUMENTS if document.startswith("docs/")
             for block in blocks(document) for line in block.text.splitlines()

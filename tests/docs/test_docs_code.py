@@ -40,6 +40,8 @@ REPLACED = {
     # here without the plug-in whose weights make it better
     "README.md": {"efficientnet-lite0 --data DIR": "resnet18 --data DIR",
                   "NAME,NAME": ",".join(ssdreg.plan("resnet50").taps),
+                  'out="runs/second")':
+                      'out="runs/second", data_shape=64, epochs=1, batch_size=8)',
                   "photos/ clip.mp4": "photo.jpg", '"one.jpg", "two.jpg"': '"photo.jpg"'},
     "docs/tutorial.md": {"train=1200, val=100": "train=16, val=6"},
 }

@@ -19,8 +19,9 @@ DOCUMENTS = {str(path.relative_to(PROJECT)): path
 
 #: Languages of blocks; those indented, and not fenced, are commands.
 PYTHON, SHELL = "python", "sh"
-#: Blocks that are no code: what a file looks like, and what Sphinx is told.
-SHOWN = ("ini", "text", "{eval-rst}", "{toctree}")
+#: Blocks that no test runs: what a file looks like, what Sphinx is told, and cells of a notebook,
+#: which the documentation's own build runs.
+SHOWN = ("ini", "text", "{eval-rst}", "{toctree}", "{code-cell} python")
 
 _FILE = re.compile(r"# (\w+\.py)\n")
 _PRINTED = re.compile(r"^\s*print\(.*\)  # (.+)$", re.MULTILINE)
