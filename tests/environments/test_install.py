@@ -275,4 +275,4 @@ def test_make_lists_its_targets():
     listed = run("make", "-C", PROJECT, "--no-print-directory", cwd=PROJECT)
     assert [line.split()[1] for line in listed.splitlines()] == [
         "help", "demo", "test", "test-plugins", "test-other-numpy", "install-plugins", "lint",
-        "docs", "check", "clean"]
+        "docs", "check", "release-check", "clean"]
