@@ -1,4 +1,4 @@
-"""``ssdreg data check``: what it prints, and how it ends; and formats through the other commands."""
+"""``ssdreg data check``: what it prints and how it ends; formats through the other commands."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def test_a_record_file(capsys, tmp_path, tiny_shapes):
     told = json.loads(command(capsys, "data", "check", rec, "--json").out)
     assert (told["format"], told["images"]) == ("rec", 16)
     damaged = write_rec(tmp_path / "a.rec", [2, 5, 0, .1, .1, .5, .5])
-    assert refused(command(capsys, "data", "check", damaged, "--split", "a"), "is one split already")
+    assert refused(command(capsys, "data", "check", damaged, "--split", "a"),
+                   "is one split already")
     done = command(capsys, "data", "check", damaged)
     assert done.status == 2
     assert "record 0 (key 0): its image cannot be decoded" in done.err
@@ -117,7 +118,7 @@ def test_formats_and_columns_that_are_named(capsys, tmp_path):
     done = command(capsys, *check, "--format", "vok")
     assert done.status == 2
     assert "invalid choice: 'vok'" in done.err
-    assert FORMAT_NAMES == tuple(each.name for each in formats())
+    assert tuple(each.name for each in formats()) == FORMAT_NAMES
     assert refused(command(capsys, "train", "--resume", "--out", tmp_path, "--format", "voc"),
                    f"{tmp_path} is no run")
 
