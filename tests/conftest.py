@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from support.environments import wheel_of
 from support.index import why_none
 from support.runs import DETECTOR, SIDE, TRAIN_IMAGES, VALIDATION_IMAGES
 
@@ -29,6 +30,16 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def ssdreg_wheel(tmp_path_factory):
+    return wheel_of("ssdreg", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def runtime_wheel(tmp_path_factory):
+    return wheel_of("ssdreg-runtime", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import paths
-from support.environments import build_wheels, clean, install, python_of
+from support.environments import clean, install, python_of
 
 WORKER = paths.TESTS / "support" / "twenty_steps.py"
 #: The Pythons that NumPy 1.26 is published for, or a NumPy close to it.
@@ -25,18 +25,14 @@ pytestmark = [pytest.mark.index, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory) -> Path:
+def python(request, tmp_path_factory) -> Path:
     """A Python with ssdreg, MXNet and some NumPy, that both NumPys are published for."""
-    asked = subprocess.run([sys.executable, "-m", "pip", "index", "versions", "numpy"],
-                           capture_output=True, text=True, check=False)
-    if asked.returncode:
-        pytest.skip("pip reaches no package index, so no second NumPy can be installed")
     if sys.version_info < (3, 13):
         return Path(sys.executable)
     older = python_of(*OLD_PYTHONS)
     if older is None:
         pytest.skip("NumPy 1 is published for Python 3.12 and older, and there is none here")
-    wheels = build_wheels(tmp_path_factory.mktemp("built"), ".", "runtime")
+    wheels = map(request.getfixturevalue, ("runtime_wheel", "ssdreg_wheel"))
     return install(older, tmp_path_factory.mktemp("older") / "venv", *wheels) / "python"
 
 

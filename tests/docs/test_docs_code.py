@@ -32,8 +32,9 @@ from ssdreg.cli.main import parser
 from ssdreg.compat.mxnet_package import INSTALL
 from ssdreg.registry import host as plugins
 
-#: What training is told besides, so that it is done in seconds, and what a new network is.
-QUICKLY = ("--epochs", "1", "--batch-size", "8")
+#: What commands are told besides, so that they are done in seconds, and what a new network is.
+QUICKLY = {"train": ("--epochs", "1", "--batch-size", "8"),
+           "quantize": ("--calibration-images", "4", "--rounds", "1", "--drop", "1")}
 SMALL = ("--data-shape", str(SIDE))
 #: Words that stand for something of the reader's, or take long, and what stands for them here.
 REPLACED = {
@@ -66,6 +67,8 @@ class Reader:
 
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture
+    #: Runs that another document has trained by the same words on the same files.
+    trained: dict[tuple[str, ...], Path]
     names: dict = field(factory=lambda: {"__name__": "__main__"})
 
 
@@ -82,6 +85,11 @@ def given(tmp_path_factory, tiny_shapes):
     (old / "hyperparams.json").write_text(f'{{"image_shape": "{SIDE}"}}')
     tarred(old, made / "model.tar.gz")
     return made
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return {}
 
 
 @pytest.fixture
@@ -109,9 +117,9 @@ def forget_plugins():
 
 @pytest.mark.parametrize("document", [
     pytest.param(name, marks=MARKS.get(name, ())) for name in DOCUMENTS])
-def test_its_code_runs(document, folder, monkeypatch, capsys):
+def test_its_code_runs(document, folder, trained, monkeypatch, capsys):
     replaced = dict(REPLACED.get(document, {}))
-    reader = Reader(monkeypatch, capsys)
+    reader = Reader(monkeypatch, capsys, trained)
     for block in blocks(document):
         text = block.text
         for old, new in REPLACED.get(document, {}).items():
@@ -146,15 +154,22 @@ def run_ssdreg(line, where, reader):
     if set(words) & set(ELSEWHERE):
         parser().parse_args(words)
         return
-    if words[0] == "train":
-        # a run without a backbone goes on as the network it is
-        words = [*words, *QUICKLY, *(SMALL if "--backbone" in words else ())]
+    # a run without a backbone goes on as the network it is
+    new = words[0] == "train" and "--backbone" in words
+    words = [*words, *QUICKLY.get(words[0], ()), *(SMALL if new else ())]
+    out = words[words.index("--out") + 1] if words[0] == "train" else ""
+    if out and tuple(words) in reader.trained:
+        shutil.copytree(reader.trained[tuple(words)], out)
+        return
     with reader.monkeypatch.context() as patch:
         for name, value in line.settings.items():
             patch.setenv(name, value)
         done = command(reader.capsys, *words)
     wanted = 1 if tuple(words[:2]) in SAYS_NO else 0
     assert done.status == wanted, f"{where}: ssdreg {' '.join(words)}: {done.out}{done.err}"
+    if out:
+        kept = Path("as-trained", out).absolute()
+        reader.trained[tuple(words)] = Path(shutil.copytree(out, kept))
 
 
 def run_detect(line, where, reader):

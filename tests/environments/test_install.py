@@ -5,6 +5,7 @@ Needs pip's index. The environments take a while, so they are made once for all 
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from support.environments import PROJECT, build_wheels, install, python_of, run, version_of
+from support.environments import PROJECT, SOURCES, install, python_of, run, version_of
 
 from ssdreg.compat.mxnet_package import INSTALL
 
@@ -26,63 +27,54 @@ MXNET = tuple(INSTALL.split()[2:])
 OLD_NUMPY = {"3.12": "numpy==1.26.0", "3.11": "numpy==1.23.*", "3.10": "numpy==1.22.*",
              "3.9": "numpy==1.22.*"}
 
-#: Builds a symbol and runs it once, so that the NumPy that pip chose is really used.
-BUILD = """
+#: Runs commands, builds a symbol and runs it once, so that the NumPy that pip chose is really used.
+USE = """
+import contextlib, io, json
 import numpy as np, ssdreg
+from ssdreg.cli.main import main
+said = {}
+for line in ("list", "env", "check resnet18"):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(line.split()) == 0, line
+    said[line] = out.getvalue()
 symbol = ssdreg.build("resnet18", 2, 64, mode="deploy")
 from ssdreg.mx import mx
 bound = symbol.simple_bind(mx.cpu(), grad_req="null", data=(1, 3, 64, 64))
 bound.forward(is_train=False, data=mx.nd.ones((1, 3, 64, 64)))
-print(np.__version__, bound.outputs[0].asnumpy().shape)
+print(json.dumps({**said, "numpy": np.__version__, "output": bound.outputs[0].asnumpy().shape}))
 """
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory) -> list[Path]:
-    """The wheels of ssdreg and of its runtime: neither is on an index."""
-    return build_wheels(tmp_path_factory.mktemp("built"), ".", "runtime")
-
-
-@pytest.fixture(scope="module")
-def wheel(wheels) -> zipfile.ZipFile:
-    (found,) = (wheel for wheel in wheels if wheel.name.startswith("ssdreg-"))
-    return zipfile.ZipFile(found)
-
-
-@pytest.fixture(scope="module")
-def runtime_wheel(wheels) -> zipfile.ZipFile:
-    (found,) = (wheel for wheel in wheels if wheel.name.startswith("ssdreg_runtime-"))
-    return zipfile.ZipFile(found)
-
-
-@pytest.fixture(scope="module")
-def this_python(wheels, tmp_path_factory) -> Path:
-    programs = install(Path(sys.executable), tmp_path_factory.mktemp("this") / "venv", *wheels)
+def this_python(runtime_wheel, ssdreg_wheel, tmp_path_factory) -> Path:
+    programs = install(Path(sys.executable), tmp_path_factory.mktemp("this") / "venv",
+                       runtime_wheel, ssdreg_wheel)
     run(programs / "python", "-m", "pip", "install", "--quiet", "--no-compile", *MXNET,
         cwd=programs)
     return programs
 
 
 @pytest.fixture(scope="module")
-def other_python(wheels, tmp_path_factory) -> Path:
+def other_python(runtime_wheel, ssdreg_wheel, tmp_path_factory) -> Path:
     """Another Python, and an old NumPy; MXNet comes with ssdreg there."""
     python = python_of(*(version for version in OLD_NUMPY if version != THIS))
     if python is None:
         pytest.skip(f"beside {THIS} no Python is here that NumPy 1 is published for")
-    return install(python, tmp_path_factory.mktemp("other") / "venv", *wheels,
-                   OLD_NUMPY[version_of(python)])
+    return install(python, tmp_path_factory.mktemp("other") / "venv", runtime_wheel,
+                   ssdreg_wheel, OLD_NUMPY[version_of(python)])
 
 
-@pytest.fixture(params=["this_python", "other_python"])
+@pytest.fixture(scope="module", params=["this_python", "other_python"])
 def programs(request) -> Path:
     return request.getfixturevalue(request.param)
 
 
 @pytest.mark.index
 @pytest.mark.parametrize(("built", "sources", "package"), [
-    ("wheel", PROJECT, "ssdreg"), ("runtime_wheel", PROJECT / "runtime", "ssdreg_runtime")])
+    ("ssdreg_wheel", SOURCES["ssdreg"], "ssdreg"),
+    ("runtime_wheel", SOURCES["ssdreg-runtime"], "ssdreg_runtime")])
 def test_a_wheel_holds_every_module_and_no_tests(request, built, sources, package):
-    names = request.getfixturevalue(built).namelist()
+    names = zipfile.ZipFile(request.getfixturevalue(built)).namelist()
     expected = {str(file.relative_to(sources)) for file in (sources / package).rglob("*.py")}
     assert expected <= set(names)
     assert f"{package}/py.typed" in names
@@ -90,47 +82,51 @@ def test_a_wheel_holds_every_module_and_no_tests(request, built, sources, packag
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {package}
 
 
-def metadata(wheel: zipfile.ZipFile) -> str:
-    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-    return wheel.read(name).decode()
+def metadata(wheel: Path) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return archive.read(name).decode()
 
 
 @pytest.mark.index
-def test_the_wheel_is_for_the_supported_pythons(wheel):
-    told = metadata(wheel)
+def test_the_wheel_is_for_the_supported_pythons(ssdreg_wheel):
+    told = metadata(ssdreg_wheel)
     assert "Requires-Python: >=3.9\n" in told
     for version in SUPPORTED:
         assert f"Classifier: Programming Language :: Python :: {version}\n" in told
 
 
-def requirements(wheel: zipfile.ZipFile, python: str) -> dict[str, str]:
+def requirements(wheel: Path, python: str) -> dict[str, str]:
     """Return what a wheel asks for on a Python, without extras: versions by name."""
     asked = map(Requirement, re.findall(r"^Requires-Dist: (.+)$", metadata(wheel), re.MULTILINE))
     return {each.name: str(each.specifier) for each in asked
             if each.marker is None or each.marker.evaluate({"python_version": python, "extra": ""})}
 
 
+@pytest.mark.index
 @pytest.mark.parametrize("python", ["3.9", "3.12"])
-def test_mxnet_is_asked_for_where_its_metadata_suit(wheel, python):
-    assert requirements(wheel, python)["mxnet"] == MXNET[-1].partition("mxnet")[2]
+def test_mxnet_is_asked_for_where_its_metadata_suit(ssdreg_wheel, python):
+    assert requirements(ssdreg_wheel, python)["mxnet"] == MXNET[-1].partition("mxnet")[2]
     # whoever has NumPy 2 there keeps it: only MXNet's metadata say otherwise
-    assert requirements(wheel, python)["numpy"] == ">=1.22"
+    assert requirements(ssdreg_wheel, python)["numpy"] == ">=1.22"
 
 
+@pytest.mark.index
 @pytest.mark.parametrize("python", ["3.13", "3.14", "3.20"])
-def test_from_3_13_on_numpy_is_2_and_mxnet_is_installed_by_hand(wheel, python):
-    asked = requirements(wheel, python)
+def test_from_3_13_on_numpy_is_2_and_mxnet_is_installed_by_hand(ssdreg_wheel, python):
+    asked = requirements(ssdreg_wheel, python)
     assert "mxnet" not in asked
     assert asked["numpy"] == ">=2.1"
     # what it cannot be imported without
     assert "requests" in asked
 
 
-def test_the_line_for_numpy_2_names_every_package(wheel, runtime_wheel):
+@pytest.mark.index
+def test_the_line_for_numpy_2_names_every_package(ssdreg_wheel, runtime_wheel):
     """Where pip would take MXNet's word on NumPy, nothing may be left to it."""
     text = (PROJECT / "docs" / "installing.md").read_text(encoding="utf-8").replace("\\\n", "")
     line = re.search(r"^pip install 'numpy>=2' (.+)$", text, re.MULTILINE)
-    assert set(line[1].split()) == {*requirements(wheel, "3.12"),
+    assert set(line[1].split()) == {*requirements(ssdreg_wheel, "3.12"),
                                     *requirements(runtime_wheel, "3.12")
                                     } - {"mxnet", "numpy", "ssdreg-runtime"}
 
@@ -152,9 +148,10 @@ def test_the_runtime_is_for_any_python_and_numpy(runtime_wheel):
 
 
 @pytest.mark.index
-def test_ssdreg_asks_for_the_runtime_beside_it(wheel):
+def test_ssdreg_asks_for_the_runtime_beside_it(ssdreg_wheel):
     import ssdreg_runtime
-    assert f"Requires-Dist: ssdreg-runtime=={ssdreg_runtime.__version__}\n" in metadata(wheel)
+    wanted = f"Requires-Dist: ssdreg-runtime=={ssdreg_runtime.__version__}\n"
+    assert wanted in metadata(ssdreg_wheel)
 
 
 @pytest.mark.slow
@@ -166,42 +163,46 @@ def test_the_command_runs(programs, tmp_path):
         run(programs / "ssdreg", "--version", cwd=tmp_path)
 
 
+@pytest.fixture(scope="module")
+def used(programs, tmp_path_factory) -> dict:
+    """What commands and a symbol say there: in one process, since most need MXNet."""
+    printed = run(programs / "python", "-c", USE, cwd=tmp_path_factory.mktemp("use"))
+    return json.loads(printed.splitlines()[-1])
+
+
 @pytest.mark.slow
 @pytest.mark.index
-def test_the_list_names_the_backbones(programs, tmp_path):
-    listed = run(programs / "python", "-m", "ssdreg", "list", cwd=tmp_path)
+def test_the_list_names_the_backbones(used):
     for name in ("resnet101", "inceptionv3", "vgg16_reduced", "ssdlite"):
-        assert name in listed
+        assert name in used["list"]
 
 
 @pytest.mark.slow
 @pytest.mark.index
-def test_the_environment_is_told(programs, tmp_path):
-    told = run(programs / "python", "-m", "ssdreg", "env", cwd=tmp_path)
-    assert "1.9.1" in told
+def test_the_environment_is_told(used):
+    assert "1.9.1" in used["env"]
 
 
 @pytest.mark.slow
 @pytest.mark.index
-def test_the_check_passes(programs, tmp_path):
-    run(programs / "python", "-m", "ssdreg", "check", "resnet18", cwd=tmp_path)
+def test_the_check_passes(used):
+    assert used["check resnet18"]
 
 
 @pytest.mark.slow
 @pytest.mark.index
-def test_a_detector_is_built_and_run(programs, tmp_path):
-    printed = run(programs / "python", "-c", BUILD, cwd=tmp_path)
-    assert printed[0] in "12"
+def test_a_detector_is_built_and_run(used):
+    assert used["numpy"][0] in "12"
     # 64 pixels: 4x4 and 2x2 from the backbone, 1x1 behind it, with 4 anchors each
-    assert printed.endswith("(1, 84, 6)\n")
+    assert used["output"] == [1, 84, 6]
 
 
 @pytest.mark.slow
 @pytest.mark.index
-def test_the_old_numpy_is_really_there(other_python, tmp_path):
-    version = run(other_python / "python", "-c", "import numpy; print(numpy.__version__)",
-                  cwd=tmp_path)
-    assert int(version.split(".")[1]) < 24 or "1.26.0" in version
+@pytest.mark.parametrize("programs", ["other_python"], indirect=True)
+def test_the_old_numpy_is_really_there(used):
+    version = used["numpy"]
+    assert int(version.split(".")[1]) < 24 or version == "1.26.0"
 
 
 # What the Makefile does before it gets to pip

@@ -7,34 +7,32 @@ import subprocess
 import sys
 
 import pytest
+from ssdreg_runtime.system import progress
 from support.runs import DETECTOR
 
-#: Calls the command line with lines that come as often as the first argument says.
-OFTEN = """
-import sys
-from ssdreg_runtime.system import progress
-progress.LINE_INTERVAL = float(sys.argv[1])
 from ssdreg.cli.main import main
-sys.exit(main(sys.argv[2:]))
-"""
+
 HOW_FAR = (r"\d[\d,]* of \d[\d,]* {unit} \(\d+%\), "
            r"(\d[\d.,]* {unit}/s, \d+:\d\d left|\d+:\d\d so far)")
 EPOCH = r"epoch   \d +[\d.]+ img/s  cls [\d.]+  loc [\d.]+  mAP [\d.]+  [\d.]+ (s|min|h)"
 
 
+def lines_of(content: str) -> list[str]:
+    assert "\r" not in content
+    assert "\033" not in content
+    return content.splitlines()
+
+
 @pytest.fixture
-def log(tmp_path):
-    """Run a command into a file, as a queue does, and return the file's lines."""
-    def run(*command: object) -> list[str]:
-        file = tmp_path / "job.log"
-        with file.open("wb") as stream:
-            done = subprocess.run(list(map(str, command)), cwd=tmp_path, stdin=subprocess.DEVNULL,
-                                  stdout=stream, stderr=subprocess.STDOUT, check=False)
-        content = file.read_bytes()
-        assert done.returncode == 0, content.decode()
-        assert b"\r" not in content
-        assert b"\033" not in content
-        return content.decode().splitlines()
+def log(capfd, monkeypatch):
+    """Run a command with its output in files, and a line as often as told; return the lines."""
+    def run(interval: float, *command: object) -> list[str]:
+        monkeypatch.setattr(progress, "LINE_INTERVAL", interval)
+        capfd.readouterr()
+        status = main(list(map(str, command)))
+        written = "".join(capfd.readouterr())
+        assert status == 0, written
+        return lines_of(written)
 
     return run
 
@@ -55,14 +53,22 @@ def said_once(lines):
         "drawn: ", line)]
 
 
-def test_a_short_training_leaves_a_line_an_epoch(log, tiny_shapes):
-    lines = log(sys.executable, "-m", "ssdreg", *training(tiny_shapes, 2))
+def test_a_short_training_leaves_a_line_an_epoch(tmp_path, tiny_shapes):
+    """As a queue runs it."""
+    file = tmp_path / "job.log"
+    with file.open("wb") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "ssdreg", *map(str, training(tiny_shapes, 2))], cwd=tmp_path,
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, check=False)
+    lines = lines_of(file.read_bytes().decode())
+    assert done.returncode == 0, lines
     assert len(matching(lines, EPOCH)) == 2
     assert len(lines) == 2 + len(said_once(lines)) == 2 + 6
 
 
-def test_a_long_training_tells_how_far_it_is(log, tiny_shapes):
-    lines = log(sys.executable, "-c", OFTEN, 0.05, *training(tiny_shapes, 2))
+def test_a_long_training_tells_how_far_it_is(log, tiny_shapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = log(0.05, *training(tiny_shapes, 2))
     how_far = HOW_FAR.format(unit="images")
     told = matching(lines, rf"epoch \d/2, step \d/2: {how_far}, cls [\d.]+ loc [\d.]+")
     assert told
@@ -73,24 +79,22 @@ def test_a_long_training_tells_how_far_it_is(log, tiny_shapes):
 
 @pytest.mark.slow
 def test_a_measurement_tells_what_it_is_at(log, tiny_run):
-    lines = log(sys.executable, "-c", OFTEN, 0.01, "bench", tiny_run, "--rounds", 3, "--no-peak",
-                "--precisions", "float32")
+    lines = log(0.01, "bench", tiny_run, "--rounds", 3, "--no-peak", "--precisions", "float32")
     for words in ("starting [a-z]+ float32.*", "measuring"):
         assert matching(lines, f"{words}: " + HOW_FAR.format(unit="rounds"))
 
 
 @pytest.mark.slow
-def test_quantising_tells_what_it_is_at(log, tiny_run, tiny_shapes):
-    lines = log(sys.executable, "-c", OFTEN, 0.2, "quantize", tiny_run, "--data", tiny_shapes,
-                "--calibration-images", 4, "--rounds", 3, "--out", "q.onnx")
+def test_quantising_tells_what_it_is_at(log, tiny_run, tiny_shapes, tmp_path):
+    lines = log(0.2, "quantize", tiny_run, "--data", tiny_shapes, "--calibration-images", 4,
+                "--rounds", 3, "--out", tmp_path / "q.onnx")
     phase = "quantising, no layers kept in float32"
     assert phase in lines
     assert matching(lines, rf"{phase}: \d\d:\d\d so far")
 
 
-def test_detecting_tells_how_far_it_is(log, tiny_run, tiny_shapes):
-    lines = log(sys.executable, "-c", OFTEN, 0.01, "predict", tiny_run,
-                tiny_shapes / "JPEGImages")
+def test_detecting_tells_how_far_it_is(log, tiny_run, tiny_shapes, tmp_path):
+    lines = log(0.01, "predict", tiny_run, tiny_shapes / "JPEGImages", "--out", tmp_path)
     assert matching(lines, HOW_FAR.format(unit="images"))
     assert len([line for line in lines if " -> " in line]) == len(
         list((tiny_shapes / "JPEGImages").iterdir()))

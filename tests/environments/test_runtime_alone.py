@@ -16,7 +16,7 @@ import pytest
 from attrs import evolve
 from PIL import Image
 from support import paths
-from support.environments import PROJECT, build_wheels, clean, install, python_of, run, version_of
+from support.environments import PROJECT, clean, install, python_of, run, version_of
 
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.deploy.executor import Inference, prepare
@@ -89,25 +89,19 @@ def expected(source, photo) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    (found,) = build_wheels(tmp_path_factory.mktemp("built"), "runtime")
-    return found
-
-
-@pytest.fixture(scope="module")
-def newest(wheel, tmp_path_factory) -> Path:
+def newest(runtime_wheel, tmp_path_factory) -> Path:
     """The newest Python that is here, with what the runtime's tests need."""
     return install(python_of(*NEWEST), tmp_path_factory.mktemp("newest") / "venv",
-                   f"{wheel}[test]")
+                   f"{runtime_wheel}[test]")
 
 
 @pytest.fixture(scope="module")
-def bare(wheel, tmp_path_factory) -> Path:
+def bare(runtime_wheel, tmp_path_factory) -> Path:
     """The oldest Python that is here, with the wheel and neither of the two runtimes."""
     python, other = python_of(*reversed(NEWEST)), python_of(*NEWEST)
     if version_of(python) == version_of(other):
         pytest.skip(f"there is one supported Python on this machine only, {version_of(python)}")
-    return install(python, tmp_path_factory.mktemp("oldest") / "venv", wheel)
+    return install(python, tmp_path_factory.mktemp("oldest") / "venv", runtime_wheel)
 
 
 @pytest.fixture(scope="module")

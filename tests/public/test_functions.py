@@ -26,7 +26,8 @@ PRINTED = {"json", "markdown", "chart", "help"}
 OTHERWISE = {
     # a function of its own; pretrained=False; part of data_format
     "train": {"resume", "no_pretrained", "columns"},
-    "eval": {"mean", "std", "columns"}, "export": {"mean", "std", "format", "dynamic_batch", "no_nms"},
+    "eval": {"mean", "std", "columns"},
+    "export": {"mean", "std", "format", "dynamic_batch", "no_nms"},
     "quantize": {"mean", "std", "no_eval", "columns"}, "bench": {"no_peak"}, "audit": set()}
 NAMED = {"path": "model", "format": "data_format"}
 

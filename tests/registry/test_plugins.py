@@ -1,4 +1,4 @@
-"""Plug-ins as packages: built and installed by pip, found by fresh processes."""
+"""Plug-ins as packages: installed by pip, found by fresh processes."""
 
 from __future__ import annotations
 
@@ -13,46 +13,19 @@ from types import SimpleNamespace
 
 import attrs
 import pytest
+from support.wheels import install_wheels, write_wheel_of
 
 import ssdreg
 from ssdreg import UnknownNameError
 
 PROJECT = Path(ssdreg.__file__).parent.parent
 
-SETUP = """\
-[metadata]
-name = zoo
-version = 1.0
-
-[options]
-py_modules =
-    zoo_good
-    zoo_heads
-    zoo_crash
-    zoo_raise
-    zoo_halfway
-    zoo_thing
-    zoo_thief
-    zoo_typo
-    zoo_unmarked
-    zoo_last
-    zoo_weights
-
-[options.entry_points]
-ssdreg =
-    good = zoo_good
-    heads = zoo_heads
-    missing = zoo_missing
-    crash = zoo_crash
-    raise = zoo_raise
-    halfway = zoo_halfway
-    thing = zoo_thing
-    thief = zoo_thief
-    typo = zoo_typo
-    unmarked = zoo_unmarked
-    last = zoo_last:Plugin
-    weights = zoo_weights
-"""
+#: Module, or attribute of one, by the name of its entry point.
+ENTRY_POINTS = {
+    "good": "zoo_good", "heads": "zoo_heads", "missing": "zoo_missing", "crash": "zoo_crash",
+    "raise": "zoo_raise", "halfway": "zoo_halfway", "thing": "zoo_thing", "thief": "zoo_thief",
+    "typo": "zoo_typo", "unmarked": "zoo_unmarked", "last": "zoo_last:Plugin",
+    "weights": "zoo_weights"}
 
 DECLARE = """
 from ssdreg import Backbone, Head, Tap, hookimpl
@@ -152,14 +125,10 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory) -> Path:
     """Install a distribution with plug-ins of every kind; return the folder it is in."""
-    source, target = tmp_path_factory.mktemp("zoo"), tmp_path_factory.mktemp("site")
-    (source / "setup.cfg").write_text(SETUP)
-    (source / "pyproject.toml").write_text(
-        '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n')
-    for name, text in MODULES.items():
-        (source / f"{name}.py").write_text(DECLARE + text)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target",
-                    str(target), str(source)], check=True)
+    wheels, target = tmp_path_factory.mktemp("zoo"), tmp_path_factory.mktemp("site")
+    write_wheel_of(wheels, "zoo", {name: DECLARE + text for name, text in MODULES.items()},
+                   ENTRY_POINTS, version="1.0")
+    install_wheels(wheels, target)
     return target
 
 
@@ -176,18 +145,15 @@ def seen(zoo) -> dict:
     return json.loads(run(LOOK, zoo))
 
 
-@pytest.mark.index
 def test_installed_plug_ins_are_found(seen):
     assert {"Tiny-Net", "beside", "kept", "last"} <= set(seen["names"])
     assert {"ssd", "ssdlite", "twin"} <= set(seen["heads"])
 
 
-@pytest.mark.index
 def test_weights_are_found_by_any_of_their_backbones_names(seen):
     assert seen["weights"] == ["tiny_net/imagenet", "Tiny-Net/coco"]
 
 
-@pytest.mark.index
 def test_broken_plug_ins_take_nothing_else_down(seen):
     built_in = [backbone.name for backbone in ssdreg.list_backbones()]
     assert set(built_in) <= set(seen["names"])
@@ -195,7 +161,6 @@ def test_broken_plug_ins_take_nothing_else_down(seen):
         "Tiny-Net", "beside", "kept", "last", "mine", "zoo:ResNet_101"]
 
 
-@pytest.mark.index
 @pytest.mark.parametrize("warning", [
     "plug-in zoo:missing 1.0 cannot be loaded: ModuleNotFoundError: No module named 'zoo_missing'",
     "plug-in zoo:crash 1.0 cannot be loaded: OSError: no disk today",
@@ -217,23 +182,19 @@ def test_every_mistake_is_named_once(seen, warning):
     assert sum(text.startswith(warning) for text in seen["warnings"]) == 1
 
 
-@pytest.mark.index
 def test_nothing_else_is_warned_about(seen):
     assert len(seen["warnings"]) == 10
 
 
-@pytest.mark.index
 def test_listing_does_not_import_mxnet(seen):
     assert seen["mxnet"] is False
 
 
-@pytest.mark.index
 def test_a_distribution_seen_twice_counts_once(zoo, tmp_path, seen):
     again = shutil.copytree(zoo, tmp_path / "again")
     assert json.loads(run(LOOK, zoo, again)) == seen
 
 
-@pytest.mark.index
 def test_a_detector_on_a_strangers_backbone(zoo):
     script = """
 import warnings

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import pytest
 from support import paths
 
 PROJECT = paths.PROJECT
+#: What is built here: neither is on an index.
+SOURCES = {"ssdreg": PROJECT, "ssdreg-runtime": PROJECT / "runtime"}
 #: Left out where sources are copied to be built: it is not packed, or in the way.
 NOT_BUILT = (".*", "build", "dist", "*.egg-info", "__pycache__", "reference", "plugins")
 
 
 def clean() -> dict[str, str]:
-    """Return the environment without what would lead a Python to other packages."""
+    """Return the environment without what would lead a Python to other packages.
+
+    What the first program of a fresh environment compiles is kept there for those behind it,
+    whatever is set here.
+    """
     return {name: value for name, value in os.environ.items()
-            if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MAKEFLAGS", "PYTHON")}
+            if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MAKEFLAGS", "PYTHON",
+                            "PYTHONDONTWRITEBYTECODE")}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -29,6 +39,7 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+@cache
 def python_of(*versions: str) -> Path | None:
     """Return a Python of the first of these versions that is there and works, if any is."""
     found = subprocess.run([str(PROJECT / "tools" / "find-python")],
@@ -37,24 +48,33 @@ def python_of(*versions: str) -> Path | None:
     return Path(found.stdout.strip()) if found.returncode == 0 else None
 
 
+@cache
 def version_of(python: Path) -> str:
     """Return a Python's version, as 3.12."""
     return run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])",
                cwd=python.parent).strip()
 
 
-def build_wheels(folder: Path, *packages: str) -> list[Path]:
-    """Build the wheels of these folders of the project from a copy, so that nothing is left there.
+def wheel_of(distribution: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of one of `SOURCES`, built once for all processes that run these tests."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # each process has a folder there
+    folder = root / f"wheel-of-{distribution}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (wheel,) = list(folder.glob("wheel/*.whl")) or _build(SOURCES[distribution], folder)
+    return wheel
 
-    A package is a path inside the project, as ``runtime``, or ``.`` for ssdreg itself.
-    """
-    sources, target = folder / "sources", folder / "wheels"
-    for package in packages:
-        shutil.copytree(PROJECT / package, sources / package, dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns(*NOT_BUILT))
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", target,
-        *(sources / package for package in packages), cwd=folder)
-    return sorted(target.glob("*.whl"))
+
+def _build(sources: Path, folder: Path) -> list[Path]:
+    """Build a wheel from a copy of its sources, so that nothing is left there."""
+    copy, target = folder / "sources", folder / "wheel"
+    shutil.copytree(sources, copy, ignore=shutil.ignore_patterns(*NOT_BUILT))
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", target, copy,
+        cwd=folder)
+    return list(target.glob("*.whl"))
 
 
 def install(python: Path, folder: Path, *requirements: str | Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 VERSION = "1.2"
@@ -13,17 +14,27 @@ VERSION = "1.2"
 def write_wheel(folder: Path, name: str, module: str | None, requires: str = "") -> Path:
     """Write a distribution with one module and an entry point ``net`` to it; return its wheel."""
     stem = name.replace("-", "_")
+    modules = {} if module is None else {stem: module}
+    return write_wheel_of(folder, name, modules, {"net": stem}, requires)
+
+
+def write_wheel_of(folder: Path, name: str, modules: Mapping[str, str],
+                   entry_points: Mapping[str, str], requires: str = "",
+                   version: str = VERSION) -> Path:
+    """Write a distribution with modules, by their names, and entry points; return its wheel."""
+    stem = name.replace("-", "_")
     files = {
-        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {VERSION}\n"
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
                     + (f"Requires-Dist: {requires}\n" if requires else "") + "\nA plug-in.\n",
         "WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\n"
                  "Tag: py3-none-any\n",
-        "entry_points.txt": f"[ssdreg]\nnet = {stem}\n"}
-    info = f"{stem}-{VERSION}.dist-info"
-    path = folder / f"{stem}-{VERSION}-py3-none-any.whl"
+        "entry_points.txt": "".join(["[ssdreg]\n", *(
+            f"{key} = {value}\n" for key, value in entry_points.items())])}
+    info = f"{stem}-{version}.dist-info"
+    path = folder / f"{stem}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        if module is not None:
-            archive.writestr(f"{stem}.py", module)
+        for module, text in modules.items():
+            archive.writestr(f"{module}.py", text)
         for file, text in files.items():
             archive.writestr(f"{info}/{file}", text)
         archive.writestr(f"{info}/RECORD", "".join(f"{file},,\n" for file in archive.namelist())
