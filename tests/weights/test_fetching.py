@@ -112,6 +112,15 @@ def test_a_failure_that_passes_is_tried_again(server, weights, file):
     assert server.asked == [f"/some/{file}"] * 2
 
 
+def test_how_far_it_is_is_told(capfd, weights):
+    told = []
+    fetch(weights("good.params"), progress=told.append)
+    assert {(each.unit, each.total) for each in told} == {("bytes", len(CONTENT))}
+    assert [each.done for each in told] == sorted(each.done for each in told)
+    assert (told[0].done, told[-1].done, told[-1].ended) == (0, len(CONTENT), True)
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
 def test_a_redirection_is_followed(weights):
     found = fetch(weights("moved.params"))
     assert (found.name, found.read_bytes()) == ("moved.params", CONTENT)
