@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from ssdreg.backbones.resnet import ResNet, declare
 from ssdreg.cli.main import main
 
 SIDE = 64
 TRAIN_IMAGES, VALIDATION_IMAGES = 16, 6
 #: A network small enough for tests: two taps, 64 pixels.
 DETECTOR = ("--backbone", "resnet18", "--data-shape", str(SIDE), "--tap-strides", "8,16")
+
+#: A ResNet of one unit a stage and an eighth of the channels: what it learns does not matter.
+SMALL = evolve(declare(ResNet(10, (1, 1, 1, 1), bottleneck=False, stem=8)), name="resnet10_eighth",
+               aliases=(), tap_strides=(8, 16))
 
 
 @frozen

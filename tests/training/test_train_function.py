@@ -8,14 +8,14 @@ import signal
 
 import numpy as np
 import pytest
-from support.runs import DETECTOR, SIDE, command
+from support.runs import DETECTOR, SIDE, SMALL, command
 
 import ssdreg
 from ssdreg.data import RECIPES, load
 from ssdreg.runs.params import read_params
 from ssdreg.training import state
 
-BACKBONE = {"backbone": "resnet18", "data_shape": SIDE, "tap_strides": (8, 16)}
+NETWORK = {"backbone": SMALL, "data_shape": SIDE, "tap_strides": (8, 16)}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def silence(capfd):
 @pytest.fixture
 def train(tmp_path, tiny_shapes):
     def start(name="run", **arguments):
-        given = {"data": tiny_shapes, "epochs": 2, "batch_size": 8, **BACKBONE, **arguments}
+        given = {"data": tiny_shapes, "epochs": 2, "batch_size": 8, **NETWORK, **arguments}
         return ssdreg.train(out=tmp_path / name, **given)
     return start
 
@@ -61,7 +61,7 @@ def test_it_is_the_same_run_as_by_the_command(capsys, tmp_path, tiny_shapes, tra
     done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", tmp_path / "one",
                    "--epochs", 2, "--batch-size", 8, *options)
     assert done.status == 0, done.err
-    result = train("two", **arguments)
+    result = train("two", backbone="resnet18", **arguments)
     one = ssdreg.resume(tmp_path / "one").run  # which has had its epochs
     assert_same(one, result.run)
     assert state.load(one).options == state.load(result.run).options
@@ -85,9 +85,9 @@ def test_nothing_to_validate_on(train, tiny_shapes):
         ssdreg.evaluate(result.run.path)
 
 
-def test_weights_change_the_recipe(train, tiny_run):
+def test_weights_change_the_recipe(train):
     """As with the command: fewer epochs, and the first stages stay, unless it is said."""
-    file = next(tiny_run.glob("*.params"))
+    file = train("zero", epochs=1).params_file
     recipe = state.load(train("one", pretrained=file, epochs=1).run).options
     assert (recipe.epochs, recipe.freeze_stages) == (1, 2)
     recipe = state.load(train("two", pretrained=file, freeze_stages=0, epochs=1).run).options
@@ -105,7 +105,7 @@ def test_a_run_goes_on_with_other_data(tmp_path, tiny_run, tiny_shapes):
 
 
 def test_a_backbone_and_an_augmentation_as_objects(train):
-    named = train("one", epochs=1).run
+    named = train("one", epochs=1, backbone="resnet18").run
     given = train("two", epochs=1, backbone=ssdreg.get_backbone("resnet18"),
                   head=ssdreg.get_head("ssd"), augment=RECIPES["light"]).run
     assert_same(named, given)
@@ -157,7 +157,7 @@ def test_steps_and_epochs_are_told(train):
     ({"freeze": "("}, "--freeze '(' is no regular expression"),
     ({"augment": "heavy"}, "--augment 'heavy' is no augmentation: choose one of ssd, light, none"),
     ({"pretrained": "nowhere.params"}, "nowhere.params is not there"),
-    ({"pretrained": True}, "no weights are declared for resnet18"),
+    ({"backbone": "resnet18", "pretrained": True}, "no weights are declared for resnet18"),
     ({"data": "nowhere"}, "nowhere: there is no such folder"),
     ({"split": "minitrain"}, "there is no such split")])
 def test_what_cannot_be_is_refused_before_anything_is_written(train, tmp_path, arguments,

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 import pytest
 from support import paths
+from support.runs import DETECTOR, SIDE, SMALL, command, refused
 
 import ssdreg
 from ssdreg.data import Augmentation, load, splits
@@ -30,8 +31,8 @@ from ssdreg.training.start import read_checkpoint, take
 from ssdreg.training.stopping import StopRequest
 from ssdreg.training.trainer import Data, resume_run, train_run
 
-BACKBONE, SIDE = "resnet18", 64
-SETTINGS = {"tap_strides": (8, 16), "sizes": ((0.2, 0.27), (0.35, 0.42), (0.5, 0.6), (0.8, 0.9))}
+SETTINGS = {"tap_strides": (8, 16), "num_filters": (-1, -1, 32, 32),
+            "sizes": ((0.2, 0.27), (0.35, 0.42), (0.5, 0.6), (0.8, 0.9))}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def data(shapes):
 
 
 def start_run(path: Path, classes) -> ssdreg.runs.run.Run:
-    shared = (BACKBONE, len(classes), SIDE)
+    shared = (SMALL, len(classes), SIDE)
     return create_run(path, tuple(classes), ssdreg.plan(*shared, **SETTINGS),
                       ssdreg.build(*shared, **SETTINGS),
                       ssdreg.build(*shared, mode="deploy", **SETTINGS))
@@ -93,6 +94,12 @@ def test_the_logged_map_is_that_of_the_saved_parameters(tmp_path, data):
     found = open_inference(run, 3, epoch=2).evaluate(batches, run.classes)
     batches.close()
     assert found.map == pytest.approx(read_log(run.log_file)[1].map, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def whole_runs() -> dict:
+    """Runs of three epochs without a stop, by their optimizers."""
+    return {}
 
 
 @pytest.mark.parametrize(("optimizer", "steps_before", "where"), [
@@ -158,13 +165,12 @@ def test_several_devices_share_a_batch_and_resume(tmp_path, data):
                   devices)
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, shapes):
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, shapes, capsys):
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "ssdreg", "train", "--out", str(run)]
-    begin = ["--backbone", BACKBONE, "--data", str(shapes), "--data-shape", str(SIDE),
-             "--tap-strides", "8,16", "--epochs", "200", "--batch-size", "4"]
-    process = subprocess.Popen([*command, *begin], stderr=subprocess.PIPE, text=True,
-                               stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssdreg", "train", "--out", run, *DETECTOR, "--data", shapes,
+         "--epochs", "200", "--batch-size", "4"], stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (run / "log.csv").exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read()
@@ -175,15 +181,13 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, shapes):
     assert f"go on with: ssdreg train --resume --out {run}" in errors
     saved = state.load(open_run(run))
     assert saved.state.updates >= 4
+    again = ("train", "--out", run, "--resume")
     for option, message in ((("--lr", "0.5"), "a resumed run keeps its recipe"),
                             (("--backbone", "resnet34"), "--backbone is for a new run")):
-        done = subprocess.run([*command, "--resume", *option], capture_output=True, text=True)
-        assert done.returncode == 2
-        assert message in done.stderr
+        assert refused(command(capsys, *again, *option), message)
     epochs = saved.state.epoch + 1
-    done = subprocess.run([*command, "--resume", "--epochs", str(epochs)], capture_output=True,
-                          text=True)
-    assert done.returncode == 0, done.stderr
+    done = command(capsys, *again, "--epochs", epochs)
+    assert done.status == 0, done.err
     assert read_log(run / "log.csv")[-1].epoch == epochs
 
 
@@ -219,13 +223,13 @@ def test_frozen_parameters_stay(tmp_path, data):
                                                   ("", "matches every one of the")])
 def test_a_freeze_that_cannot_be_meant_is_refused(pattern, message):
     with pytest.raises(RunError, match=message):
-        fixed(ssdreg.build(BACKBONE), ssdreg.plan(BACKBONE), TrainOptions(freeze=pattern))
+        fixed(ssdreg.build(SMALL), ssdreg.plan(SMALL), TrainOptions(freeze=pattern))
 
 
 def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
     train_run(run, data, recipe(epochs=1), [mx.cpu()])
-    symbol = ssdreg.build(BACKBONE, 7, SIDE, **SETTINGS)
+    symbol = ssdreg.build(SMALL, 7, SIDE, **SETTINGS)
     inputs = {"data": (1, 3, SIDE, SIDE), "label": (1, 4, 6)}
     taken = take(read_checkpoint(run.path), symbol, inputs, run.path)
     assert taken.reshaped
@@ -239,8 +243,8 @@ def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
 
     # the run that starts from it has other classes and the old backbone
     other = create_run(tmp_path / "other", tuple("abcdefg"),
-                       ssdreg.plan(BACKBONE, 7, SIDE, **SETTINGS), symbol,
-                       ssdreg.build(BACKBONE, 7, SIDE, mode="deploy", **SETTINGS))
+                       ssdreg.plan(SMALL, 7, SIDE, **SETTINGS), symbol,
+                       ssdreg.build(SMALL, 7, SIDE, mode="deploy", **SETTINGS))
     seven = attrs.evolve(data, train=attrs.evolve(data.train, classes=tuple("abcdefg")),
                          validation=None)
     train_run(other, seven, recipe(epochs=1, freeze="conv0"), [mx.cpu()], taken)
@@ -250,13 +254,13 @@ def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
 
 
 def test_a_checkpoint_that_fits_nowhere_or_is_not_finite_is_refused(tmp_path):
-    symbol = ssdreg.build(BACKBONE, 3, SIDE, **SETTINGS)
+    symbol = ssdreg.build(SMALL, 3, SIDE, **SETTINGS)
     inputs = {"data": (1, 3, SIDE, SIDE), "label": (1, 4, 6)}
     stranger, broken = tmp_path / "stranger.params", tmp_path / "broken.params"
     mx.nd.save(str(stranger), {"arg:fc_weight": mx.nd.zeros((3, 3))})
     with pytest.raises(RunError, match=r"nothing in .* fits this network"):
         take(read_checkpoint(stranger), symbol, inputs, stranger)
-    mx.nd.save(str(broken), {"arg:conv0_weight": mx.nd.full((64, 3, 7, 7), math.nan)})
+    mx.nd.save(str(broken), {"arg:conv0_weight": mx.nd.full((8, 3, 7, 7), math.nan)})
     with pytest.raises(RunError, match=r"'conv0_weight' in .* is not finite"):
         take(read_checkpoint(broken), symbol, inputs, broken)
     with pytest.raises(RunError, match="is not there"):
