@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from attrs import frozen
 
+from ssdreg.graph.nodes import VARIABLE
 from ssdreg.graph.operators import CONVOLUTIONS, ELEMENTWISE, POOLINGS, is_scalar
 from ssdreg.graph.symbol import Graph, ShapedNode
 
@@ -100,21 +101,25 @@ def beyond(graph: Graph, last: ShapedNode) -> ShapedNode | None:
     is nothing else before the classifier.
     """
     end = backbone_end(graph)
-    following = [graph.nodes[index] for index in graph.trunk
-                 if end is not None and last.index < index <= end.index]
+    following = [node for node in trunk_operators(graph)
+                 if end is not None and last.index < node.index <= end.index]
     pointwise = [node for node in following if node.op in CONVOLUTIONS and node.kernel == 1]
     more = [node for node in following if graph.mixes(node) and node.op not in POOLINGS]
     return min((*more, *pointwise[1:]), key=lambda node: node.index, default=None)
 
 
 @_once
+def trunk_operators(graph: Graph) -> tuple[ShapedNode, ...]:
+    """Return the nodes on the trunk, but for the data themselves."""
+    return tuple(graph.nodes[index] for index in graph.trunk
+                 if graph.wiring.ops[index] != VARIABLE)
+
+
+@_once
 def cut_stages(graph: Graph) -> tuple[tuple[ShapedNode, ...], ...]:
     """Cut the trunk where the resolution changes, up to where the picture ends."""
     stages: list[list[ShapedNode]] = []
-    for index in graph.trunk:
-        node = graph.nodes[index]
-        if node.op == "null":
-            continue
+    for node in trunk_operators(graph):
         if node.stride is None:
             break
         if not stages or stages[-1][-1].stride != node.stride:
@@ -151,8 +156,8 @@ def _expands(graph: Graph, last: ShapedNode, pointwise: ShapedNode) -> bool:
     """
     if last.grouped or graph.gates(last):
         return False
-    following = next((graph.nodes[index] for index in graph.trunk
-                      if index > pointwise.index and graph.nodes[index].op in CONVOLUTIONS), None)
+    following = next((node for node in trunk_operators(graph)
+                      if node.index > pointwise.index and node.op in CONVOLUTIONS), None)
     return following is not None and following.grouped
 
 
@@ -192,7 +197,7 @@ def backbone_end(graph: Graph) -> ShapedNode | None:
     Network In Network, 2013): the last layer with weights, and a pooling behind it.
     """
     pictures = [node for stage in cut_stages(graph) for node in stage]
-    trunk = [graph.nodes[index] for index in graph.trunk]
+    trunk = trunk_operators(graph)
     last = [node for node in trunk if graph.weights(node.sources)][-1:]
     for before, node in zip(pictures, pictures[1:]):
         if ([node] == last and node.op in CONVOLUTIONS and node.kernel == 1

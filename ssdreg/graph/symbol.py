@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
 
-from ssdreg.graph.nodes import VARIABLE, Node, as_node
+from ssdreg.graph.nodes import VARIABLE, Node
 from ssdreg.graph.operators import PRODUCTS
 from ssdreg.graph.shapes import Shape, Stride, infer_shapes, infer_strides
 from ssdreg.graph.wiring import Wiring, read_wiring
@@ -74,7 +74,7 @@ class Nodes(Sequence[ShapedNode]):
         return found
 
     def _make(self, index: int) -> ShapedNode:
-        node = as_node(self._wiring.entries[index])
+        node = self._wiring.columns.node(index)
         return ShapedNode(
             op=node.op, name=node.name, attrs=node.attrs, inputs=node.inputs, index=index,
             shape=self._shapes[index], stride=self._strides[index],

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from ssdreg.errors import TapError
 from ssdreg.graph.operators import CONVOLUTIONS
-from ssdreg.graph.stages import StageEnd, coverage, cut_stages, tappable_ends
+from ssdreg.graph.stages import StageEnd, coverage, cut_stages, tappable_ends, trunk_operators
 from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.registry.backbone import Tap
 
@@ -206,8 +206,8 @@ def _off_trunk(graph: Graph, node: ShapedNode) -> str:
 
 def _unfinished(graph: Graph, node: ShapedNode, tap: Tap | str) -> list[str]:
     """Say what of its stage is still to come behind a node on the trunk, if anything is."""
-    rest = [graph.nodes[index] for index in graph.trunk
-            if index > node.index and graph.nodes[index].stride == node.stride]
+    rest = [each for each in trunk_operators(graph)
+            if each.index > node.index and each.stride == node.stride]
     working = [each for each in rest if graph.mixes(each)]
     if not working:
         return []
