@@ -2,7 +2,8 @@
 # PYTHON=...      names the Python to take instead of the newest supported one that is found
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plugins test-other-numpy install-plugins lint docs check clean
+.PHONY: help demo test test-plugins test-other-numpy install-plugins lint docs check \
+	release-check clean
 
 export PYTHON
 
@@ -47,6 +48,10 @@ docs:   ## build the documentation into build/docs
 	@echo "Open build/docs/index.html"
 
 check: lint test   ## run the linter and the tests
+
+release-check:  ## build sdists and wheels of everything, check them, and run what they install
+	@tools/make-venv release
+	@tools/release-check
 
 clean:  ## remove the environment and what builds and tools left behind
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

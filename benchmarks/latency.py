@@ -46,7 +46,7 @@ from ssdreg.bench.configurations import choose
 from ssdreg.bench.figures import Configuration, Figures, Missing, Row, make_rows
 from ssdreg.bench.measure import Listener, Schedule, measure
 from ssdreg.bench.peak import SIDES, measure_peaks
-from ssdreg.bench.progress import Progress
+from ssdreg.bench.progress import BenchProgress
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
 from ssdreg.bench.workload import (
@@ -57,6 +57,7 @@ from ssdreg.bench.workload import (
     read_images,
 )
 from ssdreg.cli.commands import arguments
+from ssdreg.cli.progress import Console
 from ssdreg.deploy.model import DeployModel, random_deploy_model
 from ssdreg.drawing.latency_chart import check_chart, draw_chart
 from ssdreg.errors import SsdregError
@@ -80,7 +81,8 @@ def main() -> int:
     try:
         if options.chart is not None:
             check_chart(options.chart)
-        with tempfile.TemporaryDirectory(prefix="ssdreg-latency-") as folder, Progress() as report:
+        with tempfile.TemporaryDirectory(prefix="ssdreg-latency-") as folder, \
+                BenchProgress(Console()) as report:
             measured = (measure_post_processing if options.post else measure_latency)(
                 options, Path(folder), report)
     except SsdregError as error:

@@ -11,7 +11,7 @@ chaotic.
 
 Each detector is written as ONNX twice, for one image at a time and for any number, at 300x300 and
 at 256x384 (height x width). MXNet, ONNX Runtime and OpenVINO, all in float32, look at 8 photos one
-by one and in batches of 4, and `ssdreg.export.parity` compares what they find row by row. The
+by one and in batches of 4, and `ssdreg.exporting.parity` compares what they find row by row. The
 photos are the first of `--images`, of shared/data/bccd beside the repository by default; where that
 is not, drawn ones.
 
@@ -40,11 +40,11 @@ from ssdreg_runtime.system.threads import choose
 from ssdreg.deploy.model import DeployModel, random_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend
 from ssdreg.errors import InputShapeError, PlanError
-from ssdreg.export import Options, write_onnx
-from ssdreg.export.checking import compare_file
-from ssdreg.export.parity import Parity
+from ssdreg.exporting import Options, write_onnx
+from ssdreg.exporting.checking import compare_file
+from ssdreg.exporting.parity import Parity
 from ssdreg.mx import mx
-from ssdreg.registry.host import get_backbone, list_backbones, list_heads
+from ssdreg.registry.names import get_backbone, list_backbones, list_heads
 from ssdreg.runs.params import Params
 from ssdreg.testing.one_step import batch_norms
 

@@ -7,6 +7,7 @@ A Sphinx extension. Its directives take no words of their own from the pages:
 - ``public``: the other names that ``import ssdreg`` gives; of one kind, its argument
 - ``commands``: every command and argument that the command line knows
 - ``verdicts``: what `ssdreg audit` says of a detector
+- ``folders``: the folders of the package that is its argument, in the order of their layers
 - ``recipes``: what training does by default, from nothing and from weights
 
 Below the docstring of a class whose objects are values stands a table of its fields.
@@ -15,24 +16,30 @@ Below the docstring of a class whose objects are values stands a table of its fi
 from __future__ import annotations
 
 import argparse
+import configparser
 import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pluggy
+import ssdreg_runtime  # noqa: F401  its folders are listed
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import ssdreg
-from ssdreg.audit import VERDICTS
+from ssdreg.auditing import VERDICTS
 from ssdreg.cli.main import parser
 from ssdreg.registry import hookspecs
 from ssdreg.training.options import FINE_TUNING, TrainOptions
+
+PROJECT = Path(__file__).parent.parent
 
 
 class Generated(SphinxDirective):
@@ -108,6 +115,20 @@ class Recipes(Generated):
              str(FINE_TUNING.get(name, usual[name]))) for name in shown))
 
 
+class Folders(Generated):
+    """List the folders of a package, a row for each layer, with what each is for."""
+
+    required_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """Yield a table of layers, folders and their sentences, the top layer first."""
+        package = self.arguments[0]
+        yield from table(("layer", "folder", "what it is for"), (
+            (str(layer) if place == 0 else "", f"``{folder}/``", sentence)
+            for layer, folders in enumerate(layers(package), start=1)
+            for place, (folder, sentence) in enumerate(folders)))
+
+
 class Commands(SphinxDirective):
     """Document every command of the command line."""
 
@@ -137,6 +158,20 @@ def hooks() -> list[str]:
     return [name for name in vars(hookspecs) if host.parse_hookspec_opts(hookspecs, name)]
 
 
+def layers(package: str) -> list[list[tuple[str, str]]]:
+    """Return the folders of each layer with their sentences, as the linter's contract has them."""
+    contracts = configparser.ConfigParser()
+    contracts.read(PROJECT / ".importlinter", encoding="utf-8")
+    (contract,) = (section for section in contracts.values()
+                   if section.get("type") == "layers" and section.get("containers") == package)
+    root = Path(sys.modules[package].__file__ or "").parent
+    rows = [[name.strip() for name in row.split("|")]
+            for row in contract["layers"].splitlines() if row.strip()]
+    folders = [[name for name in row if (root / name).is_dir()] for row in rows]
+    return [[(name, (import_module(f"{package}.{name}").__doc__ or "").partition("\n")[0])
+             for name in row] for row in folders if row]
+
+
 def declarations() -> list[type]:
     """Return the classes of what hooks yield, each followed by those its fields have."""
     found: dict[type, None] = {}
@@ -161,7 +196,7 @@ def kind_of(value: object) -> str:
     """Return what a public name is: one of the functions, values or errors, or else other."""
     if not isinstance(value, type):
         return "functions" if inspect.isfunction(value) or inspect.ismodule(value) else "other"
-    return "errors" if issubclass(value, Exception) else "values"
+    return "errors" if issubclass(value, BaseException) else "values"
 
 
 def fields_table(of: type) -> Iterator[str]:
@@ -241,7 +276,7 @@ def _with_fields(app: Sphinx, what: str, name: str, obj: object, options: object
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Make the directives known."""
-    for directive in (Hooks, Declarations, Public, Verdicts, Recipes, Commands):
+    for directive in (Hooks, Declarations, Public, Verdicts, Recipes, Commands, Folders):
         app.add_directive(directive.__name__.lower(), directive)
     app.connect("autodoc-process-signature", _without_signature)
     app.connect("autodoc-process-docstring", _with_fields)

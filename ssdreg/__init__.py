@@ -4,7 +4,11 @@
     ssdreg.plan("resnet101").from_layers  # the ends of stages 3 and 4, and four levels behind
     symbol = ssdreg.build("resnet101", num_classes=20, data_shape=300)
 
-Importing ssdreg does not import MXNet; the first symbol does.
+    run = ssdreg.train(backbone="resnet18", data="DIR", out="runs/first").run
+    print(ssdreg.evaluate(run.path).text())
+
+Importing ssdreg does not import MXNet; the first symbol does. What a command does, the function of
+its name does; none prints, see `ssdreg.progress`.
 """
 
 from importlib import import_module
@@ -12,59 +16,112 @@ from typing import TYPE_CHECKING, Any
 
 from ssdreg._version import __version__
 from ssdreg.errors import (
+    AuditError,
+    BenchError,
+    CacheError,
+    CheckpointWarning,
+    ConformanceError,
     DataError,
+    DependencyError,
+    DetectorWarning,
+    ExportError,
     InputShapeError,
+    Interrupted,
+    ModelError,
+    NewPluginError,
     PlanError,
     PluginError,
+    PluginWarning,
     RunError,
     SsdregError,
     SsdregWarning,
     TapError,
+    UnexaminedError,
     UnknownNameError,
+    WeightsError,
 )
 from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.registry.head import Head, PlanDefaults, Predictions
 from ssdreg.registry.hookspecs import hookimpl
-from ssdreg.registry.host import (
+from ssdreg.registry.host import register
+from ssdreg.registry.names import (
     get_backbone,
     get_head,
     list_backbones,
     list_heads,
     list_weights,
-    register,
 )
-from ssdreg.registry.issues import PluginWarning
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.registry.weights import Weights
 
 if TYPE_CHECKING:
     from ssdreg_runtime.boxes.detections import Detections
 
-    from ssdreg.checkpoints import CheckpointWarning, load_checkpoint
+    from ssdreg.auditing.audit import audit
+    from ssdreg.auditing.audited import Audit
+    from ssdreg.bench.benchmark import benchmark
+    from ssdreg.bench.figures import Figures
+    from ssdreg.checkpoints import load_checkpoint
+    from ssdreg.cli.progress import Console
+    from ssdreg.data.augmentation import Augmentation
+    from ssdreg.data.issues import DataIssue, DataIssues
     from ssdreg.detector.build import assemble, build, plan
-    from ssdreg.detector.declaration import DetectorWarning, verify_backbone
+    from ssdreg.detector.declaration import verify_backbone
     from ssdreg.detector.plan import Level, Plan
+    from ssdreg.evaluation.evaluate import DetectorEvaluation, evaluate
+    from ssdreg.exporting.export import Exported, export
     from ssdreg.graph.stages import StageEnd
     from ssdreg.graph.taps import Verification, find_taps, verify
     from ssdreg.inference.detector import Detector
+    from ssdreg.metrics.voc import Evaluation
+    from ssdreg.progress import Note, Work
+    from ssdreg.quantization.quantize import quantize
+    from ssdreg.quantization.report import QuantizationReport
+    from ssdreg.runs.log import Epoch
+    from ssdreg.runs.run import Run
+    from ssdreg.training.options import TrainOptions
+    from ssdreg.training.progress import Step
+    from ssdreg.training.train import TrainingResult, resume, train
     from ssdreg.weights.loading import load_weights
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
 _LATER = {
-    "CheckpointWarning": "ssdreg.checkpoints",
+    "Audit": "ssdreg.auditing.audited",
+    "Augmentation": "ssdreg.data.augmentation",
+    "Console": "ssdreg.cli.progress",
+    "DataIssue": "ssdreg.data.issues",
+    "DataIssues": "ssdreg.data.issues",
     "Detections": "ssdreg_runtime.boxes.detections",
     "Detector": "ssdreg.inference.detector",
-    "DetectorWarning": "ssdreg.detector.declaration",
+    "DetectorEvaluation": "ssdreg.evaluation.evaluate",
+    "Epoch": "ssdreg.runs.log",
+    "Evaluation": "ssdreg.metrics.voc",
+    "Exported": "ssdreg.exporting.export",
+    "Figures": "ssdreg.bench.figures",
     "Level": "ssdreg.detector.plan",
+    "Note": "ssdreg.progress",
     "Plan": "ssdreg.detector.plan",
+    "QuantizationReport": "ssdreg.quantization.report",
+    "Run": "ssdreg.runs.run",
     "StageEnd": "ssdreg.graph.stages",
+    "Step": "ssdreg.training.progress",
+    "TrainOptions": "ssdreg.training.options",
+    "TrainingResult": "ssdreg.training.train",
     "Verification": "ssdreg.graph.taps",
+    "Work": "ssdreg.progress",
     "assemble": "ssdreg.detector.build",
+    "audit": "ssdreg.auditing.audit",
+    "benchmark": "ssdreg.bench.benchmark",
     "build": "ssdreg.detector.build",
+    "evaluate": "ssdreg.evaluation.evaluate",
+    "export": "ssdreg.exporting.export",
     "find_taps": "ssdreg.graph.taps",
     "load_checkpoint": "ssdreg.checkpoints",
     "load_weights": "ssdreg.weights.loading",
     "plan": "ssdreg.detector.build",
+    "quantize": "ssdreg.quantization.quantize",
+    "resume": "ssdreg.training.train",
+    "train": "ssdreg.training.train",
     "verify": "ssdreg.graph.taps",
     "verify_backbone": "ssdreg.detector.declaration",
 }
@@ -82,11 +139,16 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Backbone", "CheckpointWarning", "DataError", "Detections", "Detector", "DetectorWarning",
-    "Extra", "Head", "InputShapeError", "Level", "Plan", "PlanDefaults", "PlanError", "PluginError",
-    "PluginWarning", "Predictions", "Preprocessing", "Preset", "RunError", "SsdregError",
-    "SsdregWarning", "StageEnd", "StopsAt", "Tap", "TapError", "UnknownNameError", "Verification",
-    "Weights", "__version__", "assemble", "build", "find_taps", "get_backbone", "get_head",
-    "hookimpl", "list_backbones", "list_heads", "list_weights", "load_checkpoint", "load_weights",
-    "plan", "register", "verify", "verify_backbone",
+    "Audit", "AuditError", "Augmentation", "Backbone", "BenchError", "CacheError",
+    "CheckpointWarning", "ConformanceError", "Console", "DataError", "DataIssue", "DataIssues",
+    "DependencyError", "Detections", "Detector", "DetectorEvaluation", "DetectorWarning", "Epoch",
+    "Evaluation", "ExportError", "Exported", "Extra", "Figures", "Head", "InputShapeError",
+    "Interrupted", "Level", "ModelError", "NewPluginError", "Note", "Plan", "PlanDefaults",
+    "PlanError", "PluginError", "PluginWarning", "Predictions", "Preprocessing", "Preset",
+    "QuantizationReport", "Run", "RunError", "SsdregError", "SsdregWarning", "StageEnd", "Step",
+    "StopsAt", "Tap", "TapError", "TrainOptions", "TrainingResult", "UnexaminedError",
+    "UnknownNameError", "Verification", "Weights", "WeightsError", "Work", "__version__",
+    "assemble", "audit", "benchmark", "build", "evaluate", "export", "find_taps", "get_backbone",
+    "get_head", "hookimpl", "list_backbones", "list_heads", "list_weights", "load_checkpoint",
+    "load_weights", "plan", "quantize", "register", "resume", "train", "verify", "verify_backbone",
 ]

@@ -5,13 +5,11 @@ from __future__ import annotations
 # the base, and what the runtime raises too, which knows nothing of ssdreg
 from ssdreg_runtime.errors import CacheError, DataError, DependencyError, ModelError, SsdregError
 
-__all__ = ["AuditError", "CacheError", "DataError", "DependencyError", "ExportError",
-           "InputShapeError", "ModelError", "PlanError", "PluginError", "RunError", "SsdregError",
-           "SsdregWarning", "TapError", "UnknownNameError", "WeightsError"]
-
-
-class SsdregWarning(UserWarning):
-    """What ssdreg warns of: a clear sentence each, shown by the CLI as it is."""
+__all__ = ["AuditError", "BenchError", "CacheError", "CheckpointWarning", "ConformanceError",
+           "DataError", "DependencyError", "DetectorWarning", "ExportError", "InputShapeError",
+           "Interrupted", "ModelError", "NewPluginError", "PlanError", "PluginError",
+           "PluginWarning", "RunError", "SsdregError", "SsdregWarning", "TapError",
+           "UnexaminedError", "UnknownNameError", "WeightsError"]
 
 
 class TapError(SsdregError, ValueError):
@@ -60,3 +58,45 @@ class ExportError(SsdregError, ValueError):
 
 class PluginError(SsdregError, RuntimeError):
     """A plug-in failed, is disabled or cannot be registered; the cause is chained."""
+
+
+class NewPluginError(SsdregError, ValueError):
+    """A package for a plug-in cannot be written under this name, or at this place."""
+
+
+class ConformanceError(SsdregError):
+    """A plug-in does not do what it promises, or there is nothing of it to examine.
+
+    Raised by a check; the message goes on where the name of what was examined stands.
+    """
+
+
+class UnexaminedError(SsdregError):
+    """What a check looks with is not installed here; the message names it, and how to get it."""
+
+
+class BenchError(SsdregError, RuntimeError):
+    """Something could not be measured; the message names what, and why."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop, has stopped, and where it stands is saved."""
+
+
+class SsdregWarning(UserWarning):
+    """What ssdreg warns of: a clear sentence each, shown by the CLI as it is."""
+
+
+class PluginWarning(SsdregWarning):
+    """A plug-in could not be loaded or used; everything else goes on without it."""
+
+
+class DetectorWarning(SsdregWarning):
+    """A detector can be built as it was asked for, and will detect less than it might.
+
+    It leaves a good part of its backbone unused, or its input is too small for its levels.
+    """
+
+
+class CheckpointWarning(SsdregWarning):
+    """A checkpoint was read, but something about it should be known before it is used."""

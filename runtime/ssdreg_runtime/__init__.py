@@ -1,10 +1,10 @@
 """Run SSD detectors that ssdreg exported: ONNX Runtime or OpenVINO, no MXNet.
 
     from ssdreg_runtime import Detector
-    for found in Detector("cells.onnx").detect(["one.jpg", "two.jpg"]):
-        print(found.names, found.scores, found.xyxy)
+    for detections in Detector("cells.onnx").detect(["one.jpg", "two.jpg"]):
+        print(detections.names, detections.scores, detections.xyxy)
 
-Importing it imports neither of them, nor NumPy or Pillow; the first detector does.
+Importing this package imports neither runtime, nor NumPy or Pillow; the first detector does.
 """
 
 from importlib import import_module
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ssdreg_runtime.inference.detector import Detector
     from ssdreg_runtime.inference.streams import stream
 
-#: What is imported when it is first asked for: ssdreg's commands need no more than the errors.
-_LATER = {
+#: Public names by module, imported on first access: ssdreg's commands need the errors only.
+_LAZY_IMPORTS = {
     "Detections": "ssdreg_runtime.boxes.detections",
     "Detector": "ssdreg_runtime.inference.detector",
     "stream": "ssdreg_runtime.inference.streams",
@@ -27,14 +27,14 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'ssdreg_runtime' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    value = globals()[name] = getattr(import_module(_LAZY_IMPORTS[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LAZY_IMPORTS})
 
 
 __all__ = ["DataError", "DependencyError", "Detections", "Detector", "ModelError", "SsdregError",

@@ -1,10 +1,10 @@
-"""What is raised when input is wrong: a clear sentence each, shown by the command line as it is."""
+"""The exceptions for bad input: each message is a sentence that the command line prints."""
 
 from __future__ import annotations
 
 
 class SsdregError(Exception):
-    """Base of every error that the user, not ssdreg, can mend.
+    """Base of every error that the user can correct.
 
     The message says what is wrong, where, and what to do. The command line prints it without a
     traceback and exits with status 2.
@@ -24,4 +24,4 @@ class DependencyError(SsdregError, ImportError):
 
 
 class CacheError(SsdregError, OSError):
-    """There is no folder that anything could be kept in."""
+    """There is no folder for a cache that can be written."""

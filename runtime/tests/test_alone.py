@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FORBIDDEN = {"mxnet", "ssdreg", "nncf", "torch"}
 #: What extras install or is used where it is there: imported by what needs it, when it does.
 LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "matplotlib")
+#: What is imported under another name than that of its distribution.
+NAMES = {"pillow": "PIL"}
 
 IMPORT = f"""
 import sys
@@ -46,6 +50,16 @@ def test_imports_are_seen_wherever_they_stand():
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_imports_nothing_of_ssdreg(module):
     assert not FORBIDDEN & set(imported(ast.parse(module.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 does not name its own modules")
+def test_it_asks_for_what_it_imports_and_for_nothing_else():
+    asked = [re.match(r"[\w-]+", line)[0] for line in metadata.requires("ssdreg-runtime")
+             if "extra ==" not in line]
+    used = {name for module in MODULES
+            for name in imported(ast.parse(module.read_text(encoding="utf-8")))}
+    assert {NAMES.get(name, name) for name in asked} == \
+        used - sys.stdlib_module_names - {"ssdreg_runtime", *LATER}
 
 
 def test_importing_it_imports_nothing_large(tmp_path):

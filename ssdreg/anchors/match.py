@@ -1,12 +1,12 @@
-"""How well the anchors of a plan fit boxes: which boxes have an anchor that overlaps them enough.
+"""The match of a plan's anchors with boxes: which boxes have an anchor of sufficient IoU.
 
 SSD learns an object only through anchors that overlap it by an IoU of 0.5 or more, and through the
 best one (Liu et al., SSD, 2016, section 2.2, "Matching strategy"). An object whose best anchor
 overlaps it less is hard to learn, however long the training.
 
-Nothing here lays out all anchors: those of one shape stand in a grid, and two boxes of fixed shape
+The anchors are not laid out: those of one shape stand in a grid, and two boxes of fixed shape
 overlap the more, the nearer their centres are, down and across. So the best anchor of a shape is
-the one with the nearest centre, and those above a threshold are counted by arithmetic.
+the one with the nearest centre, and those above a threshold are counted in closed form.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from numpy.typing import ArrayLike
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import DataError
 
-#: The IoU from which on an anchor learns an object.
+#: The least IoU of an anchor that learns an object.
 MATCHED = 0.5
-#: Boxes looked at at once, so that a large data set needs little memory.
-_CHUNK = 8192
+#: Boxes matched at a time, so that a large data set needs little memory.
+_CHUNK_BOXES = 8192
 
 
 @frozen
 class Grid:
-    """Where the anchors of a level stand: its cells, and the distance of their centres.
+    """The grid of a level's anchors: its cells, and the distance of their centres.
 
     `down` and `across` are shares of the image's height and width. Centres lie in the middle of
     their step, as MultiBoxPrior places them.
@@ -42,7 +42,7 @@ class Grid:
 
 @frozen
 class LevelMatch:
-    """What the anchors of one level do for the boxes.
+    """The matches of one level's anchors.
 
     `matched` counts the boxes that an anchor of this level overlaps by 0.5 or more, `best` those
     whose best anchor of all is on this level, and `positives` the pairs of a box and an anchor of
@@ -68,7 +68,7 @@ class Matching:
 
     @property
     def boxes(self) -> int:
-        """How many boxes there are."""
+        """The number of boxes."""
         return len(self.overlap)
 
     @property
@@ -88,7 +88,7 @@ class Matching:
 
     @property
     def positives(self) -> float:
-        """How many anchors overlap a box by 0.5 or more, in the mean."""
+        """The mean number of anchors that overlap a box by 0.5 or more."""
         return sum(level.positives for level in self.levels) / self.boxes
 
 
@@ -98,8 +98,9 @@ def matches(boxes: ArrayLike, plan: Plan) -> Matching:
     `boxes` is (n, 4), x1, y1, x2, y2 as shares of the image, or (n, 5) with a class in front, as
     `ssdreg.data.boxes.boxes` gives them. Raises DataError as `corners` does.
     """
-    found = corners(boxes)
-    parts = [_match(found[start:start + _CHUNK], plan) for start in range(0, len(found), _CHUNK)]
+    box_corners = corners(boxes)
+    parts = [_match_chunk(box_corners[start:start + _CHUNK_BOXES], plan)
+             for start in range(0, len(box_corners), _CHUNK_BOXES)]
     # (levels, n) each
     overlaps, counts = (np.concatenate(part, axis=1) for part in zip(*parts))
     best = overlaps.argmax(axis=0)
@@ -114,29 +115,29 @@ def corners(boxes: ArrayLike) -> np.ndarray:
 
     Raises DataError when there is no box, or one encloses nothing or is not finite.
     """
-    found = np.asarray(boxes, dtype=np.float64)
-    if found.ndim != 2 or found.shape[1] not in (4, 5) or not len(found):
-        raise DataError(f"boxes of shape {found.shape} cannot be matched with anchors: give at "
+    rows = np.asarray(boxes, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] not in (4, 5) or not len(rows):
+        raise DataError(f"boxes of shape {rows.shape} cannot be matched with anchors: give at "
                         f"least one row of x1, y1, x2, y2, or of these with a class in front")
-    found = found[:, -4:]
+    rows = rows[:, -4:]
     with np.errstate(invalid="ignore"):
-        whole = (np.isfinite(found).all(axis=1)
-                 & (found[:, 2] > found[:, 0]) & (found[:, 3] > found[:, 1]))
-    if not whole.all():
-        row = int(np.argmin(whole))
-        raise DataError(f"box {row} ({', '.join(f'{edge:g}' for edge in found[row])}) encloses "
+        valid = (np.isfinite(rows).all(axis=1)
+                 & (rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1]))
+    if not valid.all():
+        index = int(np.argmin(valid))
+        raise DataError(f"box {index} ({', '.join(f'{edge:g}' for edge in rows[index])}) encloses "
                         f"nothing: x1 must be below x2 and y1 below y2; leave it out")
-    return found
+    return rows
 
 
 def grids(plan: Plan) -> tuple[Grid, ...]:
     """Return the grid of each level."""
-    found = []
+    level_grids = []
     for index, level in enumerate(plan.levels):
         step = plan.steps[index] if plan.steps else (1 / level.height, 1 / level.width)
         down, across = step if isinstance(step, tuple) else (step, step)
-        found.append(Grid(level.height, level.width, down, across))
-    return tuple(found)
+        level_grids.append(Grid(level.height, level.width, down, across))
+    return tuple(level_grids)
 
 
 def shapes(grid: Grid, sizes: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
@@ -154,43 +155,45 @@ def best_overlaps(boxes: np.ndarray, grid: Grid, shapes: np.ndarray) -> np.ndarr
     """Return the (n, A) greatest IoU of boxes (n, 4) with the anchors of each shape (A, 2)."""
     sides = boxes[:, 2:] - boxes[:, :2]
     centers = (boxes[:, 2:] + boxes[:, :2]) / 2
-    common = np.ones((len(boxes), len(shapes)))
+    common_area = np.ones((len(boxes), len(shapes)))
     for axis, (count, step) in enumerate(((grid.columns, grid.across), (grid.rows, grid.down))):
         nearest = np.clip(np.floor(centers[:, axis] / step), 0, count - 1)
-        away = np.abs((nearest + 0.5) * step - centers[:, axis])
-        common *= _common(sides[:, axis, None], shapes[:, axis], away[:, None])
-    return common / (sides.prod(axis=1)[:, None] + shapes.prod(axis=1) - common)
+        distance = np.abs((nearest + 0.5) * step - centers[:, axis])
+        common_area *= _common_length(sides[:, axis, None], shapes[:, axis], distance[:, None])
+    return common_area / (sides.prod(axis=1)[:, None] + shapes.prod(axis=1) - common_area)
 
 
-def _common(side: np.ndarray, anchor: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """Return the length two intervals have in common whose centres are `away` from each other."""
-    return np.clip((side + anchor) / 2 - away, 0, np.minimum(side, anchor))
+def _common_length(side: np.ndarray, anchor: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Return the common length of two intervals whose centres are at a `distance`."""
+    return np.clip((side + anchor) / 2 - distance, 0, np.minimum(side, anchor))
 
 
-def _match(boxes: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+def _match_chunk(boxes: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Return, as (levels, n), the best IoU and the number of anchors with an IoU of 0.5."""
     overlaps, counts = [], []
     for level, grid in enumerate(grids(plan)):
-        kinds = shapes(grid, plan.sizes[level], plan.ratios[level])
-        overlaps.append(best_overlaps(boxes, grid, kinds).max(axis=1))
-        counts.append(sum(_positives(boxes, grid, shape) for shape in kinds))
+        anchor_shapes = shapes(grid, plan.sizes[level], plan.ratios[level])
+        overlaps.append(best_overlaps(boxes, grid, anchor_shapes).max(axis=1))
+        counts.append(sum(_count_positives(boxes, grid, shape) for shape in anchor_shapes))
     return np.array(overlaps), np.array(counts)
 
 
-def _positives(boxes: np.ndarray, grid: Grid, shape: np.ndarray) -> np.ndarray:
+def _count_positives(boxes: np.ndarray, grid: Grid, shape: np.ndarray) -> np.ndarray:
     """Count, for each box (n,), the anchors of one shape (2,) that overlap it by 0.5 or more."""
     sides = boxes[:, 2:] - boxes[:, :2]
     centers = (boxes[:, 2:] + boxes[:, :2]) / 2
     columns = (np.arange(grid.columns) + 0.5) * grid.across
-    wide = _common(sides[:, :1], shape[0], np.abs(columns - centers[:, :1]))
+    common_width = _common_length(sides[:, :1], shape[0], np.abs(columns - centers[:, :1]))
     # IoU >= t is: the area in common >= t / (1 + t) of both areas' sum
-    needed = (sides.prod(axis=1) + shape.prod())[:, None] * (MATCHED / (1 + MATCHED))
+    needed_area = (sides.prod(axis=1) + shape.prod())[:, None] * (MATCHED / (1 + MATCHED))
     with np.errstate(divide="ignore"):
-        high = needed / wide  # what a column needs in common down, (n, columns)
+        # the common height that an anchor in a column needs, (n, columns)
+        needed_height = needed_area / common_width
     height = sides[:, 1:]
-    reach = (height + shape[1]) / 2 - high  # how far up and down it may be for that
+    # the greatest distance of centres, down, for that
+    reach = (height + shape[1]) / 2 - needed_height
     first = np.ceil((centers[:, 1:] - reach) / grid.down - 0.5)
     last = np.floor((centers[:, 1:] + reach) / grid.down - 0.5)
     rows = np.clip(last, -1, grid.rows - 1) - np.clip(first, 0, grid.rows) + 1
-    fits = (high <= np.minimum(height, shape[1])) & (reach >= 0)
+    fits = (needed_height <= np.minimum(height, shape[1])) & (reach >= 0)
     return np.where(fits, np.maximum(rows, 0), 0).sum(axis=1).astype(np.int64)

@@ -43,8 +43,8 @@ class Fork:
     right: Conv
 
 
-Step = Union[Conv, Pool, Fork]
-Block = tuple[tuple[Step, ...], ...]
+BranchStep = Union[Conv, Pool, Fork]
+MixedBlock = tuple[tuple[BranchStep, ...], ...]
 
 STEM: tuple[Conv | Pool, ...] = (
     Conv("conv", 32, (3, 3), stride=2),
@@ -72,14 +72,14 @@ def _chain(prefix: str, *steps: tuple[int, tuple[int, int]],
     return tuple(convs)
 
 
-def _block_a(projection: int) -> Block:
+def _block_a(projection: int) -> MixedBlock:
     return (_chain("", (64, (1, 1))),
             _chain("tower_", (48, (1, 1)), (64, (5, 5))),
             _chain("tower_1_", (64, (1, 1)), (96, (3, 3)), (96, (3, 3))),
             (Pool("avg"), *_chain("tower_2_", (projection, (1, 1)))))
 
 
-def _block_c(inside: int) -> Block:
+def _block_c(inside: int) -> MixedBlock:
     row, column, out = (1, 7), (7, 1), 192
     return (_chain("", (out, (1, 1))),
             _chain("tower_", (inside, (1, 1)), (inside, row), (out, column)),
@@ -88,7 +88,7 @@ def _block_c(inside: int) -> Block:
             (Pool("avg"), *_chain("tower_2_", (out, (1, 1)))))
 
 
-def _block_e(pool: str) -> Block:
+def _block_e(pool: str) -> MixedBlock:
     def fork(prefix: str) -> Fork:
         return Fork(Conv(f"{prefix}mixed_conv", 384, (1, 3), pad=(0, 1)),
                     Conv(f"{prefix}mixed_conv_1", 384, (3, 1), pad=(1, 0)))
@@ -98,18 +98,18 @@ def _block_e(pool: str) -> Block:
             (Pool(pool), *_chain("tower_2_", (192, (1, 1)))))
 
 
-_REDUCE_TO_16: Block = (
+_REDUCE_TO_16: MixedBlock = (
     _chain("", (384, (3, 3)), last_stride=2),
     _chain("tower_", (64, (1, 1)), (96, (3, 3)), (96, (3, 3)), last_stride=2),
     (Pool("max", 2),))
 
-_REDUCE_TO_32: Block = (
+_REDUCE_TO_32: MixedBlock = (
     _chain("tower_", (192, (1, 1)), (320, (3, 3)), last_stride=2),
     _chain("tower_1_", (192, (1, 1)), (192, (1, 7)), (192, (7, 1)), (192, (3, 3)), last_stride=2),
     (Pool("max", 2),))
 
 #: The mixed blocks of each stage; a stage's first block halves the resolution, but for the first.
-STAGES: tuple[tuple[Block, ...], ...] = (
+STAGES: tuple[tuple[MixedBlock, ...], ...] = (
     (_block_a(32), _block_a(64), _block_a(64)),
     (_REDUCE_TO_16, _block_c(128), _block_c(160), _block_c(160), _block_c(192)),
     (_REDUCE_TO_32, _block_e("avg"), _block_e("max")),
@@ -145,10 +145,10 @@ def symbol(num_classes: int = 1000) -> mx.sym.Symbol:
     return sym.SoftmaxOutput(x, name="softmax")
 
 
-def _branch(x: mx.sym.Symbol, steps: tuple[Step, ...], block: str) -> list[mx.sym.Symbol]:
+def _branch(x: mx.sym.Symbol, steps: tuple[BranchStep, ...], block: str) -> list[mx.sym.Symbol]:
     for step in steps:
         if isinstance(step, Fork):
-            return [_conv(x, side, f"{block}_{side.name}") for side in (step.left, step.right)]
+            return [_conv(x, conv, f"{block}_{conv.name}") for conv in (step.left, step.right)]
         if isinstance(step, Conv):
             x = _conv(x, step, f"{block}_{step.name}")
         else:
@@ -171,7 +171,7 @@ def _pool(x: mx.sym.Symbol, pool: Pool, name: str, pad: int) -> mx.sym.Symbol:
                           pool_type=pool.kind, name=name)
 
 
-def _channels(block: Block, entering: int) -> int:
+def _channels(block: MixedBlock, entering: int) -> int:
     """Count what a block's concatenation holds when `entering` channels go in."""
     total = 0
     for branch in block:
@@ -191,12 +191,12 @@ def _taps() -> tuple[Tap, ...]:
         before = STEM[pool - 1]
         assert isinstance(before, Conv)
         taps.append(Tap(stage, 2**stage, before.channels, f"{before.name}_relu"))
-    channels, done = stem[-1].channels, 0
+    channels, block_count = stem[-1].channels, 0
     for stage, blocks in enumerate(STAGES, start=len(taps) + 1):
         for block in blocks:
             channels = _channels(block, channels)
-        done += len(blocks)
-        taps.append(Tap(stage, 2**stage, channels, block_end(done - 1)))
+        block_count += len(blocks)
+        taps.append(Tap(stage, 2**stage, channels, block_end(block_count - 1)))
     return tuple(taps)
 
 

@@ -2,8 +2,8 @@
 
 The names of parameters and nodes are those of the networks that MXNet users have trained, so
 that their checkpoints load. A stage ends in the sum of its last unit, and the sums are numbered
-through the whole network: where stage 3 ends follows from the units before it, not from a
-constant somebody remembered for another depth.
+through the whole network: the names of stage ends follow from the numbers of units, for every
+depth.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BATCH_NORM = {"eps": 2e-5, "momentum": 0.9}
 
 @frozen
 class ResNet:
-    """The numbers that tell one ResNet from another: units per stage, channels of the stem."""
+    """The parameters of a ResNet: units per stage, channels of the stem."""
 
     depth: int
     units: tuple[int, ...]
@@ -73,19 +73,19 @@ def symbol(variant: ResNet, num_classes: int = 1000) -> mx.sym.Symbol:
                         no_bias=True, name="conv0")
     x = _norm_relu(x, "bn0", "relu0")
     x = sym.Pooling(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="max", name="pooling0")
-    done = 0
+    unit_count = 0
     for stage, (units, channels) in enumerate(zip(variant.units, variant.channels), start=1):
         for unit in range(1, units + 1):
             # the first unit of a stage changes the channels, and of all but the first stage
             # the resolution too: its shortcut needs a convolution
             stride = 2 if unit == 1 and stage > 1 else 1
-            make = _bottleneck if variant.bottleneck else _basic
-            branch, entry = make(x, f"stage{stage}_unit{unit}", channels, stride)
+            unit_of = _bottleneck if variant.bottleneck else _basic
+            branch, entry = unit_of(x, f"stage{stage}_unit{unit}", channels, stride)
             shortcut = x if unit > 1 else sym.Convolution(
                 entry, num_filter=channels, kernel=(1, 1), stride=(stride, stride), no_bias=True,
                 name=f"stage{stage}_unit{unit}_sc")
-            x = sym.elemwise_add(branch, shortcut, name=sum_name(done))
-            done += 1
+            x = sym.elemwise_add(branch, shortcut, name=sum_name(unit_count))
+            unit_count += 1
     x = _norm_relu(x, "bn1", "relu1")
     x = sym.Pooling(x, global_pool=True, kernel=(7, 7), pool_type="avg", name="pool1")
     x = sym.FullyConnected(sym.Flatten(x, name="flatten0"), num_hidden=num_classes, name="fc1")

@@ -1,1 +1,1 @@
-"""Latencies: every backend and precision here, measured in turns, held against the machine."""
+"""Latencies: every backend and precision, measured in turns, held against the machine."""

@@ -12,7 +12,6 @@ from attrs import field, frozen
 from ssdreg_runtime.system.threads import physical_cores, usable_processors
 
 from ssdreg.bench.configurations import Choice
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import (
     Configuration,
     Figures,
@@ -28,6 +27,7 @@ from ssdreg.bench.post import POST_BACKENDS, measure_post
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task, Worker
 from ssdreg.bench.workload import Prepared
+from ssdreg.errors import BenchError
 
 FLOAT32 = "float32"
 

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from attrs import frozen
 from ssdreg_runtime.system.installing import install
 
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import Configuration, Missing
+from ssdreg.errors import BenchError
 
 #: All there are, in the order of the table; ratios are to the first.
 CONTENDERS = tuple(Configuration(backend, precision) for backend, precision in (

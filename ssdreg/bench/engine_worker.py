@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.protocol import Ready, serve
 from ssdreg.bench.workload import LOOKED_AT, batches
-from ssdreg.errors import SsdregError
+from ssdreg.errors import BenchError, SsdregError
 
 if TYPE_CHECKING:
     from ssdreg_runtime.backends import Backend

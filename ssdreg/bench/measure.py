@@ -14,8 +14,8 @@ from typing import Any
 
 from attrs import frozen
 
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.workers import Task, Worker
+from ssdreg.errors import BenchError
 
 #: Times that a worker works untimed at the start of its turn: others had the caches before it,
 #: and their threads may still have been on their way to sleep.

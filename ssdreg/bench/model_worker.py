@@ -28,7 +28,7 @@ def prepare(job: Mapping[str, Any]) -> Ready:
 
 
 def _onnx(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
-    from ssdreg.export import Options, write_onnx
+    from ssdreg.exporting import Options, write_onnx
     file = folder / "model.onnx"
     write_onnx(source, file, Options(batch=batch))
     return file
@@ -37,8 +37,8 @@ def _onnx(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> 
 def _onnx_int8(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
     import onnx
 
-    from ssdreg.export import Options, to_onnx
-    from ssdreg.quantize import quantize_onnx
+    from ssdreg.exporting import Options, to_onnx
+    from ssdreg.quantization import quantize_onnx
     file = folder / "model.onnx"
     onnx.save(quantize_onnx(to_onnx(source, Options(batch=batch)), batches(images, batch)), file)
     return file
@@ -49,8 +49,8 @@ def _openvino_int8(source: DeployModel, images: np.ndarray, batch: int, folder: 
     with no_telemetry():
         import openvino
 
-    from ssdreg.export import Options, to_onnx
-    from ssdreg.quantize import quantize_openvino
+    from ssdreg.exporting import Options, to_onnx
+    from ssdreg.quantization import quantize_openvino
     file = folder / "model.xml"
     exported = to_onnx(source, Options(batch=batch)).SerializeToString()
     openvino.save_model(quantize_openvino(exported, batches(images, batch)), file,
@@ -59,13 +59,13 @@ def _openvino_int8(source: DeployModel, images: np.ndarray, batch: int, folder: 
 
 
 def _mxnet_int8(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
-    from ssdreg.quantize import quantize_mxnet
+    from ssdreg.quantization import quantize_mxnet
     save_deploy_model(quantize_mxnet(source, batches(images, batch)), folder / "run")
     return folder / "run"
 
 
 def _mxnet_bfloat16(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:
-    from ssdreg.quantize import bfloat16_mxnet
+    from ssdreg.quantization import bfloat16_mxnet
     save_deploy_model(bfloat16_mxnet(source), folder / "run")
     return folder / "run"
 

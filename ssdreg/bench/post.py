@@ -21,7 +21,8 @@ from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
 from ssdreg.bench.workload import Prepared
 from ssdreg.detector.post_processing import PostProcessing
-from ssdreg.graph.nodes import Entry, Net
+from ssdreg.graph.nodes import Entry, Net, reached
+from ssdreg.quantization.onnxruntime.graph import sources
 
 if TYPE_CHECKING:
     import onnx
@@ -109,18 +110,11 @@ def rest_model(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _network(graph: onnx.GraphProto) -> set[int]:
     """Return the indices of the nodes that are the network, predictions laid out included."""
-    made_by = {name: index for index, node in enumerate(graph.node) for name in node.output}
-    network: set[int] = set()
-    waiting = [index for index, node in enumerate(graph.node) if node.op_type in _WORK]
-    while waiting:
-        index = waiting.pop()
-        if index not in network:
-            network.add(index)
-            waiting += [made_by[name] for name in graph.node[index].input if name in made_by]
-    constants = {tensor.name for tensor in graph.initializer}
+    before = sources(graph)
+    network = set(reached((index for index, node in enumerate(graph.node)
+                           if node.op_type in _WORK), before.__getitem__))
     for index, node in enumerate(graph.node):
-        before = [made_by.get(name) for name in node.input if name not in constants]
-        if node.op_type in _LAYOUT and before and all(each in network for each in before):
+        if node.op_type in _LAYOUT and before[index] and network.issuperset(before[index]):
             network.add(index)
     return network
 

@@ -1,31 +1,29 @@
-"""What a measurement shows while it runs."""
+"""What a measurement tells while it runs."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
-from ssdreg_runtime.system.progress import Work, progress
+from attrs import evolve
+
+from ssdreg.progress import Progress, Work, silent
 
 
-class Progress:
-    """Tells what is measured; call it to report (see `ssdreg.bench.measure.Listener`)."""
+class BenchProgress:
+    """Tells `progress` what is measured; called as a `ssdreg.bench.measure.Listener`."""
 
-    def __init__(self) -> None:
-        self._progress = progress(Work("", "rounds"), "{desc} {n_fmt}/{total_fmt} {bar}")
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress, self._work = progress or silent, Work(what="", unit="rounds")
 
-    def __enter__(self) -> Progress:
-        self._progress.__enter__()
+    def __enter__(self) -> BenchProgress:
+        self._progress(self._work)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._progress.__exit__(kind, error, trace)
+        self._progress(evolve(self._work, ended=True))
 
     def __call__(self, words: str, done: int, total: int) -> None:
-        """Show what is being done."""
-        work = self._progress.work
-        if words != work.what:
-            self._progress.begin(words, done, total)
-        else:
-            work.total = total
-            self._progress.advance(done - work.done)
+        """Tell what is being done."""
+        self._work = evolve(self._work, what=words, done=done, total=total)
+        self._progress(self._work)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from attrs import field, frozen
 
-from ssdreg.bench.errors import BenchError
+from ssdreg.errors import BenchError
 
 #: How long a worker that was told to go may take before it is killed, in seconds.
 PATIENCE = 3.0

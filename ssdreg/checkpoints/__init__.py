@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssdreg.errors import SsdregWarning
-
 if TYPE_CHECKING:
     from ssdreg.checkpoints.checkpoint import Checkpoint
     from ssdreg.registry.preprocessing import Preprocessing
 
-__all__ = ["CheckpointWarning", "load_checkpoint"]
-
-
-class CheckpointWarning(SsdregWarning):
-    """A checkpoint was read, but something about it should be known before it is used."""
+__all__ = ["load_checkpoint"]
 
 
 def load_checkpoint(path: str | Path, epoch: int | None = None,

@@ -14,7 +14,7 @@ from ssdreg_runtime.system.files import visible
 from ssdreg_runtime.system.names import as_text
 
 from ssdreg.checkpoints.archive import unpack
-from ssdreg.data.formats.voc import read_names
+from ssdreg.data.text import read_names
 from ssdreg.errors import RunError
 from ssdreg.graph.nodes import Net
 from ssdreg.graph.symbol_file import MAX_BYTES, parse

@@ -12,7 +12,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg import ops
-from ssdreg.checkpoints import CheckpointWarning, gluoncv
+from ssdreg.checkpoints import gluoncv
 from ssdreg.checkpoints.checkpoint import Checkpoint
 from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
@@ -24,7 +24,14 @@ from ssdreg.checkpoints.rebuild import rebuild
 from ssdreg.checkpoints.recognition import Recognized, recognize, registered, verify_layout
 from ssdreg.data.background import names_of
 from ssdreg.detector.plan import OWN_HEAD, Plan
-from ssdreg.errors import PluginError, RunError, SsdregError, TapError, UnknownNameError
+from ssdreg.errors import (
+    CheckpointWarning,
+    PluginError,
+    RunError,
+    SsdregError,
+    TapError,
+    UnknownNameError,
+)
 from ssdreg.graph.nodes import DATA, VARIABLE, Net
 from ssdreg.graph.operators import PRODUCTS
 from ssdreg.graph.symbol_file import parse
@@ -32,7 +39,7 @@ from ssdreg.graph.taps import Verification, verify
 from ssdreg.heads import multibox
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Predictions
-from ssdreg.registry.host import get_backbone
+from ssdreg.registry.names import get_backbone
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
 from ssdreg.runs.run import CONFIG, open_run
@@ -218,7 +225,7 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> C
     names = _class_names(classes, measured.num_classes, where, notes)
     recognized = _recognize(measured, opened)
     if recognized:
-        measured = _with_taps(measured, len(recognized.taps))
+        measured = evolve(measured, taps=len(recognized.taps))
         verification, complaint = recognized.verification, recognized.complaint
     else:
         verification, complaint = verify_layout(layout, measured)
@@ -256,11 +263,6 @@ def _recognize(measured: Measured, opened: _Opened) -> Recognized | None:
     return recognize(measured, opened.candidates, bare)
 
 
-def _with_taps(measured: Measured, taps: int) -> Measured:
-    return Measured(measured.graph, measured.features, taps, measured.num_classes,
-                    measured.data_shape)
-
-
 def _exported_priors(opened: _Opened, where: str) -> tuple[Prior, ...]:
     """Read the anchors that a GluonCV export holds among its parameters."""
     found = []
@@ -291,7 +293,7 @@ def _fitting(params: Params, measured: Measured, where: str) -> Params:
     args: dict[str, mx.nd.NDArray] = {}
     auxs: dict[str, mx.nd.NDArray] = {}
     given = {**params.args, **params.auxs}
-    needs = [node for node in measured.graph.nodes if node.op == VARIABLE and not node.from_data]
+    needs = [node for node in measured.graph.nodes if node.is_variable and not node.from_data]
     missing = [node.name for node in needs if node.name not in given]
     if missing:
         raise RunError(f"the parameters of {where} lack {len(missing)} of the {len(needs)} that "

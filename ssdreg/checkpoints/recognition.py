@@ -13,7 +13,7 @@ from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import read_graph
 from ssdreg.graph.taps import Verification, verify
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import list_backbones
+from ssdreg.registry.names import list_backbones
 
 
 @frozen(eq=False)
@@ -35,7 +35,7 @@ def registered(measured: Measured) -> tuple[Backbone, ...]:
 
     Those with a tap whose node the checkpoint has too; the others need not be built.
     """
-    names = {node.name for node in measured.graph.nodes if node.op != "null"}
+    names = {node.name for node in measured.graph.nodes if not node.is_variable}
     return tuple(backbone for backbone in list_backbones()
                  if any(tap.node in names for tap in backbone.taps))
 

@@ -14,8 +14,8 @@ from ssdreg_runtime.system.console import accept_all_letters, unprintable
 from ssdreg._version import __version__
 from ssdreg.cli.commands import MODULES, command
 from ssdreg.errors import SsdregError, SsdregWarning
+from ssdreg.registry.entry_points import NO_PLUGINS, PRECEDENCE, no_plugins
 from ssdreg.registry.host import forget
-from ssdreg.registry.policy import NO_PLUGINS, PRECEDENCE, no_plugins
 
 DESCRIPTION = "SSD object detectors on Apache MXNet, with any backbone, as plug-ins."
 

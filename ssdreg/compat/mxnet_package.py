@@ -1,4 +1,4 @@
-"""Whether MXNet is installed, and the line that installs it; without importing it."""
+"""The check whether MXNet is installed, and the command that installs it; imports nothing."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import importlib.util
 
 from ssdreg.errors import DependencyError
 
-#: Without dependencies: its metadata refuse NumPy 2, and what it needs is installed with ssdreg.
+#: Without dependencies: its metadata exclude NumPy 2, and ssdreg installs what it needs.
 INSTALL = "pip install --no-deps mxnet==1.9.1"
 MISSING = f"MXNet is not installed: run `{INSTALL}`"
 
 
 def installed() -> bool:
-    """Tell whether there is an MXNet to import."""
+    """Tell whether MXNet is installed."""
     return importlib.util.find_spec("mxnet") is not None
 
 
 def require() -> None:
-    """Raise DependencyError, which says how to install MXNet, where it is missing."""
+    """Raise DependencyError with the install command where MXNet is missing."""
     if not installed():
         raise DependencyError(MISSING)

@@ -1,16 +1,16 @@
-"""What MXNet's own functions do otherwise under NumPy 2, and how they are kept as they were.
+"""Repairs of MXNet's functions whose behaviour changes under NumPy 2.
 
-Names that are missing are given to MXNet's modules (`ssdreg.compat.mxnet_modules`). Four things are
-no names of NumPy's, and are repaired in the module that does them, as soon as it is imported:
+Missing names are given to MXNet's modules by `ssdreg.compat.mxnet_modules`. Four incompatibilities
+are no missing names, and are repaired in their module as soon as it is imported:
 
-- `mxnet.recordio` calls ``ndarray.tostring``, which NumPy 2.3 removed from a type that nobody can
-  add it to. ``tobytes`` is the same.
-- Metrics add scalars of float32 to a Python float. That made float64 and now makes float32, in
-  which a sum over many batches loses its digits.
-- `mx.nd.array` and sparse arrays look for ``scipy.sparse.csr``, which SciPy warns of at every call
-  and SciPy 2 takes away.
+- `mxnet.recordio` calls ``ndarray.tostring``, which NumPy 2.3 removed from a type that cannot be
+  extended. ``tobytes`` is the same.
+- Metrics add float32 scalars to a Python float. The sum was float64 and is float32 now, which
+  loses digits over many batches.
+- `mx.nd.array` and sparse arrays use ``scipy.sparse.csr``, which SciPy warns of at every call and
+  SciPy 2 removes.
 - Attributes of operators are written as text, and a tuple of NumPy's scalars as ``(np.int64(3),
-  3)``, which MXNet's library cannot read. `Orthogonal`, an initialiser, makes such tuples itself.
+  3)``, which MXNet's library cannot parse. `Orthogonal`, an initialiser, makes such tuples itself.
 """
 
 from __future__ import annotations
@@ -28,41 +28,42 @@ def plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(map(plain, value))
     if isinstance(value, np.floating):
-        # by its shortest digits, as it was written: float32 of 0.1 is 0.1, not 0.10000000149
+        # by its shortest decimal form: float32 of 0.1 is 0.1, not 0.10000000149
         return float(str(value))
     return value.item() if isinstance(value, (np.integer, np.bool_)) else value
 
 
 def text(value: Any) -> str:
     """Return ``str(value)``, with numbers in tuples and lists written as numbers."""
-    written = str(value)
-    if "np." in written and isinstance(value, (tuple, list)):
+    representation = str(value)
+    if "np." in representation and isinstance(value, (tuple, list)):
         return str(plain(value))
-    return written
+    return representation
 
 
 def name_csr_matrix(module: ModuleType) -> None:
-    """Let a module find ``scipy.sparse.csr.csr_matrix`` where it is now, without a warning.
+    """Let a module find ``scipy.sparse.csr.csr_matrix`` at its current place, without a warning.
 
-    SciPy 2 will not have it there; where SciPy is not installed, the module has done without.
+    Nothing is done where SciPy is not installed.
     """
     if module.spsp is not None:
-        made = ModuleType(module.spsp.__name__)
-        vars(made).update(csr=module.spsp, __getattr__=functools.partial(getattr, module.spsp))
-        vars(module)["spsp"] = made
+        module_with_csr = ModuleType(module.spsp.__name__)
+        vars(module_with_csr).update(csr=module.spsp,
+                                     __getattr__=functools.partial(getattr, module.spsp))
+        vars(module)["spsp"] = module_with_csr
 
 
-def looks_up(function: FunctionType, **instead: str) -> None:
-    """Let a function look up other names, of attributes or globals, instead of these."""
+def rename_lookups(function: FunctionType, **new_names: str) -> None:
+    """Replace names that a function looks up, as attributes or globals: ``old="new"``."""
     code = function.__code__
     function.__code__ = code.replace(
-        co_names=tuple(instead.get(name, name) for name in code.co_names))
+        co_names=tuple(new_names.get(name, name) for name in code.co_names))
 
 
 def call_tobytes(recordio: ModuleType) -> None:
     """Let the functions that call ``tostring`` call ``tobytes``."""
     for function in (recordio.pack, recordio.pack_img):
-        looks_up(function, tostring="tobytes")
+        rename_lookups(function, tostring="tobytes")
 
 
 def write_plainly(module: ModuleType) -> None:
@@ -73,7 +74,7 @@ def write_plainly(module: ModuleType) -> None:
 def declare_plainly(symbol: ModuleType) -> None:
     """Let ``mx.sym.var`` write the attributes of a variable by `text`."""
     vars(symbol)["_text"] = text
-    looks_up(symbol.var, str="_text")
+    rename_lookups(symbol.var, str="_text")
 
 
 def sum_in_float64(metric: ModuleType) -> None:
@@ -88,12 +89,12 @@ def _sum(name: str, metric: Any) -> Any:
 
 
 def _set_sum(name: str, metric: Any, value: Any) -> None:
-    # in the instance's own dictionary, where it has always been: metrics are pickled
+    # in the instance's own dictionary, as in MXNet: metrics are pickled
     vars(metric)[name] = (np.float64(value) if isinstance(value, (np.float32, np.float16))
                           else value)
 
 
-#: By the module that is repaired.
+#: The repair by the name of its module.
 REPAIRS: dict[str, Callable[[ModuleType], None]] = {
     "mxnet.recordio": call_tobytes,
     "mxnet.ndarray.utils": name_csr_matrix,

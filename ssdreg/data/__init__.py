@@ -1,14 +1,15 @@
-"""Data sets: read in PASCAL VOC layout, packed into RecordIO, and given out as batches.
+"""Data sets: read, packed into RecordIO, and given out as batches.
 
 `load` opens a folder or a ``.rec`` file; `open_train` and `open_eval` give batches of it.
 """
 
 from ssdreg.data.augmentation import RECIPES, Augmentation
-from ssdreg.data.formats.voc import Box, Dataset, Sample, available_splits, read_voc
-from ssdreg.data.issues import DataIssue, describe_issues
+from ssdreg.data.dataset import Box, Dataset, Sample
+from ssdreg.data.issues import DataIssue, DataIssues, describe_issues
 from ssdreg.data.iterator import DetectionIter, open_eval, open_train
 from ssdreg.data.pack import load, pack
 from ssdreg.data.packed import Packed, open_rec
+from ssdreg.data.reading import available_splits, read_dataset, read_voc
 from ssdreg.registry.preprocessing import Preprocessing
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
            "Augmentation",
            "Box",
            "DataIssue",
+           "DataIssues",
            "Dataset",
            "DetectionIter",
            "Packed",
@@ -28,5 +30,6 @@ __all__ = [
            "open_rec",
            "open_train",
            "pack",
+           "read_dataset",
            "read_voc",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
-from ssdreg.data.formats.voc import Dataset
+from ssdreg.data.dataset import Dataset
 from ssdreg.data.packed import Packed
 from ssdreg.data.recordio import index_records
 from ssdreg.errors import DataError

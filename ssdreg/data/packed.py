@@ -14,9 +14,9 @@ from ssdreg_runtime.system.names import as_path, as_text
 
 from ssdreg.data import issues as kinds
 from ssdreg.data.background import is_background
-from ssdreg.data.formats.voc import read_names
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.recordio import RecordIndex, index_records
+from ssdreg.data.text import read_names
 from ssdreg.errors import DataError
 
 
@@ -118,7 +118,8 @@ def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[DataIssue, ...
 def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[DataIssue, ...]]:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        issues = tuple(DataIssue(as_path(entry["file"]), entry["kind"], entry["detail"])
+        issues = tuple(DataIssue(as_path(entry["file"]), entry["kind"], entry["detail"],
+                                 entry["object"], entry["action"])
                        for entry in stored["issues"])
         return tuple(stored["classes"]), issues
     except (ValueError, KeyError, TypeError, RecursionError) as error:

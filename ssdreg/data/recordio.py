@@ -25,6 +25,9 @@ _IMAGE_HEADER = struct.Struct("<IfQQ")  # label length, a single label, two iden
 _LENGTH_BITS = 29
 _WHOLE, _FIRST, _LAST = 0, 1, 3
 _LEAST_OBJECT_WIDTH = 5  # class, x1, y1, x2, y2; whatever follows is extra
+#: More classes than any data set tells apart; what is larger is no class but damage, and a network
+#: for it would take all memory there is.
+MOST_CLASSES = 30_000
 
 
 @frozen(eq=False)
@@ -47,6 +50,8 @@ class RecordIndex:
     object_width: int
     class_count: int
     least_class: int
+    #: Records whose label is a header and no object, which MXNet does not take as they are.
+    bare: frozenset[int] = frozenset()
 
 
 def index_records(path: str | os.PathLike[str]) -> RecordIndex:
@@ -84,11 +89,12 @@ def _index(path: Path, size: int, _modified: int) -> RecordIndex:
     return RecordIndex(
         path=path, offsets=np.array(offsets), lengths=np.array(lengths),
         objects=np.array([len(table) for table in real]),
-        label_width=max(len(label) for label in labels),
-        max_objects=max(len(table) for table in tables),
+        label_width=max(header_width + object_width, *(len(label) for label in labels)),
+        max_objects=max(1, *(len(table) for table in tables)),
         header_width=header_width, object_width=object_width,
         class_count=max((int(table[:, 0].max()) + 1 for table in real if len(table)), default=0),
-        least_class=min((int(table[:, 0].min()) for table in real if len(table)), default=0))
+        least_class=min((int(table[:, 0].min()) for table in real if len(table)), default=0),
+        bare=frozenset(number for number, table in enumerate(tables) if not len(table)))
 
 
 def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarray:
@@ -123,7 +129,7 @@ def _read_label(file: BinaryIO, length: int, path: Path, number: int) -> np.ndar
     label_length, *_ = _IMAGE_HEADER.unpack(file.read(_IMAGE_HEADER.size))
     wrong = (f"{where} holds no detection label (header width, object width, then objects of at "
              f"least class, x1, y1, x2, y2); was it packed for classification?")
-    if label_length < 2 + _LEAST_OBJECT_WIDTH or _IMAGE_HEADER.size + 4 * label_length > length:
+    if label_length < 2 or _IMAGE_HEADER.size + 4 * label_length > length:
         raise DataError(wrong)
     label = np.frombuffer(file.read(4 * label_length), "<f4")
     header_width, object_width = label[:2]
@@ -136,7 +142,18 @@ def _read_label(file: BinaryIO, length: int, path: Path, number: int) -> np.ndar
 
 def _real_objects(table: np.ndarray, path: Path, number: int) -> np.ndarray:
     """The rows of `table` (K, object width) that enclose an area, as MXNet keeps them."""
+    if not np.isfinite(table[:, :_LEAST_OBJECT_WIDTH]).all():
+        raise DataError(f"{path}: record {number} has a label with numbers that are none (NaN or "
+                        f"infinite); pack it again")
     real = table[(table[:, 3] > table[:, 1]) & (table[:, 4] > table[:, 2])]
+    if len(real) and (real[:, 0] % 1).any():
+        odd = real[real[:, 0] % 1 != 0][0, 0]
+        raise DataError(f"{path}: record {number} has the class {odd:g}; classes are whole numbers "
+                        f"from 0: pack it again")
+    if len(real) and real[:, 0].max() >= MOST_CLASSES:
+        raise DataError(f"{path}: record {number} has the class {real[:, 0].max():g}, and no data "
+                        f"set has more than {MOST_CLASSES:,}: the label is damaged, or counts "
+                        f"something else; pack it again")
     if len(real) and real[:, 0].min() < 0:
         raise DataError(f"{path}: record {number} has the class {real[:, 0].min():g}; classes "
                         f"count from 0")
@@ -148,10 +165,44 @@ def _real_objects(table: np.ndarray, path: Path, number: int) -> np.ndarray:
 
 
 def read_records(index: RecordIndex, numbers: Sequence[int]) -> bytes:
-    """The framed bytes of these records, one behind the other, ready to be a file themselves."""
+    """The framed bytes of these records, one behind the other, ready to be a file themselves.
+
+    A label without an object gets one that encloses nothing, which MXNet reads and drops.
+    """
     parts = []
     with index.path.open("rb") as file:
         for number in numbers:
             file.seek(int(index.offsets[number]))
-            parts.append(file.read(int(index.lengths[number])))
+            record = file.read(int(index.lengths[number]))
+            parts.append(_with_row(record, index) if number in index.bare else record)
     return b"".join(parts)
+
+
+def _with_row(record: bytes, index: RecordIndex) -> bytes:
+    """Put a row that encloses nothing behind the header of a label that has none."""
+    magic, word = _FRAME.unpack_from(record)
+    label_length, *rest = _IMAGE_HEADER.unpack_from(record, _FRAME.size)
+    row = struct.pack(f"<{index.object_width}f", -1.0, *[0.0] * (index.object_width - 1))
+    end = _FRAME.size + _IMAGE_HEADER.size + 4 * label_length
+    # the label lies in the first part of a record, and a row is whole words, so nothing else moves
+    return b"".join((_FRAME.pack(magic, word + len(row)),
+                     _IMAGE_HEADER.pack(label_length + index.object_width, *rest),
+                     record[_FRAME.size + _IMAGE_HEADER.size:end], row, record[end:]))
+
+
+def image_of(index: RecordIndex, number: int) -> bytes:
+    """The encoded image of a record, empty where it has none."""
+    with index.path.open("rb") as file:
+        file.seek(int(index.offsets[number]))
+        record = file.read(int(index.lengths[number]))
+    payload, at = [], 0
+    while at < len(record):
+        _, word = _FRAME.unpack_from(record, at)
+        length = word & ((1 << _LENGTH_BITS) - 1)
+        at += _FRAME.size
+        payload.append(record[at:at + length])
+        at += (length + 3) // 4 * 4
+    # where the magic number stood, the payload was split
+    whole = struct.pack("<I", _MAGIC).join(payload)
+    label_length, *_ = _IMAGE_HEADER.unpack_from(whole)
+    return whole[_IMAGE_HEADER.size + 4 * label_length:]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from ssdreg.errors import RunError
-from ssdreg.evaluation.voc import Accumulator, Evaluation
+from ssdreg.metrics.voc import Accumulator, Evaluation
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
 from ssdreg.runs.run import Run
@@ -56,14 +56,18 @@ class Inference:
         """Detect in a batch of the bound size."""
         return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
 
-    def evaluate(self, batches: DetectionIter, classes: Sequence[str]) -> Evaluation:
-        """Detect in every batch and compare with its labels: mAP at IoU 0.5."""
-        found = Accumulator(classes)
+    def detect_all(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Detect in every batch; give for each image its detections (N, 6) and labels (M, 6)."""
         for batch in batches:
             count = self.batch_size - batch.pad
             detections, labels = self.detect(batch.data[0]), batch.label[0].asnumpy()
-            for index in range(count):
-                found.add(detections[index], labels[index])
+            yield from zip(detections[:count], labels[:count])
+
+    def evaluate(self, batches: DetectionIter, classes: Sequence[str]) -> Evaluation:
+        """Detect in every batch and compare with its labels: mAP at IoU 0.5."""
+        found = Accumulator(classes)
+        for detections, labels in self.detect_all(batches):
+            found.add(detections, labels)
         return found.result()
 
 

@@ -79,8 +79,8 @@ def random_deploy_model(backbone: str | Backbone, num_classes: int = 20,
     """
     from ssdreg.deploy.random_params import random_params
     from ssdreg.detector.build import design
-    made = design(backbone, num_classes, data_shape, head, overrides)
-    made.verify()
-    symbol, plan = made.symbol("deploy"), made.plan
+    designed = design(backbone, num_classes, data_shape, head, overrides)
+    designed.verify()
+    symbol, plan = designed.symbol("deploy"), designed.plan
     return DeployModel(plan.backbone, symbol, random_params(symbol, plan.data_shape), plan,
                        tuple(f"class {index}" for index in range(plan.num_classes)))

@@ -24,8 +24,8 @@ from ssdreg.errors import PlanError, PluginError, SsdregError
 from ssdreg.graph.taps import Verification, verify_taps
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import DETECTION, TRAIN_OUTPUTS, Head, Predictions
-from ssdreg.registry.host import get_head
 from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.names import get_head
 from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import Graph, graph_at
 from ssdreg.graph.wiring import Wiring, read_wiring
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import get_backbone
+from ssdreg.registry.names import get_backbone
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ssdreg.detector.built import BuiltBackbone, SizedBackbone
-from ssdreg.errors import SsdregWarning
+from ssdreg.errors import DetectorWarning
 from ssdreg.graph.stages import StageEnd, backbone_end, beyond, tappable_ends
 from ssdreg.graph.symbol import Graph
 from ssdreg.graph.taps import (
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 LEAST_COVERAGE = 0.8
 #: Cells a side that the finest level of a detector has at least. The published ones have 19 to 64.
 LEAST_CELLS = 4
-
-
-class DetectorWarning(SsdregWarning):
-    """A detector can be built as it was asked for, and will detect less than it might.
-
-    It leaves a good part of its backbone unused, or its input is too small for its levels.
-    """
 
 
 def verify_backbone(backbone: Backbone, data_shape: int | tuple[int, int]) -> Verification:

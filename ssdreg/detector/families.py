@@ -16,7 +16,7 @@ from ssdreg.detector.overrides import DERIVED
 from ssdreg.errors import PluginError, SsdregError, TapError
 from ssdreg.graph.symbol import read_graph
 from ssdreg.registry.backbone import Backbone, StopsAt
-from ssdreg.registry.host import get_head, list_backbones
+from ssdreg.registry.names import get_head, list_backbones
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

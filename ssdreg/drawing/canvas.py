@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 #: matplotlib brings this font along, so that texts measure the same on every machine.
 FONT = "DejaVu Sans"
 POINTS = 72  # to the inch
-HEAD = 0.09  # the length of an arrow's head in inches
-PNG_DPI, PNG_COLOURS = 150, 128
+ARROW_HEAD = 0.09  # the length of an arrow's head in inches
+PNG_DPI, PNG_COLORS = 150, 128
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # texts as texts, not as outlines
     "svg.hashsalt": "ssdreg",  # the same identifiers every time
-    # the others are for who looks at an SVG without the first: as wide, or narrower
+    # the others are as wide or narrower, where the SVG is viewed without the first
     "font.sans-serif": (FONT, "Verdana", "Helvetica", "Arial", "sans-serif"),
     "hatch.linewidth": 0.6,
-    "text.hinting": "none",  # which would make letters wider than they were measured
+    "text.hinting": "none",  # hinting would make letters wider than measured
 }
 
 
@@ -74,7 +74,7 @@ class Line:
 
 @frozen
 class Picture:
-    """Everything there is to see, in inches from the upper left corner; lines lie below boxes."""
+    """All boxes, lines and texts, in inches from the upper left corner; lines lie below boxes."""
 
     width: float
     height: float
@@ -85,7 +85,7 @@ class Picture:
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Return how wide a text is, in inches."""
+    """Return the width of a text in inches."""
     from ssdreg.drawing.mpl import FontProperties, text_to_path
     font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
@@ -93,14 +93,14 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 
 def check_format(path: Path) -> None:
-    """Raise DataError when a path's suffix names no format that pictures are written in."""
+    """Raise DataError unless a path's suffix is that of a format in `WRITERS`."""
     if path.suffix.lstrip(".").lower() not in WRITERS:
         raise DataError(f"no picture can be drawn into {path}: its name must end in "
                         f"{' or '.join(f'.{kind}' for kind in WRITERS)}")
 
 
 def write_picture(picture: Picture, path: Path) -> None:
-    """Write the SVG or PNG that the suffix of `path` asks for, whole or not at all.
+    """Write a picture as SVG or PNG, by the suffix of `path`, completely or not at all.
 
     The folder is made if need be. Texts stay texts in an SVG, and the same picture gives the same
     file. Raises DataError for another suffix.
@@ -116,7 +116,7 @@ def write_picture(picture: Picture, path: Path) -> None:
 
 
 def _write_svg(figure: Figure, path: Path) -> None:
-    # without a date a file only changes when the picture does
+    # no date, so that the file changes only with the picture
     figure.savefig(path, format="svg", metadata={"Date": None})
 
 
@@ -124,9 +124,9 @@ def _write_png(figure: Figure, path: Path) -> None:
     from PIL import Image
     figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
-    # few colours and their blends at the edges: a palette makes the file a third as large
+    # there are few colours, blended at edges: a palette makes the file a third as large
     Image.fromarray(pixels[..., :3].copy()).quantize(
-        PNG_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True, dpi=(PNG_DPI, PNG_DPI))
+        PNG_COLORS, dither=Image.Dither.NONE).save(path, optimize=True, dpi=(PNG_DPI, PNG_DPI))
 
 
 WRITERS = {"svg": _write_svg, "png": _write_png}
@@ -143,15 +143,15 @@ def draw_figure(picture: Picture) -> Figure:
     axes.set_xlim(0, picture.width)
     axes.set_ylim(picture.height, 0)
     for line in picture.lines:
-        # under its head a line would show beside the tip
+        # the line ends at the arrow head's base, or it would show beside the tip
         *points, tip = line.points
-        points.append(_head(points[-1], tip)[3] if line.arrow else tip)
+        points.append(_arrow_head(points[-1], tip)[3] if line.arrow else tip)
         across, down = zip(*points)
         axes.plot(across, down, color=line.color, linewidth=line.width, zorder=1,
                   solid_capstyle="butt", solid_joinstyle="miter")
         if line.arrow:
-            axes.add_patch(Polygon(_head(*line.points[-2:])[:3], facecolor=line.color, linewidth=0,
-                                   zorder=1))
+            axes.add_patch(Polygon(_arrow_head(*line.points[-2:])[:3], facecolor=line.color,
+                                   linewidth=0, zorder=1))
     for box in picture.boxes:
         axes.add_patch(Rectangle((box.x, box.y), box.width, box.height, facecolor=box.face,
                                  edgecolor=box.edge, linewidth=box.line, hatch=box.hatch or None,
@@ -164,11 +164,12 @@ def draw_figure(picture: Picture) -> Figure:
     return figure
 
 
-def _head(start: tuple[float, float], tip: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+def _arrow_head(start: tuple[float, float], tip: tuple[float, float]
+                ) -> tuple[tuple[float, float], ...]:
     """Return the corners of an arrow's head: tip, left, right; and the middle of its base."""
     length = math.dist(start, tip)
     across, down = (tip[0] - start[0]) / length, (tip[1] - start[1]) / length
-    base = tip[0] - HEAD * across, tip[1] - HEAD * down
-    half = 0.4 * HEAD
+    base = tip[0] - ARROW_HEAD * across, tip[1] - ARROW_HEAD * down
+    half = 0.4 * ARROW_HEAD
     return (tip, (base[0] + half * down, base[1] - half * across),
             (base[0] - half * down, base[1] + half * across), base)

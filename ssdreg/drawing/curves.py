@@ -13,7 +13,7 @@ from ssdreg.runs.log import read_log
 
 
 def draw_curves(log_csv: Path, out: Path, title: str) -> None:
-    """Draw the losses and mAPs of a run's log.csv over its epochs into the picture `out`.
+    """Draw losses, mAPs and COCO's AP of a run's log.csv over its epochs into the picture `out`.
 
     The suffix of `out` (.png, .svg, .pdf ...) names the format. Its folder is made if need be,
     and the file appears only when it is complete. Raises DataError for what `read_log` refuses,
@@ -24,8 +24,8 @@ def draw_curves(log_csv: Path, out: Path, title: str) -> None:
     epochs = read_log(log_csv)
     figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    kind = out.suffix.lstrip(".").lower()
-    if kind not in canvas.get_supported_filetypes():
+    file_format = out.suffix.lstrip(".").lower()
+    if file_format not in canvas.get_supported_filetypes():
         raise DataError(f"curves cannot be drawn into {out}: its suffix is no picture format "
                         "that matplotlib writes; use .png")
 
@@ -49,6 +49,11 @@ def draw_curves(log_csv: Path, out: Path, title: str) -> None:
                      markersize=3, label=f"area under curve, last {measured[-1].map:.3f}")
         metrics.plot(numbers, [epoch.map_07 for epoch in measured], "s--", color="#CC79A7",
                      markersize=3, label=f"11 points (VOC 2007), last {measured[-1].map_07:.3f}")
+        by_coco = [epoch for epoch in measured if epoch.coco is not None]
+        if by_coco:
+            values = [epoch.coco.ap for epoch in by_coco if epoch.coco is not None]
+            metrics.plot([epoch.epoch for epoch in by_coco], values, "^:", color="#E69F00",
+                         markersize=3, label=f"COCO, IoU 0.5 to 0.95, last {values[-1]:.3f}")
         metrics.legend(loc="lower right")
     else:
         metrics.text(0.5, 0.5, "not measured in this run", ha="center", va="center",
@@ -61,4 +66,4 @@ def draw_curves(log_csv: Path, out: Path, title: str) -> None:
         axes.grid(alpha=0.3)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as beside:
-        figure.savefig(beside, format=kind)
+        figure.savefig(beside, format=file_format)

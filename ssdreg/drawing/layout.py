@@ -1,4 +1,4 @@
-"""Where the parts of a backbone's picture go: rows of boxes on the left, levels on the right.
+"""The layout of a backbone's picture: rows of boxes on the left, levels on the right.
 
 Texts are measured before anything is placed, and the picture is as wide as they need, so that
 nothing is cut and nothing overlaps.
@@ -22,54 +22,54 @@ MARGIN, GAP, ROW_GAP = 0.2, 0.35, 0.2
 SIDE, PITCH = 0.27, 0.32  # of a block's box; from one to the next
 LEADING = 0.165  # from one line of text to the next
 STUB, FLAG = 0.09, 0.13  # from a box's middle: the end of the line to its flag; the flag
-SWATCH_WIDTH, SWATCH_HEIGHT, ENTRY = 0.2, 0.13, 0.28  # of the legend; from a swatch to its text
+SWATCH_WIDTH, SWATCH_HEIGHT, INDENT = 0.2, 0.13, 0.28  # of the legend; from a swatch to its text
 LEVEL_HEIGHT, LEVEL_PAD, LEVEL_GAP = 0.44, 0.1, 0.2
 # points
-TITLE, LETTERS, NUMBERS = 13.0, 8.0, 6.5
+TITLE_SIZE, TEXT_SIZE, NUMBER_SIZE = 13.0, 8.0, 6.5
 
 
 @frozen
-class Look:
-    """How a box is drawn."""
+class BoxStyle:
+    """The colours and lines of a box."""
 
     face: str
     edge: str
-    letters: str = MUTED
+    text_color: str = MUTED
     line: float = 0.8
     hatch: str = ""
     dash: str | tuple[float, tuple[float, ...]] = "-"
 
 
-PLAIN = Look(BLOCK, FAINT)
-STAGE_END = Look(DERIVED_LIGHT, DERIVED)
-DETECTS = Look(DERIVED, DERIVED, PAPER)
-WRONG = Look(COMPARED, COMPARED, PAPER)
-BOTH = Look(DERIVED, COMPARED, PAPER, line=2.6)
-# no letters: nobody could read them on the hatching
-THROWN_AWAY = Look(PAPER, FAINT, letters="", hatch="//////")
-ABSENT = Look(PAPER, FAINT, FAINT, dash=(0, (2, 2)))
+PLAIN = BoxStyle(BLOCK, FAINT)
+STAGE_END = BoxStyle(DERIVED_LIGHT, DERIVED)
+DETECTS = BoxStyle(DERIVED, DERIVED, PAPER)
+WRONG = BoxStyle(COMPARED, COMPARED, PAPER)
+BOTH = BoxStyle(DERIVED, COMPARED, PAPER, line=2.6)
+# no text, which would be illegible on the hatching
+THROWN_AWAY = BoxStyle(PAPER, FAINT, text_color="", hatch="//////")
+ABSENT = BoxStyle(PAPER, FAINT, FAINT, dash=(0, (2, 2)))
 
 
 @frozen
-class Entry:
-    """One line of the legend."""
+class LegendItem:
+    """One item of the legend: a swatch and its text."""
 
-    look: Look
+    style: BoxStyle
     text: str
 
 
 @frozen
 class Header:
-    """What stands above: a title, a sentence, and lines of a legend."""
+    """The text above the picture: a title, a sentence, and lines of legend items."""
 
     title: str
     subtitle: str
-    legend: tuple[tuple[Entry, ...], ...]
+    legend: tuple[tuple[LegendItem, ...], ...]
 
 
 @frozen
 class Flag:
-    """What is written under a block."""
+    """A text under a block."""
 
     text: str
     color: str
@@ -77,27 +77,27 @@ class Flag:
 
 
 @frozen
-class Cell:
-    """One box of a row, with the flags under it; `level` is the one that its tap feeds."""
+class BlockCell:
+    """One box of a row, with the flags under it; `level` is the index of the level it feeds."""
 
     text: str
-    look: Look
+    style: BoxStyle
     flags: tuple[Flag, ...] = ()
     level: int | None = None
 
 
 @frozen
-class Row:
-    """A stage: its heading, particulars below that, and lines of boxes."""
+class StageRow:
+    """A stage: its heading, details below that, and lines of boxes."""
 
     heading: str
     details: tuple[str, ...]
-    lines: tuple[tuple[Cell, ...], ...]
+    lines: tuple[tuple[BlockCell, ...], ...]
 
 
 @frozen
-class Outlet:
-    """The two lines of text of one level; `behind` when it is made from the level before it."""
+class LevelLabel:
+    """The two lines of text of one level; `behind`: it is computed from the previous level."""
 
     first: str
     second: str
@@ -105,75 +105,79 @@ class Outlet:
 
 
 @define
-class Sheet:
-    """A picture while it is made; `sources` are the right ends of the boxes that feed levels."""
+class PictureBuilder:
+    """Collects the parts of a picture.
+
+    `tap_ends` are the right ends, (x, y), of the boxes that feed levels, by the level's index.
+    """
 
     boxes: list[Box] = field(factory=list)
     lines: list[Line] = field(factory=list)
     texts: list[Text] = field(factory=list)
-    sources: dict[int, tuple[float, float]] = field(factory=dict)
+    tap_ends: dict[int, tuple[float, float]] = field(factory=dict)
 
-    def box(self, x: float, y: float, width: float, height: float, look: Look) -> None:
+    def box(self, x: float, y: float, width: float, height: float, style: BoxStyle) -> None:
         """Add a box whose upper left corner is at x, y."""
-        self.boxes.append(Box(x, y, width, height, look.face, look.edge, look.line, look.hatch,
-                              look.dash))
+        self.boxes.append(Box(x, y, width, height, style.face, style.edge, style.line, style.hatch,
+                              style.dash))
 
     @property
     def right(self) -> float:
-        """How far to the right anything reaches."""
+        """The x of the rightmost point of all parts."""
         return max(*(box.x + box.width for box in self.boxes),
                    *(text.x + text_width(text.text, text.size, text.bold)
                      for text in self.texts if text.align == "left"))
 
 
-def lay_out(header: Header, rows: Sequence[Row], outlets: Sequence[Outlet]) -> Picture:
-    """Place everything; the picture is as large as it needs to be."""
-    sheet = Sheet()
+def lay_out(header: Header, rows: Sequence[StageRow], labels: Sequence[LevelLabel]) -> Picture:
+    """Place all parts in a picture of the size that they need, in inches."""
+    builder = PictureBuilder()
     left = MARGIN + GAP + max(
-        text_width(text, LETTERS, bold) for row in rows
+        text_width(text, TEXT_SIZE, bold) for row in rows
         for text, bold in ((row.heading, True), *((detail, False) for detail in row.details)))
-    column = left + GAP + max(_reach(line) for row in rows for line in row.lines)
-    bottom = _place_header(sheet, header)
+    column = left + GAP + max(_line_width(line) for row in rows for line in row.lines)
+    bottom = _place_header(builder, header)
     for row in rows:
-        bottom = _place_row(sheet, row, left, bottom + ROW_GAP)
-    bottom = max(bottom, _place_levels(sheet, outlets, column))
-    return Picture(sheet.right + MARGIN, bottom + MARGIN, tuple(sheet.boxes), tuple(sheet.lines),
-                   tuple(sheet.texts))
+        bottom = _place_row(builder, row, left, bottom + ROW_GAP)
+    bottom = max(bottom, _place_levels(builder, labels, column))
+    return Picture(builder.right + MARGIN, bottom + MARGIN, tuple(builder.boxes),
+                   tuple(builder.lines), tuple(builder.texts))
 
 
-def _place_header(sheet: Sheet, header: Header) -> float:
-    y = MARGIN + TITLE / POINTS / 2
-    sheet.texts.append(Text(MARGIN, y, header.title, TITLE, INK, bold=True))
+def _place_header(builder: PictureBuilder, header: Header) -> float:
+    y = MARGIN + TITLE_SIZE / POINTS / 2
+    builder.texts.append(Text(MARGIN, y, header.title, TITLE_SIZE, INK, bold=True))
     y += 0.26
-    sheet.texts.append(Text(MARGIN, y, header.subtitle, LETTERS, MUTED))
+    builder.texts.append(Text(MARGIN, y, header.subtitle, TEXT_SIZE, MUTED))
     y += 0.08
-    for entries in header.legend:
+    for items in header.legend:
         y += 0.19
         x = MARGIN
-        for entry in entries:
-            sheet.box(x, y - SWATCH_HEIGHT / 2, SWATCH_WIDTH, SWATCH_HEIGHT, entry.look)
-            sheet.texts.append(Text(x + ENTRY, y, entry.text, LETTERS, INK))
-            x += ENTRY + text_width(entry.text, LETTERS) + GAP
+        for item in items:
+            builder.box(x, y - SWATCH_HEIGHT / 2, SWATCH_WIDTH, SWATCH_HEIGHT, item.style)
+            builder.texts.append(Text(x + INDENT, y, item.text, TEXT_SIZE, INK))
+            x += INDENT + text_width(item.text, TEXT_SIZE) + GAP
     return y + 0.1
 
 
-def _place_row(sheet: Sheet, row: Row, left: float, top: float) -> float:
-    """Place a row below `top`; return where it ends."""
+def _place_row(builder: PictureBuilder, row: StageRow, left: float, top: float) -> float:
+    """Place a row below `top`; return the y of its end."""
     y = top + LEADING / 2
-    sheet.texts.append(Text(MARGIN, y, row.heading, LETTERS, INK, bold=True))
+    builder.texts.append(Text(MARGIN, y, row.heading, TEXT_SIZE, INK, bold=True))
     for detail in row.details:
         y += LEADING
-        sheet.texts.append(Text(MARGIN, y, detail, LETTERS, MUTED))
+        builder.texts.append(Text(MARGIN, y, detail, TEXT_SIZE, MUTED))
     bottom = top
     for index, line in enumerate(row.lines):
         above = row.lines[index - 1] if index else ()
         flagged = any(cell.flags for cell in above)
         bottom += ROW_GAP / 2 if flagged else PITCH - SIDE if above else 0
-        bottom = _place_line(sheet, line, left, bottom)
+        bottom = _place_line(builder, line, left, bottom)
     return max(bottom, y + LEADING / 2)
 
 
-def _place_line(sheet: Sheet, line: Sequence[Cell], left: float, top: float) -> float:
+def _place_line(builder: PictureBuilder, line: Sequence[BlockCell], left: float, top: float
+                ) -> float:
     """Place boxes side by side and their flags below, the rightmost flag highest.
 
     In that order no line from a box to its flag crosses another flag: each starts at its box and
@@ -181,54 +185,54 @@ def _place_line(sheet: Sheet, line: Sequence[Cell], left: float, top: float) -> 
     """
     middle = top + SIDE / 2
     last = left + (len(line) - 1) * PITCH
-    sheet.lines.append(Line(((left + SIDE / 2, middle), (last + SIDE / 2, middle)), FAINT))
+    builder.lines.append(Line(((left + SIDE / 2, middle), (last + SIDE / 2, middle)), FAINT))
     y = top + SIDE
     for index in reversed(range(len(line))):
         cell, x = line[index], left + index * PITCH
-        sheet.box(x, top, SIDE, SIDE, cell.look)
-        if cell.text and cell.look.letters:
-            sheet.texts.append(Text(x + SIDE / 2, middle, cell.text, NUMBERS, cell.look.letters,
-                                    "center"))
+        builder.box(x, top, SIDE, SIDE, cell.style)
+        if cell.text and cell.style.text_color:
+            builder.texts.append(Text(x + SIDE / 2, middle, cell.text, NUMBER_SIZE,
+                                      cell.style.text_color, "center"))
         if cell.level is not None:
-            sheet.sources[cell.level] = x + SIDE, middle
+            builder.tap_ends[cell.level] = x + SIDE, middle
         for flag in cell.flags:
             y += LEADING
             stem = x + SIDE / 2
-            sheet.lines.append(Line(((stem, top + SIDE), (stem, y), (stem + STUB, y)),
-                                    flag.color, 0.8))
-            sheet.texts.append(Text(stem + FLAG, y, flag.text, LETTERS, flag.color,
-                                    bold=flag.bold))
+            builder.lines.append(Line(((stem, top + SIDE), (stem, y), (stem + STUB, y)),
+                                      flag.color, 0.8))
+            builder.texts.append(Text(stem + FLAG, y, flag.text, TEXT_SIZE, flag.color,
+                                      bold=flag.bold))
     return y + (LEADING / 2 if y > top + SIDE else 0)
 
 
-def _reach(line: Sequence[Cell]) -> float:
-    """Return how far a line reaches from its first box, its flags included."""
-    flags = [index * PITCH + SIDE / 2 + FLAG + text_width(flag.text, LETTERS, flag.bold)
+def _line_width(line: Sequence[BlockCell]) -> float:
+    """Return the width of a line in inches, its flags included."""
+    flags = [index * PITCH + SIDE / 2 + FLAG + text_width(flag.text, TEXT_SIZE, flag.bold)
              for index, cell in enumerate(line) for flag in cell.flags]
     return max([(len(line) - 1) * PITCH + SIDE, *flags])
 
 
-def _place_levels(sheet: Sheet, outlets: Sequence[Outlet], column: float) -> float:
-    """Place the levels one below the other: first those of taps, each at the height of its tap.
+def _place_levels(builder: PictureBuilder, labels: Sequence[LevelLabel], column: float) -> float:
+    """Place the levels one below the other, the first ones at the height of their taps.
 
-    Rows are farther apart than levels, because their texts are higher.
+    Rows are farther apart than levels, so that levels do not overlap. Returns the y of their end.
     """
-    width = 2 * LEVEL_PAD + max(max(text_width(each.first, LETTERS, bold=True),
-                                    text_width(each.second, LETTERS)) for each in outlets)
+    width = 2 * LEVEL_PAD + max(max(text_width(label.first, TEXT_SIZE, bold=True),
+                                    text_width(label.second, TEXT_SIZE)) for label in labels)
     bottom = 0.0
-    for level, outlet in enumerate(outlets):
+    for level, label in enumerate(labels):
         middle = bottom + LEVEL_GAP + LEVEL_HEIGHT / 2
-        if level in sheet.sources:
-            x, middle = sheet.sources[level]
-            sheet.lines.append(Line(((x, middle), (column, middle)), DERIVED, 1.4, arrow=True))
-        elif outlet.behind:
-            sheet.lines.append(Line(((column + width / 2, bottom),
-                                     (column + width / 2, bottom + LEVEL_GAP)), DERIVED, 1.4,
-                                    arrow=True))
-        sheet.box(column, middle - LEVEL_HEIGHT / 2, width, LEVEL_HEIGHT,
-                  Look(PAPER if outlet.behind else DERIVED_LIGHT, DERIVED))
-        for text, below, bold in ((outlet.first, -0.5, True), (outlet.second, 0.5, False)):
-            sheet.texts.append(Text(column + LEVEL_PAD, middle + below * LEADING, text, LETTERS,
-                                    INK, bold=bold))
+        if level in builder.tap_ends:
+            x, middle = builder.tap_ends[level]
+            builder.lines.append(Line(((x, middle), (column, middle)), DERIVED, 1.4, arrow=True))
+        elif label.behind:
+            builder.lines.append(Line(((column + width / 2, bottom),
+                                       (column + width / 2, bottom + LEVEL_GAP)), DERIVED, 1.4,
+                                      arrow=True))
+        builder.box(column, middle - LEVEL_HEIGHT / 2, width, LEVEL_HEIGHT,
+                    BoxStyle(PAPER if label.behind else DERIVED_LIGHT, DERIVED))
+        for text, below, bold in ((label.first, -0.5, True), (label.second, 0.5, False)):
+            builder.texts.append(Text(column + LEVEL_PAD, middle + below * LEADING, text, TEXT_SIZE,
+                                      INK, bold=bold))
         bottom = middle + LEVEL_HEIGHT / 2
     return bottom

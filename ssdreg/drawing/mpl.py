@@ -1,8 +1,8 @@
 """Matplotlib, ready to draw: the only module here that imports it.
 
-When it is imported it looks for a folder for its settings and its list of fonts, and asks
-fontconfig, which looks for one too. Where neither a home nor another folder is there to be written,
-both write lines about that. Here they are given a folder of ssdreg's cache instead.
+On import it searches a folder for its settings and its list of fonts, and runs fontconfig, which
+searches one too. Where neither a home nor another folder can be written, both print lines about
+that. Here they get a folder of ssdreg's cache instead.
 
 Everything else in ssdreg writes ``from ssdreg.drawing.mpl import Figure`` and so on, inside the
 function that draws, because importing it takes a while.
@@ -18,35 +18,37 @@ from pathlib import Path
 
 from ssdreg_runtime.system import caches
 
-_OWN, _CONFIG = "MPLCONFIGDIR", "XDG_CONFIG_HOME"
+_MATPLOTLIB_FOLDER, _CONFIG = "MPLCONFIGDIR", "XDG_CONFIG_HOME"
 
 
 def settings() -> Mapping[str, str]:
-    """Return the environment variables that matplotlib needs to find a folder; often none."""
-    given = os.environ.get(_OWN)
-    if given:
-        kept = caches.Cache(Path(given), _OWN, "matplotlib")
-        folder = kept.folder()
-        if folder == kept.preferred:
+    """Return the environment variables that matplotlib needs to find a folder; mostly none."""
+    configured = os.environ.get(_MATPLOTLIB_FOLDER)
+    if configured:
+        cache = caches.Cache(Path(configured), _MATPLOTLIB_FOLDER, "matplotlib")
+        folder = cache.folder()
+        if folder == cache.preferred:
             return {}
     else:
-        wanted = [_of(_CONFIG, ".config"), _of(caches.VARIABLE, ".cache")]
-        if not any(each is None or caches.refuses(each / "matplotlib") for each in wanted):
+        defaults = [_default_folder(_CONFIG, ".config"),
+                    _default_folder(caches.VARIABLE, ".cache")]
+        if not any(default is None or caches.is_unwritable(default / "matplotlib")
+                   for default in defaults):
             return {}
         folder = caches.cache("matplotlib").folder()
-    return {_OWN: str(folder), caches.VARIABLE: str(folder.parent)}
+    return {_MATPLOTLIB_FOLDER: str(folder), caches.VARIABLE: str(folder.parent)}
 
 
-def _of(variable: str, name: str) -> Path | None:
-    """Return a folder as matplotlib and fontconfig find it."""
-    given, home = os.environ.get(variable), caches.home()
-    return Path(given) if given else home and home / name
+def _default_folder(variable: str, name: str) -> Path | None:
+    """Return the folder that matplotlib and fontconfig use by default; None without a home."""
+    configured, home = os.environ.get(variable), caches.home()
+    return Path(configured) if configured else home and home / name
 
 
 @contextmanager
-def _folders() -> Iterator[None]:
-    """Set what `settings` returns; matplotlib remembers the folders that it found at first."""
-    if "matplotlib.font_manager" in sys.modules:  # it has found them already
+def _writable_folders() -> Iterator[None]:
+    """Set the variables of `settings` for a while; matplotlib keeps the folders it finds first."""
+    if "matplotlib.font_manager" in sys.modules:  # imported before, with its folders
         yield
         return
     before = dict(os.environ)
@@ -54,14 +56,14 @@ def _folders() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in (_OWN, caches.VARIABLE):
+        for name in (_MATPLOTLIB_FOLDER, caches.VARIABLE):
             if name in before:
                 os.environ[name] = before[name]
             else:
                 os.environ.pop(name, None)
 
 
-with _folders():
+with _writable_folders():
     import matplotlib
     import matplotlib.font_manager
     matplotlib.get_configdir()

@@ -1,1 +1,1 @@
-"""Metrics of detections against ground truth."""
+"""How good a detector is on a data set."""

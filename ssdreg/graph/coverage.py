@@ -67,7 +67,7 @@ def choose(graph: Graph, anatomy: Anatomy, taps: Iterable[str]) -> Choice:
 
 def _mark(graph: Graph, anatomy: Anatomy, name: str) -> Mark:
     node = graph.find(name)
-    if node is None or node.op == "null":
+    if node is None or node.is_variable:
         raise TapError(f"there is no node {name!r}: {graph.suggest(name)}")
     places: list[tuple[int, int, Part]] = [
         (stage, block, part) for stage, each in enumerate(anatomy.stages)

@@ -50,6 +50,11 @@ class Node:
     subgraphs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
+    def is_variable(self) -> bool:
+        """Whether it is an input or a parameter, and no operator."""
+        return self.op == VARIABLE
+
+    @property
     def sources(self) -> tuple[int, ...]:
         """The nodes that it reads, whichever output of them."""
         return tuple(index for index, _ in self.inputs)

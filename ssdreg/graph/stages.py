@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 
 from attrs import frozen
 
-from ssdreg.graph.nodes import VARIABLE
 from ssdreg.graph.operators import CONVOLUTIONS, ELEMENTWISE, POOLINGS, is_scalar
 from ssdreg.graph.symbol import Graph, ShapedNode
 
@@ -101,7 +100,7 @@ def beyond(graph: Graph, last: ShapedNode) -> ShapedNode | None:
     is nothing else before the classifier.
     """
     end = backbone_end(graph)
-    following = [node for node in trunk_operators(graph)
+    following = [node for node in graph.trunk_operators
                  if end is not None and last.index < node.index <= end.index]
     pointwise = [node for node in following if node.op in CONVOLUTIONS and node.kernel == 1]
     more = [node for node in following if graph.mixes(node) and node.op not in POOLINGS]
@@ -109,19 +108,10 @@ def beyond(graph: Graph, last: ShapedNode) -> ShapedNode | None:
 
 
 @_once
-def trunk_operators(graph: Graph) -> tuple[ShapedNode, ...]:
-    """Return the nodes on the trunk, but for the data themselves."""
-    return tuple(graph.nodes[index] for index in graph.trunk
-                 if graph.wiring.ops[index] != VARIABLE)
-
-
-@_once
 def cut_stages(graph: Graph) -> tuple[tuple[ShapedNode, ...], ...]:
     """Cut the trunk where the resolution changes, up to where the picture ends."""
     stages: list[list[ShapedNode]] = []
-    for node in trunk_operators(graph):
-        if node.stride is None:
-            break
+    for node in graph.pictures:
         if not stages or stages[-1][-1].stride != node.stride:
             stages.append([])
         stages[-1].append(node)
@@ -156,7 +146,7 @@ def _expands(graph: Graph, last: ShapedNode, pointwise: ShapedNode) -> bool:
     """
     if last.grouped or graph.gates(last):
         return False
-    following = next((node for node in trunk_operators(graph)
+    following = next((node for node in graph.trunk_operators
                       if node.index > pointwise.index and node.op in CONVOLUTIONS), None)
     return following is not None and following.grouped
 
@@ -196,8 +186,7 @@ def backbone_end(graph: Graph) -> ShapedNode | None:
     A classifier may be a 1x1 convolution whose scores are averaged over the map (Lin et al.,
     Network In Network, 2013): the last layer with weights, and a pooling behind it.
     """
-    pictures = [node for stage in cut_stages(graph) for node in stage]
-    trunk = trunk_operators(graph)
+    pictures, trunk = graph.pictures, graph.trunk_operators
     last = [node for node in trunk if graph.weights(node.sources)][-1:]
     for before, node in zip(pictures, pictures[1:]):
         if ([node] == last and node.op in CONVOLUTIONS and node.kernel == 1

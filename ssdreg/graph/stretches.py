@@ -1,13 +1,28 @@
 """The stretches between convolutions: what of a detector is its network, and what stands around it.
 
 In front is the input's normalisation; behind are the last predictions, which are laid out, and
-all that is made of them.
+all that is made of them. The same of a symbol, and of the models that are made of it.
 """
 
 from __future__ import annotations
 
-from ssdreg.graph.nodes import VARIABLE, Net, Node
+from collections.abc import Collection, Iterable
+
+from ssdreg.graph.nodes import Net, Node, reached
 from ssdreg.graph.operators import WEIGHTED
+
+
+def between(sources: Iterable[Iterable[int]], ends: Collection[int]) -> frozenset[int]:
+    """Return the nodes that stand between two `ends`, and these.
+
+    `sources` are for each node of a graph, of whatever kind, the nodes that it reads.
+    """
+    read = [tuple(each) for each in sources]
+    readers: list[list[int]] = [[] for _ in read]
+    for index, each in enumerate(read):
+        for source in each:
+            readers[source].append(index)
+    return reached(ends, read.__getitem__) & reached(ends, readers.__getitem__)
 
 
 def weighted(node: Node) -> tuple[str, ...]:
@@ -17,7 +32,7 @@ def weighted(node: Node) -> tuple[str, ...]:
 
 def outside_network(net: Net) -> tuple[str, ...]:
     """Return the names of the operators that do not stand between two convolutions."""
-    ends = [index for index, node in enumerate(net.nodes) if weighted(node)]
-    inside = net.upstream(*ends) & net.downstream(*ends)
+    inside = between((node.sources for node in net.nodes),
+                     [index for index, node in enumerate(net.nodes) if weighted(node)])
     return tuple(node.name for index, node in enumerate(net.nodes)
-                 if node.op != VARIABLE and index not in inside)
+                 if not node.is_variable and index not in inside)

@@ -182,7 +182,7 @@ def _block_ends(graph: Graph, start: int, end: ShapedNode) -> list[ShapedNode]:
     A pooling ends no block: it goes with the one behind it.
     """
     stage = [graph.nodes[index] for index in graph.trunk
-             if start < index <= end.index and graph.nodes[index].op != "null"]
+             if start < index <= end.index and not graph.nodes[index].is_variable]
     ends = set()
     ahead: list[ShapedNode] = []  # what lies between a node and the next that does a block's work
     for node in reversed(stage):

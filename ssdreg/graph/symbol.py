@@ -10,6 +10,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
@@ -107,6 +108,17 @@ class Graph:
     def _values(self) -> Mapping[int, int]:
         """How many values each parameter has."""
         return {index: math.prod(self.shapes[index]) for index in self.wiring.parameters}
+
+    @cached_property
+    def trunk_operators(self) -> tuple[ShapedNode, ...]:
+        """The operators on the trunk: all of it but the data themselves."""
+        return tuple(self.nodes[index] for index in self.trunk
+                     if self.wiring.ops[index] != VARIABLE)
+
+    @cached_property
+    def pictures(self) -> tuple[ShapedNode, ...]:
+        """The operators on the trunk up to where the picture is pooled away."""
+        return tuple(takewhile(lambda node: node.stride is not None, self.trunk_operators))
 
     def find(self, name: str) -> ShapedNode | None:
         """Return the node called `name` (``_output`` at its end does not count)."""

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from ssdreg.errors import TapError
 from ssdreg.graph.operators import CONVOLUTIONS
-from ssdreg.graph.stages import StageEnd, coverage, cut_stages, tappable_ends, trunk_operators
+from ssdreg.graph.stages import StageEnd, coverage, tappable_ends
 from ssdreg.graph.symbol import Graph, ShapedNode, read_graph
 from ssdreg.registry.backbone import Tap
 
@@ -120,7 +120,8 @@ def taps_of(graph: Graph) -> tuple[Tap, ...]:
                        f"network's own symbol, with one output, instead of a detector's")
     ends = tappable_ends(graph)
     if not ends:
-        first = next((node for node in graph.nodes if node.op != "null" and node.from_data), None)
+        first = next((node for node in graph.nodes
+                      if node.from_data and not node.is_variable), None)
         seen = f"; the first node, {first.name!r}, is {first.op}" if first else ""
         raise TapError(f"the network has no stages: no convolution or merge works on a picture "
                        f"that every path runs through{seen}")
@@ -136,7 +137,7 @@ def taps_of(graph: Graph) -> tuple[Tap, ...]:
 
 def branches(graph: Graph) -> str:
     """Say where the network goes on beside or behind the trunk's last picture; "" if nowhere."""
-    pictures = [node for stage in cut_stages(graph) for node in stage]
+    pictures = graph.pictures
     if not pictures:
         return ""
     last = pictures[-1]
@@ -164,7 +165,7 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     """Say what is wrong with one tap taken alone."""
     name = _name(tap)
     node = graph.find(name)
-    if node is None or node.op == "null":
+    if node is None or node.is_variable:
         return [f"there is no node {name!r}: {graph.suggest(name)}"]
     if graph.count(node.name) > 1:
         return [_ambiguous(graph, node.name)]
@@ -206,7 +207,7 @@ def _off_trunk(graph: Graph, node: ShapedNode) -> str:
 
 def _unfinished(graph: Graph, node: ShapedNode, tap: Tap | str) -> list[str]:
     """Say what of its stage is still to come behind a node on the trunk, if anything is."""
-    rest = [each for each in trunk_operators(graph)
+    rest = [each for each in graph.trunk_operators
             if each.index > node.index and each.stride == node.stride]
     working = [each for each in rest if graph.mixes(each)]
     if not working:

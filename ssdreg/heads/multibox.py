@@ -1,4 +1,4 @@
-"""What SSD heads share: feature levels, predictions over them, training outputs, detections."""
+"""The common parts of SSD heads: feature levels, predictions, training outputs, detections."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 #: Makes an extra level: (feature, name, channels, stride, pad) to a symbol.
 ExtraLayer = Callable[["mx.sym.Symbol", str, int, int, int], "mx.sym.Symbol"]
-#: Predicts on a level: (feature, name, outputs, channels of the feature, what the biases start
-#: with) to (B, outputs, h, w).
+#: Predicts on a level: (feature, name, outputs, channels of the feature, initializer of the biases)
+#: to (B, outputs, h, w).
 Predictor = Callable[["mx.sym.Symbol", str, int, int, "mx.init.Initializer"], "mx.sym.Symbol"]
-#: How probable an object is at first, where the loss is focal.
+#: The initial probability of an object with the focal loss (Lin et al., 2017, section 4.1).
 OBJECT_PRIOR = 0.01
 
 
 def feature_levels(backbone: mx.sym.Symbol, plan: Plan, extra: ExtraLayer) -> list[mx.sym.Symbol]:
-    """Take the plan's taps from the backbone and make the levels behind them."""
+    """Return the features (B, K, h, w) of all levels: the plan's taps, then extra levels."""
     internals = backbone.get_internals()
     features: list[mx.sym.Symbol] = []
     for index, layer in enumerate(plan.from_layers):
         if layer:
-            features.append(_projected(internals[f"{layer}_output"], plan, index))
+            features.append(_project(internals[f"{layer}_output"], plan, index))
         else:
             features.append(extra(features[-1], f"multi_feat_{index}", plan.num_filters[index],
                                   plan.strides[index], plan.pads[index]))
     return features
 
 
-def _projected(feature: mx.sym.Symbol, plan: Plan, level: int) -> mx.sym.Symbol:
-    """Put the plan's projection behind a tap with raw features, where it has one."""
+def _project(feature: mx.sym.Symbol, plan: Plan, level: int) -> mx.sym.Symbol:
+    """Return a tap's feature behind the plan's projection, where it has one."""
     from ssdreg.mx import mx
     if not plan.projections or plan.projections[level] == UNUSED:
         return feature
@@ -53,11 +53,11 @@ def _projected(feature: mx.sym.Symbol, plan: Plan, level: int) -> mx.sym.Symbol:
 
 
 @frozen
-class Predicted:
-    """What is predicted on one level, for R scores an anchor and A anchors a cell.
+class LevelPredictions:
+    """The predictions of one level, for R scores an anchor and A anchors a cell.
 
     `scores` are (B, A * R, h, w), `offsets` (B, A * 4, h, w), both anchor by anchor; `feature`
-    (B, K, h, w) is what they were predicted from, `name` what the level is called.
+    (B, K, h, w) is what they were predicted from, `name` the level's name.
     """
 
     name: str
@@ -67,29 +67,28 @@ class Predicted:
 
 
 def predict(features: list[mx.sym.Symbol], plan: Plan, predictor: Predictor) -> Predictions:
-    """Predict class scores and offsets on every level and put them behind one another."""
+    """Predict class scores and offsets on every level, and concatenate them."""
     from ssdreg.mx import mx
-    found = []
+    levels = []
     for index, (feature, level) in enumerate(zip(features, plan.levels)):
         name = feature.name
         if plan.normalizations[index] != UNUSED:
-            feature = _l2_normalized(feature, level, plan.normalizations[index])
+            feature = _l2_normalize(feature, level, plan.normalizations[index])
         cells = level.anchors_per_cell
-        loc = predictor(feature, f"{name}_loc_pred_conv", cells * 4, level.channels,
-                        mx.init.Constant(0.0))
-        cls = predictor(feature, f"{name}_cls_pred_conv", cells * (plan.num_classes + 1),
-                        level.channels, _class_bias(plan, cells))
-        found.append(Predicted(name, feature, cls, loc))
-    return join(found, plan, plan.num_classes + 1)
+        offsets = predictor(feature, f"{name}_loc_pred_conv", cells * 4, level.channels,
+                            mx.init.Constant(0.0))
+        scores = predictor(feature, f"{name}_cls_pred_conv", cells * (plan.num_classes + 1),
+                           level.channels, _class_bias(plan, cells))
+        levels.append(LevelPredictions(name, feature, scores, offsets))
+    return join(levels, plan, plan.num_classes + 1)
 
 
 def _class_bias(plan: Plan, cells: int) -> mx.init.Initializer:
-    """Return what the biases of a level's class scores start with.
+    """Return the initializer of the biases of a level's class scores.
 
-    Without mining nearly all anchors are background, and a network that gives every class the
-    same probability starts with a loss that is nothing but those: so the focal loss starts with
-    objects of the probability `OBJECT_PRIOR`, as in Lin et al., Focal Loss for Dense Object
-    Detection, 2017, section 4.1, here all classes together.
+    Without mining nearly all anchors are background, and with equal initial probabilities they
+    dominate the loss: so with the focal loss objects start at the probability `OBJECT_PRIOR`, all
+    classes together, as in Lin et al., Focal Loss for Dense Object Detection, 2017, section 4.1.
     """
     from ssdreg.mx import mx
     if plan.loss != "focal":
@@ -98,36 +97,39 @@ def _class_bias(plan: Plan, cells: int) -> mx.init.Initializer:
     return mx.init.Constant(np.array([background, *[0.0] * plan.num_classes] * cells))
 
 
-def join(levels: Iterable[Predicted], plan: Plan, rows: int) -> Predictions:
-    """Lay what all levels predict out behind one another, cell by cell, with the anchors.
+def join(levels: Iterable[LevelPredictions], plan: Plan, rows: int) -> Predictions:
+    """Concatenate the predictions of all levels, cell by cell, with the anchors.
 
     `rows` is the number of scores an anchor has: `cls_pred` comes out as (B, rows, N).
     """
     from ssdreg.mx import mx
     sym = mx.sym
-    locs, classes, anchors = [], [], []
+    offsets, scores, anchors = [], [], []
     for index, level in enumerate(levels):
-        locs.append(_flat(level.offsets, f"{level.name}_loc_pred"))
-        classes.append(_flat(level.scores, f"{level.name}_cls_pred"))
+        offsets.append(_by_cell(level.offsets, f"{level.name}_loc_pred"))
+        scores.append(_by_cell(level.scores, f"{level.name}_cls_pred"))
         anchors.append(sym.Flatten(ops.prior(
             level.feature, plan.sizes[index], plan.ratios[index],
-            _pair(plan.steps[index]) if plan.steps else None, name=f"{level.name}_anchors"),
+            _step_pair(plan.steps[index]) if plan.steps else None, name=f"{level.name}_anchors"),
             name=f"{level.name}_anchors_flatten"))
-    scores = sym.Reshape(sym.Concat(*classes, dim=1, name="multibox_cls_pred_concat"),
-                         shape=(0, -1, rows), name="multibox_cls_pred_reshape")
+    cls_pred = sym.Reshape(sym.Concat(*scores, dim=1, name="multibox_cls_pred_concat"),
+                           shape=(0, -1, rows), name="multibox_cls_pred_reshape")
     boxes = sym.Concat(*anchors, dim=1, name="multibox_anchors_concat")
     return Predictions(
-        cls_pred=sym.transpose(scores, axes=(0, 2, 1), name="multibox_cls_pred"),
-        loc_pred=sym.Concat(*locs, dim=1, name="multibox_loc_pred"),
+        cls_pred=sym.transpose(cls_pred, axes=(0, 2, 1), name="multibox_cls_pred"),
+        loc_pred=sym.Concat(*offsets, dim=1, name="multibox_loc_pred"),
         anchors=sym.Reshape(boxes, shape=(0, -1, 4), name="multibox_anchors"))
 
 
-def _pair(step: Step) -> tuple[float, float]:
+def _step_pair(step: Step) -> tuple[float, float]:
     return step if isinstance(step, tuple) else (step, step)
 
 
-def _l2_normalized(feature: mx.sym.Symbol, level: Level, scale: float) -> mx.sym.Symbol:
-    """Scale each cell's features to length 1, times a learnt factor per channel."""
+def _l2_normalize(feature: mx.sym.Symbol, level: Level, scale: float) -> mx.sym.Symbol:
+    """Normalize each cell's features to length 1, times a learnt scale per channel.
+
+    Liu et al., ParseNet, 2015; SSD does so on its finest level.
+    """
     from ssdreg.mx import mx
     name = feature.name
     factor = mx.sym.Variable(f"{name}_scale", shape=(1, level.channels, 1, 1),
@@ -136,8 +138,8 @@ def _l2_normalized(feature: mx.sym.Symbol, level: Level, scale: float) -> mx.sym
     return mx.sym.broadcast_mul(factor, unit, name=f"{name}_scaled")
 
 
-def _flat(prediction: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
-    """Lay predictions (B, K, h, w) out cell by cell: (B, h * w * K)."""
+def _by_cell(prediction: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
+    """Return predictions (B, K, h, w) cell by cell: (B, h * w * K)."""
     from ssdreg.mx import mx
     moved = mx.sym.transpose(prediction, axes=(0, 2, 3, 1), name=f"{name}_transpose")
     return mx.sym.Flatten(moved, name=f"{name}_flatten")
@@ -147,30 +149,31 @@ def train(predictions: Predictions, label: mx.sym.Symbol, plan: Plan) -> mx.sym.
     """Group the training outputs ``cls_prob``, ``loc_loss``, ``cls_label``, ``det_out``.
 
     They stand in the order, and under the names, that metrics written for MXNet's SSD example
-    read: (B, C + 1, N), (B, N * 4), (B, N), (B, N, 6). Only the first two have a gradient.
+    read: (B, C + 1, N), (B, N * 4), (B, N), (B, N, 6). Only the first two have a gradient. `label`
+    is (B, M, 5 or more). Raises PlanError for a loss that is not in `LOSSES`.
     """
     if plan.loss not in LOSSES:
         raise PlanError(f"loss {plan.loss!r}: there are {', '.join(LOSSES)} here, and the head "
                         f"{plan.head!r} needs a train of its own for another")
     classify, negative_ratio = LOSSES[plan.loss]
-    goal = ops.targets(predictions.anchors, label, predictions.cls_pred,
-                       variances=plan.variances, negative_ratio=negative_ratio)
-    cls_prob = classify(predictions.cls_pred, goal.cls_target)
-    return outputs(cls_prob, goal, predictions, plan)
+    targets = ops.targets(predictions.anchors, label, predictions.cls_pred,
+                          variances=plan.variances, negative_ratio=negative_ratio)
+    cls_prob = classify(predictions.cls_pred, targets.cls_target)
+    return outputs(cls_prob, targets, predictions, plan)
 
 
-def outputs(cls_prob: mx.sym.Symbol, goal: ops.Targets, predictions: Predictions, plan: Plan
+def outputs(cls_prob: mx.sym.Symbol, targets: ops.Targets, predictions: Predictions, plan: Plan
             ) -> mx.sym.Symbol:
     """Group what `train` returns, from probabilities (B, C + 1, N) that have the gradient."""
     from ssdreg.mx import mx
-    loc_loss = ops.smooth_l1_loss(predictions.loc_pred, goal)
-    cls_label = mx.sym.MakeLoss(goal.cls_target, grad_scale=0.0, name="cls_label")
-    found = detections(cls_prob, predictions, plan)
+    loc_loss = ops.smooth_l1_loss(predictions.loc_pred, targets)
+    cls_label = mx.sym.MakeLoss(targets.cls_target, grad_scale=0.0, name="cls_label")
+    det_out = detections(cls_prob, predictions, plan)
     return mx.sym.Group([cls_prob, loc_loss, cls_label,
-                         mx.sym.MakeLoss(found, grad_scale=0.0, name="det_out")])
+                         mx.sym.MakeLoss(det_out, grad_scale=0.0, name="det_out")])
 
 
-#: Classification losses by name, each with the negatives it wants for a positive; -1 for all.
+#: Classification losses by name, each with its negatives per positive; -1 for all negatives.
 LOSSES: dict[str, tuple[Callable[[mx.sym.Symbol, mx.sym.Symbol], mx.sym.Symbol], float]] = {
     "softmax": (ops.softmax_loss, 3.0), "focal": (ops.focal_loss, -1.0)}
 

@@ -14,9 +14,10 @@ from ssdreg_runtime.backends.precisions import NO_BFLOAT16
 from ssdreg_runtime.inference import detector as runtime
 from ssdreg_runtime.system.processor import multiplies_bfloat16
 
+from ssdreg.deploy.devices import devices
 from ssdreg.deploy.model import DeployModel, open_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNET, MXNetBackend, facts_of, offer_threads
-from ssdreg.errors import ExportError, ModelError
+from ssdreg.errors import ExportError, ModelError, SsdregError
 from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -90,6 +91,24 @@ def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO
     return _exported(source, backend, threads, precision)
 
 
+def choose_device(path: str | os.PathLike[str], backend: str, ctx: str
+                  ) -> tuple[str, mx.Context | None]:
+    """Return the backend and MXNet's device that run a detector where `ctx` names the device.
+
+    `ctx` is ``cpu`` or ``gpu:0``; only MXNet runs on other devices than processors. Raises
+    SsdregError where that does not go together.
+    """
+    # MXNet, once imported, takes no other number of threads: only where it is no CPU
+    if ctx == "cpu":
+        return backend, None
+    if backend == AUTO and Path(path).suffix.lower() not in MODEL_FILES:
+        backend = MXNET
+    if backend != MXNET:
+        raise SsdregError(f"--ctx {ctx} is a device of MXNet, which does not run this: leave it "
+                          f"out, or use --backend mxnet")
+    return backend, devices(ctx)[0]
+
+
 def _first(source: DeployModel, stored: str, threads: int | None, precision: str,
            context: mx.Context | None) -> Backend:
     """Open a source with the first backend that is installed and can run it."""
@@ -106,7 +125,7 @@ def _first(source: DeployModel, stored: str, threads: int | None, precision: str
 
 def _exported(source: DeployModel, backend: str, threads: int | None, precision: str) -> Backend:
     """Export a source in memory and open it."""
-    from ssdreg.export import Options, to_onnx
+    from ssdreg.exporting import Options, to_onnx
     # images run one by one: on a processor a batch of these takes as long as they do singly, and
     # OpenVINO runs a model of one size faster than one of any
     options = Options(batch=1, precision="float16" if precision == "float16" else "float32")
@@ -131,5 +150,5 @@ def _in_precision(source: DeployModel, precision: str) -> DeployModel:
                          f"give a run that is; `ssdreg quantize RUN --backend mxnet` makes int8")
     if not multiplies_bfloat16():
         raise ModelError(f"{source.name}: {NO_BFLOAT16}")
-    from ssdreg.quantize import bfloat16_mxnet
+    from ssdreg.quantization import bfloat16_mxnet
     return bfloat16_mxnet(source)

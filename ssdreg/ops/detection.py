@@ -21,7 +21,7 @@ def detection(cls_prob: mx.sym.Symbol, loc_pred: mx.sym.Symbol, anchors: mx.sym.
     `force_suppress`) by an IoU of `nms_threshold` or more is dropped. Boxes are shares of the
     image, clipped to 0..1 with `clip`.
 
-    Class -1 marks rows that were dropped; what else such a row holds means nothing. The other
+    Class -1 marks rows that were dropped; their other values are undefined. The other
     rows are sorted by score. An `nms_threshold` outside 0 < t <= 1 turns suppression off, and
     the sorting and `nms_topk` with it.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def softmax_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *,
                  name: str = "cls_prob") -> mx.sym.Symbol:
-    """Softmax over classes with cross-entropy behind it: (B, C + 1, N) to probabilities, same.
+    """Apply softmax over classes with a cross-entropy gradient: (B, C + 1, N) to probabilities.
 
     The gradient is that of the mean cross-entropy over all anchors of the batch whose
     `cls_target` (B, N) is not -1: positives and mined negatives together.
@@ -25,7 +25,7 @@ def softmax_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *,
 
 def smooth_l1_loss(loc_pred: mx.sym.Symbol, targets: Targets, *,
                    name: str = "loc_loss") -> mx.sym.Symbol:
-    """Smooth L1 of the offsets of positive anchors: (B, N * 4), 0 elsewhere.
+    """Return the smooth L1 loss of the offsets of positive anchors: (B, N * 4), 0 elsewhere.
 
     ``0.5 * d**2`` for ``|d| < 1``, else ``|d| - 0.5`` (Girshick, Fast R-CNN, 2015). The gradient
     is that of their sum over the count of losses above 0 in the batch, up to four an anchor, where
@@ -40,7 +40,7 @@ def smooth_l1_loss(loc_pred: mx.sym.Symbol, targets: Targets, *,
 
 def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: float = 0.25,
                gamma: float = 2.0, name: str = "cls_prob") -> mx.sym.Symbol:
-    """Softmax over classes with the focal loss behind it: (B, C + 1, N) to probabilities, same.
+    """Apply softmax over classes with the focal loss's gradient: (B, C + 1, N) to probabilities.
 
     Lin et al., Focal Loss for Dense Object Detection, 2017, in its softmax form: the loss of an
     anchor whose true class has probability p is ``-w * (1 - p)**gamma * log(p)`` with w = `alpha`
@@ -52,17 +52,16 @@ def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: flo
     sym = mx.sym
     prob = sym.softmax(cls_pred, axis=1, name=f"{name}_softmax")
     target = sym.BlockGrad(cls_target, name=f"{name}_target")
-    kept = target >= 0.0
+    counted = target >= 0.0
     positive = target > 0.0
-    weight = (positive * alpha + (kept - positive) * (1.0 - alpha))
-    # The logarithm of a probability that is 0 in float32 would have no gradient, just where an
-    # anchor is most wrong: it is taken from the scores. An ignored anchor reads class 0; its
-    # weight is 0.
+    weight = (positive * alpha + (counted - positive) * (1.0 - alpha))
+    # The logarithm comes from the scores: that of a probability that is 0 in float32 would have no
+    # gradient, where an anchor is most wrong. An ignored anchor reads class 0 with weight 0.
     log_p = sym.pick(sym.log_softmax(cls_pred, axis=1, name=f"{name}_log_softmax"),
                      sym.maximum(target, 0.0), axis=1, name=f"{name}_log_p")
-    # the slope of a power below 1 is infinite at 0, and 0 times that is not a number
-    rest = sym.maximum(1.0 - sym.exp(log_p), 1e-12)
-    loss = -1.0 * weight * rest ** gamma * log_p
+    # a power below 1 has an infinite derivative at 0, and 0 times that is NaN
+    miss = sym.maximum(1.0 - sym.exp(log_p), 1e-12)
+    loss = -1.0 * weight * miss ** gamma * log_p
     loss = sym.broadcast_div(loss, sym.maximum(sym.sum(positive), 1.0))
     return learning(prob, loss, name=name)
 
@@ -70,15 +69,15 @@ def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: flo
 def learning(prob: mx.sym.Symbol, loss: mx.sym.Symbol, *, name: str) -> mx.sym.Symbol:
     """Return probabilities as they are, with the gradient of a loss: (B, K, N), same.
 
-    `loss` (B, N) is that of each anchor, divided by whatever it is to be; what it says about
-    `prob` itself has no part in the gradient. For losses that no operator of MXNet has.
+    `loss` (B, N) is that of each anchor, normalized already; `prob` itself gets no gradient. For
+    losses that MXNet has no operator for.
     """
     from ssdreg.mx import mx
     sym = mx.sym
     prob = sym.BlockGrad(prob)
-    # The loss is added and taken off again: (loss - loss) is exactly 0, and the second has no
-    # gradient. It goes to the first row alone, so that it counts once and not per class.
-    ghost = sym.expand_dims(loss - sym.BlockGrad(loss), axis=1)
-    first = sym.slice_axis(prob, axis=1, begin=0, end=1) + ghost
+    # loss - BlockGrad(loss) is exactly 0 and has the gradient of the loss. It is added to the first
+    # row only, so that it counts once and not per class.
+    zero_with_gradient = sym.expand_dims(loss - sym.BlockGrad(loss), axis=1)
+    first = sym.slice_axis(prob, axis=1, begin=0, end=1) + zero_with_gradient
     others = sym.slice_axis(prob, axis=1, begin=1, end=None)
     return sym.MakeLoss(sym.Concat(first, others, dim=1), grad_scale=1.0, name=name)

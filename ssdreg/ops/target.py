@@ -1,4 +1,4 @@
-"""Training targets: which anchor should find which object."""
+"""Training targets: the match of anchors with objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IGNORE = -1.0
 
 @frozen
 class Targets:
-    """What the anchors should predict.
+    """The targets of the anchors.
 
     `loc_target` (B, N * 4) encoded offsets, `loc_mask` (B, N * 4) 1 where an anchor is positive,
     `cls_target` (B, N) the class plus one, 0 for background, -1 for anchors to ignore. float32.

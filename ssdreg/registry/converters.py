@@ -9,6 +9,13 @@ from typing import Any
 #: What a backbone or head may be called: one word for a shell, and for a file's name.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
+_IGNORED = str.maketrans("", "", "-_. ")
+
+
+def fold(name: str) -> str:
+    """Fold the spellings of one name: case, hyphens, underscores, dots and spaces do not count."""
+    return name.lower().translate(_IGNORED)
+
 
 def as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     """Freeze a list, or any iterable, as a tuple; `is_listed` refuses what is left."""

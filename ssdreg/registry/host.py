@@ -1,33 +1,259 @@
-"""The plug-in host: who is registered, and what a name stands for."""
+"""The plug-in host: loads the plug-ins, and calls their hooks.
+
+pluggy holds who is registered, and checks hooks against their specifications. A hook is called in
+one place, `_ask`, and there one implementation at a time: pluggy's own call of all of them ends
+with the first that raises, and does not say which; one plug-in must not take the others down, and
+what is said of it begins with its name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import reprlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
+from functools import cache
+from importlib import import_module
 from types import TracebackType
 from typing import Any, cast
 
 import pluggy
+from attrs import field, frozen
 
-from ssdreg.errors import PluginError, UnknownNameError
+from ssdreg._version import __version__
+from ssdreg.errors import PluginError
 from ssdreg.registry import hookspecs
-from ssdreg.registry import loading as plugin_loading
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.declarations import hook_arguments, registry
+from ssdreg.registry.converters import fold
+from ssdreg.registry.entry_points import EntryPoint, forbidden, installed_entry_points
 from ssdreg.registry.head import Head
-from ssdreg.registry.issues import PluginIssue, PluginWarning, said
-from ssdreg.registry.loading import MODULES, add, by_hand, loaded
-from ssdreg.registry.names import BUILT_IN, Names, fold, names_of
+from ssdreg.registry.issues import PluginIssue, message, said
 from ssdreg.registry.weights import Weights
 
-__all__ = ["MODULES", "PluginWarning", "Registration", "forget", "get_backbone", "get_head",
-           "hook_arguments", "list_backbones", "list_heads", "list_weights", "manager", "register",
-           "registry", "same_name"]
+#: Whose plug-ins are ssdreg's own: modules like any other, registered before all others.
+BUILT_IN = "ssdreg"
+MODULES = ("ssdreg.backbones", "ssdreg.heads")
 
+#: What each hook is asked for.
+KINDS = {"ssdreg_backbones": Backbone, "ssdreg_heads": Head, "ssdreg_weights": Weights}
+
+#: What was registered by hand and is not closed, by title: it stays when the rest is forgotten.
+_by_hand: dict[str, Any] = {}
+
+
+@frozen(eq=False)
+class Loaded:
+    """The plug-in manager with what was loaded, forbidden (and why) and failed.
+
+    `notes` are of plug-ins that work, for their authors. A plug-in's title is
+    ``distribution:name``, or the name that it was registered by hand under.
+    """
+
+    manager: pluggy.PluginManager
+    entry_points: dict[str, EntryPoint] = field(factory=dict)
+    forbidden: dict[str, str] = field(factory=dict)
+    issues: list[PluginIssue] = field(factory=list)
+    notes: list[PluginIssue] = field(factory=list)
+
+    def version(self, title: str) -> str:
+        """Return the version of a plug-in's distribution; empty for those of no distribution."""
+        return self.entry_points[title].version if title in self.entry_points else ""
+
+
+@frozen(eq=False)
+class Declared:
+    """One declaration, with the title of the plug-in it comes from."""
+
+    item: Any
+    plugin: str
+
+    @property
+    def distribution(self) -> str:
+        """Whose it is: the distribution, or the module's name for one registered by hand."""
+        return self.plugin.partition(":")[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it is called, its own name first."""
+        return names_of(self.item)
+
+
+@frozen(eq=False)
+class Answers:
+    """What all plug-ins declared, by hook, and what went wrong while they were asked."""
+
+    declared: dict[str, list[Declared]] = field(factory=lambda: {hook: [] for hook in KINDS})
+    issues: list[PluginIssue] = field(factory=list)
+
+
+def names_of(item: Backbone | Head | Weights) -> tuple[str, ...]:
+    """Return all that a declaration is called, its own name first."""
+    return (item.title,) if isinstance(item, Weights) else (item.name, *item.aliases)
+
+
+# Load
 
 def manager() -> pluggy.PluginManager:
     """Return the plug-in manager, with the built-in and the installed plug-ins registered."""
     return loaded().manager
 
+
+@cache
+def loaded() -> Loaded:
+    """Load the built-in and the installed plug-ins; what fails does not take others down."""
+    host = Loaded(pluggy.PluginManager(hookspecs.NAMESPACE))
+    host.manager.add_hookspecs(hookspecs)
+    for module in MODULES:
+        host.manager.register(import_module(module), name=f"{BUILT_IN}:{module}")
+    # what a stranger prints must not stand in the output of a command, which may be JSON
+    with redirect_stdout(sys.stderr):
+        for entry_point in installed_entry_points():
+            host.entry_points[entry_point.title] = entry_point
+            reason = forbidden(entry_point)
+            if reason:
+                host.forbidden[entry_point.title] = reason
+            else:
+                _load(host, entry_point)
+    for title, plugin in _by_hand.items():
+        _add(host, plugin, title)
+    for issue in (*host.issues, *host.notes):
+        issue.warn(host.version(issue.plugin))
+    return host
+
+
+def _load(host: Loaded, entry_point: EntryPoint) -> None:
+    """Import and register one plug-in, or note why not."""
+    names = frozenset({fold(entry_point.name), fold(entry_point.distribution)})
+    reason = entry_point.damage or entry_point.unmet()
+    if reason:
+        host.issues.append(PluginIssue(entry_point.title, reason, names=names))
+        return
+    try:
+        _add(host, entry_point.load(), entry_point.title)
+    except KeyboardInterrupt:
+        raise
+    except PluginError as error:
+        host.issues.append(PluginIssue(entry_point.title, str(error), error, names))
+    # A stranger's module may raise anything while it is imported, and may even want to exit.
+    except BaseException as error:
+        host.issues.append(PluginIssue(entry_point.title, f"cannot be loaded: {said(error)}",
+                                        error, names))
+
+
+def _add(host: Loaded, plugin: Any, title: str) -> None:
+    """Register one plug-in whose hooks are known and of a version that is spoken here.
+
+    Raises PluginError, which goes on from the plug-in's title, when they are not, and whatever
+    the plug-in raises when it is looked at; it is not registered then.
+    """
+    wanted = getattr(plugin, "ssdreg_hooks", None)
+    if wanted is not None:
+        _check_version(wanted)
+    already = host.manager.get_name(plugin)
+    if already is not None:
+        raise PluginError(f"names the same object as {already}, which is there already")
+    try:
+        host.manager.register(plugin, name=title)
+        notes = [PluginIssue(title, note) for note in _check_hooks(host.manager, plugin)]
+    except BaseException:
+        # some versions of pluggy keep the hooks that they saw before the one that is wrong
+        if host.manager.has_plugin(title):
+            host.manager.unregister(name=title)
+        raise
+    host.notes.extend(notes)
+
+
+def _check_version(wanted: object) -> None:
+    # imported only here: most plug-ins state nothing
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    try:
+        spoken = SpecifierSet(str(wanted)).contains(hookspecs.VERSION)
+    except InvalidSpecifier as error:
+        raise PluginError(f"states ssdreg_hooks = {wanted!r}, which is no range of versions such "
+                          f"as '>=1.0,<2'") from error
+    if not spoken:
+        raise PluginError(f"was written for hooks {wanted}, and these are {hookspecs.VERSION}")
+
+
+def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> Iterator[str]:
+    """Check the hooks of a plug-in; yield what it should be told.
+
+    Raises PluginError when it has no hook, an unknown one, or wraps those of others.
+    """
+    implementations = tuple(_implementations(manager, plugin))
+    if not implementations:
+        raise PluginError("brings nothing: none of its functions is marked with @ssdreg.hookimpl")
+    for caller, implementation in implementations:
+        if not caller.has_spec() and not implementation.optionalhook:
+            raise PluginError(f"implements {caller.name}, which is no hook: {_meant(caller.name)}")
+        if implementation.wrapper or implementation.hookwrapper:
+            raise PluginError(f"wraps {caller.name}: a plug-in declares what is its own, and "
+                              f"cannot change what others do")
+        for argument in implementation.argnames:
+            if argument in hookspecs.DEPRECATED_ARGUMENTS:
+                yield (f"takes the argument {argument!r} in {caller.name}, which is "
+                       f"deprecated: {hookspecs.DEPRECATED_ARGUMENTS[argument]}")
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+    close = get_close_matches(name, KINDS, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(KINDS)}"
+
+
+def _implementations(manager: pluggy.PluginManager, plugin: Any
+                     ) -> Iterator[tuple[pluggy.HookCaller, pluggy.HookImpl]]:
+    """Yield the hooks of one plug-in, each with its implementation."""
+    for caller in manager.get_hookcallers(plugin) or ():
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is plugin:
+                yield caller, implementation
+
+
+# Call
+
+@cache
+def answers() -> Answers:
+    """Ask every plug-in, the built-in ones first, what it declares."""
+    manager, answered = loaded().manager, Answers()
+    with redirect_stdout(sys.stderr):  # as while they are loaded
+        # pluggy calls the latest first; a name belongs to whoever was there before
+        for _, plugin in manager.list_name_plugin():
+            for caller, implementation in _implementations(manager, plugin):
+                if caller.name in KINDS:
+                    _ask(caller.name, implementation, answered)
+    return answered
+
+
+def hook_arguments() -> dict[str, Any]:
+    """Return what a hook may take, by name."""
+    return {"host": hookspecs.Host(__version__, hookspecs.VERSION), "version": __version__}
+
+
+def _ask(hook: str, implementation: pluggy.HookImpl, answered: Answers) -> None:
+    """Call one plug-in's implementation of a hook; note what it declares, or what is wrong."""
+    title, kind, arguments = implementation.plugin_name, KINDS[hook], hook_arguments()
+    call = cast("Callable[..., Iterable[object]]", implementation.function)
+    declared: list[Declared] = []
+    try:
+        for item in call(*(arguments[name] for name in implementation.argnames)):
+            if isinstance(item, kind):
+                declared.append(Declared(item, title))
+            else:
+                answered.issues.append(PluginIssue(title, (
+                    f"yielded {reprlib.repr(item)} from {hook}, which is no {kind.__name__}")))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's function may raise anything
+        names = (*(name for each in declared for name in each.names), *title.split(":"))
+        answered.issues.append(PluginIssue(
+            title, f"raised {type(error).__name__} in {hook}: {message(error)}; nothing of it "
+                   f"was taken", error, frozenset(map(fold, names))))
+    else:
+        answered.declared[hook] += declared
+
+
+# Register by hand
 
 class Registration:
     """A plug-in registered by hand; closed by `close` or at the end of a ``with``."""
@@ -48,9 +274,9 @@ class Registration:
             host = loaded()
             host.manager.unregister(name=self._title)
             host.notes[:] = [note for note in host.notes if note.plugin != self._title]
-            del by_hand[self._title]
+            del _by_hand[self._title]
             self._title = None
-            registry.cache_clear()
+            answers.cache_clear()
 
 
 def register(plugin: Any, name: str | None = None) -> Registration:
@@ -70,112 +296,19 @@ def register(plugin: Any, name: str | None = None) -> Registration:
         raise PluginError(f"a plug-in called {title!r} is registered already: close that first")
     noted = len(host.notes)
     try:
-        add(host, plugin, title)
+        _add(host, plugin, title)
     except PluginError as error:
         raise PluginError(f"{title!r} cannot be registered: it {error}") from error
     except Exception as error:  # a stranger's object may raise anything when it is looked at
         raise PluginError(f"{title!r} cannot be registered: {said(error)}") from error
     for note in host.notes[noted:]:
         note.warn("")
-    by_hand[title] = plugin
-    registry.cache_clear()
+    _by_hand[title] = plugin
+    answers.cache_clear()
     return Registration(title)
 
 
 def forget() -> None:
     """Forget what was loaded, so that it is loaded anew; registrations by hand stay."""
-    plugin_loading.forget()
-    registry.cache_clear()
-
-
-def list_backbones() -> tuple[Backbone, ...]:
-    """Return every registered backbone, by family and depth."""
-    return tuple(sorted(registry().backbone.items.values(),
-                        key=lambda backbone: (backbone.family, backbone.depth, backbone.name)))
-
-
-def list_heads() -> tuple[Head, ...]:
-    """Return every registered head, by name."""
-    return tuple(sorted(registry().head.items.values(), key=lambda head: head.name))
-
-
-def list_weights() -> tuple[Weights, ...]:
-    """Return all declared weights, in the order of their plug-ins."""
-    return tuple(registry().weight.items.values())
-
-
-def get_backbone(name: str | Backbone) -> Backbone:
-    """Return the backbone called `name` (``ResNet-101`` and ``resnet_101`` are ``resnet101``).
-
-    ``distribution:name`` is what that distribution brings. A `Backbone` is returned as it is.
-    Raises UnknownNameError, which lists close matches, or the qualified names of a name that two
-    distributions want; and PluginError, with the cause chained, when its plug-in failed.
-    """
-    if isinstance(name, Backbone):
-        return name
-    return cast(Backbone, _look_up("backbone", name, registry().backbone))
-
-
-def get_head(name: str | Head) -> Head:
-    """Return the head called `name`; see :func:`get_backbone`."""
-    if isinstance(name, Head):
-        return name
-    return cast(Head, _look_up("head", name, registry().head))
-
-
-def same_name(left: str, right: str) -> bool:
-    """Tell whether two spellings are the same name."""
-    return fold(left) == fold(right)
-
-
-def _look_up(kind: str, name: str, names: Names) -> Backbone | Head:
-    key = fold(name)
-    title = names.found.get(key)
-    if title is not None:
-        return cast("Backbone | Head", names.items[title])
-    if key in names.contested:
-        raise UnknownNameError(f"several plug-ins bring a {kind} called {name!r}: say "
-                               f"{' or '.join(names.contested[key])}")
-    _raise_lost(kind, name)
-    # imported only here: most names are right
-    from ssdreg.registry.suggestions import close, some
-    by_key = {fold(alias): each for each in names.items.values() for alias in names_of(each)}
-    meant = [by_key[found].name for found in close(key, by_key)]
-    hint = (f"did you mean {' or '.join(dict.fromkeys(meant))}?" if meant
-            else f"there are {some(sorted(names.items))}.")
-    out = len({issue.plugin for issue in _failures()})
-    others = (f" ({out} {'plug-in is' if out == 1 else 'plug-ins are'} disabled or failed, in "
-              f"whole or in part: see `ssdreg plugins`)" if out else "")
-    raise UnknownNameError(
-        f"no {kind} is called {name!r}: {hint} `ssdreg list` shows all; more come from "
-        f"packages that declare an entry point in the group {hookspecs.NAMESPACE!r}{others}."
-    ) from _likely_cause()
-
-
-def _raise_lost(kind: str, name: str) -> None:
-    """Raise PluginError when `name` is what a plug-in that failed, or is forbidden, would bring."""
-    owner, colon, bare = name.rpartition(":")
-    for issue in _failures():
-        distribution = issue.plugin.partition(":")[0]
-        if (issue.names and fold(owner) == fold(distribution) if colon
-                else fold(bare) in issue.names):
-            raise PluginError(f"the {kind} {name!r} cannot be had: its plug-in {issue.plugin} "
-                              f"{issue.reason}") from issue.error
-
-
-def _likely_cause() -> BaseException | None:
-    """Return the error of the one plug-in that could not be loaded, if it is one.
-
-    Nobody knows what it would have brought; of several, nobody knows whose the name is.
-    """
-    errors = [issue.error for issue in loaded().issues if issue.error is not None]
-    return errors[0] if len(errors) == 1 else None
-
-
-def _failures() -> Iterator[PluginIssue]:
-    yield from loaded().issues
-    yield from registry().issues
-    for title, reason in loaded().forbidden.items():
-        entry_point = loaded().entry_points[title]
-        yield PluginIssue(title, f"is {reason}",
-                          names=frozenset({fold(entry_point.name), fold(entry_point.distribution)}))
+    loaded.cache_clear()
+    answers.cache_clear()

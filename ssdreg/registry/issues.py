@@ -7,14 +7,10 @@ import warnings
 
 from attrs import field, frozen
 
-from ssdreg.errors import SsdregWarning
+from ssdreg.errors import PluginWarning
 
 #: Characters that a reason may have: some errors quote whole files.
 LIMIT = 300
-
-
-class PluginWarning(SsdregWarning):
-    """A plug-in could not be loaded or used; everything else goes on without it."""
 
 
 def one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which name every declaration is listed under.
+"""Whose every name is: which one each declaration is listed under, and what a name stands for.
 
 A built-in name cannot be taken. What two distributions call the same is told apart as
 ``distribution:name``, and so is what has the name of a built-in; the bare name, where two third
@@ -8,79 +8,99 @@ therefore no part of anybody's own name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Union
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, cast
 
 import attrs
 from attrs import field, frozen
 
+from ssdreg.errors import PluginError, UnknownNameError
+from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.converters import fold
 from ssdreg.registry.head import Head
+from ssdreg.registry.host import BUILT_IN, Answers, Declared, answers, loaded, names_of
 from ssdreg.registry.issues import PluginIssue
 from ssdreg.registry.weights import Weights
-
-Declaration = Union[Backbone, Head, Weights]
-
-#: Whose plug-ins are ssdreg's own.
-BUILT_IN = "ssdreg"
-
-_IGNORED = str.maketrans("", "", "-_. ")
-
-
-@frozen(eq=False)
-class Declared:
-    """One declaration, with the title of the plug-in it comes from."""
-
-    item: Any
-    plugin: str
-
-    @property
-    def distribution(self) -> str:
-        """Whose it is: the distribution, or the module's name for one registered by hand."""
-        return self.plugin.partition(":")[0]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All that it is called, its own name first."""
-        return names_of(self.item)
 
 
 @frozen(eq=False)
 class Names:
     """The declarations of one kind, by the name each is listed under.
 
-    `found` leads from every folded name, aliases and qualified names among them, to that; and
+    `listed` leads from every folded name, aliases and qualified names among them, to that; and
     `contested` from a name that two distributions want to the qualified ones.
     """
 
     items: dict[str, Any] = field(factory=dict)
     plugins: dict[str, str] = field(factory=dict)
-    found: dict[str, str] = field(factory=dict)
+    listed: dict[str, str] = field(factory=dict)
     contested: dict[str, tuple[str, ...]] = field(factory=dict)
 
 
-def fold(name: str) -> str:
-    """Fold the spellings of one name: case, hyphens, underscores, dots and spaces do not count."""
-    return name.lower().translate(_IGNORED)
+@frozen(eq=False)
+class Registry:
+    """Everything declared, and what went wrong while plug-ins were asked and names settled."""
+
+    backbone: Names
+    head: Names
+    weight: Names
+    issues: tuple[PluginIssue, ...]
+
+    @property
+    def backbones(self) -> dict[str, Backbone]:
+        """The backbones by the names they are listed under."""
+        return self.backbone.items
 
 
-def names_of(item: Declaration) -> tuple[str, ...]:
-    """Return all that a declaration is called, its own name first."""
-    return (item.title,) if isinstance(item, Weights) else (item.name, *item.aliases)
+# Settle
+
+def registry() -> Registry:
+    """Return what all plug-ins declare, by the names it is listed under."""
+    return _settled(answers())
 
 
-def settle(declared: Sequence[Declared]) -> tuple[Names, list[PluginIssue]]:
+@lru_cache(maxsize=1)
+def _settled(answered: Answers) -> Registry:
+    """Settle all names, once for the same answers, and warn of what is wrong."""
+    issues = list(answered.issues)
+    backbone = _settle(_without_colons(answered.declared["ssdreg_backbones"], issues), issues)
+    head = _settle(_without_colons(answered.declared["ssdreg_heads"], issues), issues)
+    weights = _without_colons(answered.declared["ssdreg_weights"], issues)
+    weight = _settle(_address(weights, backbone, issues), issues)
+    for issue in issues:
+        issue.warn(loaded().version(issue.plugin))
+    return Registry(backbone, head, weight, tuple(issues))
+
+
+def _without_colons(declared: Sequence[Declared], issues: list[PluginIssue]) -> list[Declared]:
+    """Leave out those with a name that they may not choose."""
+    kept = []
+    for each in declared:
+        own = (each.item.name,) if isinstance(each.item, Weights) else each.names
+        qualified = next((name for name in own if ":" in name), None)
+        if qualified is None:
+            kept.append(each)
+        else:
+            issues.append(PluginIssue(each.plugin, (
+                f"brings {qualified!r}: a colon stands between a distribution and a name, and is "
+                f"no part of one; it was left out"), names=frozenset(map(fold, each.names))))
+    return kept
+
+
+def _settle(declared: Sequence[Declared], issues: list[PluginIssue]) -> Names:
     """Give every declaration the name it is listed under; say what cannot have its own."""
-    names, issues = Names(), []
+    names = Names()
     own = [each for each in declared if each.distribution == BUILT_IN]
-    others, again = _once([each for each in declared if each.distribution != BUILT_IN])
-    reserved = {fold(name): each.item for each in own for name in each.names}
+    others, repeated = _once([each for each in declared if each.distribution != BUILT_IN])
+    reserved = {fold(name) for each in own for name in each.names}
     # weights go by their order: the earlier is the default, and keeps its name
     wanted = _wanted_by(each for each in others if not isinstance(each.item, Weights))
     names.contested.update({key: tuple(sorted(qualified)) for key, qualified in wanted.items()
                             if len(qualified) > 1 and key not in reserved})
     for each in own:
-        issues += _enter(names, each, each.item)
+        _enter(names, each, each.item, issues)
     for each in others:
         item = each.item
         title, *_ = each.names
@@ -90,14 +110,14 @@ def settle(declared: Sequence[Declared]) -> tuple[Names, list[PluginIssue]]:
                 f"{each.distribution}:{title}")))
             item = _qualified(each)
         elif fold(title) in names.contested or (isinstance(item, Weights)
-                                                and _others(names, each, title)):
+                                                and _is_anothers(names, each, title)):
             item = _qualified(each)
-        issues += _enter(names, each, item)
-    for each, first in again:
-        listed = names.found.get(fold(f"{first.distribution}:{first.names[0]}"))
-        if listed is not None:
-            names.found.setdefault(fold(f"{each.distribution}:{each.names[0]}"), listed)
-    return names, issues
+        _enter(names, each, item, issues)
+    for each, first in repeated:
+        name = names.listed.get(fold(f"{first.distribution}:{first.names[0]}"))
+        if name is not None:
+            names.listed.setdefault(fold(f"{each.distribution}:{each.names[0]}"), name)
+    return names
 
 
 def _once(declared: Sequence[Declared]) -> tuple[list[Declared], list[tuple[Declared, Declared]]]:
@@ -107,32 +127,15 @@ def _once(declared: Sequence[Declared]) -> tuple[list[Declared], list[tuple[Decl
     with the one that they repeat. What one distribution declares twice is left to its quarrel.
     """
     once: list[Declared] = []
-    again: list[tuple[Declared, Declared]] = []
+    repeated: list[tuple[Declared, Declared]] = []
     for each in declared:
         first = next((other for other in once if other.distribution != each.distribution
                       and other.item == each.item), None)
         if first is None:
             once.append(each)
         else:
-            again.append((each, first))
-    return once, again
-
-
-def _others(names: Names, each: Declared, title: str) -> bool:
-    """Tell whether another distribution has this name already."""
-    found = names.found.get(fold(title))
-    return found is not None and names.plugins[found].partition(":")[0] != each.distribution
-
-
-def claiming(declared: Declared) -> PluginIssue | None:
-    """Say which name of a declaration is none that it may choose, if there is one."""
-    item = declared.item
-    for name in (item.name,) if isinstance(item, Weights) else declared.names:
-        if ":" in name:
-            return PluginIssue(declared.plugin, (
-                f"brings {name!r}: a colon stands between a distribution and a name, and is no "
-                f"part of one; it was left out"), names=frozenset(map(fold, declared.names)))
-    return None
+            repeated.append((each, first))
+    return once, repeated
 
 
 def _wanted_by(declared: Iterable[Declared]) -> dict[str, dict[str, None]]:
@@ -147,33 +150,159 @@ def _wanted_by(declared: Iterable[Declared]) -> dict[str, dict[str, None]]:
                                 }.values()) for key, titles in wanted.items()}
 
 
+def _is_anothers(names: Names, each: Declared, title: str) -> bool:
+    """Tell whether another distribution has this name already."""
+    name = names.listed.get(fold(title))
+    return name is not None and names.plugins[name].partition(":")[0] != each.distribution
+
+
 def _qualified(each: Declared) -> Any:
     """Return a declaration under its qualified name."""
     return attrs.evolve(each.item, name=f"{each.distribution}:{each.item.name}")
 
 
-def _enter(names: Names, each: Declared, item: Any) -> list[PluginIssue]:
+def _enter(names: Names, each: Declared, item: Any, issues: list[PluginIssue]) -> None:
     """Enter one declaration, under the names that are free."""
-    issues: list[PluginIssue] = []
     title, *aliases = names_of(item)
     key = fold(title)
-    if key in names.found:
-        return [PluginIssue(each.plugin, f"brings {title!r}, which {names.found[key]!r} of "
-                                     f"{names.plugins[names.found[key]]} is called already: it "
-                                     f"was left out", names=frozenset({key}))]
+    if key in names.listed:
+        name = names.listed[key]
+        issues.append(PluginIssue(each.plugin, (
+            f"brings {title!r}, which {name!r} of {names.plugins[name]} is called already: it was "
+            f"left out"), names=frozenset({key})))
+        return
     free = []
     for alias in aliases:
-        taken = names.found.get(fold(alias))
+        taken = names.listed.get(fold(alias))
         if taken not in (None, title):
             issues.append(PluginIssue(each.plugin, f"brings {title!r} with the alias {alias!r}, "
-                                                 f"which is {taken!r}: it goes without"))
+                                                   f"which is {taken!r}: it goes without"))
         elif fold(alias) not in names.contested:
             free.append(alias)
     if len(free) < len(aliases):
         item = attrs.evolve(item, aliases=tuple(free))
     names.items[title], names.plugins[title] = item, each.plugin
     for name in (title, *free):
-        names.found[fold(name)] = title
+        names.listed[fold(name)] = title
     for name in each.names:
-        names.found.setdefault(fold(f"{each.distribution}:{name}"), title)
-    return issues
+        names.listed.setdefault(fold(f"{each.distribution}:{name}"), title)
+
+
+def _address(declared: Sequence[Declared], backbones: Names, issues: list[PluginIssue]
+             ) -> list[Declared]:
+    """Let weights name their backbone as it is listed.
+
+    A distribution's weights are for its own backbone first; for a name that several others bring
+    they have to say which.
+    """
+    addressed: list[Declared] = []
+    for each in declared:
+        wanted = each.item.backbone
+        anybodys = backbones.listed.get(fold(wanted))
+        own = backbones.listed.get(fold(f"{each.distribution}:{wanted}"))
+        if own is not None and own != anybodys:
+            each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=own))
+        elif fold(wanted) in backbones.contested:
+            issues.append(PluginIssue(each.plugin, (
+                f"brings {each.item.title!r}, and several plug-ins a backbone of that name: it "
+                f"must be for {' or '.join(backbones.contested[fold(wanted)])}; it was left out")))
+            continue
+        elif ":" in wanted and anybodys is not None:
+            each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=anybodys))
+        addressed.append(each)
+    return addressed
+
+
+# Look up
+
+def list_backbones() -> tuple[Backbone, ...]:
+    """Return every registered backbone, by family and depth."""
+    return tuple(sorted(registry().backbone.items.values(),
+                        key=lambda backbone: (backbone.family, backbone.depth, backbone.name)))
+
+
+def list_heads() -> tuple[Head, ...]:
+    """Return every registered head, by name."""
+    return tuple(sorted(registry().head.items.values(), key=lambda head: head.name))
+
+
+def list_weights() -> tuple[Weights, ...]:
+    """Return all declared weights, in the order of their plug-ins."""
+    return tuple(registry().weight.items.values())
+
+
+def get_backbone(name: str | Backbone) -> Backbone:
+    """Return the backbone called `name` (``ResNet-101`` and ``resnet_101`` are ``resnet101``).
+
+    ``distribution:name`` is what that distribution brings. A `Backbone` is returned as it is.
+    Raises UnknownNameError, which lists close matches, or the qualified names of a name that two
+    distributions want; and PluginError, with the cause chained, when its plug-in failed.
+    """
+    if isinstance(name, Backbone):
+        return name
+    return cast(Backbone, _look_up("backbone", name, registry().backbone))
+
+
+def get_head(name: str | Head) -> Head:
+    """Return the head called `name`; see :func:`get_backbone`."""
+    if isinstance(name, Head):
+        return name
+    return cast(Head, _look_up("head", name, registry().head))
+
+
+def same_name(left: str, right: str) -> bool:
+    """Tell whether two spellings are the same name."""
+    return fold(left) == fold(right)
+
+
+def _look_up(kind: str, name: str, names: Names) -> Backbone | Head:
+    key = fold(name)
+    title = names.listed.get(key)
+    if title is not None:
+        return cast("Backbone | Head", names.items[title])
+    if key in names.contested:
+        raise UnknownNameError(f"several plug-ins bring a {kind} called {name!r}: say "
+                               f"{' or '.join(names.contested[key])}")
+    _raise_lost(kind, name)
+    # imported only here: most names are right
+    from ssdreg.registry.suggestions import close, some
+    by_key = {fold(alias): each for each in names.items.values() for alias in names_of(each)}
+    meant = [by_key[found].name for found in close(key, by_key)]
+    hint = (f"did you mean {' or '.join(dict.fromkeys(meant))}?" if meant
+            else f"there are {some(sorted(names.items))}.")
+    out = len({issue.plugin for issue in _failures()})
+    others = (f" ({out} {'plug-in is' if out == 1 else 'plug-ins are'} disabled or failed, in "
+              f"whole or in part: see `ssdreg plugins`)" if out else "")
+    raise UnknownNameError(
+        f"no {kind} is called {name!r}: {hint} `ssdreg list` shows all; more come from "
+        f"packages that declare an entry point in the group {hookspecs.NAMESPACE!r}{others}."
+    ) from _likely_cause()
+
+
+def _raise_lost(kind: str, name: str) -> None:
+    """Raise PluginError when `name` is what a plug-in that failed, or is forbidden, would bring."""
+    owner, colon, bare = name.rpartition(":")
+    for issue in _failures():
+        distribution = issue.plugin.partition(":")[0]
+        if (issue.names and fold(owner) == fold(distribution) if colon
+                else fold(bare) in issue.names):
+            raise PluginError(f"the {kind} {name!r} cannot be had: its plug-in {issue.plugin} "
+                              f"{issue.reason}") from issue.error
+
+
+def _likely_cause() -> BaseException | None:
+    """Return the error of the one plug-in that could not be loaded, if it is one.
+
+    Nobody knows what it would have brought; of several, nobody knows whose the name is.
+    """
+    errors = [issue.error for issue in loaded().issues if issue.error is not None]
+    return errors[0] if len(errors) == 1 else None
+
+
+def _failures() -> Iterator[PluginIssue]:
+    yield from loaded().issues
+    yield from registry().issues
+    for title, reason in loaded().forbidden.items():
+        entry_point = loaded().entry_points[title]
+        yield PluginIssue(title, f"is {reason}",
+                          names=frozenset({fold(entry_point.name), fold(entry_point.distribution)}))

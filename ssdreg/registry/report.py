@@ -5,9 +5,8 @@ from __future__ import annotations
 from attrs import frozen
 
 from ssdreg._version import __version__
-from ssdreg.registry.declarations import registry
-from ssdreg.registry.loading import loaded
-from ssdreg.registry.names import BUILT_IN, Names
+from ssdreg.registry.host import BUILT_IN, loaded
+from ssdreg.registry.names import Names, registry
 
 OK, PARTLY, FAILED, DISABLED = "ok", "partly", "failed", "disabled"
 

@@ -12,6 +12,7 @@ from attrs import frozen
 from ssdreg_runtime.system.files import replacing
 
 from ssdreg.errors import DataError
+from ssdreg.metrics.coco import FIGURES, CocoFigures
 
 
 @frozen
@@ -21,7 +22,7 @@ class Epoch:
     `steps` and `seconds` of training so far, `lr` at the epoch's end, `cls_loss` the
     cross-entropy per anchor that counted, `loc_loss` smooth L1 per positive anchor, `map` and
     `map_07` the validation mAP at IoU 0.5 (area under curve, 11 points), NaN where there was no
-    validation.
+    validation; `coco` COCO's figures, None where they were not measured.
     """
 
     epoch: int
@@ -33,9 +34,27 @@ class Epoch:
     loc_loss: float
     map: float = math.nan
     map_07: float = math.nan
+    coco: CocoFigures | None = None
+
+    def __str__(self) -> str:
+        """Return the line that training shows of it."""
+        measured = "" if math.isnan(self.map) else f"  mAP {self.map:.3f}"
+        return (f"epoch {self.epoch:3d}  {self.images_per_second:6.1f} img/s  "
+                f"cls {self.cls_loss:.3f}  loc {self.loc_loss:.3f}{measured}  "
+                f"{duration(self.seconds)}")
 
 
-_FIELDS = attrs.fields_dict(Epoch)
+def duration(seconds: float) -> str:
+    """Write a time in seconds, minutes or hours, in few digits: ``8.5 s``, ``12.3 min``."""
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds >= 10 * size else (
+                f"{seconds / size:.1f} {unit}")
+    return f"{seconds:.1f} s"
+
+
+#: The columns that every log has; COCO's figures stand behind them.
+_FIELDS = tuple(name for name in attrs.fields_dict(Epoch) if name != "coco")
 _WHOLE = ("epoch", "steps")
 _OPTIONAL = ("map", "map_07")
 
@@ -43,8 +62,9 @@ _OPTIONAL = ("map", "map_07")
 def read_log(log_csv: Path) -> tuple[Epoch, ...]:
     """Return the epochs of a run's log.csv, in its order.
 
-    The header names the columns; those that `Epoch` has must be there, others are skipped. The
-    fields `map` and `map_07` may be empty. Raises DataError for a file that cannot be read, has
+    The header names the columns; those that `Epoch` has must be there, others are skipped. COCO's
+    figures may be missing, as in logs of older versions, and they, `map` and `map_07` may be empty.
+    Raises DataError for a file that cannot be read, has
     another header, no epoch, or a field that is no number.
     """
     try:
@@ -68,10 +88,11 @@ def write_log(log_csv: Path, epochs: Sequence[Epoch]) -> None:
     """Write the log anew, whole or not at all."""
     with replacing(log_csv) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_FIELDS)
+        writer.writerow((*_FIELDS, *FIGURES))
         for epoch in epochs:
-            writer.writerow([_text(name, value) for name, value
-                             in zip(_FIELDS, attrs.astuple(epoch))])
+            figures = attrs.astuple(epoch.coco) if epoch.coco else (math.nan,) * len(FIGURES)
+            writer.writerow([*(_text(name, getattr(epoch, name)) for name in _FIELDS),
+                             *("" if math.isnan(value) else f"{value:.6g}" for value in figures)])
 
 
 def _text(name: str, value: float) -> str:
@@ -83,7 +104,7 @@ def _text(name: str, value: float) -> str:
 def _epoch(line: dict[str, str | None], where: str) -> Epoch:
     def number(name: str) -> float:
         text = line[name]
-        if text == "" and name in _OPTIONAL:
+        if text == "" and (name in _OPTIONAL or name in FIGURES):
             return math.nan
         try:
             # a line cut short has None for the fields it lacks
@@ -92,4 +113,13 @@ def _epoch(line: dict[str, str | None], where: str) -> Epoch:
             raise DataError(f"{where}: {name} is {text!r}, which is no number; mend or remove "
                             "that line") from error
 
-    return Epoch(**{name: number(name) for name in _FIELDS})  # type: ignore[arg-type]
+    values = {name: number(name) for name in _FIELDS}
+    coco = _coco([number(name) for name in FIGURES if name in line])
+    return Epoch(**values, coco=coco)  # type: ignore[arg-type]
+
+
+def _coco(figures: list[float]) -> CocoFigures | None:
+    """Return the figures of a line; None where it lacks them, or has none of them."""
+    if len(figures) < len(FIGURES) or all(math.isnan(value) for value in figures):
+        return None
+    return CocoFigures(*figures)

@@ -4,7 +4,7 @@
 - ``ssd-symbol.json``, ``ssd-0001.params``, ...: the training symbol and the parameters of each
   epoch, as ``mx.model.load_checkpoint`` reads them
 - ``deploy-symbol.json``: the same network with the output ``detection``
-- ``log.csv``: a line an epoch
+- ``log.csv``: a line an epoch; ``curves.png``: its curves; ``tensorboard``: these for TensorBoard
 - ``state.json``, ``*.states``: where training stands, for ``--resume``
 """
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 PREFIX = "ssd"
 CONFIG = "config.json"
+LOG = "log.csv"
 FORMAT = 1
 
 
@@ -53,7 +54,7 @@ class Run:
     @property
     def log_file(self) -> Path:
         """The log, a line an epoch."""
-        return self.path / "log.csv"
+        return self.path / LOG
 
     def params_file(self, epoch: int) -> Path:
         """Return the name of an epoch's parameter file."""

@@ -1,1 +1,1 @@
-"""New plug-ins, written from templates."""
+"""To start from: a plug-in written from templates, and a demonstration of the whole pipeline."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from attrs import frozen
 
 from ssdreg._version import __version__
-from ssdreg.errors import SsdregError
-from ssdreg.registry.host import list_backbones, same_name
+from ssdreg.errors import NewPluginError
+from ssdreg.registry.names import list_backbones, same_name
 
 PREFIX = "ssdreg-"
 #: The name that stands in the templates for the new one.
@@ -29,10 +29,6 @@ FILES = {
     "package/py.typed": "ssdreg_plainnet/py.typed",
     "_conformance.py": "tests/test_ssdreg_plainnet.py",
 }
-
-
-class NewPluginError(SsdregError, ValueError):
-    """A plug-in cannot be called so, or cannot be written there."""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Conformance: does a plug-in keep what it promises? For pytest and for ``ssdreg check --plugin``.
+"""Conformance: does a plug-in keep what it promises?
 
 A plug-in's whole test file:
 
@@ -9,13 +9,14 @@ A plug-in's whole test file:
 Importing this imports neither MXNet nor pytest.
 """
 
+from ssdreg.errors import ConformanceError
 from ssdreg.testing.checks import BACKBONE_CHECKS, HEAD_CHECKS, checks_for
 from ssdreg.testing.distribution import subjects_of
 from ssdreg.testing.examination import Check, Examination
 from ssdreg.testing.examining import examine
 from ssdreg.testing.package import PACKAGE_CHECKS, Package, PackageCheck
 from ssdreg.testing.pytest_items import conformance
-from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
+from ssdreg.testing.verdict import Subject, Verdict
 
 __all__ = [
     "BACKBONE_CHECKS", "HEAD_CHECKS", "PACKAGE_CHECKS", "Check", "ConformanceError", "Examination",

@@ -1,4 +1,4 @@
-"""What is promised of every backbone and head: a plain function each, and the order of them."""
+"""The checks of every backbone and head: a function each, and their order."""
 
 from __future__ import annotations
 
@@ -12,126 +12,128 @@ import numpy as np
 
 from ssdreg.detector.declaration import unused
 from ssdreg.detector.families import SHAPES, by_sizes, family_issues, shapes_of
-from ssdreg.errors import TapError
-from ssdreg.export.parity import compare
+from ssdreg.errors import ConformanceError, TapError, UnexaminedError
+from ssdreg.exporting.parity import compare
 from ssdreg.graph.nodes import Net
-from ssdreg.registry.host import list_backbones
 from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.names import list_backbones
 from ssdreg.runs.params import read_params, write_params
 from ssdreg.testing.examination import Check, Examination, one_line
-from ssdreg.testing.gradients import unmoved
-from ssdreg.testing.one_step import pixels
+from ssdreg.testing.gradients import unexpectedly_still
+from ssdreg.testing.one_step import noise_images
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError
+from ssdreg.testing.verdict import Subject
 
-#: How far a batch's features may be from those of its pictures alone, as a share of the largest
-#: of them: libraries add in another order for another batch size.
+#: The greatest difference between a batch's features and those of its images alone, as a share of
+#: the largest feature: libraries sum in another order for another batch size.
 ROUNDING = 1e-3
-#: What exported files are run by.
-RUNTIME = "onnxruntime"
+#: The backend that runs exported files.
+EXPORT_BACKEND = "onnxruntime"
 
 
-def same_symbol(seen: Examination) -> None:
+def same_symbol(examination: Examination) -> None:
     """Build the symbol twice: it must be the same."""
     try:
-        first = seen.symbol.tojson()
-        second = seen.subject.backbone.symbol().tojson()
-    except Exception as error:  # a stranger's code may raise anything
+        first = examination.symbol.tojson()
+        second = examination.subject.backbone.symbol().tojson()
+    except Exception as error:  # a plug-in's code may raise anything
         cause = error.__cause__ or error
         raise ConformanceError(f"its symbol cannot be built: {type(cause).__name__}: "
                                f"{one_line(cause)}") from error
     if first != second:
-        one, other = _first_difference(first, second)
-        raise ConformanceError(f"its symbol is another one when it is built again: {one!r} became "
-                               f"{other!r}; names and settings must follow from the declaration "
-                               f"alone, not from a counter or what was built before")
+        first_line, second_line = _first_difference(first, second)
+        raise ConformanceError(f"its symbol is another one when it is built again: {first_line!r} "
+                               f"became {second_line!r}; names and settings must follow from the "
+                               f"declaration alone, not from a counter or what was built before")
 
 
 def _first_difference(first: str, second: str) -> tuple[str, str]:
-    """Return the first lines that differ, without the punctuation of JSON."""
+    """Return the first pair of lines that differ, without the punctuation of JSON."""
     pairs = zip(f"{first}\n(its end)".splitlines(), f"{second}\n(its end)".splitlines())
-    one, other = next((one, other) for one, other in pairs if one != other)
-    return one.strip(' ,"'), other.strip(' ,"')
+    first_line, second_line = next(pair for pair in pairs if pair[0] != pair[1])
+    return first_line.strip(' ,"'), second_line.strip(' ,"')
 
 
-def builds_quietly(seen: Examination) -> None:
+def builds_quietly(examination: Examination) -> None:
     """Build the symbol once more: nothing is printed, no global state is touched."""
     from ssdreg.mx import mx
-    backbone = seen.subject.backbone
+    backbone = examination.subject.backbone
     build, arguments = resolve(backbone.build), dict(backbone.arguments)
     with mx.name.NameManager():
-        happened = watch(lambda: build(**arguments))
-    if happened.printed:
-        raise ConformanceError(f"building it prints {happened.printed.splitlines()[0]!r}; what a "
+        effects = watch(lambda: build(**arguments))
+    if effects.printed:
+        raise ConformanceError(f"building it prints {effects.printed.splitlines()[0]!r}; what a "
                                f"command prints must be the command's own")
-    if happened.touched:
-        raise ConformanceError(f"building it changes {' and '.join(happened.touched)}, which "
+    if effects.touched:
+        raise ConformanceError(f"building it changes {' and '.join(effects.touched)}, which "
                                f"belongs to the whole process; leave it as it was")
 
 
-def taps_end_stages(seen: Examination) -> None:
+def taps_end_stages(examination: Examination) -> None:
     """Verify on the graph, at five input sizes, that the taps are the ends of all stages."""
-    found = dict.fromkeys(shapes_of(seen.backbone), "")
-    for shape in found:
+    issues = dict.fromkeys(shapes_of(examination.backbone), "")
+    for shape in issues:
         try:
-            seen.verified(shape)
+            examination.verify(shape)
         except TapError as error:
-            found[shape] = one_line(error)
-    _refuse(found)
+            issues[shape] = one_line(error)
+    _raise_issues(issues)
 
 
-def weights_are_used(seen: Examination) -> None:
-    """Count what detection uses by default: most of the weights, or the backbone says why not."""
-    _refuse({shape: unused(seen.backbone, seen.verified(shape))
-             for shape in shapes_of(seen.backbone)})
+def weights_are_used(examination: Examination) -> None:
+    """Check that detection uses most of the weights by default, or the backbone says why not."""
+    _raise_issues({shape: unused(examination.backbone, examination.verify(shape))
+                   for shape in shapes_of(examination.backbone)})
 
 
-def _refuse(found: Mapping[tuple[int, int], str]) -> None:
-    """Raise ConformanceError with what was found at some input sizes, if anything was."""
-    complaints = by_sizes(found)
-    if complaints:
-        raise ConformanceError("; ".join(complaints))
+def _raise_issues(issues: Mapping[tuple[int, int], str]) -> None:
+    """Raise ConformanceError if there are issues at any input size."""
+    sentences = by_sizes(issues)
+    if sentences:
+        raise ConformanceError("; ".join(sentences))
 
 
-def declared_is_true(seen: Examination) -> None:
+def declared_is_true(examination: Examination) -> None:
     """Compare declared channels and strides with the maps.
 
     A map's size need not be the input's over the stride, because of padding; but an input that
     is larger by some strides has a map that is larger by as many cells.
     """
-    more = math.lcm(*(tap.stride for tap in seen.backbone.taps))
+    extra_pixels = math.lcm(*(tap.stride for tap in examination.backbone.taps))
     small = SHAPES[-1]
-    large = (small[0] + more, small[1] + more)
-    graphs = [seen.built.at(shape).graph for shape in (small, large)]
-    for tap in seen.backbone.taps:
+    large = (small[0] + extra_pixels, small[1] + extra_pixels)
+    graphs = [examination.built.at(shape).graph for shape in (small, large)]
+    for tap in examination.backbone.taps:
         (channels, *before), (_, *after) = (
             graph.find(tap.node).shape[1:] for graph in graphs)  # type: ignore[union-attr]
         if channels != tap.channels:
             raise ConformanceError(f"its tap {tap.node!r} is declared with {tap.channels} "
                                    f"channels but has {channels}")
-        if any(cells * tap.stride != more for cells in np.subtract(after, before)):
+        if any(cells * tap.stride != extra_pixels for cells in np.subtract(after, before)):
             raise ConformanceError(
-                f"its tap {tap.node!r} is declared at stride {tap.stride}, but {more} more pixels "
-                f"each way make its map {before[0]}x{before[1]} into {after[0]}x{after[1]}")
+                f"its tap {tap.node!r} is declared at stride {tap.stride}, but {extra_pixels} more "
+                f"pixels each way make its map {before[0]}x{before[1]} into {after[0]}x{after[1]}")
 
 
-def deeper_is_larger(seen: Examination) -> None:
+def deeper_is_larger(examination: Examination) -> None:
     """Compare with the registered members of its family: the deeper have more parameters."""
-    backbone = seen.subject.backbone
-    issues = family_issues(backbone, (each for each in list_backbones()
-                                      if each.name != backbone.name))
+    backbone = examination.subject.backbone
+    issues = family_issues(backbone, (member for member in list_backbones()
+                                      if member.name != backbone.name))
     if issues:
         raise ConformanceError("; ".join(issues))
 
 
-def forward_is_finite(seen: Examination) -> None:
+def forward_is_finite(examination: Examination) -> None:
     """Run forward, training and not: every tap's map is finite and float32."""
-    names = Counter(seen.symbol.list_inputs())
-    twice = [name for name, count in names.items() if count > 1]
-    if twice:
-        raise ConformanceError(f"several of its parameters are called {_some(twice)}, and MXNet "
-                               f"knows them by name: share one variable, or name them apart")
-    for mode, taps in (("training", seen.step.taps), ("inference", seen.inferred.taps)):
+    names = Counter(examination.symbol.list_inputs())
+    duplicates = [name for name, count in names.items() if count > 1]
+    if duplicates:
+        raise ConformanceError(f"several of its parameters are called {_list_names(duplicates)}, "
+                               f"and MXNet knows them by name: share one variable, or name them "
+                               f"apart")
+    for mode, taps in (("training", examination.training_step.taps),
+                       ("inference", examination.inference.taps)):
         for node, values in taps.items():
             if values.dtype != np.float32:
                 raise ConformanceError(f"its tap {node!r} is {values.dtype} in {mode}; a detector "
@@ -139,46 +141,51 @@ def forward_is_finite(seen: Examination) -> None:
             if not np.isfinite(values).all():
                 raise ConformanceError(f"its tap {node!r} holds values that are not finite in "
                                        f"{mode}, from random weights")
+    params = examination.training_step.params
     foreign = [f"{name!r} ({np.dtype(array.dtype)})"
-               for name, array in {**seen.step.params.args, **seen.step.params.auxs}.items()
+               for name, array in {**params.args, **params.auxs}.items()
                if array.dtype != np.float32]
     if foreign:
         raise ConformanceError(f"its parameters {', '.join(foreign)} are not float32")
 
 
-def training_moves(seen: Examination) -> None:
-    """Look at one training step: what leads to the taps has moved, and nothing else is there."""
-    lost = seen.step.lost
-    if lost:
-        raise ConformanceError(f"the gradients of {len(lost)} parameters are not finite in one "
-                               f"training step, that of {lost[0]!r} among them")
-    still = unmoved(seen.detector, seen.step.still, seen.subject.head)
-    if still:
-        raise ConformanceError(f"one training step does not move {_some(still)}: no gradient "
-                               f"reaches what leads to the taps")
-    strangers = [name for name in seen.step.params.args if name in seen.detector.behind]
-    if strangers:
-        raise ConformanceError(f"{_some(strangers)} of the backbone lead to no tap of the "
-                               f"detector, but are parameters of it: the head uses their names")
+def training_moves(examination: Examination) -> None:
+    """Check one training step: what is upstream of the taps moved, and nothing else is there."""
+    not_finite = examination.training_step.lost
+    if not_finite:
+        raise ConformanceError(f"the gradients of {len(not_finite)} parameters are not finite in "
+                               f"one training step, that of {not_finite[0]!r} among them")
+    unmoved_names = unexpectedly_still(examination.detector, examination.training_step.still,
+                                       examination.subject.head)
+    if unmoved_names:
+        raise ConformanceError(f"one training step does not move {_list_names(unmoved_names)}: no "
+                               f"gradient reaches what leads to the taps")
+    backbone_names = [name for name in examination.training_step.params.args
+                      if name in examination.detector.behind]
+    if backbone_names:
+        raise ConformanceError(f"{_list_names(backbone_names)} of the backbone lead to no tap of "
+                               f"the detector, but are parameters of it: the head uses their names")
 
 
-def _some(names: list[str], most: int = 3) -> str:
-    """List the first of many names."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+def _list_names(names: list[str], limit: int = 3) -> str:
+    """Return the first `limit` names as text, and the number of the others."""
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(repr, names[:limit])) + rest
 
 
-def files_round_trip(seen: Examination) -> None:
+def files_round_trip(examination: Examination) -> None:
     """Save symbol and parameters, and load them: they are the same to the bit.
 
-    Also where the plug-in is not: a symbol of MXNet's own operators is.
+    The files must also load where the plug-in is not installed, so that all operators are MXNet's.
     """
     from ssdreg.mx import mx
-    params, symbol = seen.step.params, seen.detector.deploy
-    custom = [node.name for node in Net.of(seen.symbol).nodes if node.op == "Custom"]
-    if custom:
-        raise ConformanceError(f"its node {custom[0]!r} is an operator written in Python: a saved "
-                               f"detector is of no use where the plug-in has not been imported")
+    params, symbol = examination.training_step.params, examination.detector.deploy
+    custom_nodes = [node.name for node in Net.of(examination.symbol).nodes
+                    if node.op == "Custom"]
+    if custom_nodes:
+        raise ConformanceError(f"its node {custom_nodes[0]!r} is an operator written in Python: a "
+                               f"saved detector is of no use where the plug-in has not been "
+                               f"imported")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "deploy-symbol.json")
         symbol.save(str(file))
@@ -189,40 +196,40 @@ def files_round_trip(seen: Examination) -> None:
             raise ConformanceError(f"the file of its symbol cannot be read again: "
                                    f"{one_line(error)}") from error
         if loaded.tojson() != symbol.tojson():
-            one, other = _first_difference(symbol.tojson(), loaded.tojson())
+            saved_line, loaded_line = _first_difference(symbol.tojson(), loaded.tojson())
             raise ConformanceError(f"its symbol is another one when it is saved and loaded: "
-                                   f"{one!r} became {other!r}")
+                                   f"{saved_line!r} became {loaded_line!r}")
         file = Path(folder, "ssd-0001.params")
         write_params(file, params)
-        again = read_params(file)
-    for before, after in ((params.args, again.args), (params.auxs, again.auxs)):
+        loaded_params = read_params(file)
+    for before, after in ((params.args, loaded_params.args), (params.auxs, loaded_params.auxs)):
         if before.keys() != after.keys():
             names = sorted(before.keys() ^ after.keys())
             raise ConformanceError(f"its parameters are called otherwise when they are saved and "
-                                   f"loaded: {_some(names)}")
+                                   f"loaded: {_list_names(names)}")
         for name, array in before.items():
             if array.asnumpy().tobytes() != after[name].asnumpy().tobytes():
                 raise ConformanceError(f"its parameter {name!r} is another one when it is saved "
                                        f"and loaded")
 
 
-def batch_is_its_pictures(seen: Examination) -> None:
+def batch_is_its_pictures(examination: Examination) -> None:
     """Compare a batch of three with three batches of one, in inference: the same maps."""
-    for node, together in seen.inferred.taps.items():
-        singly = seen.inferred.taps_singly[node]
-        apart = np.abs(together - singly).max() / max(np.abs(together).max(), 1e-30)
-        if not apart <= ROUNDING:  # also when it is no number
+    for node, batch_map in examination.inference.taps.items():
+        single_maps = examination.inference.taps_singly[node]
+        difference = np.abs(batch_map - single_maps).max() / max(np.abs(batch_map).max(), 1e-30)
+        if not difference <= ROUNDING:  # also when it is no number
             raise ConformanceError(f"its tap {node!r} sees other pictures of the batch in "
-                                   f"inference: a picture's map differs by {apart:.1%} from that "
-                                   f"of the picture alone")
+                                   f"inference: a picture's map differs by {difference:.1%} from "
+                                   f"that of the picture alone")
 
 
-def detections_in_range(seen: Examination) -> None:
-    """Look at the detections: real classes, scores and boxes in 0..1, and some of them."""
-    found = seen.inferred.detections
-    rows = found[found[..., 0] >= 0]
+def detections_in_range(examination: Examination) -> None:
+    """Check that there are detections, with classes below C, and scores and boxes in 0..1."""
+    detections = examination.inference.detections
+    rows = detections[detections[..., 0] >= 0]
     classes, scores, boxes = rows[:, 0], rows[:, 1], rows[:, 2:]
-    count = seen.detector.plan.num_classes
+    count = examination.detector.plan.num_classes
     if not len(rows):
         raise ConformanceError("its detector finds nothing at all from random weights, where it "
                                "should find nonsense: its scores are not finite")
@@ -236,26 +243,28 @@ def detections_in_range(seen: Examination) -> None:
                                "round")
 
 
-def exports_the_same(seen: Examination) -> None:
+def exports_the_same(examination: Examination) -> None:
     """Write the detector as ONNX, and compare what ONNX Runtime detects with what MXNet does."""
     from ssdreg_runtime.backends import installed, open_backend
     from ssdreg_runtime.system.installing import install
 
     from ssdreg.deploy.executor import Inference
-    from ssdreg.export import Options, to_onnx
+    from ssdreg.exporting import Options, to_onnx
     from ssdreg.mx import mx
-    source = seen.deployed
-    images = pixels(source.plan)
-    model = to_onnx(source, Options(batch=len(images))).SerializeToString()
-    if RUNTIME not in installed():
-        raise UnexaminedError(f"it can be written as ONNX, but not run here: the package {RUNTIME} "
-                              f"is not installed; run `{install(RUNTIME)}`")
-    bound = Inference(source.symbol, source.params, len(images), source.plan.data_shape)
-    found = compare(bound.detect(mx.nd.array(seen.pictures)),
-                    open_backend(model, RUNTIME).run(images), source.post_processing)
-    if not found.equal:
-        raise ConformanceError(f"written as ONNX it detects otherwise: {found.mismatches} of "
-                               f"{found.boxes} boxes differ; {found.sentences[0]}")
+    deploy_model = examination.deploy_model
+    images = noise_images(deploy_model.plan)
+    onnx_model = to_onnx(deploy_model, Options(batch=len(images))).SerializeToString()
+    if EXPORT_BACKEND not in installed():
+        raise UnexaminedError(f"it can be written as ONNX, but not run here: the package "
+                              f"{EXPORT_BACKEND} is not installed; run `{install(EXPORT_BACKEND)}`")
+    executor = Inference(deploy_model.symbol, deploy_model.params, len(images),
+                         deploy_model.plan.data_shape)
+    parity = compare(executor.detect(mx.nd.array(examination.images)),
+                     open_backend(onnx_model, EXPORT_BACKEND).run(images),
+                     deploy_model.post_processing)
+    if not parity.equal:
+        raise ConformanceError(f"written as ONNX it detects otherwise: {parity.mismatches} of "
+                               f"{parity.boxes} boxes differ; {parity.sentences[0]}")
 
 
 SYMBOL = Check("symbol", "the symbol is the same when it is built again", same_symbol)
@@ -285,5 +294,5 @@ BACKBONE_CHECKS = (SYMBOL, QUIET, TAPS, COVERAGE, DECLARED, FAMILY, *HEAD_CHECKS
 
 
 def checks_for(subject: Subject) -> tuple[Check, ...]:
-    """Return the checks that are about this subject, in the order to run them."""
+    """Return the checks of a subject, in the order to run them."""
     return BACKBONE_CHECKS if subject.head is None else HEAD_CHECKS

@@ -1,4 +1,4 @@
-"""One subject under examination: what its checks share is made once, when first needed."""
+"""The examination of one subject: its checks share what is built and run, on first use."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from attrs import frozen
 from ssdreg.deploy.model import DeployModel
 from ssdreg.detector.built import BuiltBackbone
 from ssdreg.detector.declaration import prove
-from ssdreg.errors import SsdregError
+from ssdreg.errors import ConformanceError, SsdregError, UnexaminedError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.taps import Verification
 from ssdreg.registry.backbone import Backbone
 from ssdreg.runs.params import Params
-from ssdreg.testing.one_step import Inferred, Step, infer, pictures, step
+from ssdreg.testing.one_step import (
+    InferenceOutputs,
+    TrainingStep,
+    input_images,
+    run_inference,
+    train_one_step,
+)
 from ssdreg.testing.small import SmallDetector, smallest_detector
-from ssdreg.testing.verdict import ConformanceError, Subject, UnexaminedError, Verdict
+from ssdreg.testing.verdict import Subject, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ssdreg.mx import mx
 
-#: By this, weights drawn as by He et al. (2015) become such as keep a map's size without ReLU.
-SMALLER = 0.7
+#: The factor on weights drawn as by He et al. (2015) that keeps a map's variance without ReLU.
+PARAMETER_SCALE = 0.7
 
 
 @frozen
 class Check:
     """One promise: `run` raises ConformanceError where it is broken.
 
-    `needs` are the checks that must have passed before this one can say anything of its own.
+    `needs` are the checks that must pass before this one is run.
     """
 
     name: str
@@ -44,34 +50,34 @@ class Check:
 
 
 class Examination:
-    """What the checks of one subject look at, and their verdicts.
+    """The objects that the checks of one subject share, and their verdicts.
 
-    The network is trained for one step only once, and bound for inference once. It holds up to
-    a gigabyte for a large network: let go of it before the next.
+    The network is trained for one step once, and bound for inference once. That takes up to a
+    gigabyte for a large network: delete an examination before the next.
     """
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self._verdicts: dict[str, Verdict] = {}
-        self._verified: dict[tuple[int, int], Verification] = {}
+        self._verifications: dict[tuple[int, int], Verification] = {}
 
     def verdict(self, check: Check) -> Verdict:
-        """Return what a check finds; checks that it needs are run before it."""
+        """Return the verdict of a check; the checks that it needs are run before it."""
         if check.name not in self._verdicts:
-            self._verdicts[check.name] = self._look(check)
+            self._verdicts[check.name] = self._run(check)
         return self._verdicts[check.name]
 
-    def _look(self, check: Check) -> Verdict:
+    def _run(self, check: Check) -> Verdict:
         failed = tuple(need.name for need in check.needs if not self.verdict(need).passed)
         issue, unexamined = None, ""
         try:
-            issue = None if failed else self._problem(check)
+            issue = None if failed else self._issue(check)
         except UnexaminedError as error:
             unexamined = str(error)
         return Verdict(self.subject.plugin, self.subject.title, check.name, issue, failed,
                        unexamined)
 
-    def _problem(self, check: Check) -> str | None:
+    def _issue(self, check: Check) -> str | None:
         try:
             check.run(self)
         except UnexaminedError:
@@ -80,13 +86,13 @@ class Examination:
             return str(error)
         except SsdregError as error:
             return one_line(error)
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # a plug-in's code may raise anything
             return f"{type(error).__name__}: {one_line(error)}"
         return None
 
     @property
     def backbone(self) -> Backbone:
-        """The backbone, with its taps and what feeds detection filled in."""
+        """The backbone, with its taps and tap strides filled in."""
         return complete(self.subject.backbone)
 
     @cached_property
@@ -99,54 +105,54 @@ class Examination:
         """The backbone with that symbol, read."""
         return BuiltBackbone.read(self.subject.backbone, self.symbol)
 
-    def verified(self, data_shape: tuple[int, int]) -> Verification:
-        """Return what the graph says of the declaration at this input (height, width).
+    def verify(self, data_shape: tuple[int, int]) -> Verification:
+        """Verify the declaration on the graph at this input (height, width).
 
         Raises TapError as :func:`ssdreg.verify_backbone` does.
         """
-        if data_shape not in self._verified:
-            self._verified[data_shape] = prove(self.built.at(data_shape))
-        return self._verified[data_shape]
+        if data_shape not in self._verifications:
+            self._verifications[data_shape] = prove(self.built.at(data_shape))
+        return self._verifications[data_shape]
 
     @cached_property
     def detector(self) -> SmallDetector:
-        """A small detector that stands on the backbone."""
+        """A small detector with this backbone."""
         return smallest_detector(self.built, self.subject.head or "ssd")
 
     @cached_property
-    def pictures(self) -> np.ndarray:
+    def images(self) -> np.ndarray:
         """A batch of input for the detector, (B, 3, H, W) float32."""
-        return pictures(self.detector.plan)
+        return input_images(self.detector.plan)
 
     @cached_property
-    def step(self) -> Step:
+    def training_step(self) -> TrainingStep:
         """One step of training."""
-        return step(self.detector, self.pictures)
+        return train_one_step(self.detector, self.images)
 
     @cached_property
-    def inferred(self) -> Inferred:
-        """What the detector says after that step."""
-        return infer(self.detector, self.step.params, self.pictures)
+    def inference(self) -> InferenceOutputs:
+        """The detector's outputs after that step."""
+        return run_inference(self.detector, self.training_step.params, self.images)
 
     @cached_property
-    def deployed(self) -> DeployModel:
-        """The detector after the step, with smaller parameters.
+    def deploy_model(self) -> DeployModel:
+        """The detector after the step, with scaled parameters.
 
-        As they are drawn, scores may be all but 1 and boxes all but endless, and rounding decides.
+        Unscaled, scores may be almost 1 and boxes almost infinite, and rounding decides.
         """
-        detector, params = self.detector, self.step.params
-        return DeployModel(self.subject.title, detector.deploy,
-                           Params({name: array * SMALLER for name, array in params.args.items()},
-                                  params.auxs), detector.plan,
+        detector, params = self.detector, self.training_step.params
+        scaled = {name: array * PARAMETER_SCALE for name, array in params.args.items()}
+        return DeployModel(self.subject.title, detector.deploy, Params(scaled, params.auxs),
+                           detector.plan,
                            tuple(f"class {index}" for index in range(detector.plan.num_classes)))
 
 
 def one_line(error: BaseException) -> str:
-    """Bring an error's message, which may be a list of complaints or a stack of C++, to a line."""
+    """Return an error's message, which may be a list of complaints or a C++ stack, as one line."""
     lines = [line.strip() for line in str(error).splitlines()]
     complaints = [line[2:] for line in lines if line.startswith("- ")]
     if complaints:
-        # behind the complaints stand what they cost and what would be right
+        # the lines after the complaints state their cost and the right taps
         return ". ".join(["; ".join(complaints), *(line.rstrip(".") for line in lines[1:]
                                                    if not line.startswith("- "))])
     failed = next((line for line in lines if "Check failed: " in line), None)
@@ -154,7 +160,7 @@ def one_line(error: BaseException) -> str:
         mxnet = [line for line in lines if line.startswith("MXNetError: ")]
         return next((line for line in (*mxnet, *lines) if line), "no message")
     # MXNet writes "Error in operator NAME: ... Check failed: condition in C++: what it means"
-    where = re.search(r"Error in operator ([^\s:]+)", failed)
+    node = re.search(r"Error in operator ([^\s:]+)", failed)
     reason = failed.rpartition("Check failed: ")[2]
     reason = (reason.partition(": ")[2] or reason).strip()
-    return f"at node {where.group(1)!r}: {reason}" if where else reason
+    return f"at node {node.group(1)!r}: {reason}" if node else reason

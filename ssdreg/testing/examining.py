@@ -1,4 +1,4 @@
-"""Everything that can be said of a distribution, subject by subject."""
+"""The examination of a distribution, subject by subject."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def examine(package: Package) -> Iterator[tuple[Verdict, ...]]:
     """Yield the verdicts on a distribution itself, then those on each of its subjects."""
     yield tuple(package.verdict(check) for check in PACKAGE_CHECKS)
     for subject in package.subjects:
-        seen = Examination(subject)
-        yield tuple(seen.verdict(check) for check in checks_for(subject))
+        examination = Examination(subject)
+        yield tuple(examination.verdict(check) for check in checks_for(subject))

@@ -1,4 +1,4 @@
-"""Which parameters have to move in a training step."""
+"""The parameters that have to change in a training step."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
-def unmoved(detector: SmallDetector, still: Iterable[str], head: Head | None) -> list[str]:
-    """Return those of the parameters that stood still which should have moved.
+def unexpectedly_still(detector: SmallDetector, still: Iterable[str], head: Head | None
+                       ) -> list[str]:
+    """Return the names in `still` of parameters that should have changed.
 
-    Of a backbone, these are what leads to the detector's taps; of a head, all parameters. Three
-    kinds may stand still:
+    Of a backbone, all parameters upstream of the detector's taps should change; of a head, all.
+    Three kinds may stay the same:
 
     - the scale of a normalisation that is declared fixed: it is 1 whatever the parameter holds;
-    - a bias right in front of a batch normalisation, which takes the mean off again: its
-      gradient is zero but for rounding;
-    - what is declared with a learning rate of zero, a constant.
+    - a bias right in front of a batch normalisation, which subtracts the mean: its gradient is
+      zero but for rounding;
+    - a constant, declared with a learning rate of zero.
     """
-    wanted = (backbone_parameters(detector.train, detector.plan) if head is None
-              else set(detector.train.list_arguments()))
+    expected = (backbone_parameters(detector.train, detector.plan) if head is None
+                else set(detector.train.list_arguments()))
     excused = {*_fixed_scales(detector.train), *_idle_biases(detector.train),
                *_constants(detector.train)}
-    return [name for name in still if name in wanted and name not in excused]
+    return [name for name in still if name in expected and name not in excused]
 
 
 def _fixed_scales(symbol: mx.sym.Symbol) -> set[str]:
@@ -42,10 +43,10 @@ def _idle_biases(symbol: mx.sym.Symbol) -> set[str]:
     """Return the biases of layers that nothing but batch normalisations reads."""
     net = Net.of(symbol)
     normalized = {norm.inputs[0] for norm in batch_norms(symbol) if not norm.global_stats}
-    read = {net.name(source) for node in net.nodes if node.op != BATCH_NORM
-            for source in node.sources}
+    read_elsewhere = {net.name(source) for node in net.nodes if node.op != BATCH_NORM
+                      for source in node.sources}
     return {net.name(net.inputs(index)[2][0]) for index in net.find("Convolution", "FullyConnected")
-            if len(net.inputs(index)) == 3 and net.name(index) in normalized - read}
+            if len(net.inputs(index)) == 3 and net.name(index) in normalized - read_elsewhere}
 
 
 def _constants(symbol: mx.sym.Symbol) -> set[str]:

@@ -1,7 +1,7 @@
-"""A detector at work, as training and prediction will use it: one step, then inference.
+"""One training step of a detector, then inference.
 
-Weights are drawn as `ssdreg train` draws them. Nothing is trained to do anything well: it is
-about whether values stay finite, and who depends on whom.
+Weights are initialized as `ssdreg train` does. The checks are about finite values and about
+dependencies, not about accuracy.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 
 BATCH = 3
 SEED = 0
-#: The farthest that any value of a parameter moves in the step.
-STEP = 0.01
-#: Variance of the values drawn for what the initializer would leave constant.
-NOISE = 0.1
+#: The greatest change of a parameter's value in the step.
+STEP_SIZE = 0.01
+#: Standard deviation of the noise added to vectors, which the initializer leaves constant.
+NOISE_SCALE = 0.1
 
 
 @frozen(eq=False)
-class Step:
-    """One step of training: the taps' maps on the way, what learnt nothing, and what came out.
+class TrainingStep:
+    """The results of one training step.
 
-    `taps` (B, C, h, w) by node. `still` are the parameters whose gradient is zero everywhere,
-    `lost` those whose gradient is not finite. `params` are those after the step.
+    `taps` are the maps (B, C, h, w) float32 by node. `still` are the names of parameters whose
+    gradient is zero everywhere, `lost` those whose gradient is not finite. `params` are the
+    parameters after the step.
     """
 
     taps: Mapping[str, np.ndarray]
@@ -47,10 +48,10 @@ class Step:
 
 
 @frozen(eq=False)
-class Inferred:
-    """Inference on one batch, and on its pictures one by one, put together again.
+class InferenceOutputs:
+    """The outputs of inference on one batch, and on its images one by one.
 
-    `taps` and `taps_singly` (B, C, h, w) by node; `detections` (B, N, 6) of the batch.
+    `taps` and `taps_singly` are maps (B, C, h, w) by node; `detections` (B, N, 6) of the batch.
     """
 
     taps: Mapping[str, np.ndarray]
@@ -58,21 +59,21 @@ class Inferred:
     detections: np.ndarray
 
 
-def pixels(plan: Plan) -> np.ndarray:
-    """Draw a batch of noise as images are: (B, H, W, 3) uint8."""
+def noise_images(plan: Plan) -> np.ndarray:
+    """Return a batch of noise images: (B, H, W, 3) uint8."""
     return np.random.default_rng(SEED).integers(0, 256, (BATCH, *plan.data_shape, 3), np.uint8)
 
 
-def pictures(plan: Plan) -> np.ndarray:
-    """Return that noise normalised as the backbone wants it: (B, 3, H, W) float32."""
+def input_images(plan: Plan) -> np.ndarray:
+    """Return the noise images preprocessed for the backbone: (B, 3, H, W) float32."""
     mean, std = plan.preprocessing.mean, plan.preprocessing.std
-    return ((pixels(plan) - np.array(mean)) / std).transpose(0, 3, 1, 2).astype("float32")
+    return ((noise_images(plan) - np.array(mean)) / std).transpose(0, 3, 1, 2).astype("float32")
 
 
 def labels(plan: Plan) -> np.ndarray:
-    """Put an object into every picture for every level, so that each of them has to learn.
+    """Return labels (B, levels, 5) float32: an object for every level in every image.
 
-    It is the first anchor in the middle of the level. The shape is (B, levels, 5).
+    It is the first anchor in the middle of the level, so that every level has a positive anchor.
     """
     rows = []
     for level, grid in enumerate(grids(plan)):
@@ -83,50 +84,51 @@ def labels(plan: Plan) -> np.ndarray:
     return np.tile(np.array(rows, "float32"), (BATCH, 1, 1))
 
 
-def step(detector: SmallDetector, images: np.ndarray) -> Step:
+def train_one_step(detector: SmallDetector, images: np.ndarray) -> TrainingStep:
     """Train for one step from random parameters."""
     from ssdreg.mx import mx
     objects = labels(detector.plan)
     symbol = mx.sym.Group([detector.train, *map(mx.sym.BlockGrad, detector.maps())])
-    learnt = [name for name in symbol.list_arguments() if name not in INPUTS]
-    bound = symbol.simple_bind(
-        mx.cpu(), grad_req={**dict.fromkeys(INPUTS, "null"), **dict.fromkeys(learnt, "write")},
+    parameters = [name for name in symbol.list_arguments() if name not in INPUTS]
+    executor = symbol.simple_bind(
+        mx.cpu(), grad_req={**dict.fromkeys(INPUTS, "null"), **dict.fromkeys(parameters, "write")},
         data=images.shape, label=objects.shape)
-    _draw(bound, symbol)
-    bound.forward(is_train=True, data=mx.nd.array(images), label=mx.nd.array(objects))
+    _initialize(executor, symbol)
+    executor.forward(is_train=True, data=mx.nd.array(images), label=mx.nd.array(objects))
     maps = {node: output.asnumpy() for node, output
-            in zip(detector.taps, bound.outputs[-len(detector.taps):])}
-    bound.backward()
+            in zip(detector.taps, executor.outputs[-len(detector.taps):])}
+    executor.backward()
     # the backward pass writes batch norm's running moments without telling MXNet's engine
     mx.nd.waitall()
-    greatest = {name: float(mx.nd.max(mx.nd.abs(bound.grad_dict[name])).asscalar())
-                for name in learnt}
-    for name, most in greatest.items():
-        if most > 0 and np.isfinite(most):
-            # divided by the greatest, no gradient is so small that rounding swallows it
-            bound.arg_dict[name] -= bound.grad_dict[name] * (STEP / most)
-    _settle(bound.aux_dict, symbol)
-    return Step(maps,
-                still=tuple(name for name, most in greatest.items() if most == 0),
-                lost=tuple(name for name, most in greatest.items() if not np.isfinite(most)),
-                params=Params({name: bound.arg_dict[name] for name in learnt},
-                              dict(bound.aux_dict)))
+    greatest = {name: float(mx.nd.max(mx.nd.abs(executor.grad_dict[name])).asscalar())
+                for name in parameters}
+    for name, value in greatest.items():
+        if value > 0 and np.isfinite(value):
+            # divided by the greatest, so that rounding loses no small gradient
+            executor.arg_dict[name] -= executor.grad_dict[name] * (STEP_SIZE / value)
+    _settle_moments(executor.aux_dict, symbol)
+    return TrainingStep(maps,
+                        still=tuple(name for name, value in greatest.items() if value == 0),
+                        lost=tuple(name for name, value in greatest.items()
+                                   if not np.isfinite(value)),
+                        params=Params({name: executor.arg_dict[name] for name in parameters},
+                                      dict(executor.aux_dict)))
 
 
-def infer(detector: SmallDetector, params: Params, images: np.ndarray) -> Inferred:
-    """Run the deploy symbol on all images at once, and on one after the other."""
+def run_inference(detector: SmallDetector, params: Params, images: np.ndarray) -> InferenceOutputs:
+    """Run the deploy symbol on all images as a batch, and on each image alone."""
     from ssdreg.mx import mx
     symbol = mx.sym.Group([detector.deploy, *detector.maps()])
 
-    def run(batch: np.ndarray, bound: mx.Executor) -> list[np.ndarray]:
-        return [output.asnumpy() for output in bound.forward(is_train=False, data=batch)]
+    def run(batch: np.ndarray, executor: mx.Executor) -> list[np.ndarray]:
+        return [output.asnumpy() for output in executor.forward(is_train=False, data=batch)]
 
-    together = run(mx.nd.array(images), _bind(symbol, params, images.shape))
-    one = _bind(symbol, params, (1, *images.shape[1:]))
-    singly = [run(mx.nd.array(image[None]), one) for image in images]
-    joined = [np.concatenate(parts) for parts in zip(*singly)]
-    return Inferred(dict(zip(detector.taps, together[1:])),
-                    dict(zip(detector.taps, joined[1:])), together[0])
+    batch_outputs = run(mx.nd.array(images), _bind(symbol, params, images.shape))
+    single_executor = _bind(symbol, params, (1, *images.shape[1:]))
+    single_outputs = [run(mx.nd.array(image[None]), single_executor) for image in images]
+    joined = [np.concatenate(parts) for parts in zip(*single_outputs)]
+    return InferenceOutputs(dict(zip(detector.taps, batch_outputs[1:])),
+                            dict(zip(detector.taps, joined[1:])), batch_outputs[0])
 
 
 def _bind(symbol: mx.sym.Symbol, params: Params, shape: tuple[int, ...]) -> mx.Executor:
@@ -138,39 +140,39 @@ def _bind(symbol: mx.sym.Symbol, params: Params, shape: tuple[int, ...]) -> mx.E
         name: params.auxs[name] for name in symbol.list_auxiliary_states()})
 
 
-def _draw(bound: mx.Executor, symbol: mx.sym.Symbol) -> None:
-    """Draw the parameters as He et al. (2015) do, in general position.
+def _initialize(executor: mx.Executor, symbol: mx.sym.Symbol) -> None:
+    """Initialize the parameters as He et al. (2015) do, plus noise on vectors.
 
-    Uniformly, which is six times as quick as normally. Vectors get some noise on top: a scale
-    that starts at 0 on purpose (the last normalisation of a residual branch) would hold back
-    every gradient behind it in the first step.
+    Uniform numbers are drawn six times as fast as normal ones. The noise is needed because a scale
+    that starts at 0 on purpose (the last normalisation of a residual branch) would make every
+    gradient behind it zero in the first step.
     """
     from ssdreg.mx import mx
     mx.random.seed(SEED)  # also for dropout
-    generator, own = np.random.default_rng(SEED), symbol.attr_dict()
+    generator, attributes = np.random.default_rng(SEED), symbol.attr_dict()
     initializer = mx.init.Xavier(rnd_type="uniform", factor_type="in", magnitude=6.0)
-    for name, array in {**bound.arg_dict, **bound.aux_dict}.items():
+    for name, array in {**executor.arg_dict, **executor.aux_dict}.items():
         if name not in INPUTS:
-            initializer(mx.init.InitDesc(name, own.get(name)), array)
-        if name in bound.arg_dict and array.ndim == 1:
-            array += mx.nd.array(generator.normal(0, NOISE, array.shape))
+            initializer(mx.init.InitDesc(name, attributes.get(name)), array)
+        if name in executor.arg_dict and array.ndim == 1:
+            array += mx.nd.array(generator.normal(0, NOISE_SCALE, array.shape))
 
 
-def _settle(moments: Mapping[str, mx.nd.NDArray], symbol: mx.sym.Symbol) -> None:
-    """Let batch normalisation's running moments be those of the batch, as after many steps.
+def _settle_moments(moments: Mapping[str, mx.nd.NDArray], symbol: mx.sym.Symbol) -> None:
+    """Set batch normalisation's running moments to those of the batch, as after many steps.
 
-    After one, they are still near 0 and 1; in a deep network no value would be of the size that
-    it was trained on.
+    After one step they are still near 0 and 1, and in a deep network all values would be of other
+    magnitudes than in training.
     """
     for norm in batch_norms(symbol):
-        kept = norm.attrs.number("momentum", 0.9)
-        if kept < 1:  # else they never learn, in training neither
-            for name, start in ((norm.inputs[3], 0.0), (norm.inputs[4], 1.0)):
-                moments[name][:] = (moments[name] - kept * start) / (1 - kept)
+        momentum = norm.attrs.number("momentum", 0.9)
+        if momentum < 1:  # with 1 they never change, in training either
+            for name, initial in ((norm.inputs[3], 0.0), (norm.inputs[4], 1.0)):
+                moments[name][:] = (moments[name] - momentum * initial) / (1 - momentum)
 
 
 @frozen(eq=False)
-class Norm:
+class BatchNorm:
     """A batch normalisation: its settings, and the names of its inputs.
 
     These are what it normalises, the scale, the offset, and the running mean and variance.
@@ -181,7 +183,7 @@ class Norm:
 
     @property
     def global_stats(self) -> bool:
-        """Whether it never looks at its batch."""
+        """Whether it uses its running moments in training, too."""
         return self.attrs.flag("use_global_stats")
 
     @property
@@ -190,8 +192,8 @@ class Norm:
         return self.attrs.flag("fix_gamma", True)
 
 
-def batch_norms(symbol: mx.sym.Symbol) -> list[Norm]:
+def batch_norms(symbol: mx.sym.Symbol) -> list[BatchNorm]:
     """Return a symbol's batch normalisations."""
     net = Net.of(symbol)
-    return [Norm(net.attrs(index), tuple(map(net.name, net.nodes[index].sources)))
+    return [BatchNorm(net.attrs(index), tuple(map(net.name, net.nodes[index].sources)))
             for index in net.find(BATCH_NORM)]

@@ -1,4 +1,4 @@
-"""What is promised of a distribution as a whole."""
+"""The checks of a distribution as a whole."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from functools import cached_property
 
 from attrs import frozen
 
+from ssdreg.errors import ConformanceError
 from ssdreg.testing.distribution import subjects_of
-from ssdreg.testing.subprocess import Fresh, build, look
-from ssdreg.testing.verdict import ConformanceError, Subject, Verdict
+from ssdreg.testing.subprocess import ProcessObservation, observe_build, observe_in_new_process
+from ssdreg.testing.verdict import Subject, Verdict
 
-#: What others' packages do when they are imported, and a plug-in can hardly help.
-_THEIRS = {"warnings.filters", "logging"}
+#: Effects of importing other packages, which a plug-in can hardly avoid.
+_IMPORT_EFFECTS = {"warnings.filters", "logging"}
 
 
 class Package:
     """A distribution under examination; `names` are the patterns of :func:`subjects_of`.
 
-    `subjects` are the backbones and heads that it brings, none where `issue` says why it cannot
-    be asked. Raises UnknownNameError as :func:`subjects_of` does.
+    `subjects` are its backbones and heads; there are none where `issue` states why they are not
+    known. Raises UnknownNameError as :func:`subjects_of` does.
     """
 
     title = "the package"
@@ -34,12 +35,12 @@ class Package:
             self.issue = str(error)
 
     @cached_property
-    def fresh(self) -> Fresh:
-        """What a new process sees of it."""
-        return look(self.distribution, *self.names)
+    def in_new_process(self) -> ProcessObservation:
+        """The observation of the distribution in a new process."""
+        return observe_in_new_process(self.distribution, *self.names)
 
     def verdict(self, check: PackageCheck) -> Verdict:
-        """Return what a check finds."""
+        """Return the verdict of a check."""
         issue = self.issue
         if issue is None:
             try:
@@ -59,27 +60,27 @@ class PackageCheck:
 
 
 def imports_quietly(package: Package) -> None:
-    """Ask it, in a new process, what it brings: that must be quick and without a trace."""
-    fresh = package.fresh
-    if fresh.imports_mxnet:
+    """Check that listing its declarations in a new process has no effects, and imports no MXNet."""
+    observation = package.in_new_process
+    if observation.imports_mxnet:
         raise ConformanceError("importing it imports MXNet, which makes every command slow: "
                                "import it inside the functions that need it")
-    _refuse_traces("importing it", fresh.printed, fresh.touched)
+    _refuse_traces("importing it", observation.printed, observation.touched)
 
 
 def same_elsewhere(package: Package) -> None:
-    """Build every symbol in a new process: quietly the first time too, and the same symbol."""
-    other = []
+    """Check that a new process builds the same symbols, without effects the first time too."""
+    different = []
     for subject in package.subjects:
         if subject.head is not None:
             continue
-        built = package.fresh.built[subject.title]
-        _refuse_traces(f"building {subject.title} for the first time", built.printed,
-                       built.touched)
-        if built.digest and built.digest != build(subject.backbone).digest:
-            other.append(subject.title)
-    if other:
-        raise ConformanceError(f"another process builds other symbols for {', '.join(other)}: "
+        build = package.in_new_process.builds[subject.title]
+        _refuse_traces(f"building {subject.title} for the first time", build.printed,
+                       build.touched)
+        if build.digest and build.digest != observe_build(subject.backbone).digest:
+            different.append(subject.title)
+    if different:
+        raise ConformanceError(f"another process builds other symbols for {', '.join(different)}: "
                                f"names and settings must not follow the order of a set, or what "
                                f"was built before")
 
@@ -88,10 +89,10 @@ def _refuse_traces(action: str, printed: str, touched: Sequence[str]) -> None:
     if printed:
         raise ConformanceError(f"{action} prints {printed.splitlines()[0]!r}, into the output of "
                                f"whatever command does it")
-    ours = [part for part in touched if part not in _THEIRS]
-    if ours:
-        raise ConformanceError(f"{action} changes {' and '.join(ours)}, which belongs to the whole "
-                               f"process; leave it as it was")
+    own_effects = [part for part in touched if part not in _IMPORT_EFFECTS]
+    if own_effects:
+        raise ConformanceError(f"{action} changes {' and '.join(own_effects)}, which belongs to "
+                               f"the whole process; leave it as it was")
 
 
 PACKAGE_CHECKS = (

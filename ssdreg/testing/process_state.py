@@ -1,4 +1,4 @@
-"""What belongs to the whole process: whether somebody printed anything, or touched its state."""
+"""Side effects on the process: output, and changes of its global state."""
 
 from __future__ import annotations
 
@@ -19,67 +19,66 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
-#: Numbers that no plug-in would choose.
+#: A seed and a precision that no plug-in would choose.
 _SEED, _PRECISION = 20_130_613, 13
 
-#: Warnings that Python itself keeps from users.
-_UNSEEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+#: Warnings that Python hides by default.
+_HIDDEN_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
 @frozen
-class Seen:
-    """What happened: `printed` to standard output or error, warnings included; `touched` state."""
+class SideEffects:
+    """The output, on standard output and error and as warnings, and the names of changed state."""
 
     printed: str
     touched: tuple[str, ...]
 
 
 @frozen
-class _Written:
-    """Collects what is written while it is looked at."""
+class _Output:
+    """Collects the captured output."""
 
     parts: list[str] = field(factory=list)
 
 
-def watch(action: Callable[[], object]) -> Seen:
-    """Do it, and look at the state of the process before and after.
+def watch(action: Callable[[], object]) -> SideEffects:
+    """Call `action` and return its side effects: compare the process's state before and after.
 
-    What is written is caught from Python and from libraries below it, and warnings as they would
-    be shown. Random generators are seeded first, so that seeding them once more with the same
-    number shows; those of Python and NumPy go on afterwards as if nothing had been. MXNet's
-    cannot be read: it is left with a seed that nobody knows.
+    Output of Python and of native libraries is captured, and warnings as they would be printed.
+    Random generators are seeded first, so that seeding them again shows; those of Python and NumPy
+    get their state back afterwards. MXNet's cannot be read: it is left with a random seed.
     """
-    written = _Written()
-    with _captured(written), warnings.catch_warnings(record=True) as caught, _odd_state():
+    output = _Output()
+    with _captured(output), warnings.catch_warnings(record=True) as caught, _unusual_state():
         warnings.simplefilter("always")
-        parts = _parts()
+        readers = _state_readers()
         undisturbed = _draw_after(lambda: None)
-        before = {name: look() for name, look in parts.items()}
+        before = {name: read() for name, read in readers.items()}
         disturbed = _draw_after(action)
-        touched = [name for name, look in parts.items() if look() != before[name]]
+        touched = [name for name, read in readers.items() if read() != before[name]]
     if disturbed != undisturbed:
         touched.append("MXNet's random state")
-    shown = [f"{each.category.__name__}: {each.message}" for each in caught
-             if not issubclass(each.category, _UNSEEN)]
-    return Seen("\n".join(filter(None, [*written.parts, *shown])), tuple(touched))
+    warning_texts = [f"{warning.category.__name__}: {warning.message}" for warning in caught
+                     if not issubclass(warning.category, _HIDDEN_WARNINGS)]
+    return SideEffects("\n".join(filter(None, [*output.parts, *warning_texts])), tuple(touched))
 
 
 @contextmanager
-def _odd_state() -> Iterator[None]:
-    """Bring what can be put back into a state that nobody else would choose."""
-    kept, numpy_kept = random.getstate(), np.random.get_state()
+def _unusual_state() -> Iterator[None]:
+    """Set the state that can be restored to unusual values for a while."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(_SEED)
     np.random.seed(_SEED)
     try:
         with np.printoptions(precision=_PRECISION):
             yield
     finally:
-        random.setstate(kept)
-        np.random.set_state(numpy_kept)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
 
 
 def _draw_after(action: Callable[[], object]) -> list[float]:
-    """Seed MXNet's generator, do it, and draw; without MXNet only do it."""
+    """Seed MXNet's generator, call `action`, and draw (4,); without MXNet only call it."""
     if "mxnet" not in sys.modules:
         action()
         return []
@@ -92,9 +91,9 @@ def _draw_after(action: Callable[[], object]) -> list[float]:
         mx.random.seed(int.from_bytes(os.urandom(4), "little") >> 1)
 
 
-def _parts() -> dict[str, Callable[[], object]]:
-    """Return what is looked at, and how."""
-    parts: dict[str, Callable[[], object]] = {
+def _state_readers() -> dict[str, Callable[[], object]]:
+    """Return the functions that read global state, by its name in messages."""
+    readers: dict[str, Callable[[], object]] = {
         "the environment": lambda: dict(os.environ),
         "the working directory": Path.cwd,
         "sys.path": lambda: tuple(sys.path),
@@ -111,13 +110,13 @@ def _parts() -> dict[str, Callable[[], object]]:
         "logging": lambda: (logging.root.level, tuple(logging.root.handlers), logging.root.disabled,
                             logging.root.manager.disable),
     }
-    return {**parts, **(_mxnet_parts() if "mxnet" in sys.modules else {})}
+    return {**readers, **(_mxnet_state_readers() if "mxnet" in sys.modules else {})}
 
 
-def _mxnet_parts() -> dict[str, Callable[[], object]]:
+def _mxnet_state_readers() -> dict[str, Callable[[], object]]:
     from ssdreg.mx import mx
     return {
-        "MXNet's name manager": lambda: _names(mx.name.NameManager.current),
+        "MXNet's name manager": lambda: _name_managers(mx.name.NameManager.current),
         "MXNet's attribute scope": lambda: (id(mx.AttrScope.current),
                                             dict(mx.AttrScope.current._attr)),
         "MXNet's NumPy semantics": lambda: (mx.util.is_np_shape(), mx.util.is_np_array()),
@@ -127,8 +126,8 @@ def _mxnet_parts() -> dict[str, Callable[[], object]]:
     }
 
 
-def _names(manager: object) -> tuple[int, list[dict[str, int]]]:
-    """Return which manager names nodes, and how far those outside of it have counted."""
+def _name_managers(manager: object) -> tuple[int, list[dict[str, int]]]:
+    """Return the id of the manager that names nodes, and the counters of those around it."""
     outer, counts = getattr(manager, "_old_manager", None), []
     while outer is not None:
         counts.append(dict(outer._counter))
@@ -142,8 +141,8 @@ def _numpy_random() -> object:
 
 
 @contextmanager
-def _captured(written: _Written) -> Iterator[None]:
-    """Catch what is written to the streams of Python and to the descriptors below them."""
+def _captured(output: _Output) -> Iterator[None]:
+    """Capture the output to Python's streams and to the file descriptors below them."""
     _flush()
     with tempfile.TemporaryFile() as file:
         with ExitStack() as undo:
@@ -161,7 +160,7 @@ def _captured(written: _Written) -> Iterator[None]:
             finally:
                 _flush()
         file.seek(0)
-        written.parts.append(file.read().decode("utf-8", "replace").strip())
+        output.parts.append(file.read().decode("utf-8", "replace").strip())
 
 
 def _flush() -> None:

@@ -1,4 +1,4 @@
-"""Conformance as items of pytest: one for each subject and check."""
+"""Conformance as pytest items: one for each subject and check."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Case = tuple[Union[Subject, Package], Union[Check, PackageCheck]]
 def conformance(distribution: str, *names: str) -> Callable[..., None]:
     """Return the test of a distribution's plug-ins; give it a name that begins with ``test``.
 
-    `names`, patterns as of a shell, pick some of what a large distribution brings. The items come
-    backbone by backbone, and share what they look at in that order.
+    `names`, shell patterns, select subjects of a large distribution. The items come backbone by
+    backbone, and share an examination in that order.
 
     Raises UnknownNameError when no such distribution is installed, or it brings nothing so called;
     DependencyError without MXNet.
     """
-    import pytest  # here, where a test file asks for it; ssdreg itself has no need of it
+    import pytest  # imported here, since only test files need it
     require()  # once, instead of by every item
     package = Package(distribution, *names)
     cases: list[Case] = [(package, check) for check in PACKAGE_CHECKS]
     cases += [(subject, check) for subject in package.subjects for check in checks_for(subject)]
-    examine = lru_cache(maxsize=1)(Examination)  # the last one only: a network is large
+    examine = lru_cache(maxsize=1)(Examination)  # the last one only, since a network is large
 
     @pytest.mark.parametrize(("subject", "check"), cases, ids=[
         f"{subject.title.replace(' ', '-')}-{check.name}" for subject, check in cases])

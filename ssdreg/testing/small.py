@@ -1,4 +1,4 @@
-"""The smallest detector that can be built on a backbone, so that examining it is quick."""
+"""The smallest detector that can be built on a backbone, so that its examination is quick."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from attrs import frozen
 from ssdreg.detector.build import Design, design
 from ssdreg.detector.built import BuiltBackbone
 from ssdreg.detector.plan import Plan
-from ssdreg.errors import InputShapeError, PlanError
+from ssdreg.errors import ConformanceError, InputShapeError, PlanError
 from ssdreg.registry.head import Head
-from ssdreg.testing.verdict import ConformanceError
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -23,10 +22,10 @@ CLASSES = 3
 
 @frozen(eq=False)
 class SmallDetector:
-    """A detector, to train and to deploy, and what of its backbone it needs.
+    """A detector's training and deploy symbols, and the part of its backbone that it uses.
 
     `backbone` is the backbone's own symbol, `taps` are the declared ones that the detector
-    computes, and `behind` the parameters that do not lead to its taps.
+    computes, and `behind` the backbone's parameters that are not upstream of its taps.
     """
 
     plan: Plan
@@ -43,21 +42,21 @@ class SmallDetector:
 
 
 def smallest_detector(built: BuiltBackbone, head: str | Head = "ssd") -> SmallDetector:
-    """Put a head on a backbone at the first of `SIZES` that will do.
+    """Return a detector of a backbone and a head at the first usable size.
 
-    Raises ConformanceError when none will.
+    The sizes are `SIZES`. Raises ConformanceError when none can be planned.
     """
-    made = _design(built, head)
-    graph, taps = made.sized.graph, made.sized.backbone.taps
-    needed = graph.upstream(made.plan.taps)
+    smallest = _smallest_design(built, head)
+    graph, taps = smallest.sized.graph, smallest.sized.backbone.taps
+    upstream = graph.upstream(smallest.plan.taps)
     return SmallDetector(
-        made.plan, built.symbol, made.symbol("train"), made.symbol("deploy"),
-        taps=tuple(tap.node for tap in taps if graph.upstream([tap.node]) <= needed),
+        smallest.plan, built.symbol, smallest.symbol("train"), smallest.symbol("deploy"),
+        taps=tuple(tap.node for tap in taps if graph.upstream([tap.node]) <= upstream),
         behind=frozenset(node.name for node in graph.nodes
-                         if node.op == "null" and node.index not in needed))
+                         if node.is_variable and node.index not in upstream))
 
 
-def _design(built: BuiltBackbone, head: str | Head) -> Design:
+def _smallest_design(built: BuiltBackbone, head: str | Head) -> Design:
     for size in SIZES:
         try:
             return design(built, CLASSES, size, head)

@@ -1,4 +1,4 @@
-"""A plug-in seen from a process of its own: what importing it does, and the symbols it builds."""
+"""The observation of a plug-in in a new process: effects of its import, symbols it builds."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING
 import cattrs
 from attrs import frozen
 
+from ssdreg.errors import ConformanceError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.testing.distribution import subjects_of
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import ConformanceError, Subject
+from ssdreg.testing.verdict import Subject
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-#: As it is before plug-ins are asked for here: what one of them sets must show in a new process.
+#: The environment before plug-ins are loaded: a variable that one sets must show in a new process.
 _ENVIRONMENT = dict(os.environ)
-_SCRIPT = "import sys; from ssdreg.testing.subprocess import report; report(*sys.argv[1:])"
+_SCRIPT = ("import sys; from ssdreg.testing.subprocess import print_observation; "
+           "print_observation(*sys.argv[1:])")
 
 
 @frozen
-class Built:
-    """What building a backbone for the first time did, and the SHA-256 of its symbol.
+class BuildObservation:
+    """The side effects of building a backbone for the first time, and its symbol's SHA-256.
 
     `digest` is "" where it cannot be built: the checks of the backbone say why.
     """
@@ -40,56 +42,57 @@ class Built:
 
 
 @frozen
-class Fresh:
-    """What a new process saw of a distribution.
+class ProcessObservation:
+    """The observation of a distribution in a new process.
 
-    `printed` and `touched` are what asking for its declarations did, `imports_mxnet` whether that
-    imported MXNet; `built` has its backbones by name.
+    `printed` and `touched` are the side effects of listing its declarations, `imports_mxnet` is
+    whether that imported MXNet; `builds` has its backbones by name.
     """
 
     printed: str
     touched: tuple[str, ...]
     imports_mxnet: bool
-    built: Mapping[str, Built]
+    builds: Mapping[str, BuildObservation]
 
 
-def look(distribution: str, *names: str) -> Fresh:
-    """Look at a distribution in a new process, in which sets are in another order.
+def observe_in_new_process(distribution: str, *names: str) -> ProcessObservation:
+    """Observe a distribution in a new process, with another seed of hashes and so of sets' order.
 
-    It finds the packages that this process finds. Raises ConformanceError when it ends early.
+    It finds the packages that this process finds. Raises ConformanceError when it fails.
     """
-    changed = {"PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2",
-               "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, "-c", _SCRIPT, distribution, *names],
-                          encoding="utf-8", errors="replace", capture_output=True,
-                          env={**_ENVIRONMENT, **changed}, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise ConformanceError(f"a new process that uses it ends with status {done.returncode}: "
+    variables = {"PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2",
+                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.run([sys.executable, "-c", _SCRIPT, distribution, *names],
+                             encoding="utf-8", errors="replace", capture_output=True,
+                             env={**_ENVIRONMENT, **variables}, check=False)
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["without a word"])[-1]
+        raise ConformanceError(f"a new process that uses it ends with status {process.returncode}: "
                                f"{reason}")
-    return cattrs.structure(json.loads(done.stdout.splitlines()[-1]), Fresh)
+    return cattrs.structure(json.loads(process.stdout.splitlines()[-1]), ProcessObservation)
 
 
-def report(distribution: str, *names: str) -> None:
-    """Print what this process, a new one, sees of a distribution: JSON on the last line."""
-    found: list[Subject] = []
-    happened = watch(lambda: found.extend(subjects_of(distribution, *names)))
+def print_observation(distribution: str, *names: str) -> None:
+    """Print the observation of a distribution in this process, a new one: JSON on the last line."""
+    subjects: list[Subject] = []
+    effects = watch(lambda: subjects.extend(subjects_of(distribution, *names)))
     imports_mxnet = "mxnet" in sys.modules
-    seen = Fresh(happened.printed, happened.touched, imports_mxnet,
-                 {each.title: build(each.backbone) for each in found if each.head is None})
-    sys.stdout.write(f"\n{json.dumps(cattrs.unstructure(seen))}\n")
+    observation = ProcessObservation(effects.printed, effects.touched, imports_mxnet,
+                                     {subject.title: observe_build(subject.backbone)
+                                      for subject in subjects if subject.head is None})
+    sys.stdout.write(f"\n{json.dumps(cattrs.unstructure(observation))}\n")
 
 
-def build(backbone: Backbone) -> Built:
-    """Build a backbone's symbol and watch it; what that imports is imported before."""
+def observe_build(backbone: Backbone) -> BuildObservation:
+    """Observe the build of a backbone's symbol; its modules are imported before."""
     import ssdreg.mx  # noqa: F401  (it sets the environment up, once)
     symbols: list[mx.sym.Symbol] = []
     try:
         resolve(backbone.build)
-        happened = watch(lambda: symbols.append(backbone.symbol()))
-        return Built(digest(symbols[0]), happened.printed, happened.touched)
-    except Exception:  # a stranger's code may raise anything
-        return Built("")
+        effects = watch(lambda: symbols.append(backbone.symbol()))
+        return BuildObservation(digest(symbols[0]), effects.printed, effects.touched)
+    except Exception:  # a plug-in's code may raise anything
+        return BuildObservation("")
 
 
 def digest(symbol: mx.sym.Symbol) -> str:

@@ -1,28 +1,16 @@
-"""What is examined, and what came of it."""
+"""Subjects of conformance checks, and verdicts on them."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from ssdreg.errors import SsdregError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
 
 
-class ConformanceError(SsdregError):
-    """A plug-in does not do what it promises, or there is nothing of it to examine.
-
-    Raised by a check; the message goes on where the name of what was examined stands.
-    """
-
-
-class UnexaminedError(SsdregError):
-    """What a check looks with is not installed here; the message names it, and how to get it."""
-
-
 @frozen
 class Subject:
-    """A backbone of a plug-in; or, with `head`, a head of a plug-in on somebody's backbone."""
+    """A backbone of a plug-in; or, with `head`, a head of a plug-in on any backbone."""
 
     plugin: str
     backbone: Backbone
@@ -30,7 +18,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """What it is called in reports."""
+        """Its name in reports."""
         if self.head is None:
             return self.backbone.name
         return f"{self.head.name} on {self.backbone.name}"
@@ -38,11 +26,11 @@ class Subject:
 
 @frozen
 class Verdict:
-    """What a check of one subject found: a problem, or that it could not be looked for, or none.
+    """The verdict of a check on one subject: passed, an issue, or not examined.
 
-    `title` is the subject's, or that of what is examined once for the whole distribution.
-    `failed_needs` are the checks without which this one has nothing to say, and which failed;
-    `unexamined` says what is missing here to look for it, which is no fault of the subject.
+    `title` is the subject's, or ``the package`` for checks of the whole distribution.
+    `failed_needs` are the checks that this one needs and that failed; `unexamined` states what is
+    missing to run it, which is no fault of the subject.
     """
 
     plugin: str
@@ -54,12 +42,12 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the promise is kept, as far as that can be seen here."""
+        """Whether the promise is kept, as far as it could be examined."""
         return self.issue is None and not self.failed_needs
 
     @property
     def sentence(self) -> str:
-        """Say who was examined, and what is wrong, in one sentence."""
+        """The subject and the verdict, in one sentence."""
         who = f"{self.plugin}: {self.title}: {self.check}"
         if self.failed_needs:
             return f"{who}: not looked at, because it needs {', '.join(self.failed_needs)}"

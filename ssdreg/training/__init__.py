@@ -1,4 +1,4 @@
-"""Training a detector: `options`, starting parameters (`start`), the loop (`trainer`), `state`.
+"""Training: starting parameters, the loop, its state on disk.
 
 Nothing is imported here, because the command line reads the options' defaults and must stay quick.
 """

@@ -12,7 +12,7 @@ from ssdreg.detector.plan import OWN_HEAD, Plan
 from ssdreg.errors import RunError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
-from ssdreg.registry.host import get_backbone
+from ssdreg.registry.names import get_backbone
 from ssdreg.runs.run import Run
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import numpy as np
 from attrs import frozen
 
 from ssdreg.errors import RunError
+from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import same_name
+from ssdreg.registry.names import same_name
 from ssdreg.runs.params import Params, read_params
 from ssdreg.runs.run import open_run
 
@@ -64,12 +65,13 @@ class Start:
     what: str
 
 
-def choose_start(backbone: Backbone, asked: str | None) -> Start | None:
+def choose_start(backbone: Backbone, asked: str | None, *,
+                 progress: Progress | None = None) -> Start | None:
     """Read the parameters a training starts from.
 
     `asked` is a run's folder, a ``.params`` file, the name of weights declared for the backbone
     or ``""`` for its default ones, fetched if need be. None takes those declared that are on disk
-    already, and gives None where there are none.
+    already, and gives None where there are none. `progress` is told how far a download is.
 
     Raises RunError when there is no such file, UnknownNameError when no such weights are
     declared, WeightsError when they cannot be fetched or do not fit.
@@ -83,7 +85,8 @@ def choose_start(backbone: Backbone, asked: str | None) -> Start | None:
     weights = weights_on_disk(backbone) if asked is None else find_weights(backbone, asked or None)
     if weights is None:
         return None
-    return Start(read_weights(weights, fetch(weights), backbone), f"the weights {weights.title}")
+    return Start(read_weights(weights, fetch(weights, progress=progress), backbone),
+                 f"the weights {weights.title}")
 
 
 def take(checkpoint: Params, symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]],

@@ -117,6 +117,12 @@ def load(run: Run) -> Saved:
                      {name: array for name, array in arrays.items() if name != "none"})
 
 
+def load_options(run: Run) -> TrainOptions:
+    """Read the recipe of a run; raise RunError when that is not known."""
+    with _reading(run) as saved:
+        return TrainOptions(**saved["options"])
+
+
 def load_source(run: Run) -> DataSpec:
     """Read what data a run trains and validates on; raise RunError when that is not known."""
     with _reading(run) as saved:

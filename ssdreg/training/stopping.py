@@ -10,10 +10,6 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, has stopped, and where it stands is saved."""
-
-
 class StopRequest:
     """A context in which the first Ctrl-C (or SIGTERM) only sets `asked`; the second interrupts.
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from ssdreg import data as datasets
 from ssdreg.data import Augmentation, Packed
+from ssdreg.data.originals import image_sizes
 from ssdreg.data.splits import DataSpec
 from ssdreg.deploy.executor import Inference
 from ssdreg.detector.plan import Plan
-from ssdreg.errors import RunError
+from ssdreg.errors import Interrupted, RunError
+from ssdreg.metrics.coco import evaluate_coco
+from ssdreg.metrics.comparison import compare
+from ssdreg.metrics.voc import evaluate
+from ssdreg.progress import Progress
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.log import Epoch, write_log
 from ssdreg.runs.params import Params
@@ -22,10 +27,10 @@ from ssdreg.runs.run import Run
 from ssdreg.training import state as states
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.progress import Progress
+from ssdreg.training.progress import TrainingProgress
 from ssdreg.training.start import Taken, initializer
 from ssdreg.training.state import Saved, State, Sums
-from ssdreg.training.stopping import Interrupted, StopRequest
+from ssdreg.training.stopping import StopRequest
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -40,29 +45,42 @@ class Data:
     validation: Packed | None
     augmentation: Augmentation | None
 
+    @property
+    def issues(self) -> tuple[datasets.DataIssue, ...]:
+        """What is wrong with either, said once."""
+        return tuple(dict.fromkeys([*self.train.issues,
+                                    *(self.validation.issues if self.validation else ())]))
 
-def train(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Context],
-          start: Taken | None = None) -> Run:
+
+#: Called with every finished epoch, when its log and its parameters are on the disk.
+AfterEpoch = Callable[[Epoch], object]
+
+
+def train_run(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Context],
+              start: Taken | None = None, *, after_epoch: AfterEpoch | None = None,
+              progress: Progress | None = None) -> Run:
     """Train a run just created, to its last epoch or until it is asked to stop.
 
-    `contexts` are the devices the batch is divided among. Raises RunError when the loss stops
-    being a number, Interrupted after a stop by Ctrl-C (the state is saved).
+    `contexts` are the devices the batch is divided among; `progress` is told of every step and
+    epoch. Raises RunError when the loss stops being a number, Interrupted after a stop by Ctrl-C
+    (the state is saved).
     """
-    trainer = _Trainer(run, data, options, contexts)
+    trainer = _Trainer(run, data, options, contexts, after_epoch)
     trainer.begin(start)
-    trainer.train(State())
+    trainer.train(State(), progress)
     return run
 
 
-def resume(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context]) -> Run:
+def resume_run(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context], *,
+               after_epoch: AfterEpoch | None = None, progress: Progress | None = None) -> Run:
     """Go on where a run was stopped, step for step as if it had not been.
 
     The same to the bit; on several devices batch norm's running moments agree to rounding, since
     it is their mean over the devices that is saved.
     """
-    trainer = _Trainer(run, data, saved.options, contexts)
+    trainer = _Trainer(run, data, saved.options, contexts, after_epoch)
     trainer.restore(saved)
-    trainer.train(saved.state)
+    trainer.train(saved.state, progress)
     return run
 
 
@@ -102,7 +120,7 @@ class _Trainer:
     """A module bound to a run's symbol, with what it takes to step, save and restore it."""
 
     def __init__(self, run: Run, data: Data, options: TrainOptions,
-                 contexts: Sequence[mx.Context]) -> None:
+                 contexts: Sequence[mx.Context], after_epoch: AfterEpoch | None) -> None:
         from ssdreg.mx import mx
         check_devices(options, contexts)
         if data.train.classes != run.classes:
@@ -110,6 +128,7 @@ class _Trainer:
                            f"the run {run.path} ({', '.join(run.classes)}): start another run, "
                            f"with --pretrained {run.path}")
         self.run, self.data, self.options, self.contexts = run, data, options, list(contexts)
+        self.after_epoch = after_epoch
         symbol = run.load_symbol("ssd")
         outputs = mx.sym.Group([symbol[name] for name in step_outputs(symbol)])
         stays = fixed(outputs, run.plan, options)
@@ -138,28 +157,31 @@ class _Trainer:
         if saved.state.updates:  # MXNet makes the arrays at the first update
             self._set_optimizer_arrays(saved.optimizer)
 
-    def train(self, state: State) -> None:
+    def train(self, state: State, progress: Progress | None) -> None:
         """Run epochs from `state` on, until the last or until asked to stop."""
         log = [entry for entry in self.run.log() if entry.epoch <= state.epoch]
         total = self.options.epochs * self.steps_per_epoch
-        with StopRequest() as stop, Progress(total, state.updates, self.options) as progress:
+        with StopRequest() as stop, TrainingProgress(
+                total, state.updates, self.options, progress) as told:
             while state.epoch < self.options.epochs:
                 before, began = state, time.monotonic()
-                state = self._epoch(state, progress, stop)
+                state = self._epoch(state, told, stop)
                 state = evolve(state, seconds=before.seconds + time.monotonic() - began)
                 if state.epoch == before.epoch:
                     self._save(state)
                     raise Interrupted
-                log.append(self._finish_epoch(state, before, progress))
+                log.append(self._finish_epoch(state, before, told))
                 state = evolve(state, sums=Sums())
                 # the log first: a resumed run drops lines behind its state, but misses none
                 write_log(self.run.log_file, log)
                 self._save(state)
                 states.drop_old(self.run, self.options.keep_epochs)
+                if self.after_epoch is not None:
+                    self.after_epoch(log[-1])
                 if stop.asked:
                     raise Interrupted
 
-    def _epoch(self, state: State, progress: Progress, stop: StopRequest) -> State:
+    def _epoch(self, state: State, told: TrainingProgress, stop: StopRequest) -> State:
         """Step through what is left of an epoch; stop early, between two steps, when asked."""
         began, first = time.monotonic(), state.updates
         batches = self._open_train(state.epoch)
@@ -174,8 +196,8 @@ class _Trainer:
                 self._check(sums, state, rate)
                 state = evolve(state, step=index + 1, updates=state.updates + 1,
                                sums=state.sums.plus(sums))
-                progress.step(state, self.steps_per_epoch,
-                              self._rate(state.updates - first, time.monotonic() - began))
+                told.step(state, self.steps_per_epoch,
+                          self._rate(state.updates - first, time.monotonic() - began))
         finally:
             batches.close()
         return evolve(state, epoch=state.epoch + 1, step=0)
@@ -209,7 +231,7 @@ class _Trainer:
         """Return images a second."""
         return steps * self.options.batch_size / max(1e-9, seconds)
 
-    def _finish_epoch(self, state: State, before: State, progress: Progress) -> Epoch:
+    def _finish_epoch(self, state: State, before: State, told: TrainingProgress) -> Epoch:
         """Validate when it is time, and say how the epoch went.
 
         `before` is the state that it was begun in; after a stop, somewhere in its middle.
@@ -223,22 +245,24 @@ class _Trainer:
         last = state.epoch == self.options.epochs
         if self.data.validation is not None and (
                 last or state.epoch % self.options.validate_every == 0):
-            found = self._validate(self.data.validation)
-            entry = evolve(entry, map=found[0], map_07=found[1])
-        progress.epoch(entry)
+            entry = self._validate(self.data.validation, entry)
+        told.epoch(entry)
         return entry
 
-    def _validate(self, packed: Packed) -> tuple[float, float]:
+    def _validate(self, packed: Packed, entry: Epoch) -> Epoch:
+        """Return an epoch's line with what its parameters are worth."""
         plan = self.run.plan
         inference = Inference(self.run.load_symbol(), self._params(), self.options.batch_size,
                               plan.data_shape, self.contexts[0])
         batches = datasets.open_eval(packed, plan.data_shape, self.options.batch_size,
                                      plan.preprocessing)
         try:
-            found = inference.evaluate(batches, self.run.classes)
+            found = compare(inference.detect_all(batches), image_sizes(packed), self.run.classes)
         finally:
             batches.close()
-        return found.map, found.map_07
+        voc = evaluate([image.detections for image in found.images],
+                       [image.truths for image in found.images], self.run.classes)
+        return evolve(entry, map=voc.map, map_07=voc.map_07, coco=evaluate_coco(found).figures)
 
     def _open_train(self, epoch: int) -> datasets.DetectionIter:
         return datasets.open_train(

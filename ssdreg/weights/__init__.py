@@ -1,5 +1,6 @@
-"""Weights somebody else trained: declared by plug-ins, fetched, read, and checked.
+"""Weights somebody else trained: fetched, read, and checked.
 
-`declaration` is what a plug-in yields, `fetching` brings the file to disk, `formats` reads it
-(safetensors, ``.params``, PyTorch's ``.pth``), `loading` checks it against the backbone's symbol.
+`ssdreg.registry.weights` is what a plug-in yields; here `fetching` brings the file to disk,
+`formats` reads it (safetensors, ``.params``, PyTorch's ``.pth``), and `loading` checks it against
+the backbone's symbol.
 """

@@ -31,15 +31,15 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Read a file of safetensors; raise WeightsError when it is damaged or of an odd type."""
-    # its reader for NumPy has no bfloat16; this one gives bytes, whatever the type
+    """Read a safetensors file; raise WeightsError when it is damaged or has an unknown dtype."""
+    # its reader for NumPy lacks bfloat16; this function returns bytes of any type
     from safetensors import SafetensorError, deserialize
     try:
         tensors = deserialize(path.read_bytes())
     except SafetensorError as error:
         raise WeightsError(f"{path} is no file of safetensors, or it is truncated: "
                            f"{error}") from error
-    found = {}
+    arrays = {}
     for name, tensor in tensors:
         if tensor["dtype"] not in DTYPES:
             raise WeightsError(f"{path}: {name!r} is of the type {tensor['dtype']}; known are "
@@ -47,8 +47,8 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         array = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]])
         if tensor["dtype"] == "BF16":
             array = (array.astype(np.uint32) << 16).view(np.float32)
-        found[name] = array.reshape(tensor["shape"])
-    return found
+        arrays[name] = array.reshape(tensor["shape"])
+    return arrays
 
 
 def read_mxnet(path: Path) -> dict[str, np.ndarray]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from ssdreg.errors import UnknownNameError, WeightsError
 from ssdreg.graph.symbol import Graph, read_graph
+from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import get_backbone, list_weights, same_name
 from ssdreg.registry.lazy_reference import resolve
+from ssdreg.registry.names import get_backbone, list_weights, same_name
 from ssdreg.registry.suggestions import close, some
 from ssdreg.registry.weights import Weights
 from ssdreg.runs.params import Params
@@ -27,72 +28,76 @@ SHOWN = 3
 
 
 def weights_of(backbone: str | Backbone) -> tuple[Weights, ...]:
-    """Return what is declared for a backbone, its default first; empty when nothing is.
+    """Return the weights declared for a backbone, its default first; empty when there are none.
 
     Raises UnknownNameError when there is no such backbone.
     """
-    source = get_backbone(backbone)
-    return tuple(each for each in list_weights()
-                 if any(same_name(each.backbone, name) for name in (source.name, *source.aliases)))
+    backbone = get_backbone(backbone)
+    names = (backbone.name, *backbone.aliases)
+    return tuple(weights for weights in list_weights()
+                 if any(same_name(weights.backbone, name) for name in names))
 
 
 def find_weights(backbone: str | Backbone, name: str | None = None) -> Weights:
     """Return a backbone's weights called `name`, its default ones when None.
 
-    Raises UnknownNameError, which lists what there is.
+    Raises UnknownNameError, which lists the weights there are.
     """
-    source = get_backbone(backbone)
-    found = weights_of(source)
-    for each in found:
-        if name is None or same_name(each.name, name):
-            return each
-    if found:
-        raise UnknownNameError(f"no weights of {source.name} are called {name!r}: there are "
-                               f"{some([each.name for each in found])}")
-    others = siblings_with_weights(source)
-    if others:
-        raise UnknownNameError(f"no weights are declared for {source.name}, but for "
-                               f"{' and '.join(others)}; `ssdreg weights` lists all")
-    others = tuple(dict.fromkeys(each.backbone for each in list_weights()))
-    raise UnknownNameError(f"no weights are declared for {source.name}; they are for "
-                           f"{some(others) or 'no backbone that is installed'}"
-                           f"{'; `ssdreg weights` lists all' if others else ''}")
+    backbone = get_backbone(backbone)
+    candidates = weights_of(backbone)
+    for weights in candidates:
+        if name is None or same_name(weights.name, name):
+            return weights
+    if candidates:
+        raise UnknownNameError(f"no weights of {backbone.name} are called {name!r}: there are "
+                               f"{some([weights.name for weights in candidates])}")
+    alternatives = siblings_with_weights(backbone)
+    if alternatives:
+        raise UnknownNameError(f"no weights are declared for {backbone.name}, but for "
+                               f"{' and '.join(alternatives)}; `ssdreg weights` lists all")
+    alternatives = tuple(dict.fromkeys(weights.backbone for weights in list_weights()))
+    raise UnknownNameError(f"no weights are declared for {backbone.name}; they are for "
+                           f"{some(alternatives) or 'no backbone that is installed'}"
+                           f"{'; `ssdreg weights` lists all' if alternatives else ''}")
 
 
 def siblings_with_weights(backbone: Backbone) -> tuple[str, ...]:
-    """Return the backbones of this one's kind that have weights, those most like it first.
+    """Return the backbones with weights whose names have the same prefix, the most similar first.
 
-    A kind is what names begin with, whoever brings them: ``resnet``, ``vgg``.
+    A prefix is the letters that a name begins with, of any distribution: ``resnet``, ``vgg``.
     """
-    others = {each.backbone for each in list_weights()} - {backbone.name}
-    return tuple(close(backbone.name, [name for name in others
-                                       if _kind(name) == _kind(backbone.name)], alike=0.0))
+    backbones = {weights.backbone for weights in list_weights()} - {backbone.name}
+    prefix = _name_prefix(backbone.name)
+    return tuple(close(backbone.name, [name for name in backbones if _name_prefix(name) == prefix],
+                       alike=0.0))
 
 
-def _kind(name: str) -> str:
-    # a zoo's name and a dot may stand in front
-    found = re.match(r"(?:[a-z]+\.)?([a-z]*)", name.lower())
-    return found.group(1) if found else ""
+def _name_prefix(name: str) -> str:
+    # a zoo's name and a dot may precede it
+    match = re.match(r"(?:[a-z]+\.)?([a-z]*)", name.lower())
+    return match.group(1) if match else ""
 
 
 def weights_on_disk(backbone: str | Backbone) -> Weights | None:
-    """Return the first weights declared for a backbone that are on disk; reads none of them."""
-    return next((each for each in weights_of(backbone) if on_disk(each) is not None), None)
+    """Return the first declared weights of a backbone that are on disk; None where none are."""
+    return next((weights for weights in weights_of(backbone) if on_disk(weights) is not None), None)
 
 
-def load_weights(backbone: str | Backbone, name: str | None = None) -> Params:
+def load_weights(backbone: str | Backbone, name: str | None = None, *,
+                 progress: Progress | None = None) -> Params:
     """Return a backbone's weights, fetched if need be, as float32 by its symbol's own names.
 
-    What describes the feature maps is complete and of the right shape. The classifier's
-    parameters are there where they fit: a detector does without, and weights for another number
-    of classes serve it as well.
+    The parameters of the feature maps are complete and of the right shape. The classifier's are
+    included where their shapes fit: a detector does not use them, so that weights for another
+    number of classes can be loaded. `progress` is told how far a
+    download is, see `ssdreg.progress`.
 
     Raises UnknownNameError when there are none, and WeightsError when they cannot be fetched or
     read, or do not fit the backbone.
     """
-    source = get_backbone(backbone)
-    weights = find_weights(source, name)
-    return read_weights(weights, fetch(weights), source)
+    backbone = get_backbone(backbone)
+    weights = find_weights(backbone, name)
+    return read_weights(weights, fetch(weights, progress=progress), backbone)
 
 
 def read_weights(weights: Weights, path: Path, backbone: Backbone | None = None) -> Params:
@@ -103,37 +108,37 @@ def read_weights(weights: Weights, path: Path, backbone: Backbone | None = None)
             arrays = resolve(weights.names)(arrays)
         except WeightsError:
             raise
-        # the plug-in's own function, given a file that it may not be made for
+        # the plug-in's own function may raise anything for a file it was not made for
         except Exception as error:
             raise WeightsError(f"{path}: the names of {weights.title} cannot be mapped: "
                                f"{type(error).__name__}: {error}") from error
-    source = backbone or get_backbone(weights.backbone)
-    return fit(source, arrays, f"the weights {weights.title} in {path}")
+    backbone = backbone or get_backbone(weights.backbone)
+    return fit(backbone, arrays, f"the weights {weights.title} in {path}")
 
 
-def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], what: str) -> Params:
+def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], subject: str) -> Params:
     """Sort arrays into the arguments and auxiliary states of a backbone's own symbol.
 
     Raises WeightsError when they lack a parameter that a feature map is computed from, hold one
-    that the symbol does not have, or one of another shape; `what` begins the message.
+    that the symbol does not have, or one of another shape; `subject` begins the message.
     """
     from ssdreg.mx import mx
     symbol = backbone.symbol()
     graph = read_graph(symbol, SHAPE)
-    needed = _features(graph)
+    needed = _feature_parameters(graph)
     shapes = graph.parameters()
     missing = [name for name in shapes if name in needed and name not in arrays]
     superfluous = [name for name in arrays if name not in shapes]
     misshapen = [name for name, array in arrays.items()
                  if name in shapes and array.shape != shapes[name]]
     complaints = [
-        _listed("lack", missing, len(needed)),
-        _listed("have, unknown to the backbone,", superfluous, len(arrays)),
-        _listed("have in another shape", [
+        _describe("lack", missing, len(needed)),
+        _describe("have, unknown to the backbone,", superfluous, len(arrays)),
+        _describe("have in another shape", [
             f"{name} {arrays[name].shape} instead of {shapes[name]}"
             for name in misshapen if name in needed], len(needed))]
     if any(complaints):
-        raise WeightsError(f"{what} do not fit {backbone.name}: "
+        raise WeightsError(f"{subject} do not fit {backbone.name}: "
                            f"they {', and '.join(filter(None, complaints))}")
     auxiliary = set(symbol.list_auxiliary_states())
     loaded = {name: mx.nd.array(array, dtype="float32") for name, array in arrays.items()
@@ -142,17 +147,15 @@ def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], what: str) -> Para
                   {name: array for name, array in loaded.items() if name in auxiliary})
 
 
-def _features(graph: Graph) -> set[str]:
+def _feature_parameters(graph: Graph) -> set[str]:
     """Return the names of the parameters that some feature map is computed from."""
-    pictures = [graph.nodes[index] for index in graph.trunk
-                if graph.nodes[index].stride is not None]
-    return set(graph.parameters(graph.upstream([pictures[-1].name])))
+    return set(graph.parameters(graph.upstream(graph.pictures[-1:])))
 
 
-def _listed(verb: str, names: Iterable[str], of: int) -> str:
-    """Say which names a complaint is about, and how many; nothing when there are none."""
-    every = list(names)
-    if not every:
+def _describe(verb: str, names: Iterable[str], of: int) -> str:
+    """Return the text of a complaint with the names and their number; empty when there are none."""
+    listed = list(names)
+    if not listed:
         return ""
-    shown = ", ".join(every[:SHOWN]) + (", ..." if len(every) > SHOWN else "")
-    return f"{verb} {len(every)} of {of} parameters: {shown}"
+    shown = ", ".join(listed[:SHOWN]) + (", ..." if len(listed) > SHOWN else "")
+    return f"{verb} {len(listed)} of {of} parameters: {shown}"

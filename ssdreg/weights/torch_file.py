@@ -19,13 +19,10 @@ from typing import IO, Any
 import numpy as np
 
 from ssdreg.errors import WeightsError
-from ssdreg.weights.torch_pickle import Storage, Tensor, read_pickle
+from ssdreg.weights.torch_pickle import MAX_BYTES, Storage, Tensor, read_pickle
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 VERSION = 1001
-
-#: The pickle of an archive holds names and shapes; a large network's has half a megabyte.
-MAX_PICKLE_BYTES = 64 << 20
 
 #: Tensors may share numbers, but seldom do: a file whose tensors hold this many times what the
 #: file holds is no model.
@@ -105,8 +102,8 @@ def _read_archive(stream: IO[bytes], size: int) -> dict[str, np.ndarray]:
                                    f"{wanted}")
             return archive.read(info)
 
-        if member("data.pkl").file_size > MAX_PICKLE_BYTES:
-            raise WeightsError(f"its pickle is larger than {MAX_PICKLE_BYTES >> 20} MiB")
+        if member("data.pkl").file_size > MAX_BYTES:
+            raise WeightsError(f"its pickle is larger than {MAX_BYTES >> 20} MiB")
         big_endian = (prefix + "byteorder" in members
                       and archive.read(member("byteorder")).strip() == b"big")
         pickled = read_pickle(BytesIO(archive.read(member("data.pkl"))))

@@ -1,19 +1,40 @@
 """The pickle inside a PyTorch file, read as data: nothing is imported, nothing is called.
 
-Python's own unpickler calls what a file names. This one knows the few opcodes and names that a
-dictionary of tensors is made of, builds plain dictionaries, lists and tuples, and `Tensor` values
-that say where their numbers lie; whatever else a file names is refused.
+Python's own unpickler reads it, with what `pickle` documents for restricting it, `find_class` and
+`persistent_load`: the few names that a dictionary of tensors is made of stand for functions of this
+module, which build plain dictionaries, tuples, and `Tensor` values that say where their numbers
+lie. Whatever else a file names is refused.
+
+It is the unpickler in Python, and not the one in C, which cannot be bounded from outside: that one
+hashes whatever a file puts for a key (a tuple of itself, 40 times over, takes for ever), and makes
+room for a memo of the size that a file claims. Here these bounds hold:
+
+- `MAX_BYTES` of one pickle, read or claimed for one value in it, and `MAX_LINE` of one line of
+  text, so that no number has digits that take minutes to convert
+- `MAX_STEPS`: each opcode is one, so that there are no more values than that, and so is each value
+  that is copied from one to another
+- the opcodes: those of `_PYTHONS` and `_OWN`; the other ways to make objects are not among them
+- a dictionary's keys: texts and numbers
+- depth: none is needed, because nothing here or behind it follows nested values to their end
 """
 
 from __future__ import annotations
 
+import pickle
 import pickletools
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Sized
 from typing import IO, Any
 
 from attrs import field, frozen
 
 from ssdreg.errors import WeightsError
+
+#: A pickle holds names and shapes; a large network's has half a megabyte.
+MAX_BYTES = 64 << 20
+
+#: Names and numbers that are written as text.
+MAX_LINE = 64 << 10
 
 #: Steps that reading one pickle may take; a state dict needs about 40 a tensor.
 MAX_STEPS = 2_000_000
@@ -98,6 +119,15 @@ _MENTIONED = {f"torch.{kind}" for kind in (
     "bool")}
 
 
+class _Dictionary(dict[Any, Any]):
+    """A dictionary with plain keys: hashing tuples of tuples can take for ever."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not isinstance(key, (str, int, float, bytes, type(None))):
+            raise ValueError(f"a dictionary's key is a {type(key).__name__}")
+        super().__setitem__(key, value)
+
+
 def _tensor(where: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
     if not isinstance(where, View) or not isinstance(offset, int):
         raise ValueError("a tensor is made of something that is no storage")
@@ -110,11 +140,11 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-def _dictionary(pairs: Any = ()) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
+def _dictionary(pairs: Any = ()) -> _Dictionary:
+    dictionary = _Dictionary()
     for key, value in pairs:
-        found[_plain(key)] = value
-    return found
+        dictionary[key] = value
+    return dictionary
 
 
 def _size(values: Any) -> tuple[Any, ...]:
@@ -137,29 +167,52 @@ def read_pickle(stream: IO[bytes]) -> Pickle:
 
     Raises WeightsError that names what is refused, or says what is damaged.
     """
-    machine = _Machine()
+    reader = _Reader(stream)
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
-            machine.spend(1)
-            machine.step(opcode.name, argument)
-        (value,) = machine.stack
-    # ValueError is also what pickletools raises where a pickle ends early
-    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
-        if isinstance(error, WeightsError):
-            raise
+        value = reader.load()
+    except WeightsError:
+        raise
+    # what the unpickler raises where a pickle ends early or fills what it cannot, and attrs
+    except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, EOFError,
+            OverflowError, MemoryError, struct.error) as error:
         # attrs puts more than the sentence into its errors
         reason = error.args[0] if error.args else type(error).__name__
         raise WeightsError(f"its pickle is damaged: {reason}") from error
-    return Pickle(value, machine.storages)
+    return Pickle(value, reader.storages)
 
 
-class _Machine:
-    """The stack, the marks and the memo of a pickle that is being read."""
+class _Bounded:
+    """What the unpickler reads from: a stream of which no more than `MAX_BYTES` are taken."""
 
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._left = stream, MAX_BYTES
+
+    def read(self, size: int) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"it is longer than {MAX_BYTES >> 20} MiB, or says so")
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise EOFError("it ends early")
+        return data
+
+    def readline(self) -> bytes:
+        line = self._stream.readline(MAX_LINE)
+        if not line.endswith(b"\n"):
+            raise EOFError(f"it ends early, or has a line of more than {MAX_LINE:,} bytes")
+        return line
+
+
+class _Reader(pickle._Unpickler):
+    """Python's unpickler, with the steps changed in which a file could have its way."""
+
+    # of the unpickler, and not in its annotations
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(_Bounded(stream), encoding="latin-1")
         self.storages: dict[str, Storage] = {}
         self.spent = 0
 
@@ -169,143 +222,81 @@ class _Machine:
         if self.spent > MAX_STEPS:
             raise WeightsError(f"its pickle takes more than {MAX_STEPS:,} steps to read")
 
-    def step(self, opcode: str, argument: Any) -> None:
-        """Take one step: push a value, or do what the opcode's entry in `_STEPS` says."""
-        if opcode in _VALUES:
-            self.stack.append(argument)
-        elif opcode in _CONSTANTS:
-            self.stack.append(_CONSTANTS[opcode])
-        elif opcode in _STEPS:
-            _STEPS[opcode](self, argument)
-        elif opcode not in _IGNORED:
-            raise WeightsError(f"its pickle uses {opcode}, which a dictionary of tensors does not "
-                               f"need; it was refused, and nothing in it was executed")
+    def find_class(self, module: str, name: str) -> Name:
+        """Return a name that is known, without importing anything."""
+        text = f"{module}.{name}"
+        if text not in STORAGES and text not in _MENTIONED and text not in _MAKERS:
+            raise WeightsError(
+                f"it names {text!r}, which is no part of a dictionary of tensors; it was refused, "
+                f"and nothing in it was executed. If you trust where it comes from, load it with "
+                f"PyTorch and save its state_dict() alone")
+        return Name(text)
 
-    def pop(self) -> Any:
-        """Take the topmost value; what lies below a mark cannot be reached."""
-        if len(self.stack) <= (self.marks[-1] if self.marks else 0):
-            raise ValueError("it takes more values than it has put down")
-        return self.stack.pop()
+    def persistent_load(self, pid: Any) -> View:
+        """Return a storage for ``("storage", type, key, device, numel[, (key, offset, numel)])``.
+        """
+        tag, name, key, _, numel, *view = pid
+        if tag != "storage" or not isinstance(name, Name) or name.text not in STORAGES:
+            raise ValueError("it refers to something outside that is no storage of numbers")
+        storage = Storage(key, STORAGES[name.text], numel)
+        if self.storages.setdefault(key, storage) != storage:
+            raise ValueError(f"it describes the storage {key} in two ways")
+        return View(storage, view[0][1] if view and view[0] is not None else 0)
 
-    def since_mark(self) -> list[Any]:
-        """Take all values above the last mark."""
-        start = self.marks.pop()
-        values = self.stack[start:]
-        del self.stack[start:]
-        return values
+    def call(self) -> None:
+        """Take arguments and a name, and put what is made of them: see `_MAKERS`."""
+        arguments, name = self.stack.pop(), self.stack[-1]
+        if not (isinstance(name, Name) and name.text in _MAKERS and isinstance(arguments, tuple)):
+            raise WeightsError(f"it calls {getattr(name, 'text', type(name).__name__)!r}, which "
+                               f"makes no tensor; it was refused, and nothing in it was executed")
+        self.spend(sum(len(each) for each in arguments if isinstance(each, Sized)))
+        self.stack[-1] = _MAKERS[name.text](*arguments)
 
-    def take(self, count: int) -> tuple[Any, ...]:
-        """Take the topmost `count` values, in their order."""
-        return tuple(self.pop() for _ in range(count))[::-1]
+    def drop_state(self) -> None:
+        """Drop an object's attributes: of a state dict, PyTorch's version numbers of its modules.
+        """
+        self.stack.pop()
+        if not isinstance(self.stack[-1], dict):
+            raise ValueError("it fills something that is no dict")
 
-    def top(self, kind: type[Any]) -> Any:
-        """Return the topmost value, which must be of this type."""
-        if not self.stack or not isinstance(self.stack[-1], kind):
-            raise ValueError(f"it fills something that is no {kind.__name__}")
-        return self.stack[-1]
-
-
-def _mark(machine: _Machine, _: Any) -> None:
-    machine.marks.append(len(machine.stack))
-
-
-def _memoize(machine: _Machine, index: Any) -> None:
-    machine.memo[len(machine.memo) if index is None else index] = machine.stack[-1]
-
-
-def _recall(machine: _Machine, index: Any) -> None:
-    machine.stack.append(machine.memo[index])
+    def make_dictionary(self) -> None:
+        """Put a dictionary of all above the last mark, as the oldest pickles make one."""
+        values = self.pop_mark()
+        if len(values) % 2:
+            raise ValueError("a dictionary has a key without a value")
+        self.append(_dictionary(zip(values[::2], values[1::2])))
 
 
-def _name(machine: _Machine, argument: Any) -> None:
-    """Push a name that is known; `argument` is ``module name``, or both are on the stack."""
-    module, name = machine.take(2) if argument is None else argument.split(" ", 1)
-    if not (isinstance(module, str) and isinstance(name, str)):
-        raise ValueError("a name is no text")
-    text = f"{module}.{name}"
-    if text not in STORAGES and text not in _MENTIONED and text not in _MAKERS:
-        raise WeightsError(
-            f"it names {text!r}, which is no part of a dictionary of tensors; it was refused, and "
-            f"nothing in it was executed. If you trust where it comes from, load it with PyTorch "
-            f"and save its state_dict() alone")
-    machine.stack.append(Name(text))
+class _Steps(dict[int, Callable[[Any], None]]):
+    """What to do by opcode; one that is missing is refused."""
+
+    def __missing__(self, code: int) -> Callable[[Any], None]:
+        names = [opcode.name for opcode in pickletools.opcodes if ord(opcode.code) == code]
+        raise WeightsError(f"its pickle uses {names[0] if names else f'an opcode {code:#04x}'}, "
+                           f"which a dictionary of tensors does not need; it was refused, and "
+                           f"nothing in it was executed")
 
 
-def _call(machine: _Machine, _: Any) -> None:
-    name, arguments = machine.take(2)
-    if not isinstance(name, Name) or name.text not in _MAKERS or not isinstance(arguments, tuple):
-        raise WeightsError(f"it calls {getattr(name, 'text', type(name).__name__)!r}, which makes "
-                           f"no tensor; it was refused, and nothing in it was executed")
-    machine.spend(sum(len(each) for each in arguments if isinstance(each, (list, tuple))))
-    machine.stack.append(_MAKERS[name.text](*arguments))
+def _counted(step: Callable[[Any], None]) -> Callable[[Any], None]:
+    def counted(reader: _Reader) -> None:
+        reader.spend(1)
+        step(reader)
+    return counted
 
 
-def _storage(machine: _Machine, _: Any) -> None:
-    """Push a storage from ``("storage", type, key, device, numel[, (key, offset, numel)])``."""
-    tag, name, key, _, numel, *view = machine.pop()
-    if tag != "storage" or not isinstance(name, Name) or name.text not in STORAGES:
-        raise ValueError("it refers to something outside that is no storage of numbers")
-    storage = Storage(key, STORAGES[name.text], numel)
-    if machine.storages.setdefault(key, storage) != storage:
-        raise ValueError(f"it describes the storage {key} in two ways")
-    machine.stack.append(View(storage, view[0][1] if view and view[0] is not None else 0))
+#: The opcodes that such a dictionary needs, and what is done here instead of Python's own.
+_PYTHONS = """
+    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4
+    FLOAT BINFLOAT UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING
+    SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    EMPTY_LIST LIST APPEND APPENDS SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET
+    LONG_BINGET GLOBAL STACK_GLOBAL BINPERSID"""
+_OWN: dict[str, Callable[[_Reader], None]] = {
+    "REDUCE": _Reader.call, "BUILD": _Reader.drop_state, "DICT": _Reader.make_dictionary,
+    "EMPTY_DICT": lambda reader: reader.append(_Dictionary())}
 
-
-def _extend(machine: _Machine, values: Iterable[Any]) -> None:
-    machine.top(list).extend(values)
-
-
-def _fill(machine: _Machine, pairs: list[Any]) -> None:
-    if len(pairs) % 2:
-        raise ValueError("a dictionary has a key without a value")
-    machine.top(dict).update(
-        (_plain(key), value) for key, value in zip(pairs[::2], pairs[1::2]))
-
-
-def _filled(machine: _Machine, _: Any) -> None:
-    """Push a new dictionary with all above the last mark, as the oldest pickles make one."""
-    pairs = machine.since_mark()
-    machine.stack.append({})
-    _fill(machine, pairs)
-
-
-def _plain(key: Any) -> Any:
-    """Refuse what is no plain key: hashing tuples of tuples can take for ever."""
-    if not isinstance(key, (str, int, float, bytes, type(None))):
-        raise ValueError(f"a dictionary's key is a {type(key).__name__}")
-    return key
-
-
-def _set_state(machine: _Machine, _: Any) -> None:
-    """Drop an object's attributes: of a state dict, PyTorch's version numbers of its modules."""
-    machine.pop()
-    machine.top(dict)
-
-
-#: Opcodes that push their own argument, and those that always push the same.
-_VALUES = {
-    "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
-    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
-}
-_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_IGNORED = {"PROTO", "FRAME", "STOP"}
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "MARK": _mark,
-    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
-    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
-    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.since_mark())),
-    "TUPLE1": lambda machine, _: machine.stack.append(machine.take(1)),
-    "TUPLE2": lambda machine, _: machine.stack.append(machine.take(2)),
-    "TUPLE3": lambda machine, _: machine.stack.append(machine.take(3)),
-    "DICT": _filled,
-    "LIST": lambda machine, _: machine.stack.append(machine.since_mark()),
-    "APPEND": lambda machine, _: _extend(machine, machine.take(1)),
-    "APPENDS": lambda machine, _: _extend(machine, machine.since_mark()),
-    "SETITEM": lambda machine, _: _fill(machine, list(machine.take(2))),
-    "SETITEMS": lambda machine, _: _fill(machine, machine.since_mark()),
-    "PUT": _memoize, "BINPUT": _memoize, "LONG_BINPUT": _memoize, "MEMOIZE": _memoize,
-    "GET": _recall, "BINGET": _recall, "LONG_BINGET": _recall,
-    "GLOBAL": _name, "STACK_GLOBAL": _name,
-    "REDUCE": _call, "BUILD": _set_state, "BINPERSID": _storage,
-}
+_CODES = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
+_Reader.dispatch = _Steps({
+    **{_CODES[name]: _counted(pickle._Unpickler.dispatch[_CODES[name]])
+       for name in _PYTHONS.split()},
+    **{_CODES[name]: _counted(step) for name, step in _OWN.items()}})

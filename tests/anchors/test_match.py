@@ -11,7 +11,7 @@ import ssdreg
 from ssdreg import ops
 from ssdreg.anchors.match import MATCHED, best_overlaps, grids, matches, shapes
 from ssdreg.errors import DataError
-from ssdreg.evaluation.voc import iou_matrix
+from ssdreg.metrics.voc import iou_matrix
 
 
 def random_boxes(count, seed=0, least=0.02):

@@ -12,7 +12,6 @@ from support.runs import UNUSED, command, refused
 from ssdreg.bench import engine_worker, model_worker, peak_worker, post_worker
 from ssdreg.bench.comparison import _kind, processor
 from ssdreg.bench.configurations import CONTENDERS, choose
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import Configuration
 from ssdreg.bench.measure import Schedule
 from ssdreg.bench.peak import peak_tasks
@@ -34,7 +33,7 @@ from ssdreg.bench.workload import (
 )
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.detector.overrides import Overrides
-from ssdreg.errors import DataError
+from ssdreg.errors import BenchError, DataError
 
 SIDE, BATCH, CLASSES = 64, 2, 6
 

@@ -11,7 +11,6 @@ from ssdreg_runtime.system.installing import install
 
 from ssdreg.bench import tables
 from ssdreg.bench.configurations import CONTENDERS, choose
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import (
     Configuration,
     Figures,
@@ -27,6 +26,7 @@ from ssdreg.bench.figures import (
 )
 from ssdreg.bench.measure import Times
 from ssdreg.drawing.latency_chart import draw_chart, label
+from ssdreg.errors import BenchError
 
 FIRST, SECOND, THIRD = (Configuration("mxnet", "float32"), Configuration("openvino", "bfloat16"),
                         Configuration("openvino", "int8"))

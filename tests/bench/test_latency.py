@@ -11,14 +11,13 @@ import pytest
 from attrs import evolve
 from support import paths
 
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.figures import Configuration, Figures, Machine, Workload, make_post, make_rows
 from ssdreg.bench.measure import Times
 from ssdreg.bench.workers import Worker
 from ssdreg.bench.workload import drawn_images, prepare_workload
 from ssdreg.deploy.model import random_deploy_model
 from ssdreg.detector.overrides import Overrides
-from ssdreg.errors import SsdregError
+from ssdreg.errors import BenchError, SsdregError
 
 BENCHMARKS = paths.PROJECT / "benchmarks"
 BATCH = 2

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ssdreg.bench.errors import BenchError
 from ssdreg.bench.measure import UNTIMED, WARM_UP, Schedule, measure
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task, Worker
+from ssdreg.errors import BenchError
 
 #: A worker that notes each of its times in a file; its job says how it fails, if it does.
 WORKER = """

@@ -13,7 +13,8 @@ from support.voc import add, found
 import ssdreg
 from ssdreg.checkpoints.layout import _sources
 from ssdreg.graph import symbol_file
-from ssdreg.graph.symbol import MAX_NODES, read_graph
+from ssdreg.graph.nodes import MAX_NODES
+from ssdreg.graph.symbol import read_graph
 from ssdreg.graph.symbol_file import Net, parse
 from ssdreg.mx import mx
 from ssdreg.runs.params import read_params

@@ -136,6 +136,14 @@ def test_what_is_not_wanted_is_not_copied(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["a-symbol.json"]
 
 
+def test_permissions_and_times_are_not_taken(tmp_path):
+    target = archive_of(tmp_path / "model.tar.gz", member("a/x-symbol.json", mode=0o6777, mtime=1))
+    (file,) = unpack(target, tmp_path, lambda name: True)
+    assert file == tmp_path / "x-symbol.json"
+    assert file.stat().st_mode & 0o7111 == 0
+    assert file.stat().st_mtime > 1
+
+
 def test_two_members_of_one_name(tmp_path):
     target = archive_of(tmp_path / "model.tar.gz", member("a/x-symbol.json"),
                         member("b/x-symbol.json"))

@@ -20,7 +20,7 @@ from support.gluon_ssd import (
 )
 
 import ssdreg
-from ssdreg.audit.gluoncv_presets import import_gluoncv
+from ssdreg.auditing.gluoncv_presets import import_gluoncv
 from ssdreg.deploy.executor import bind_checkpoint
 from ssdreg.mx import mx
 

@@ -136,7 +136,7 @@ def test_after_training(capsys, odd_run, image):
 
 def test_after_an_interruption(capsys, odd_run, monkeypatch):
     from ssdreg.cli.commands import train
-    from ssdreg.training.stopping import Interrupted
+    from ssdreg.errors import Interrupted
 
     def interrupted(options):
         raise Interrupted

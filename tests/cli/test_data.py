@@ -19,7 +19,7 @@ from ssdreg.anchors.report import size_list
 from ssdreg.cli.commands.arguments import sizes as read_sizes
 from ssdreg.data import load, pack, read_voc, splits
 from ssdreg.data.boxes import boxes
-from ssdreg.drawing.anchors import MOST_DRAWN, draw_anchors
+from ssdreg.drawing.anchors import MAX_POINTS, draw_anchors
 from ssdreg.errors import DataError
 from ssdreg.runs.run import open_run
 
@@ -159,7 +159,7 @@ def test_the_picture_shows_every_level_and_both_kinds_of_boxes(capsys, tiny_shap
 def test_very_many_boxes_make_no_larger_picture(planned, tmp_path):
     plan, rows = planned
     sizes = []
-    for count in (4 * MOST_DRAWN, 8 * MOST_DRAWN):
+    for count in (4 * MAX_POINTS, 8 * MAX_POINTS):
         many = rows[np.arange(count) % len(rows)]
         draw_anchors(many, plan, matches(many, plan), tmp_path / "anchors.svg", "many $boxes")
         sizes.append((tmp_path / "anchors.svg").stat().st_size)

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 import ssdreg
-from ssdreg.cli import demo
 from ssdreg.errors import DataError, RunError
+from ssdreg.scaffold import demo
 
 
 def test_the_story_in_numbers():

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
+import attrs
 import pytest
 from support.runs import SIDE, TRAIN_IMAGES, VALIDATION_IMAGES, command, refused
 
 from ssdreg.cli.main import main
-from ssdreg.data import load, open_eval, splits
-from ssdreg.data.formats.voc import read_voc
+from ssdreg.data import load, open_eval, read_voc, splits
 from ssdreg.data.pack import pack
 from ssdreg.deploy.executor import open_inference
-from ssdreg.evaluation.voc import evaluate
+from ssdreg.metrics.coco import FIGURES
+from ssdreg.metrics.tide import KINDS
+from ssdreg.metrics.voc import evaluate
 from ssdreg.runs.run import open_run
 
 
@@ -52,8 +55,54 @@ def test_the_table(capsys, tiny_run, tiny_shapes):
     assert (done.status, done.err) == (0, "")
     assert lines[0] == (f"{tiny_run}, epoch 1, openvino in float32, {VALIDATION_IMAGES} images of "
                         f"{tiny_shapes}, split val")
-    assert [line.split()[0] for line in lines[1:]] == [
+    assert [line.split()[0] for line in lines[1:6]] == [
         "class", "circle", "square", "triangle", "mean"]
+    assert lines[6] == ""
+    # the further measures stand behind it, each under a line that says what it is
+    heads = [block.splitlines()[0] for block in "\n".join(lines[7:]).split("\n\n")]
+    assert [head.split(",")[0].split(" at ")[0] for head in heads] == [
+        "COCO", "the threshold with the best F1", "confusion", "errors by kind"]
+
+
+def test_json_has_the_further_measures(capsys, tiny_run):
+    found = json.loads(command(capsys, "eval", tiny_run, "--json", "--backend", "mxnet").out)
+    assert tuple(found["coco"]) == FIGURES
+    assert found["coco"]["ap50"] == pytest.approx(found["map"], abs=0.05)
+    assert [each["name"] for each in found["best_f1"]["classes"]] == [
+        each["name"] for each in found["classes"]]
+    assert len(found["confusion"]["matrix"]) == 4
+    assert [kind["name"] for kind in found["errors"]["kinds"]] == list(KINDS)
+    # training logged the same figures
+    logged, = open_run(tiny_run).log()
+    assert attrs.asdict(logged.coco) == pytest.approx(
+        {name: math.nan if value is None else value for name, value in found["coco"].items()},
+        abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_report(capsys, tmp_path, tiny_run, form):
+    out = tmp_path / "new" / "report.html"
+    done = command(capsys, "eval", tiny_run, "--report", out, *form)
+    assert (done.status, done.err) == (0, "")
+    text = out.read_text(encoding="utf-8")
+    for setting in ("resnet18", "64x64", "circle, square, triangle", "training: epochs"):
+        assert setting in text
+    assert text.count("data:image/jpeg;base64,") == 2 * VALIDATION_IMAGES
+    if form:
+        assert json.loads(done.out)["report"] == str(out)
+    else:
+        assert done.out.endswith(f"\n\nwritten: {out}, the report\n")
+
+
+def test_a_report_of_an_exported_file_knows_no_training(capsys, tmp_path, tiny_shapes, exported):
+    out = tmp_path / "report.html"
+    assert command(capsys, "eval", exported, "--data", tiny_shapes, "--report", out).status == 0
+    assert "training:" not in out.read_text(encoding="utf-8")
+
+
+def test_a_report_that_is_no_page_is_refused_before_anything_is_measured(capsys, tmp_path):
+    assert refused(command(capsys, "eval", tmp_path / "no run", "--report", "report.pdf"),
+                   "no report can be written to report.pdf: its name must end in .html")
 
 
 @pytest.mark.parametrize(("split", "images"), [

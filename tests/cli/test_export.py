@@ -18,11 +18,11 @@ from support import checkpoints as files
 from support.checkpoints import own_symbol
 from support.runs import SIDE, command, refused
 
-from ssdreg.cli.commands.export import default_file
 from ssdreg.deploy.model import open_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend
-from ssdreg.export.checking import compare_file
-from ssdreg.export.parity import Parity
+from ssdreg.exporting.checking import compare_file
+from ssdreg.exporting.export import default_file
+from ssdreg.exporting.parity import Parity
 
 with no_telemetry():
     import onnxruntime
@@ -183,8 +183,8 @@ def test_a_difference_is_status_1_and_told(capsys, tiny_run, tmp_path, picture, 
     """The source with other parameters, as a mistake in the exporter would make it."""
     source = open_deploy_model(tiny_run)
     source.params.args["stage1_unit1_conv1_weight"][:] *= 1.5
-    from ssdreg.export import write_onnx
-    monkeypatch.setattr("ssdreg.export.write_onnx", lambda _, *rest: write_onnx(source, *rest))
+    from ssdreg.exporting import write_onnx
+    monkeypatch.setattr("ssdreg.exporting.write_onnx", lambda _, *rest: write_onnx(source, *rest))
     done = command(capsys, "export", tiny_run, "--out", tmp_path / "model.onnx", "--check", picture)
     assert done.status == 1
     assert " DIFFERENT" in done.out

@@ -204,7 +204,7 @@ def steady_run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(steady_run, tmp_path_factory):
     from ssdreg.deploy.model import open_deploy_model
-    from ssdreg.export import write_onnx
+    from ssdreg.exporting import write_onnx
     file = tmp_path_factory.mktemp("exported") / "steady.onnx"
     write_onnx(open_deploy_model(steady_run), file)
     return file

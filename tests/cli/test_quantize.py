@@ -10,16 +10,17 @@ import pytest
 from support.runs import SIDE, command, refused
 
 import ssdreg
-from ssdreg.cli.commands.quantize import choose_splits, default_out
 from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import DataError
-from ssdreg.evaluation.voc import ClassAP, Evaluation
-from ssdreg.quantize import Quantized
-from ssdreg.quantize.report import QuantizationReport, Side
-from ssdreg.quantize.searching import Trial
-from ssdreg.quantize.sensitivity import Layer
-from ssdreg.quantize.speed import Latency, measure_latency
+from ssdreg.metrics.voc import ClassAP, Evaluation
+from ssdreg.quantization import Quantized
+from ssdreg.quantization.calibration import choose_splits
+from ssdreg.quantization.quantize import default_out
+from ssdreg.quantization.report import QuantizationReport, Side
+from ssdreg.quantization.searching import Trial
+from ssdreg.quantization.sensitivity import Layer
+from ssdreg.quantization.speed import Latency, measure_latency
 from ssdreg.runs.run import open_run
 
 FEW = ("--calibration-images", "3", "--rounds", "2", "--drop", "1")

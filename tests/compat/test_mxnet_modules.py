@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from support.parsing import parse
 
-from ssdreg.compat.mxnet_modules import PACKAGES, Finder, restored
+from ssdreg.compat.mxnet_modules import PACKAGES, MXNetFinder, restored
 from ssdreg.compat.numpy_names import BUILTINS, lost_names, namespace
 
 MXNET = Path(importlib.util.find_spec("mxnet").origin).parent
@@ -89,8 +89,8 @@ def test_numpy_and_python_stay_as_they_are():
 
 
 def test_only_mxnet_and_gluoncv_are_looked_after():
-    assert Finder().find_spec("json") is None
-    assert Finder().find_spec("mxnetwork") is None
+    assert MXNetFinder().find_spec("json") is None
+    assert MXNetFinder().find_spec("mxnetwork") is None
     assert PACKAGES == ("mxnet", "gluoncv")
 
 
@@ -290,7 +290,7 @@ def test_it_is_served_once():
     from ssdreg.compat.mxnet_modules import serve
     from ssdreg.mx import mx  # noqa: F401
     serve()
-    assert sum(isinstance(each, Finder) for each in sys.meta_path) == 1
+    assert sum(isinstance(each, MXNetFinder) for each in sys.meta_path) == 1
 
 
 def test_what_is_given_is_named():

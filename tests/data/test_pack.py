@@ -196,3 +196,16 @@ def test_a_side_car_of_another_program_is_refused(tmp_path):
     rec.with_suffix(".json").write_text("[]")
     with pytest.raises(DataError, match="not what packing wrote"):
         open_rec(rec)
+
+
+def test_a_jpeg_that_lacks_a_few_bytes_is_taken_and_said(dataset):
+    """As detection takes it: the same pixels."""
+    from ssdreg_runtime.io.images import read
+    file = dataset.samples[0].image
+    Image.linear_gradient("L").resize((40, 20)).convert("RGB").save(file)
+    file.write_bytes(file.read_bytes()[:-3])
+    packed = pack(dataset)
+    assert packed.images == 3
+    assert [(issue.file.name, issue.kind, issue.action) for issue in packed.issues[1:]] == [
+        ("a.jpg", "image cut short", "kept")]
+    assert np.array_equal(mx.image.imdecode(records(packed.rec)[0][1]).asnumpy(), read(file))

@@ -336,8 +336,12 @@ def test_defaults_that_cannot_be_are_refused(defaults):
     ({"force_suppress": "no"}, "force_suppress must be True or False, not 'no'"),
     ({"loss": "hinge"}, "loss must be softmax or focal, not 'hinge'"),
     ({"preprocessing": (1, 2, 3)}, "preprocessing must be a ssdreg.Preprocessing, not (1, 2, 3)"),
-    ({"size": 3, "nms": 4},
-     "nms, size cannot be overridden: the fields are tap_strides, from_layers"),
 ])
 def test_errors_say_what_and_where(arguments, message):
     assert message in refused(**arguments)
+
+
+@pytest.mark.parametrize("function", [plan, ssdreg.build])
+def test_a_misspelt_argument_is_none(function):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
+        function("resnet50", size=3)

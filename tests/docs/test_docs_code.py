@@ -183,10 +183,10 @@ def run_pip(line, where, reader):
 
 
 def is_needed(word):
-    """Tell whether this is MXNet as ssdreg installs it, or another package that ssdreg needs."""
+    """Tell whether this is MXNet as ssdreg installs it, or what ssdreg or its runtime needs."""
     if word == INSTALL.split()[-1]:
         return True
-    asked = (Requirement(each) for each in requires("ssdreg"))
+    asked = map(Requirement, (*requires("ssdreg"), *requires("ssdreg-runtime")))
     name = re.match(r"[\w.-]*", word)[0]
     return name in {each.name for each in asked if "extra" not in str(each.marker)}
 

@@ -11,7 +11,7 @@ from support.documents import README as PATH
 
 import ssdreg
 from ssdreg.cli.commands import COMMANDS
-from ssdreg.cli.demo import story
+from ssdreg.scaffold.demo import story
 
 README = PATH.read_text(encoding="utf-8")
 

@@ -24,7 +24,7 @@ from ssdreg.drawing.canvas import (
     text_width,
     write_picture,
 )
-from ssdreg.drawing.diagram import LINE_BLOCKS, draw_anatomy, shorten
+from ssdreg.drawing.diagram import MAX_LINE_BLOCKS, draw_anatomy, shorten
 from ssdreg.drawing.layout import ABSENT, COMPARED, DERIVED, DETECTS, SIDE, THROWN_AWAY, WRONG
 from ssdreg.errors import DataError
 from ssdreg.graph.coverage import choose
@@ -189,7 +189,7 @@ def test_every_unit_has_a_box(variant):
     assert sorted(numbers) == sorted(
         number for units in (1, *variant.units) for number in range(1, units + 1))
     for row in {box.y for box in blocks(picture)}:
-        assert sum(box.y == row for box in blocks(picture)) <= LINE_BLOCKS
+        assert sum(box.y == row for box in blocks(picture)) <= MAX_LINE_BLOCKS
 
 
 @pytest.mark.parametrize("case", [case for case, drawing in DRAWN.items() if drawing[2] is None])

@@ -16,8 +16,7 @@ from support.checkpoints import archive_of, member, own_symbol, tarred
 import ssdreg
 from ssdreg.bench.workload import read_images
 from ssdreg.checkpoints.archive import unpack
-from ssdreg.data import read_voc
-from ssdreg.data.formats.voc import available_splits
+from ssdreg.data import available_splits, read_voc
 from ssdreg.runs.run import open_run
 
 #: What macOS writes beside a file on a disk of another system; no text, no image, no XML.

@@ -13,7 +13,7 @@ from support.runs import DETECTOR
 OFTEN = """
 import sys
 from ssdreg_runtime.system import progress
-progress.EVERY = float(sys.argv[1])
+progress.LINE_INTERVAL = float(sys.argv[1])
 from ssdreg.cli.main import main
 sys.exit(main(sys.argv[2:]))
 """

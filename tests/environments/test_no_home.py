@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.runs import DETECTOR, UNUSED
-from support.worlds import NOBODY, as_nobody, open_folder, start
+from support.worlds import NOBODY, as_nobody, open_folder, start, start_in_turn
 
 #: Below a file there is no folder, for root neither.
 UNDER_A_FILE = str(Path(__file__) / "home")
@@ -81,36 +81,37 @@ def test_a_detector_is_trained_and_used_by_a_user_without_a_home(folder, tiny_sh
     data = shutil.copytree(tiny_shapes, folder / "shapes")
     images = data / "JPEGImages"
 
-    def command(*arguments, program="ssdreg"):
-        done = start(program, *arguments, cwd=folder, environ={}, prefix=as_nobody())
-        assert done.status == 0, (arguments, done.told)
-        return done
-
-    trained = command("train", *DETECTOR, "--data", data, "--out", "run", "--epochs", 1,
-                      "--batch-size", 8)
-    assert [line for line in trained.told if not line.startswith(UNUSED)] == [
-        f"ssdreg: there is no home folder, {notice(folder)}"]
+    where = {"cwd": folder, "environ": {}, "prefix": as_nobody()}
+    trained = start("ssdreg", "train", *DETECTOR, "--data", data, "--out", "run", "--epochs", 1,
+                    "--batch-size", 8, **where)
+    assert trained.status == 0, trained.told
+    kept = f"ssdreg: there is no home folder, {notice(folder)}"
+    assert [line for line in trained.told if not line.startswith(UNUSED)] == [kept]
     # they are in that folder now, and nothing has to be written
-    for arguments in (("train", "--resume", "--out", "run", "--epochs", 2), ("eval", "run"),
-                      ("predict", "run", images), ("export", "run", "--out", "model.onnx"),
-                      ("weights",), ("env",), ("list",), ("show", "resnet18"),
-                      ("check", "resnet18"), ("plugins",), ("new-plugin", "tiny", "--out", "new"),
-                      ("import", "run/ssd-0001.params", "--out", "old", "--data-shape", 64,
-                       "--classes", "a,b,c")):
-        done = command(*arguments)
-        # training draws its curves, and what draws them keeps its list of fonts
-        kept = trained.told[:1] if arguments[0] == "train" else []
-        assert [line for line in done.told if not line.startswith("ssdreg: warning: ")] == kept
-    for backend in ("openvino", "onnxruntime"):
-        done = command("model.onnx", images, "--backend", backend, program="ssdreg-detect")
-        assert done.told == []
-    command("data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape", 64,
-            "--out", "anchors.png")
-    for backend, out in (("onnxruntime", "q.onnx"), ("openvino", "q.xml"), ("mxnet", "q")):
-        done = command("quantize", "run", "--data", data, "--calibration-images", 2, "--no-eval",
-                       "--backend", backend, "--out", out)
-        assert done.told == []
-    done = command("bench", "run", "--rounds", 1, "--no-peak", "--precisions", "float32")
-    assert done.told == []
+    warned = (
+        ("eval", "run"), ("predict", "run", images), ("export", "run", "--out", "model.onnx"),
+        ("weights",), ("env",), ("list",), ("show", "resnet18"), ("check", "resnet18"),
+        ("plugins",), ("new-plugin", "tiny", "--out", "new"),
+        ("import", "run/ssd-0001.params", "--out", "old", "--data-shape", 64, "--classes", "a,b,c"))
+    silent = (
+        *(("quantize", "run", "--data", data, "--calibration-images", 2, "--no-eval", "--backend",
+           backend, "--out", out)
+          for backend, out in (("onnxruntime", "q.onnx"), ("openvino", "q.xml"), ("mxnet", "q"))),
+        ("bench", "run", "--rounds", 1, "--no-peak", "--precisions", "float32"))
+    # training draws its curves, and what draws them keeps its list of fonts; that is said once
+    drawing = (
+        ("train", "--resume", "--out", "run", "--epochs", 2),
+        ("data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape", 64, "--out",
+         "anchors.png"))
+    done = {command: ended for commands in ((*warned, *silent), drawing)
+            for command, ended in zip(commands, start_in_turn(*commands, **where))}
+    for command, ended in done.items():
+        assert ended.status == 0, (command, ended.told)
+        told = ended.told if command in silent else [
+            line for line in ended.told if not line.startswith("ssdreg: warning: ")]
+        assert told == {drawing[0]: [kept], drawing[1]: ["drawn: anchors.png"]}.get(command, [])
     for name in ("openvino", "onnxruntime", "mxnet"):
-        assert name.encode() in done.out
+        assert name.encode() in done[silent[-1]].out
+    for backend in ("openvino", "onnxruntime"):
+        found = start("ssdreg-detect", "model.onnx", images, "--backend", backend, **where)
+        assert (found.status, found.told) == (0, [])

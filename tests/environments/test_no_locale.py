@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import ssdreg_runtime
 from support.runs import DETECTOR, SIDE
-from support.worlds import ASCII, BARE, start
+from support.worlds import ASCII, BARE, start, start_in_turn
 
 import ssdreg
 from ssdreg.data.synthetic import write_shapes
@@ -45,85 +45,107 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def command(tmp_path, tmp_path_factory):
-    """Run a command, which has to end well."""
-    home = tmp_path_factory.mktemp("home")
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> dict[str, str]:
+    return {"HOME": str(tmp_path_factory.mktemp("home"))}
 
+
+def plain(done, status=0):
+    """Check how a command ended, and that what it wrote is ASCII."""
+    assert done.status == status, done.err
+    done.out.decode("ascii")
+    done.err.decode("ascii")
+    return done
+
+
+@pytest.fixture
+def command(tmp_path, home):
+    """Run a command as a process of its own, which has to end well."""
     def run(environ, *arguments, program="ssdreg", status=0):
-        done = start(program, *arguments, cwd=tmp_path, environ={"HOME": str(home), **environ})
-        assert done.status == status, (arguments, done.err)
-        done.out.decode("ascii")
-        done.err.decode("ascii")
-        return done
+        return plain(start(program, *arguments, cwd=tmp_path, environ={**home, **environ}), status)
 
     return run
 
 
 @pytest.mark.slow
 @WORLDS
-def test_a_detector_from_images_to_another_format(command, data, tmp_path, environ):
-    trained = command(environ, "train", *DETECTOR, "--data", data, "--out", "запуск", "--epochs", 1,
-                      "--batch-size", 8)
+def test_a_detector_from_images_to_another_format(command, home, data, tmp_path, environ):
+    images = data / "JPEGImages"
+    backends = (("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв"))
+    trained, _, evaluated, table, _, _, _, predicted, *reports, _ = map(plain, start_in_turn(
+        ("train", *DETECTOR, "--data", data, "--out", "запуск", "--epochs", 1, "--batch-size", 8),
+        ("train", "--resume", "--out", "запуск", "--epochs", 2),
+        ("eval", "запуск"),
+        ("eval", "запуск", "--json"),
+        ("predict", "запуск", images, "--threshold", 0, "--out", "рисунки"),
+        ("data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape", SIDE, "--out",
+         "якоря.png"),
+        ("export", "запуск", "--out", "модель.onnx"),
+        ("predict", "модель.onnx", images / f"{PIKE}.jpg", "--threshold", 0, "--json"),
+        *(("quantize", "запуск", "--data", data, "--calibration-images", 2, "--no-eval",
+           "--backend", backend, "--out", out, "--json") for backend, out in backends),
+        ("bench", "запуск", "--rounds", 1, "--no-peak", "--precisions", "float32", "--json",
+         "--chart", "столбцы.svg"), cwd=tmp_path, environ={**home, **environ}))
     assert b"\\u0401\\u0436" in trained.out
     run = tmp_path / "запуск"
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     assert {HEDGEHOG, LETTERS} < set(config["classes"])
     state = json.loads((run / "state.json").read_text(encoding="utf-8"))
     assert state["data"]["train"] == str(data)
-    command(environ, "train", "--resume", "--out", "запуск", "--epochs", 2)
+    assert b"\\u0401\\u0436" in evaluated.out
+    assert HEDGEHOG in json.dumps(json.loads(table.out), ensure_ascii=False)
+    assert (tmp_path / "рисунки" / f"{PIKE}.png").is_file()
+    (seen,) = json.loads(predicted.out)
+    assert {HEDGEHOG, LETTERS} <= {one["class"] for one in seen["objects"]}
+    for report in reports:
+        json.loads(report.out)
+    with (run / "log.csv").open(encoding="utf-8") as file:
+        assert len(list(csv.reader(file))) == 3
     # and in a system with a locale, which finds the data by the name that was written down
     command({"PYTHONUTF8": "1", **ASCII}, "eval", "запуск")
-    assert b"\\u0401\\u0436" in command(environ, "eval", "запуск").out
-    assert HEDGEHOG in json.dumps(json.loads(command(environ, "eval", "запуск", "--json").out),
-                                  ensure_ascii=False)
-    command(environ, "predict", "запуск", data / "JPEGImages", "--threshold", 0, "--out", "рисунки")
-    assert (tmp_path / "рисунки" / f"{PIKE}.png").is_file()
-    command(environ, "data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape",
-            SIDE, "--out", "якоря.png")
-    command(environ, "export", "запуск", "--out", "модель.onnx")
     for backend in ("openvino", "onnxruntime"):
-        found = command(environ, "модель.onnx", data / "JPEGImages", "--threshold", 0,
-                        "--json-lines", "--backend", backend, program="ssdreg-detect")
+        found = command(environ, "модель.onnx", images, "--threshold", 0, "--json-lines",
+                        "--backend", backend, program="ssdreg-detect")
         seen = [json.loads(line) for line in found.out.splitlines()]
         names = {Path(each["image"]).name for each in seen}
         # bytes that are no letters are lone surrogates, and letters are letters
         assert names >= {f"{PIKE}.jpg", LATIN}
         assert {HEDGEHOG, LETTERS} <= {one["class"] for each in seen for one in each["objects"]}
-    found = command(environ, "predict", "модель.onnx", data / "JPEGImages" / f"{PIKE}.jpg",
-                    "--threshold", 0, "--json")
-    (seen,) = json.loads(found.out)
-    assert {HEDGEHOG, LETTERS} <= {one["class"] for one in seen["objects"]}
-    for backend, out in (("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв")):
-        report = command(environ, "quantize", "запуск", "--data", data, "--calibration-images", 2,
-                         "--no-eval", "--backend", backend, "--out", out, "--json")
-        json.loads(report.out)
-    command(environ, "bench", "запуск", "--rounds", 1, "--no-peak", "--precisions", "float32",
-            "--json", "--chart", "столбцы.svg")
-    with (run / "log.csv").open(encoding="utf-8") as file:
-        assert len(list(csv.reader(file))) == 3
 
 
-@pytest.mark.slow
-@WORLDS
-def test_what_needs_no_run(command, data, tmp_path, environ):
-    for arguments in (("list",), ("show", "resnet18"), ("plugins",), ("weights",), ("env",),
-                      ("check", "resnet18"), ("--help",), ("quantize", "--help")):
-        command(environ, *arguments)
-    command(environ, "build", "resnet18", "--data-shape", SIDE, "--out", "символ.json")
-    command(environ, "draw", "resnet18", "-o", "схема.svg")
-    assert {"символ.json", "схема.svg"} <= {each.name for each in tmp_path.iterdir()}
+NEEDS_NO_RUN = (
+    ("list",), ("show", "resnet18"), ("plugins",), ("weights",), ("env",), ("check", "resnet18"),
+    ("--help",), ("quantize", "--help"),
+    ("build", "resnet18", "--data-shape", SIDE, "--out", "символ.json"),
+    ("draw", "resnet18", "-o", "схема.svg"))
+REFUSED = (
+    ("ёж",), ("show", "ёж"), ("eval", "нет"),
+    ("train", "--backbone", "resnet18", "--data", "нет", "--out", "x"),
+    ("predict", "нет", "нет.jpg"), ("export", "нет"),
+    ("data", "anchors", "--data", "нет", "--backbone", "resnet18"))
 
 
-@WORLDS
-@pytest.mark.parametrize("arguments", [
-    ("ёж",), ("show", "ёж"), ("eval", "нет"), ("train", "--backbone", "resnet18", "--data", "нет",
-                                              "--out", "x"),
-    ("predict", "нет", "нет.jpg"), ("export", "нет"), ("data", "anchors", "--data", "нет",
-                                                       "--backbone", "resnet18")])
-def test_refusals_are_sentences(command, environ, arguments):
-    done = command(environ, *arguments, status=2)
-    assert done.told[-1].startswith("ssdreg: ")
+@pytest.fixture(scope="module", params=[BARE, ASCII], ids=["no locale", "ascii"])
+def ended(request, home, tmp_path_factory):
+    """How commands ended that need no run, and those that are refused, and their folder."""
+    folder = tmp_path_factory.mktemp("commands")
+    every = (*NEEDS_NO_RUN, *REFUSED)
+    return folder, dict(zip(every, start_in_turn(*every, cwd=folder,
+                                                 environ={**home, **request.param})))
+
+
+@pytest.mark.parametrize("arguments", NEEDS_NO_RUN, ids=lambda words: " ".join(map(str, words)))
+def test_what_needs_no_run(ended, arguments):
+    plain(ended[1][arguments])
+
+
+def test_what_needs_no_run_and_writes_a_file(ended):
+    assert {"символ.json", "схема.svg"} <= {each.name for each in ended[0].iterdir()}
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=lambda words: " ".join(map(str, words)))
+def test_refusals_are_sentences(ended, arguments):
+    assert plain(ended[1][arguments], status=2).told[-1].startswith("ssdreg: ")
 
 
 def test_a_name_that_mxnet_cannot_open_is_a_sentence(command, data):

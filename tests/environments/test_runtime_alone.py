@@ -22,7 +22,7 @@ from ssdreg.data.synthetic import write_shapes
 from ssdreg.deploy.executor import Inference, prepare
 from ssdreg.deploy.model import random_deploy_model
 from ssdreg.detector.overrides import Overrides
-from ssdreg.export import write_onnx
+from ssdreg.exporting import write_onnx
 
 SHARED = paths.SHARED / "data" / "bccd" / "JPEGImages"
 BACKENDS = ("onnxruntime", "openvino")

@@ -17,7 +17,7 @@ from support.environments import PROJECT, clean
 from ssdreg.compat.mxnet_package import INSTALL, MISSING
 from ssdreg.deploy.model import random_deploy_model
 from ssdreg.detector.overrides import Overrides
-from ssdreg.export import write_onnx
+from ssdreg.exporting import write_onnx
 
 SENTENCE = "MXNet is not installed: run `pip install --no-deps mxnet==1.9.1`"
 

@@ -20,7 +20,7 @@ from ssdreg.graph.stretches import outside_network, weighted
 from ssdreg.graph.symbol import read_graph
 from ssdreg.graph.symbol_file import parse
 from ssdreg.mx import mx
-from ssdreg.quantize import bfloat16_mxnet, quantize_mxnet
+from ssdreg.quantization import bfloat16_mxnet, quantize_mxnet
 
 
 @pytest.fixture(scope="module")

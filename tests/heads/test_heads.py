@@ -13,15 +13,15 @@ from support.runs import command, refused
 
 import ssdreg
 from ssdreg import ops
-from ssdreg.cli.demo import BACKBONE
 from ssdreg.data import splits
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.heads import multibox, ssd
 from ssdreg.mx import mx
 from ssdreg.runs.run import create_run
+from ssdreg.scaffold.demo import BACKBONE
 from ssdreg.training.network import build_network
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.trainer import Data, train
+from ssdreg.training.trainer import Data, train_run
 
 SHAPE = (64, 96)
 CLASSES = 3
@@ -327,7 +327,7 @@ def test_a_head_may_replace_the_losses_alone_and_is_trained_by_them(tmp_path, ti
     network = build_network(BACKBONE, len(learning.classes), 64, head)
     run = create_run(tmp_path / "run", learning.classes, network.plan, network.train,
                      network.deploy)
-    train(run, Data(source=source, train=learning, validation=validation, augmentation=None),
+    train_run(run, Data(source=source, train=learning, validation=validation, augmentation=None),
           TrainOptions(epochs=1, batch_size=8), [mx.cpu()])
     assert run.plan.head == "own"
     # nothing but the second loss moves it, and no weight decay moves a zero

@@ -23,9 +23,9 @@ from ssdreg.deploy.model import open_deploy_model, random_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend, facts_of
 from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import ModelError, RunError, SsdregError
-from ssdreg.export import Options, write_onnx
+from ssdreg.exporting import Options, write_onnx
 from ssdreg.mx import mx, threads
-from ssdreg.quantize import bfloat16_mxnet, quantize_mxnet
+from ssdreg.quantization import bfloat16_mxnet, quantize_mxnet
 from ssdreg.runs.params import Params, write_params
 from ssdreg.runs.run import create_run
 

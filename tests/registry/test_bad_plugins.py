@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from support.wheels import install_wheels, write_wheel
+from support.worlds import start_in_turn
 
 import ssdreg
-from ssdreg.registry.policy import PRECEDENCE
+from ssdreg.registry.entry_points import PRECEDENCE
 
 PROJECT = Path(ssdreg.__file__).parent.parent
 
@@ -116,6 +117,26 @@ def listed(site):
     return [each["name"] for each in json.loads(done.stdout)["backbones"]], done.stderr
 
 
+#: Commands that build networks, by what they are for.
+BUILDING = {
+    "others": ("check", "goodnet", "resnet18", "beside"),
+    "cannot be built": ("show", "nobuild"),
+    "built in": ("show", "resnet101", "--json"),
+    "thief": ("build", "bad-thief:resnet101", "--data-shape", "64"),
+    "either": ("show", "twin"),
+    "one": ("show", "twin-one:twin", "--data-shape", "64"),
+    "two": ("show", "Twin_Two:TWIN", "--data-shape", "64")}
+
+
+@pytest.fixture(scope="module")
+def building(site, tmp_path_factory):
+    """How they ended."""
+    ended = start_in_turn(*BUILDING.values(), cwd=tmp_path_factory.mktemp("building"), environ={
+        "HOME": os.environ.get("HOME", ""),
+        "PYTHONPATH": os.pathsep.join([str(site), str(PROJECT)])})
+    return dict(zip(BUILDING, ended))
+
+
 @pytest.mark.parametrize("name", SEEN)
 def test_each_is_reported_with_version_and_reason(reported, name):
     state, reason = SEEN[name]
@@ -144,11 +165,11 @@ def test_nothing_changes_where_warnings_are_made_errors(site, listed, setting):
     assert python(site, script, PYTHONWARNINGS=setting).split() == listed[0]
 
 
-def test_everything_else_goes_on_working(site, listed):
+def test_everything_else_goes_on_working(building, listed):
     names, _ = listed
     assert {"goodnet", "resnet101", "beside", "nobuild", "bad-thief:ResNet-101"} <= set(names)
     assert {"half", "rest", "typo", "newer", "hooks"}.isdisjoint(names)
-    assert ssdreg_command(site, "check", "goodnet", "resnet18", "beside").returncode == 0
+    assert building["others"].status == 0
 
 
 def test_the_table_shows_all(site):
@@ -189,37 +210,35 @@ def test_only_asking_for_its_own_backbone_raises(site, name, message, cause):
     assert chained == cause
 
 
-def test_a_network_that_cannot_be_built(site):
+def test_a_network_that_cannot_be_built(site, building):
     kind, text, chained = python(site, ASK.format(name="nobuild", more=".symbol()")
                                  ).strip().split(" | ")
     assert (kind, chained) == ("PluginError", "AttributeError")
     assert text.startswith("backbone 'nobuild' cannot be built: AttributeError: ")
-    done = ssdreg_command(site, "show", "nobuild")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("ssdreg: backbone 'nobuild' cannot be built")
+    done = building["cannot be built"]
+    assert done.status == 2
+    assert done.told[-1].startswith("ssdreg: backbone 'nobuild' cannot be built")
 
 
-def test_a_built_in_cannot_be_replaced(site):
-    done = ssdreg_command(site, "show", "resnet101", "--json")
-    assert json.loads(done.stdout)["backbone"] == "resnet101"
-    assert "blocks" in done.stdout
-    other = ssdreg_command(site, "build", "bad-thief:resnet101", "--data-shape", "64")
-    assert other.returncode == 0, other.stderr
-    assert "c1" in other.stdout
+def test_a_built_in_cannot_be_replaced(building):
+    done = building["built in"]
+    assert json.loads(done.out)["backbone"] == "resnet101"
+    assert b"blocks" in done.out
+    other = building["thief"]
+    assert other.status == 0, other.told
+    assert b"c1" in other.out
 
 
-def test_two_of_one_name_are_told_apart(site, listed):
+def test_two_of_one_name_are_told_apart(building, listed):
     names, _ = listed
     assert {"twin-one:twin", "twin-two:Twin"} <= set(names)
     assert "twin" not in names
-    done = ssdreg_command(site, "show", "twin")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
+    assert building["either"].status == 2
+    assert building["either"].told[-1] == (
         "ssdreg: several plug-ins bring a backbone called 'twin': say twin-one:twin or "
         "twin-two:Twin")
-    for name in ("twin-one:twin", "Twin_Two:TWIN"):
-        done = ssdreg_command(site, "show", name, "--data-shape", "64")
-        assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
+        assert building[name].status == 0, building[name].told
 
 
 def test_a_deprecated_argument_works_and_is_told_to_its_author(listed, reported):

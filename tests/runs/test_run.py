@@ -71,11 +71,39 @@ def test_foreign_json(tmp_path, text, reason):
     assert reason in str(error.value)
 
 
-def test_a_number_that_is_none_is_named(copied):
-    plan = json.loads((copied / "config.json").read_text())["plan"]
-    rewrite(copied, plan={**plan, "nms_threshold": "a lot"})
-    with pytest.raises(RunError, match="could not convert string to float: 'a lot'"):
+@pytest.mark.parametrize(("field", "value"), [
+    ("nms_threshold", "a lot"), ("nms_threshold", 7), ("nms_threshold", None), ("nms_topk", 0),
+    ("nms_topk", 2.5), ("force_suppress", "no"), ("variances", [0.1, 0.2]),
+    ("variances", [0.1, 0.1, -0.2, 0.2]), ("variances", "many"), ("num_classes", 0),
+    ("num_classes", "two"), ("data_shape", [64]), ("data_shape", -64), ("loss", 3),
+    ("preprocessing", 5), ("sizes", []), ("sizes", [[0.1, -0.2]] * 4), ("ratios", [[1.0]]),
+    ("ratios", [[float("nan")]] * 4), ("normalizations", [0] * 4), ("steps", [[1, 2, 3]] * 4),
+    ("strides", [2, 2, 2, 2]), ("pads", ["x"] * 4), ("num_filters", [1.5] * 4),
+    ("projections", [0] * 4), ("from_layers", ["", "stage", "", ""]),
+])
+def test_an_edited_plan_is_refused_as_an_argument_is(copied, field, value):
+    stated = json.loads((copied / "config.json").read_text())["plan"]
+    arguments = {name: stated[name] for name in ("num_classes", "data_shape")}
+    with pytest.raises(ssdreg.PlanError) as argument:
+        ssdreg.plan("resnet18", **{**arguments, "tap_strides": (8, 16), field: value})
+    rewrite(copied, plan={**stated, field: value})
+    with pytest.raises(RunError) as edited:
         open_run(copied)
+    assert str(edited.value) == (f"{copied / 'config.json'} is not what `ssdreg train` wrote: "
+                                 f"{argument.value}")
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({"backbone": ""}, "backbone must be the name of a backbone"),
+    ({"levels": []}, "levels has 0 entries, but from_layers has 4"),
+    ({"colour": "red"}, "'colour'"),
+])
+def test_what_only_a_file_can_say_wrong(copied, changes, reason):
+    stated = json.loads((copied / "config.json").read_text())["plan"]
+    rewrite(copied, plan={**stated, **changes})
+    with pytest.raises(RunError, match="is not what `ssdreg train` wrote") as error:
+        open_run(copied)
+    assert reason in str(error.value)
 
 
 def test_a_run_of_a_newer_version(copied):

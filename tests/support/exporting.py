@@ -11,11 +11,11 @@ from attrs import frozen
 from onnx import TensorProto, helper
 from ssdreg_runtime.system.telemetry import no_telemetry
 
-from ssdreg.export.options import OLDEST_OPSET
-from ssdreg.export.reading import Shape, read_network
-from ssdreg.export.walking import write_network
-from ssdreg.export.writer import Value, Writer
-from ssdreg.graph.symbol import DATA
+from ssdreg.exporting.options import OLDEST_OPSET
+from ssdreg.exporting.reading import Shape, read_network
+from ssdreg.exporting.walking import write_network
+from ssdreg.exporting.writer import Value, Writer
+from ssdreg.graph.nodes import DATA
 from ssdreg.mx import mx
 
 with no_telemetry():

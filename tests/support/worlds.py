@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
+from support import in_turn
+from support.in_turn import THEN
 
+#: Runs commands in turn.
+IN_TURN = Path(in_turn.__file__)
 #: A user that no system has.
 NOBODY = 12345
 #: Ways to run a program as that user, who may write nothing of ours. Root may read what only root
@@ -71,12 +75,39 @@ def open_folder() -> Iterator[Path]:
 def start(program: str, *arguments: object, cwd: Path, environ: Mapping[str, str],
           prefix: Sequence[str] = ()) -> Ended:
     """Run ``ssdreg`` or ``ssdreg-detect`` as a process of its own, with output to a pipe."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
     module = {"ssdreg": "ssdreg", "ssdreg-detect": "ssdreg_runtime"}[program]
+    return _process("-m", module, *arguments, cwd=cwd, environ=environ, prefix=prefix)
+
+
+def start_in_turn(*commands: Sequence[object], cwd: Path, environ: Mapping[str, str],
+                  prefix: Sequence[str] = ()) -> list[Ended]:
+    """Run commands of ``ssdreg`` one after the other, all in one process; MXNet is imported once.
+
+    For commands that need the world and no process of their own; what is done once in a process,
+    as saying where caches are, is done for the first of them.
+    """
+    with open_folder() as folder:
+        words = [word for command in commands for word in (THEN, *command)][1:]
+        whole = _process(IN_TURN, folder, *words, cwd=cwd, environ=environ, prefix=prefix)
+        assert whole == Ended(0, b"", b""), (
+            whole, *(file.read_bytes() for file in sorted(folder.glob("*.err"))))
+        return [_checked(Ended(int((folder / f"{number}.status").read_text()),
+                               *((folder / f"{number}.{name}").read_bytes()
+                                 for name in ("out", "err"))))
+                for number in range(len(commands))]
+
+
+def _process(*arguments: object, cwd: Path, environ: Mapping[str, str],
+             prefix: Sequence[str]) -> Ended:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", module, *map(str, arguments)], cwd=cwd,
+        [*prefix, sys.executable, *map(str, arguments)], cwd=cwd,
         env={**kept, "OMP_NUM_THREADS": "1", "TMPDIR": str(cwd), **environ},
         stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    assert b"Traceback" not in done.stderr, done.stderr.decode("utf-8", "replace")
-    assert b"\r" not in done.stdout + done.stderr
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return _checked(Ended(done.returncode, done.stdout, done.stderr))
+
+
+def _checked(ended: Ended) -> Ended:
+    assert b"Traceback" not in ended.err, ended.err.decode("utf-8", "replace")
+    assert b"\r" not in ended.out + ended.err
+    return ended

@@ -338,7 +338,7 @@ def test_an_operator_that_onnx_does_not_have():
 
 
 def test_a_translation_that_is_wrong(monkeypatch):
-    from ssdreg.export.operators import activations
+    from ssdreg.exporting.operators import activations
     monkeypatch.setitem(activations.ACTIVATIONS, "tanh", "Softsign")
     said = issue(backbone(), "export")
     assert re.match(r"written as ONNX it detects otherwise: \d+ of \d+ boxes differ; image 0: "

@@ -19,6 +19,7 @@ from ssdreg.data import pack, read_voc
 from ssdreg.data.boxes import boxes
 from ssdreg.detector.anchor_schemes import named_sizes
 from ssdreg.registry import host as plugins
+from ssdreg.registry import names
 from ssdreg.runs.params import Params, write_params
 from ssdreg.runs.run import open_run
 
@@ -159,7 +160,7 @@ def test_normalisation_is_the_backbones_and_travels_with_the_run(monkeypatch, ti
     from ssdreg.deploy.executor import prepare
     mine = Preprocessing(mean=(10.0, 20.0, 30.0), std=(2.0, 4.0, 8.0))
     backbone = attrs.evolve(ssdreg.get_backbone("resnet18"), preprocessing=mine)
-    monkeypatch.setitem(plugins.registry().backbones, "resnet18", backbone)
+    monkeypatch.setitem(names.registry().backbones, "resnet18", backbone)
     _, run, _ = train()
     assert run.plan.preprocessing == mine
     assert json.loads(run.config_file.read_text())["plan"]["preprocessing"]["mean"] == [10, 20, 30]

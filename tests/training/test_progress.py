@@ -8,8 +8,8 @@ import signal
 import pytest
 from support.runs import DETECTOR, command
 
+from ssdreg.runs.log import duration
 from ssdreg.runs.run import open_run
-from ssdreg.training.progress import duration
 from ssdreg.training.trainer import _Trainer
 
 
@@ -23,7 +23,7 @@ def test_a_time_is_written_in_what_it_takes(seconds, text):
 def test_there_is_one_speed(capsys, tmp_path, tiny_shapes, monkeypatch):
     """What moves along, what stays and what is logged are the same measurement."""
     rates = []
-    monkeypatch.setattr("ssdreg.training.progress.Progress.step",
+    monkeypatch.setattr("ssdreg.training.progress.TrainingProgress.step",
                         lambda self, state, steps, rate: rates.append((state, rate)))
     done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", tmp_path / "run",
                    "--epochs", 2, "--batch-size", 4)
@@ -48,7 +48,7 @@ def test_the_steps_before_a_stop_do_not_count_for_the_speed_after_it(capsys, tmp
         counted.append(steps)
         return measure(self, steps, seconds)
     with monkeypatch.context() as patch:
-        patch.setattr("ssdreg.training.progress.Progress.step", stop_behind_the_third)
+        patch.setattr("ssdreg.training.progress.TrainingProgress.step", stop_behind_the_third)
         assert command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", out, "--epochs",
                        1, "--batch-size", 4).status == 130
     monkeypatch.setattr(_Trainer, "_rate", counting)

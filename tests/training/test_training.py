@@ -17,7 +17,7 @@ from support import paths
 import ssdreg
 from ssdreg.data import Augmentation, load, splits
 from ssdreg.data.synthetic import write_shapes
-from ssdreg.errors import RunError
+from ssdreg.errors import Interrupted, RunError
 from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
 from ssdreg.runs.params import read_params
@@ -25,10 +25,10 @@ from ssdreg.runs.run import create_run, open_run
 from ssdreg.training import state
 from ssdreg.training.freezing import fixed
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.progress import Progress
+from ssdreg.training.progress import TrainingProgress
 from ssdreg.training.start import read_checkpoint, take
-from ssdreg.training.stopping import Interrupted, StopRequest
-from ssdreg.training.trainer import Data, resume, train
+from ssdreg.training.stopping import StopRequest
+from ssdreg.training.trainer import Data, resume_run, train_run
 
 BACKBONE, SIDE = "resnet18", 64
 SETTINGS = {"tap_strides": (8, 16), "sizes": ((0.2, 0.27), (0.35, 0.42), (0.5, 0.6), (0.8, 0.9))}
@@ -71,7 +71,7 @@ def same_params(left: Path, right: Path) -> bool:
 def test_training_learns_and_leaves_a_whole_run(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
     # without augmentation 16 images are soon known by heart
-    train(run, attrs.evolve(data, augmentation=None), recipe(epochs=6), [mx.cpu()])
+    train_run(run, attrs.evolve(data, augmentation=None), recipe(epochs=6), [mx.cpu()])
     log = read_log(run.log_file)
     assert [entry.epoch for entry in log] == [1, 2, 3, 4, 5, 6]
     assert [entry.steps for entry in log] == [2, 4, 6, 8, 10, 12]
@@ -88,7 +88,7 @@ def test_the_logged_map_is_that_of_the_saved_parameters(tmp_path, data):
     from ssdreg.data import open_eval
     from ssdreg.deploy.executor import open_inference
     run = start_run(tmp_path / "run", data.train.classes)
-    train(run, data, recipe(epochs=2), [mx.cpu()])
+    train_run(run, data, recipe(epochs=2), [mx.cpu()])
     batches = open_eval(data.validation, (SIDE, SIDE), 3, run.plan.preprocessing)
     found = open_inference(run, 3, epoch=2).evaluate(batches, run.classes)
     batches.close()
@@ -102,7 +102,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
                                        monkeypatch):
     options = recipe(epochs=3, optimizer=optimizer, momentum=0.9)
     whole = start_run(tmp_path / "whole", data.train.classes)
-    train(whole, data, options, [mx.cpu()])
+    train_run(whole, data, options, [mx.cpu()])
 
     stopped = start_run(tmp_path / "stopped", data.train.classes)
 
@@ -110,7 +110,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
         if progress_state.updates == steps_before:  # an epoch has two
             signal.raise_signal(signal.SIGINT)
 
-    begin = Progress.__enter__
+    begin = TrainingProgress.__enter__
 
     def stop_before_the_first(self):
         if steps_before == 0:
@@ -119,14 +119,14 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
 
     with monkeypatch.context() as patched:
         # only to know the step at which the signal comes; what it does is real
-        patched.setattr(Progress, "step", stop_behind_a_step)
-        patched.setattr(Progress, "__enter__", stop_before_the_first)
+        patched.setattr(TrainingProgress, "step", stop_behind_a_step)
+        patched.setattr(TrainingProgress, "__enter__", stop_before_the_first)
         with pytest.raises(Interrupted):
-            train(stopped, data, options, [mx.cpu()])
+            train_run(stopped, data, options, [mx.cpu()])
     saved = state.load(stopped)
     assert (saved.state.epoch, saved.state.step) == where
     assert saved.state.updates == steps_before
-    resume(stopped, saved, data, [mx.cpu()])
+    resume_run(stopped, saved, data, [mx.cpu()])
 
     for epoch in (1, 2, 3):
         assert same_params(whole.params_file(epoch), stopped.params_file(epoch))
@@ -141,11 +141,11 @@ def test_several_devices_share_a_batch_and_resume(tmp_path, data):
     # a rate that does not depend on the number of epochs, so that one may be added
     constant = recipe(lr_steps=(100,))
     whole = start_run(tmp_path / "whole", data.train.classes)
-    train(whole, data, constant, devices)
+    train_run(whole, data, constant, devices)
     parts = start_run(tmp_path / "parts", data.train.classes)
-    train(parts, data, attrs.evolve(constant, epochs=1), devices)
+    train_run(parts, data, attrs.evolve(constant, epochs=1), devices)
     saved = state.load(parts)
-    resume(parts, attrs.evolve(saved, options=constant), data, devices)
+    resume_run(parts, attrs.evolve(saved, options=constant), data, devices)
     assert [entry.epoch for entry in read_log(parts.log_file)] == [1, 2]
     left, right = (read_params(run.params_file(2)) for run in (whole, parts))
     for name, array in left.args.items():
@@ -154,7 +154,8 @@ def test_several_devices_share_a_batch_and_resume(tmp_path, data):
     for name, array in left.auxs.items():
         np.testing.assert_allclose(array.asnumpy(), right.auxs[name].asnumpy(), rtol=1e-5)
     with pytest.raises(RunError, match="cannot be divided among 2 devices"):
-        train(start_run(tmp_path / "odd", data.train.classes), data, recipe(batch_size=5), devices)
+        train_run(start_run(tmp_path / "odd", data.train.classes), data, recipe(batch_size=5),
+                  devices)
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, shapes):
@@ -200,13 +201,13 @@ def test_a_diverging_run_stops_and_says_where_and_why(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
     with pytest.raises(RunError, match=r"not a number any more in epoch \d+, step \d of 2: "
                                        r"likely the learning rate \(.*\) is too high.*--lr"):
-        train(run, data, recipe(optimizer="sgd", lr=1e6, epochs=9, warmup=0), [mx.cpu()])
+        train_run(run, data, recipe(optimizer="sgd", lr=1e6, epochs=9, warmup=0), [mx.cpu()])
     assert all(math.isfinite(entry.cls_loss) for entry in run.log())
 
 
 def test_frozen_parameters_stay(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
-    train(run, data, recipe(epochs=2, freeze="conv0|stage[12]_"), [mx.cpu()])
+    train_run(run, data, recipe(epochs=2, freeze="conv0|stage[12]_"), [mx.cpu()])
     first, last = (read_params(run.params_file(epoch)).args for epoch in (1, 2))
     # bn_data's scale is fixed at 1 by the network, whatever the array says
     for name in set(first) - {"bn_data_gamma"}:
@@ -223,7 +224,7 @@ def test_a_freeze_that_cannot_be_meant_is_refused(pattern, message):
 
 def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
-    train(run, data, recipe(epochs=1), [mx.cpu()])
+    train_run(run, data, recipe(epochs=1), [mx.cpu()])
     symbol = ssdreg.build(BACKBONE, 7, SIDE, **SETTINGS)
     inputs = {"data": (1, 3, SIDE, SIDE), "label": (1, 4, 6)}
     taken = take(read_checkpoint(run.path), symbol, inputs, run.path)
@@ -242,7 +243,7 @@ def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
                        ssdreg.build(BACKBONE, 7, SIDE, mode="deploy", **SETTINGS))
     seven = attrs.evolve(data, train=attrs.evolve(data.train, classes=tuple("abcdefg")),
                          validation=None)
-    train(other, seven, recipe(epochs=1, freeze="conv0"), [mx.cpu()], taken)
+    train_run(other, seven, recipe(epochs=1, freeze="conv0"), [mx.cpu()], taken)
     assert np.array_equal(read_params(other.params_file(1)).args["conv0_weight"].asnumpy(),
                           whole.args["conv0_weight"].asnumpy())
     assert math.isnan(read_log(other.log_file)[0].map)
@@ -264,14 +265,14 @@ def test_a_checkpoint_that_fits_nowhere_or_is_not_finite_is_refused(tmp_path):
 
 def test_only_the_newest_and_the_best_parameters_are_kept(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
-    train(run, data, recipe(epochs=4, keep_epochs=1), [mx.cpu()])
+    train_run(run, data, recipe(epochs=4, keep_epochs=1), [mx.cpu()])
     assert set(run.epochs()) == {4, run.best_epoch()}
 
 
 def test_classes_of_other_data_are_refused(tmp_path, data):
     run = start_run(tmp_path / "run", ("apple", "pear", "plum"))
     with pytest.raises(RunError, match=r"classes \(circle, square, triangle\) are not those"):
-        train(run, data, recipe(), [mx.cpu()])
+        train_run(run, data, recipe(), [mx.cpu()])
 
 
 def test_the_learning_rate_rises_and_falls():
@@ -285,7 +286,7 @@ def test_the_learning_rate_rises_and_falls():
 def test_the_same_seed_starts_the_same_run(tmp_path, data):
     runs = [start_run(tmp_path / name, data.train.classes) for name in ("a", "b", "c")]
     for run, seed in zip(runs, (3, 3, 4)):
-        train(run, data, recipe(epochs=1, seed=seed), [mx.cpu()])
+        train_run(run, data, recipe(epochs=1, seed=seed), [mx.cpu()])
     files = [run.params_file(1) for run in runs]
     assert same_params(files[0], files[1])
     assert not same_params(files[0], files[2])

@@ -89,7 +89,7 @@ def weights(server):
 
 
 def left_over():
-    return [file for file in cache("weights").place("").rglob("*") if file.is_file()]
+    return [file for file in cache("weights").default_path("").rglob("*") if file.is_file()]
 
 
 # Good files

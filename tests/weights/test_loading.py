@@ -45,11 +45,11 @@ def register():
         plugin = SimpleNamespace(ssdreg_backbones=hookimpl(lambda: backbones),
                                  ssdreg_weights=hookimpl(lambda: weights))
         registered.append(host.register(plugin, name=name))
-        plugins.registry.cache_clear()
+        plugins.answers.cache_clear()
     yield add
     for name in registered:
         host.unregister(name=name)
-    plugins.registry.cache_clear()
+    plugins.answers.cache_clear()
 
 
 # Declaring

@@ -264,6 +264,26 @@ def test_a_length_that_would_fill_the_memory(tmp_path, size):
     refused(archive(tmp_path, b"\x80\x02\x8e" + size), "its pickle is damaged")
 
 
+@BOTH
+@pytest.mark.parametrize(("value", "reason"), [
+    # a memo with room for four thousand million values
+    (b"K\x01r\xff\xff\xff\xff", "it holds no dictionary of tensors"),
+    (b"I" + b"1" * 100_000 + b"\n", "it ends early, or has a line of more than 65,536 bytes"),
+    (b"\x95" + b"\xff" * 7 + b"\x7f", "it is longer than 64 MiB, or says so"),
+    (b"B\xff\xff\xff\xff", "it is longer than 64 MiB, or says so"),
+    (b"\xfe", "its pickle uses an opcode 0xfe, which a dictionary of tensors does not need"),
+])
+def test_what_a_few_bytes_claim_is_bounded(tmp_path, write, value, reason):
+    refused(write(tmp_path, b"\x80\x02" + value + b"."), reason)
+
+
+def test_a_long_text_is_not_taken_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_pickle, "MAX_STEPS", 10_000)
+    text = opcodes("a" * 20_000)
+    refused(archive(tmp_path, b"\x80\x02ctorch\nSize\n(" + text + b"tR."),
+            "takes more than 10,000 steps")
+
+
 def test_a_compressed_archive(tmp_path):
     file = archive(tmp_path, dictionary("w", tensor()), zipfile.ZIP_DEFLATED,
                    zeros=b"\0" * 1_000_000)

@@ -23,13 +23,13 @@ BATCH_NORM = {"eps": 2e-5, "momentum": 0.9}
 
 #: The levels that the author of MXNet's SSD example put behind DenseNets, at every input size.
 EXTRAS = (Extra(256), Extra(256), Extra(256), Extra(128))
-#: What his configuration also says by itself at these sizes; others get levels down to one cell.
+#: The presets of that configuration at these sizes; others get levels down to one cell.
 PRESETS = (Preset(data_shape=300, extras=EXTRAS), Preset(data_shape=512, extras=EXTRAS))
 
 
 @frozen
 class DenseNet:
-    """The numbers that tell one DenseNet from another: units per block, channels a unit adds."""
+    """The parameters of a DenseNet: units per block, and the channels that a unit adds."""
 
     name: str
     units: tuple[int, ...]

@@ -25,7 +25,7 @@ DIVISOR = 8
 
 
 @frozen
-class Blocks:
+class BlockGroup:
     """Inverted bottlenecks of one kind: the first has the stride, the others are residual."""
 
     count: int
@@ -37,19 +37,19 @@ class Blocks:
 
 #: Lite0's blocks; the first and the last group are not repeated more often in deeper networks.
 GROUPS = (
-    Blocks(1, 3, 1, 1, 16),
-    Blocks(2, 3, 2, 6, 24),
-    Blocks(2, 5, 2, 6, 40),
-    Blocks(3, 3, 2, 6, 80),
-    Blocks(3, 5, 1, 6, 112),
-    Blocks(4, 5, 2, 6, 192),
-    Blocks(1, 3, 1, 6, 320),
+    BlockGroup(1, 3, 1, 1, 16),
+    BlockGroup(2, 3, 2, 6, 24),
+    BlockGroup(2, 5, 2, 6, 40),
+    BlockGroup(3, 3, 2, 6, 80),
+    BlockGroup(3, 5, 1, 6, 112),
+    BlockGroup(4, 5, 2, 6, 192),
+    BlockGroup(1, 3, 1, 6, 320),
 )
 
 
 @frozen
 class Lite:
-    """The numbers that tell one network from another: its scaling and its training resolution."""
+    """The parameters of a network: the scaling of width and depth, and its training resolution."""
 
     number: int
     width: float
@@ -57,13 +57,13 @@ class Lite:
     resolution: int
 
     @property
-    def groups(self) -> tuple[Blocks, ...]:
+    def groups(self) -> tuple[BlockGroup, ...]:
         """The blocks, scaled."""
         last = len(GROUPS) - 1
-        return tuple(Blocks(group.count if index in (0, last)
-                            else math.ceil(group.count * self.depth),
-                            group.kernel, group.stride, group.expansion,
-                            rounded(group.channels * self.width))
+        return tuple(BlockGroup(group.count if index in (0, last)
+                                else math.ceil(group.count * self.depth),
+                                group.kernel, group.stride, group.expansion,
+                                rounded(group.channels * self.width))
                      for index, group in enumerate(GROUPS))
 
     @property
@@ -120,7 +120,7 @@ def symbol(variant: Lite, num_classes: int = 1000) -> mx.sym.Symbol:
     return sym.FullyConnected(sym.Flatten(x, name="flatten"), num_hidden=num_classes, name="fc")
 
 
-def _block(x: mx.sym.Symbol, name: str, group: Blocks, entering: int, stride: int,
+def _block(x: mx.sym.Symbol, name: str, group: BlockGroup, entering: int, stride: int,
            side: int) -> tuple[mx.sym.Symbol, int]:
     """Widen, filter each channel by itself, narrow; the narrow end has no activation."""
     inside = entering * group.expansion
@@ -140,7 +140,7 @@ def _conv(x: mx.sym.Symbol, name: str, channels: int, *, kernel: int, stride: in
 
     TensorFlow pads one row less before the map than behind it when the total is odd. MXNet's
     convolution pads both sides alike: it gets one stride more in front, and its first row and
-    column are cut off. That is the same, and much cheaper than padding the larger map first.
+    column are cut off. The result is the same, and much cheaper than padding the larger map first.
     """
     from ssdreg.mx import mx
     out = math.ceil(side / stride)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import ssdreg
 
 PAPER = "https://arxiv.org/abs/1708.02002"
-#: Sizes of a level's anchors, in its cells: four, and twice a third of an octave more.
+#: Sizes of a level's anchors, in its cells: 4, 4 * 2**(1/3) and 4 * 2**(2/3).
 CELLS = tuple(4 * 2 ** (third / 3) for third in range(3))
 RATIOS = (1.0, 2.0, 0.5)
 
 
 def defaults(channels: int) -> ssdreg.PlanDefaults:
-    """Return what a pyramid of so many channels asks of its plan: P3 to P7 where there is room."""
+    """Return the plan's defaults for a pyramid of so many channels: P3 to P7 where they fit."""
     return ssdreg.PlanDefaults(least_stride=8, extra_levels=2, channels=channels, cells=CELLS,
                                ratios=RATIOS, uniform=True)
 

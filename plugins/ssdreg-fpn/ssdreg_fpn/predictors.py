@@ -18,14 +18,15 @@ from ssdreg_fpn.pyramid import pyramid
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-#: How probable an object of each class is at first: pi of section 4.1.
+#: The initial probability of an object of each class: pi of section 4.1.
 PRIOR = 0.01
-#: Standard deviation of the last convolution's weights at the start: scores begin at the prior.
+#: Standard deviation of the last convolution's initial weights, so small that scores start at the
+#: prior.
 SPREAD = 0.01
 
 
 @frozen(eq=False)
-class _Shared:
+class _SharedConv:
     """A 3x3 convolution whose parameters every level uses."""
 
     name: str
@@ -33,7 +34,7 @@ class _Shared:
     weight: mx.sym.Symbol
     bias: mx.sym.Symbol
 
-    def on(self, feature: mx.sym.Symbol, level: str) -> mx.sym.Symbol:
+    def apply(self, feature: mx.sym.Symbol, level: str) -> mx.sym.Symbol:
         """Return the convolution of one level's feature."""
         from ssdreg.mx import mx
         return mx.sym.Convolution(feature, weight=self.weight, bias=self.bias, kernel=(3, 3),
@@ -53,8 +54,8 @@ def fpn_small(backbone: mx.sym.Symbol, plan: Plan) -> Predictions:
 def predict(backbone: mx.sym.Symbol, plan: Plan, depth: int) -> Predictions:
     """Predict on every level of the pyramid with the same `depth` convolutions and a last one.
 
-    For C classes, `cls_pred` (B, C, N) are logits: each class is a question of its own, and
-    background is where every answer is no.
+    For C classes, `cls_pred` (B, C, N) are logits of independent classes; an anchor of none of them
+    is background.
     """
     from ssdreg.mx import mx
     channels, cells = plan.levels[0].channels, plan.levels[0].anchors_per_cell
@@ -64,30 +65,30 @@ def predict(backbone: mx.sym.Symbol, plan: Plan, depth: int) -> Predictions:
     levels = []
     for index, feature in enumerate(pyramid(backbone, plan)):
         name = f"fpn_{index}"
-        levels.append(multibox.Predicted(name, feature, _run(scores, feature, name),
-                                         _run(offsets, feature, name)))
+        levels.append(multibox.LevelPredictions(name, feature, _apply_subnet(scores, feature, name),
+                                                _apply_subnet(offsets, feature, name)))
     return multibox.join(levels, plan, plan.num_classes)
 
 
 def _subnet(name: str, depth: int, channels: int, outputs: int,
-            bias: mx.init.Initializer) -> list[_Shared]:
-    """Make a subnet's convolutions; `bias` is what those of the last one start with."""
+            bias: mx.init.Initializer) -> list[_SharedConv]:
+    """Return a subnet's convolutions; `bias` is the initializer of the last one's biases."""
     from ssdreg.mx import mx
 
-    def shared(name: str, outputs: int, **starts: mx.init.Initializer) -> _Shared:
-        weight = mx.sym.Variable(f"{name}_weight", init=starts.get("weight"))
-        return _Shared(name, outputs, weight,
-                       mx.sym.Variable(f"{name}_bias", init=starts.get("bias")))
+    def shared(name: str, outputs: int, **initializers: mx.init.Initializer) -> _SharedConv:
+        weight = mx.sym.Variable(f"{name}_weight", init=initializers.get("weight"))
+        return _SharedConv(name, outputs, weight,
+                           mx.sym.Variable(f"{name}_bias", init=initializers.get("bias")))
 
     return [*(shared(f"{name}_conv{index}", channels) for index in range(depth)),
             shared(f"{name}_pred", outputs, weight=mx.init.Normal(SPREAD), bias=bias)]
 
 
-def _run(subnet: list[_Shared], feature: mx.sym.Symbol, level: str) -> mx.sym.Symbol:
-    """Send one level's feature through a subnet, with ReLU between its convolutions."""
+def _apply_subnet(subnet: list[_SharedConv], feature: mx.sym.Symbol, level: str) -> mx.sym.Symbol:
+    """Return a subnet's output for one level's feature, with ReLU between its convolutions."""
     from ssdreg.mx import mx
     *inner, last = subnet
     for shared in inner:
-        feature = mx.sym.Activation(shared.on(feature, level), act_type="relu",
+        feature = mx.sym.Activation(shared.apply(feature, level), act_type="relu",
                                     name=f"{level}_{shared.name}_relu")
-    return last.on(feature, level)
+    return last.apply(feature, level)

@@ -1,9 +1,9 @@
-"""The feature pyramid: what coarse maps know, brought down to the fine ones.
+"""The feature pyramid: coarse maps added to the finer ones.
 
 Lin et al., Feature Pyramid Networks for Object Detection, 2017, section 3. Three things differ.
-Batch normalisation stands behind every convolution, so that a tap may be anything, sums that
-nothing keeps small included. Maps are enlarged bilinearly, because that meets maps of any size,
-where the paper doubles each cell. And the levels behind the last tap start from the pyramid, as in
+Batch normalisation stands behind every convolution, so that taps may have any range of values, such
+as unbounded sums. Maps are enlarged bilinearly, which gives maps of any size, where the paper
+doubles each cell. And the levels behind the last tap start from the pyramid, as in
 Tian et al., FCOS, 2019, instead of from that tap.
 """
 

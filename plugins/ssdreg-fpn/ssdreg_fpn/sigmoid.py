@@ -1,4 +1,4 @@
-"""What the head does with its scores: the focal loss on each class alone, and detections.
+"""The focal loss on independent classes, and detections.
 
 Lin et al., Focal Loss for Dense Object Detection, 2017, section 3.
 """
@@ -25,11 +25,11 @@ def train(predictions: Predictions, label: mx.sym.Symbol, plan: Plan) -> mx.sym.
     by an IoU of 0.4 to 0.5; MultiBoxTarget does not.
     """
     prob = probabilities(predictions.cls_pred)
-    goal = ops.targets(predictions.anchors, label, prob, variances=plan.variances,
-                       negative_ratio=-1.0)
-    cls_prob = ops.learning(prob, focal_loss(predictions.cls_pred, goal.cls_target, plan),
+    targets = ops.targets(predictions.anchors, label, prob, variances=plan.variances,
+                          negative_ratio=-1.0)
+    cls_prob = ops.learning(prob, focal_loss(predictions.cls_pred, targets.cls_target, plan),
                             name="cls_prob")
-    return multibox.outputs(cls_prob, goal, predictions, plan)
+    return multibox.outputs(cls_prob, targets, predictions, plan)
 
 
 def detect(predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
@@ -40,7 +40,8 @@ def detect(predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
 def probabilities(cls_pred: mx.sym.Symbol) -> mx.sym.Symbol:
     """Return probabilities (B, C + 1, N) of logits (B, C, N).
 
-    The classes are independent. Background, the first row, is what the likeliest class leaves.
+    The classes are independent. The probability of background, the first row, is 1 minus the
+    greatest probability of a class.
     """
     from ssdreg.mx import mx
     objects = mx.sym.sigmoid(cls_pred, name="fpn_objects")
@@ -59,14 +60,14 @@ def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, plan: Plan) -
     from ssdreg.mx import mx
     sym = mx.sym
     target = sym.BlockGrad(cls_target)
-    # a class of -1 or -2 is no column: such a row is all zeros
-    own = sym.transpose(sym.one_hot(target - 1.0, depth=plan.num_classes), axes=(0, 2, 1))
-    sign = 2.0 * own - 1.0
-    # the probability of the truth is sigmoid(right); its logarithm is taken from the logit, since
-    # that of a probability which is 0 in float32 would have no gradient
-    right = sign * cls_pred
-    log_p = -1.0 * sym.Activation(-1.0 * right, act_type="softrelu")
-    weight = own * ALPHA + (1.0 - own) * (1.0 - ALPHA)
-    loss = -1.0 * weight * sym.sigmoid(-1.0 * right) ** GAMMA * log_p
+    # one_hot gives a row of zeros for a class of -1 or -2
+    is_class = sym.transpose(sym.one_hot(target - 1.0, depth=plan.num_classes), axes=(0, 2, 1))
+    sign = 2.0 * is_class - 1.0
+    # the probability of the truth is sigmoid(true_logit); its logarithm is taken from the logit,
+    # since that of a probability which is 0 in float32 would have no gradient
+    true_logit = sign * cls_pred
+    log_p = -1.0 * sym.Activation(-1.0 * true_logit, act_type="softrelu")
+    weight = is_class * ALPHA + (1.0 - is_class) * (1.0 - ALPHA)
+    loss = -1.0 * weight * sym.sigmoid(-1.0 * true_logit) ** GAMMA * log_p
     counted = sym.sum(loss, axis=1) * (target >= 0.0)
     return sym.broadcast_div(counted, sym.maximum(sym.sum(target > 0.0), 1.0))

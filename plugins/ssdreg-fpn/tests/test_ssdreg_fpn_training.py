@@ -10,7 +10,6 @@ import pytest
 
 import ssdreg
 from ssdreg.anchors.fit import fit_sizes
-from ssdreg.cli.demo import BACKBONE
 from ssdreg.cli.main import main
 from ssdreg.data import read_voc, splits
 from ssdreg.data.boxes import boxes
@@ -20,10 +19,10 @@ from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
 from ssdreg.runs.params import read_params
 from ssdreg.runs.run import create_run, open_run
+from ssdreg.scaffold.demo import BACKBONE
 from ssdreg.training.network import build_network
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.trainer import Data
-from ssdreg.training.trainer import train as start
+from ssdreg.training.trainer import Data, train_run
 
 SIDE, IMAGES = 64, 12
 EPOCHS = 50
@@ -57,7 +56,7 @@ def run(tmp_path_factory, shapes):
     It is validated where it learnt, at the end.
     """
     source = splits.choose(shapes, "train", shapes, "train")
-    learning, validation = splits.open_deploy_model(source)
+    learning, validation = splits.open_data(source)
     shared = (BACKBONE, len(learning.classes), SIDE, "fpn_small")
     sizes = fit_sizes(boxes(learning), ssdreg.plan(*shared))
     network = build_network(*shared, overrides=Overrides(sizes=sizes))
@@ -66,7 +65,7 @@ def run(tmp_path_factory, shapes):
     options = TrainOptions(epochs=EPOCHS, batch_size=6, lr=1e-3, warmup=5, keep_epochs=1,
                            validate_every=EPOCHS)
     # without augmentation 12 pictures are soon known by heart
-    return start(run, Data(source=source, train=learning, validation=validation,
+    return train_run(run, Data(source=source, train=learning, validation=validation,
                            augmentation=None), options, [mx.cpu()])
 
 

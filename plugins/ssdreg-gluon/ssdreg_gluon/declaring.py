@@ -1,4 +1,4 @@
-"""Declarations made of the zoos' own lists; nothing is imported or built."""
+"""Declarations from the zoos' own lists; nothing is imported or built."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ssdreg_gluon.families import FAMILIES
 from ssdreg_gluon.zoo import ZOOS, digests, networks
 
 #: What both zoos' weights expect: mean and standard deviation of ImageNet, scaled to 0..255.
-NORMALISATION = ssdreg.Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+IMAGENET_PREPROCESSING = ssdreg.Preprocessing(mean=(123.675, 116.28, 103.53),
+                                              std=(58.395, 57.12, 57.375))
 
 
 def backbones() -> Iterator[ssdreg.Backbone]:
     """Yield a declaration, without taps, for every network of a known family.
 
-    ssdreg finds the taps on the graph when somebody first asks for them.
+    ssdreg finds the taps on the graph when they are first used.
     """
     for zoo in ZOOS.values():
         for network in networks(zoo):
@@ -29,7 +30,7 @@ def backbones() -> Iterator[ssdreg.Backbone]:
                         depth=depth, build="ssdreg_gluon.network:symbol",
                         arguments={"zoo": zoo.name, "network": network},
                         projections=family.projections, stops_at=family.stops_at,
-                        paper=family.paper, preprocessing=NORMALISATION)
+                        paper=family.paper, preprocessing=IMAGENET_PREPROCESSING)
 
 
 def weights() -> Iterator[ssdreg.Weights]:

@@ -1,4 +1,4 @@
-"""What is known of the zoos' networks beyond their names: family, order in it, paper.
+"""The families of the zoos' networks: name patterns, order by depth or width, papers.
 
 A name that matches no pattern is not offered. Left out on purpose, of GluonCV's classifiers:
 
@@ -42,12 +42,12 @@ class Family:
 
     def depth_of(self, network: str) -> int | None:
         """Return the number that orders a network in its family; None if it is not of it."""
-        found = re.fullmatch(self.pattern, network)
-        if found is None:
+        match = re.fullmatch(self.pattern, network)
+        if match is None:
             return None
-        if not found.groups():
+        if not match.groups():
             return self.depth
-        number = found.group(1)
+        number = match.group(1)
         return round(100 * float(number)) if "." in number else int(number)
 
 

@@ -1,4 +1,4 @@
-"""The zoos' weights: where their own loaders keep them, and what they call them."""
+"""The zoos' weights: the files of their own loaders, and the names in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssdreg_runtime.system.caches import Cache, home
 from ssdreg_runtime.system.progress import waiting
 
 from ssdreg.errors import WeightsError
-from ssdreg_gluon.network import block, load
+from ssdreg_gluon.network import block, zoo_module
 from ssdreg_gluon.zoo import ZOOS, digests
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def locate(weights: object, zoo: str, network: str) -> Path | None:
-    """Return the file that the zoo's loader has stored, None if it has not; fetches nothing."""
-    return _models().find(_name(zoo, network))
+    """Return the file that the zoo's loader has stored, or None; fetches nothing."""
+    return _model_cache().find(_file_name(zoo, network))
 
 
 def fetch(weights: object, zoo: str, network: str) -> Path:
@@ -32,15 +32,15 @@ def fetch(weights: object, zoo: str, network: str) -> Path:
 
     Raises WeightsError when it cannot.
     """
-    load(zoo)
+    zoo_module(zoo)
     store = import_module(f"{ZOOS[zoo].module}.model_store")
-    folder = _models().folder()
-    file = folder / _name(zoo, network)
+    folder = _model_cache().folder()
+    file = folder / _file_name(zoo, network)
     try:
-        # it tells about its tries on standard output, which belongs to the command's result, and
-        # GluonCV's moves a line on standard error whatever that is
-        with waiting(f"fetching the weights of {network}") as telling, contextlib.redirect_stderr(
-                sys.stderr if telling is None else io.StringIO()), contextlib.redirect_stdout(
+        # it prints its attempts on standard output, which is for results, and GluonCV's draws a bar
+        # on standard error, terminal or not
+        with waiting(f"fetching the weights of {network}") as lines, contextlib.redirect_stderr(
+                sys.stderr if lines is None else io.StringIO()), contextlib.redirect_stdout(
                 sys.stderr):
             return Path(store.get_model_file(network, root=str(folder)))
     except (OSError, RuntimeError, ValueError) as error:  # requests' errors are OSErrors
@@ -53,36 +53,37 @@ def fetch(weights: object, zoo: str, network: str) -> Path:
 def rename(arrays: Mapping[str, np.ndarray], zoo: str, network: str) -> dict[str, np.ndarray]:
     """Name a file's arrays as the network's symbol does.
 
-    Gluon saves by the way to a parameter through the blocks (``features.0.weight``), and saved,
-    before its version 1.3, by the parameter's name without the network's prefix.
+    Gluon's files name a parameter by its path through the blocks (``features.0.weight``), and
+    before version 1.3 by its name without the network's prefix.
     """
-    net = block(zoo, network)
+    network_block = block(zoo, network)
     if not any("." in name for name in arrays):
-        return {net.prefix + name: array for name, array in arrays.items()}
-    # what Gluon's own load_parameters looks names up in
-    known = net._collect_params_with_prefix()
-    return {known[name].name if name in known else name: array for name, array in arrays.items()}
+        return {network_block.prefix + name: array for name, array in arrays.items()}
+    # the table that Gluon's load_parameters uses
+    parameters = network_block._collect_params_with_prefix()
+    return {parameters[name].name if name in parameters else name: array
+            for name, array in arrays.items()}
 
 
 def stored_file(zoo: str, network: str) -> Path:
-    """Return where the zoo's loader keeps the weights of a network, as MXNET_HOME says."""
-    name = _name(zoo, network)
-    return _models().find(name) or _models().place(name)
+    """Return the file in which the zoo's loader keeps a network's weights, below MXNET_HOME."""
+    name = _file_name(zoo, network)
+    return _model_cache().find(name) or _model_cache().default_path(name)
 
 
-def _name(zoo: str, network: str) -> str:
+def _file_name(zoo: str, network: str) -> str:
     return f"{network}-{digests(ZOOS[zoo])[network][:8]}.params"
 
 
-def _models() -> Cache:
-    """Return the folder that MXNet keeps weights in, or what stands for it without a home."""
-    given = Path(os.environ.get("MXNET_HOME") or "~/.mxnet")
-    base = None if given.parts[:1] == ("~",) and home() is None else given.expanduser()
-    return Cache(base and base / "models", "MXNET_HOME", "mxnet/models")
+def _model_cache() -> Cache:
+    """Return the folder in which MXNet keeps weights, or a temporary one without a home."""
+    configured = Path(os.environ.get("MXNET_HOME") or "~/.mxnet")
+    folder = None if configured.parts[:1] == ("~",) and home() is None else configured.expanduser()
+    return Cache(folder and folder / "models", "MXNET_HOME", "mxnet/models")
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost reason of a failed connection, in its own words."""
+    """Return the innermost exception of a failed connection as text."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
-"""Which networks a model zoo has, read from its source: importing it would import MXNet.
+"""The networks of a model zoo, read from its source: importing it would import MXNet.
 
 Both zoos keep a dictionary from names to constructors, and a list of the SHA-1 digests of the
-weights in their store. Listing backbones has to be quick, so the two are read as text.
+weights in their store. Listing backbones has to be quick, so both are parsed from the source.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ ZOOS = {zoo.name: zoo for zoo in (GLUON, GLUONCV)}
 def networks(zoo: Zoo) -> tuple[str, ...]:
     """Return the names that the zoo's ``get_model`` knows, none where it is not installed."""
     file, variable = zoo.networks
-    for node in ast.walk(_source(zoo, file)):
+    for node in ast.walk(_parse_file(zoo, file)):
         if (isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
                 and any(isinstance(target, ast.Name) and target.id == variable
                         for target in node.targets)):
-            return _texts(node.value.keys)
+            return _text_constants(node.value.keys)
     return ()
 
 
 @cache
 def digests(zoo: Zoo) -> dict[str, str]:
     """Return the SHA-1 of the weights in the zoo's store, by the name they have there."""
-    pairs = (_texts(node.elts) for node in ast.walk(_source(zoo, zoo.store))
+    pairs = (_text_constants(node.elts) for node in ast.walk(_parse_file(zoo, zoo.store))
              if isinstance(node, ast.Tuple))
     return {pair[1]: pair[0] for pair in pairs
             if len(pair) == 2 and re.fullmatch("[0-9a-f]{40}", pair[0])}
 
 
-def _texts(nodes: Iterable[ast.expr | None]) -> tuple[str, ...]:
-    """Return the constant texts among expressions; a dictionary has None where it unpacks one."""
+def _text_constants(nodes: Iterable[ast.expr | None]) -> tuple[str, ...]:
+    """Return the string constants among expressions; None, as in an unpacked key, is skipped."""
     return tuple(node.value for node in nodes
                  if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def _source(zoo: Zoo, file: str) -> ast.Module:
+def _parse_file(zoo: Zoo, file: str) -> ast.Module:
     """Parse a file of the zoo's package; empty where the package is not installed."""
     spec = find_spec(zoo.package)  # of a package at the top, this imports nothing
     if spec is None or spec.origin is None:

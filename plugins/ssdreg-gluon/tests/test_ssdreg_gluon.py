@@ -27,6 +27,7 @@ import ssdreg
 from ssdreg.detector.families import SHAPES, check
 from ssdreg.errors import SsdregError
 from ssdreg.graph.finding import complete
+from ssdreg.graph.nodes import Net
 from ssdreg.mx import mx
 
 vision = mx.gluon.model_zoo.vision
@@ -108,7 +109,7 @@ def test_listing_imports_no_framework():
     assert run("""
         import sys
         import ssdreg
-        from ssdreg.registry.host import list_weights
+        from ssdreg.registry.names import list_weights
         print(sum(each.name.startswith("gluon.") for each in ssdreg.list_backbones()),
               sum(each.backbone.startswith("gluon.") for each in list_weights()),
               {"mxnet", "gluoncv", "torch"} & set(sys.modules))
@@ -146,7 +147,7 @@ def test_the_graph_gives_taps_that_pass_at_every_size(family):
 def test_a_symbol_is_the_same_whatever_was_built_before():
     networks = ["gluon.resnet18_v1", "gluon.squeezenet1.1", "gluon.mobilenetv2_0.25"]
     first = {name: ssdreg.get_backbone(name).symbol().tojson() for name in networks}
-    ssdreg_gluon.network._text.cache_clear()
+    ssdreg_gluon.network._net.cache_clear()
     vision.get_model("resnet18_v1")
     assert {name: ssdreg.get_backbone(name).symbol().tojson()
             for name in reversed(networks)} == first
@@ -162,10 +163,8 @@ def test_classifiers_take_any_size(network):
 def test_nodes_of_a_block_that_is_used_twice_get_names_of_their_own():
     activation = mx.gluon.nn.Activation("relu", prefix="act_")
     x = activation(activation(activation(mx.sym.Variable("data"))))
-    nodes = [{"name": name} for name in x.get_internals().list_outputs()]
-    ssdreg_gluon.network._name_apart(nodes)
-    assert [node["name"] for node in nodes] == [
-        "data", "act_fwd_output", "act_fwd_output_call2", "act_fwd_output_call3"]
+    assert [node.name for node in ssdreg_gluon.network._named_apart(Net.of(x)).nodes] == [
+        "data", "act_fwd", "act_fwd_call2", "act_fwd_call3"]
 
 
 def test_linear_bottlenecks_are_projected():
@@ -233,7 +232,7 @@ def no_home(tmp_path, monkeypatch):
     # below a file there is no folder, for root neither
     monkeypatch.setenv("HOME", str(Path(__file__) / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(caches, "_told", set())
+    monkeypatch.setattr(caches, "_notified", set())
     return tmp_path / f"ssdreg-{os.getuid()}" / "mxnet" / "models"
 
 

@@ -37,7 +37,7 @@ VGG16_300 = 26_285_486
 
 @pytest.fixture(scope="module")
 def audit():
-    from ssdreg.audit import audit_gluoncv
+    from ssdreg.auditing import audit_gluoncv
     return audit_gluoncv()
 
 
@@ -69,10 +69,10 @@ def test_declared_channels_are_what_the_built_detector_reads(found, name):
     """The levels' own shapes, from the detector and not from the audit's graph."""
     from gluoncv import model_zoo
 
-    from ssdreg.audit.gluoncv_presets import recorded, symbols
+    from ssdreg.auditing.gluoncv_presets import block_outputs, record_preset
     from ssdreg.mx import mx
-    preset = recorded(name, vars(model_zoo)[name])
-    levels = mx.sym.Group(symbols(preset.build().features))
+    preset = record_preset(name, vars(model_zoo)[name])
+    levels = mx.sym.Group(block_outputs(preset.build().features))
     _, shapes, _ = levels.infer_shape_partial(data=(1, 3, preset.side, preset.side))
     taps = list(channels(found[name].declared).items())
     # 10 cells of 300 pixels are at stride 32: maps are rounded up at every step
@@ -102,11 +102,11 @@ def test_the_altered_one_says_what_follows(found):
 def test_sizes_are_those_of_the_detector_with_values(found):
     from gluoncv import model_zoo
 
-    from ssdreg.audit.gluoncv_presets import recorded
+    from ssdreg.auditing.gluoncv_presets import record_preset
     from ssdreg.mx import mx
     assert found["ssd_300_vgg16_atrous_voc"].published == VGG16_300
     name = "ssd_300_mobilenet0_25_voc"
-    detector = recorded(name, vars(model_zoo)[name]).build()
+    detector = record_preset(name, vars(model_zoo)[name]).build()
     detector.initialize()
     detector(mx.nd.zeros((1, 3, 300, 300)))
     values = sum(parameter.data().size for parameter in detector.collect_params().values()

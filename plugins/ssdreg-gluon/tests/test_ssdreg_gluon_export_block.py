@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ssdreg
-from ssdreg.audit.gluoncv_presets import import_gluoncv
+from ssdreg.auditing.gluoncv_presets import import_gluoncv
 from ssdreg.deploy.executor import bind_checkpoint
 from ssdreg.mx import mx
 

@@ -1,7 +1,7 @@
-"""The normalisation that most published ImageNet weights of these networks expect."""
+"""The preprocessing that most published ImageNet weights of these networks expect."""
 
 from __future__ import annotations
 
 from ssdreg import Preprocessing
 
-NORMALISATION = Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+IMAGENET_PREPROCESSING = Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))

@@ -2,8 +2,8 @@
 
 A block widens its input with a 1x1 convolution, filters each channel by itself, and narrows the
 result again; squeeze and excitation (Hu et al., 2018) may stand in between. What leaves a block
-has no activation: such a linear bottleneck is small and raw, its values spread far beyond what
-predictors bear, so every tap on one is declared with a projection.
+has no activation: the values of such a linear bottleneck spread too far for predictors, so every
+tap on one is declared with a projection.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 #: Channels are multiples of this.
 DIVISOR = 8
-#: A gate sees the channels squeezed to this share.
+#: The divisor of the channels inside a gate.
 SQUEEZE = 4
 #: Channels of the projection behind a linear bottleneck, by the stride of its tap.
 PROJECTIONS = {2: 32, 4: 64, 8: 128, 16: 256, 32: 256}
 
 
 @frozen
-class Block:
+class InvertedBlock:
     """One inverted bottleneck: `inside` channels wide in its middle, `channels` at its end.
 
     It adds its input to its output where both have the same shape; `gated` blocks scale the
@@ -43,7 +43,7 @@ class Block:
 
 
 @frozen
-class Network:
+class InvertedNetwork:
     """A stem, blocks, a last 1x1 convolution, and fully connected layers.
 
     `head` are the channels of that convolution, `hidden` those of a layer between it and the
@@ -51,20 +51,20 @@ class Network:
     """
 
     stem: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[InvertedBlock, ...]
     head: int
     hidden: int = 0
     activation: str = "relu6"
     epsilon: float = 1e-5
 
-    def enters(self, index: int) -> int:
+    def input_channels(self, index: int) -> int:
         """Return the channels that enter the `index`-th block, counted from 0."""
         return self.blocks[index - 1].channels if index else self.stem
 
     def is_residual(self, index: int) -> bool:
         """Tell whether the `index`-th block adds its input to its output."""
         block = self.blocks[index]
-        return block.stride == 1 and block.channels == self.enters(index)
+        return block.stride == 1 and block.channels == self.input_channels(index)
 
     def end(self, index: int) -> str:
         """Return the node that ends the `index`-th block, or the stem."""
@@ -76,7 +76,7 @@ class Network:
     def taps(self) -> tuple[Tap, ...]:
         """The end of the last block of every stage, and of a stem that is one by itself."""
         ends = stage_ends(block.stride for block in self.blocks)
-        return tuple(Tap(stage, stride, self.enters(index + 1), self.end(index))
+        return tuple(Tap(stage, stride, self.input_channels(index + 1), self.end(index))
                      for stage, (stride, index) in enumerate(ends, start=1))
 
     @property
@@ -92,7 +92,7 @@ def rounded(channels: float) -> int:
     return nearest if nearest >= 0.9 * channels else nearest + DIVISOR
 
 
-def symbol(network: Network, num_classes: int = 1000) -> mx.sym.Symbol:
+def symbol(network: InvertedNetwork, num_classes: int = 1000) -> mx.sym.Symbol:
     """Build the classifier: ``data`` (B, 3, H, W) to ``softmax`` (B, num_classes)."""
     from ssdreg.mx import mx
     sym = mx.sym
@@ -112,10 +112,10 @@ def symbol(network: Network, num_classes: int = 1000) -> mx.sym.Symbol:
     return sym.SoftmaxOutput(x, name="softmax")
 
 
-def _block(x: mx.sym.Symbol, network: Network, index: int) -> mx.sym.Symbol:
+def _block(x: mx.sym.Symbol, network: InvertedNetwork, index: int) -> mx.sym.Symbol:
     """Widen where the middle is wider than the input, filter, gate, narrow."""
     block, name = network.blocks[index], f"block{index + 1}"
-    if block.inside != network.enters(index):
+    if block.inside != network.input_channels(index):
         x = _conv(x, network, f"{name}_expand", block.inside)
         x = _activate(x, block.activation, f"{name}_expand")
     x = _conv(x, network, f"{name}_depthwise", block.inside, kernel=block.kernel,
@@ -127,10 +127,10 @@ def _block(x: mx.sym.Symbol, network: Network, index: int) -> mx.sym.Symbol:
 
 
 def _gate(x: mx.sym.Symbol, name: str, channels: int) -> mx.sym.Symbol:
-    """Scale each channel by what a small network makes of all channels' means."""
+    """Scale each channel by a gate computed from all channels' means (Hu et al., 2018)."""
     from ssdreg.mx import mx
     sym = mx.sym
-    # a global pooling is the same, but its way back is slow in MXNet
+    # a global pooling is the same, but its backward pass is slow in MXNet
     gate = sym.mean(x, axis=(2, 3), keepdims=True, name=f"{name}_pool")
     gate = sym.Convolution(gate, num_filter=rounded(channels / SQUEEZE), kernel=(1, 1),
                            name=f"{name}_squeeze")
@@ -140,7 +140,7 @@ def _gate(x: mx.sym.Symbol, name: str, channels: int) -> mx.sym.Symbol:
     return sym.broadcast_mul(x, gate, name=f"{name}_gated")
 
 
-def _conv(x: mx.sym.Symbol, network: Network, name: str, channels: int, kernel: int = 1,
+def _conv(x: mx.sym.Symbol, network: InvertedNetwork, name: str, channels: int, kernel: int = 1,
           stride: int = 1, groups: int = 1) -> mx.sym.Symbol:
     """Convolve, padded alike on both sides, and normalise."""
     from ssdreg.mx import mx

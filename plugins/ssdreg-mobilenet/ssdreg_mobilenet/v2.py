@@ -16,8 +16,8 @@ from attrs import frozen
 
 from ssdreg import Backbone, StopsAt
 from ssdreg_mobilenet import inverted
-from ssdreg_mobilenet.imagenet import NORMALISATION
-from ssdreg_mobilenet.inverted import Block, Network, rounded
+from ssdreg_mobilenet.imagenet import IMAGENET_PREPROCESSING
+from ssdreg_mobilenet.inverted import InvertedBlock, InvertedNetwork, rounded
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -52,18 +52,18 @@ GROUPS = (
 WIDTHS = (50, 75, 100, 140)
 
 
-def network(width: int) -> Network:
+def network(width: int) -> InvertedNetwork:
     """Return the network at a width in percent; below 100 its head stays as wide."""
     share = width / 100
     stem = rounded(STEM * share)
-    blocks: list[Block] = []
+    blocks: list[InvertedBlock] = []
     for group in GROUPS:
         channels = rounded(group.channels * share)
         for index in range(group.count):
             entering = blocks[-1].channels if blocks else stem
-            blocks.append(Block(3, entering * group.expansion, channels,
-                                stride=group.stride if index == 0 else 1))
-    return Network(stem, tuple(blocks), head=rounded(HEAD * max(1.0, share)))
+            blocks.append(InvertedBlock(3, entering * group.expansion, channels,
+                                        stride=group.stride if index == 0 else 1))
+    return InvertedNetwork(stem, tuple(blocks), head=rounded(HEAD * max(1.0, share)))
 
 
 def symbol(width: int, num_classes: int = 1000) -> mx.sym.Symbol:
@@ -73,12 +73,13 @@ def symbol(width: int, num_classes: int = 1000) -> mx.sym.Symbol:
 
 def declare(width: int) -> Backbone:
     """Declare the network at a width in percent; detection reads strides 16 and 32."""
-    found, name = network(width), f"mobilenetv2_{width / 100}"
+    variant, name = network(width), f"mobilenetv2_{width / 100}"
     return Backbone(
         name="mobilenetv2" if width == 100 else name, family="mobilenetv2", depth=width,
         aliases=(name,) if width == 100 else (), build="ssdreg_mobilenet.v2:symbol",
-        arguments={"width": width}, taps=found.taps, tap_strides=(16, 32),
-        stops_at=STOPS_AT, projections=found.projections, preprocessing=NORMALISATION, paper=PAPER)
+        arguments={"width": width}, taps=variant.taps, tap_strides=(16, 32),
+        stops_at=STOPS_AT, projections=variant.projections,
+        preprocessing=IMAGENET_PREPROCESSING, paper=PAPER)
 
 
 BACKBONES = tuple(declare(width) for width in WIDTHS)

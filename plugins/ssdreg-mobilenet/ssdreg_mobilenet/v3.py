@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ssdreg import Backbone
 from ssdreg_mobilenet import inverted
-from ssdreg_mobilenet.imagenet import NORMALISATION
-from ssdreg_mobilenet.inverted import Block, Network
+from ssdreg_mobilenet.imagenet import IMAGENET_PREPROCESSING
+from ssdreg_mobilenet.inverted import InvertedBlock, InvertedNetwork
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -24,40 +24,40 @@ EPSILON = 1e-3
 
 #: Table 2 of the paper: kernel, channels inside and at the end, stride, activation, gate.
 SMALL = (
-    Block(3, 16, 16, 2, RELU, gated=True),
-    Block(3, 72, 24, 2, RELU),
-    Block(3, 88, 24, 1, RELU),
-    Block(5, 96, 40, 2, HSWISH, gated=True),
-    Block(5, 240, 40, 1, HSWISH, gated=True),
-    Block(5, 240, 40, 1, HSWISH, gated=True),
-    Block(5, 120, 48, 1, HSWISH, gated=True),
-    Block(5, 144, 48, 1, HSWISH, gated=True),
-    Block(5, 288, 96, 2, HSWISH, gated=True),
-    Block(5, 576, 96, 1, HSWISH, gated=True),
-    Block(5, 576, 96, 1, HSWISH, gated=True),
+    InvertedBlock(3, 16, 16, 2, RELU, gated=True),
+    InvertedBlock(3, 72, 24, 2, RELU),
+    InvertedBlock(3, 88, 24, 1, RELU),
+    InvertedBlock(5, 96, 40, 2, HSWISH, gated=True),
+    InvertedBlock(5, 240, 40, 1, HSWISH, gated=True),
+    InvertedBlock(5, 240, 40, 1, HSWISH, gated=True),
+    InvertedBlock(5, 120, 48, 1, HSWISH, gated=True),
+    InvertedBlock(5, 144, 48, 1, HSWISH, gated=True),
+    InvertedBlock(5, 288, 96, 2, HSWISH, gated=True),
+    InvertedBlock(5, 576, 96, 1, HSWISH, gated=True),
+    InvertedBlock(5, 576, 96, 1, HSWISH, gated=True),
 )
 #: Table 1 of the paper.
 LARGE = (
-    Block(3, 16, 16, 1, RELU),
-    Block(3, 64, 24, 2, RELU),
-    Block(3, 72, 24, 1, RELU),
-    Block(5, 72, 40, 2, RELU, gated=True),
-    Block(5, 120, 40, 1, RELU, gated=True),
-    Block(5, 120, 40, 1, RELU, gated=True),
-    Block(3, 240, 80, 2, HSWISH),
-    Block(3, 200, 80, 1, HSWISH),
-    Block(3, 184, 80, 1, HSWISH),
-    Block(3, 184, 80, 1, HSWISH),
-    Block(3, 480, 112, 1, HSWISH, gated=True),
-    Block(3, 672, 112, 1, HSWISH, gated=True),
-    Block(5, 672, 160, 2, HSWISH, gated=True),
-    Block(5, 960, 160, 1, HSWISH, gated=True),
-    Block(5, 960, 160, 1, HSWISH, gated=True),
+    InvertedBlock(3, 16, 16, 1, RELU),
+    InvertedBlock(3, 64, 24, 2, RELU),
+    InvertedBlock(3, 72, 24, 1, RELU),
+    InvertedBlock(5, 72, 40, 2, RELU, gated=True),
+    InvertedBlock(5, 120, 40, 1, RELU, gated=True),
+    InvertedBlock(5, 120, 40, 1, RELU, gated=True),
+    InvertedBlock(3, 240, 80, 2, HSWISH),
+    InvertedBlock(3, 200, 80, 1, HSWISH),
+    InvertedBlock(3, 184, 80, 1, HSWISH),
+    InvertedBlock(3, 184, 80, 1, HSWISH),
+    InvertedBlock(3, 480, 112, 1, HSWISH, gated=True),
+    InvertedBlock(3, 672, 112, 1, HSWISH, gated=True),
+    InvertedBlock(5, 672, 160, 2, HSWISH, gated=True),
+    InvertedBlock(5, 960, 160, 1, HSWISH, gated=True),
+    InvertedBlock(5, 960, 160, 1, HSWISH, gated=True),
 )
 
 NETWORKS = {
-    "small": Network(16, SMALL, 576, 1024, HSWISH, EPSILON),
-    "large": Network(16, LARGE, 960, 1280, HSWISH, EPSILON),
+    "small": InvertedNetwork(16, SMALL, 576, 1024, HSWISH, EPSILON),
+    "large": InvertedNetwork(16, LARGE, 960, 1280, HSWISH, EPSILON),
 }
 
 
@@ -72,7 +72,7 @@ def declare(size: str) -> Backbone:
     return Backbone(
         name=f"mobilenetv3_{size}", family="mobilenetv3", depth=len(network.blocks),
         build="ssdreg_mobilenet.v3:symbol", arguments={"size": size}, taps=network.taps,
-        tap_strides=(16, 32), projections=network.projections, preprocessing=NORMALISATION,
+        tap_strides=(16, 32), projections=network.projections, preprocessing=IMAGENET_PREPROCESSING,
         paper=PAPER)
 
 

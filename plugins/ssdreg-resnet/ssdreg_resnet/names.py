@@ -20,12 +20,12 @@ def from_torch(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Dots become underscores; a batch norm, which is what has a running mean, has MXNet's own names.
     """
-    found = {}
+    renamed = {}
     for name, array in arrays.items():
         module, _, parameter = name.rpartition(".")
         if parameter == COUNTER:
             continue
         if f"{module}.running_mean" in arrays:
             parameter = BATCH_NORM[parameter]
-        found[f"{module.replace('.', '_')}_{parameter}"] = array
-    return found
+        renamed[f"{module.replace('.', '_')}_{parameter}"] = array
+    return renamed

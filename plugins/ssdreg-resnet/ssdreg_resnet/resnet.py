@@ -21,7 +21,7 @@ RESNET = "https://arxiv.org/abs/1512.03385"
 RESNEXT = "https://arxiv.org/abs/1611.05431"
 
 #: What torchvision and timm train with: ImageNet's mean and standard deviation.
-IMAGENET = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+IMAGENET_PREPROCESSING = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 STEM = 64
 BOTTLENECK = 4  # a bottleneck's output has four times the channels of its planes
@@ -29,8 +29,8 @@ BATCH_NORM = {"eps": 1e-5, "momentum": 0.9, "fix_gamma": False}
 
 
 @frozen
-class ResNet:
-    """The numbers that tell one network from another: blocks per stage, and how wide they are.
+class ResNetV1b:
+    """The parameters of a network: blocks per stage, and their widths.
 
     A bottleneck's 3x3 convolution is in `groups`, each of `width` channels in the first stage and
     twice as many in the next; a plain ResNet has one group of 64.
@@ -61,13 +61,13 @@ class ResNet:
         return tuple(ends)
 
 
-def _resnet(depth: int, blocks: tuple[int, ...], bottleneck: bool) -> ResNet:
-    return ResNet(f"resnet{depth}_v1b", "resnet_v1b", depth, blocks, bottleneck, RESNET)
+def _resnet(depth: int, blocks: tuple[int, ...], bottleneck: bool) -> ResNetV1b:
+    return ResNetV1b(f"resnet{depth}_v1b", "resnet_v1b", depth, blocks, bottleneck, RESNET)
 
 
-def _resnext(depth: int, blocks: tuple[int, ...], groups: int, width: int) -> ResNet:
-    return ResNet(f"resnext{depth}_{groups}x{width}d", "resnext", depth, blocks, True, RESNEXT,
-                  groups, width)
+def _resnext(depth: int, blocks: tuple[int, ...], groups: int, width: int) -> ResNetV1b:
+    return ResNetV1b(f"resnext{depth}_{groups}x{width}d", "resnext", depth, blocks, True, RESNEXT,
+                     groups, width)
 
 
 VARIANTS = (
@@ -86,7 +86,7 @@ def block_name(stage: int, block: int) -> str:
     return f"layer{stage}_{block}"
 
 
-def symbol(variant: ResNet, num_classes: int = 1000) -> mx.sym.Symbol:
+def symbol(variant: ResNetV1b, num_classes: int = 1000) -> mx.sym.Symbol:
     """Build the classifier: ``data`` (B, 3, H, W) to ``softmax`` (B, num_classes)."""
     from ssdreg.mx import mx
     sym = mx.sym
@@ -106,9 +106,9 @@ def symbol(variant: ResNet, num_classes: int = 1000) -> mx.sym.Symbol:
     return sym.SoftmaxOutput(x, name="softmax")
 
 
-def _block(variant: ResNet, x: mx.sym.Symbol, name: str, stage: int, stride: int,
+def _block(variant: ResNetV1b, x: mx.sym.Symbol, name: str, stage: int, stride: int,
            shortcut: bool) -> mx.sym.Symbol:
-    """Add a block; with a `shortcut` the input goes through a convolution of its own."""
+    """Add a block; with a `shortcut` its input goes through a convolution."""
     from ssdreg.mx import mx
     planes, channels = STEM * 2**(stage - 1), variant.channels[stage - 1]
     inside = planes * variant.width // STEM * variant.groups
@@ -144,12 +144,13 @@ def _norm(x: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
     return mx.sym.BatchNorm(x, name=name, **BATCH_NORM)
 
 
-def declare(variant: ResNet) -> Backbone:
+def declare(variant: ResNetV1b) -> Backbone:
     """Declare a network of these numbers; detection reads strides 16 and 32."""
     return Backbone(
         name=variant.name, family=variant.family, depth=variant.depth,
         build="ssdreg_resnet.resnet:symbol", arguments={"variant": variant},
-        taps=variant.taps, tap_strides=(16, 32), paper=variant.paper, preprocessing=IMAGENET)
+        taps=variant.taps, tap_strides=(16, 32), paper=variant.paper,
+        preprocessing=IMAGENET_PREPROCESSING)
 
 
 BACKBONES = tuple(declare(variant) for variant in VARIANTS)

@@ -1,4 +1,4 @@
-"""What runs a model file: ONNX Runtime or OpenVINO, whichever is installed.
+"""Backends that run a model file: ONNX Runtime and OpenVINO, where they are installed.
 
     backend = open_backend("cells.onnx")
     detections = backend.run(images)  # uint8 (B, H, W, 3) to float32 (B, K, 6)
@@ -49,42 +49,45 @@ def open_backend(model: str | os.PathLike[str] | bytes, backend: str = AUTO,
                          f"{', '.join((AUTO, *BACKENDS))}")
     count = thread_count(threads)
     file = describe(model, name)
-    chosen = _choose(file, backend)
+    package = _choose_backend(file, backend)
     try:
         with no_telemetry():
-            import_module(chosen)
+            import_module(package)
     except ImportError as error:
-        raise DependencyError(f"the package {chosen} is installed but cannot be imported: {error}"
+        raise DependencyError(f"the package {package} is installed but cannot be imported: {error}"
                               ) from error
-    opened: Backend = import_module(f"ssdreg_runtime.backends.{chosen}").open_file(
+    opened: Backend = import_module(f"ssdreg_runtime.backends.{package}").open_file(
         file, count, precision)
     return opened
 
 
 def thread_count(threads: int | None) -> int:
-    """Return how many threads are meant; raise SsdregError for a number that is none."""
+    """Return the number of threads to compute with; None gives the default of `open_backend`.
+
+    Raises SsdregError unless `threads` is None or a positive integer.
+    """
     if threads is None:
-        # OMP_NUM_THREADS may hold what is no number; then it is as if it were not there
+        # a value of OMP_NUM_THREADS that is no number counts as if it were not set
         return choose(os.environ).count or choose({}).count
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise SsdregError(f"{threads!r} is no number of threads: give 1 or more")
     return threads
 
 
-def _choose(file: ModelFile, backend: str) -> str:
-    here = installed()
+def _choose_backend(file: ModelFile, backend: str) -> str:
+    available = installed()
     if file.is_ir:
         if backend == "onnxruntime":
             raise ModelError(f"{file.name} is a model of OpenVINO, which ONNX Runtime cannot run: "
                              f"use the backend openvino")
         backend = "openvino"
     if backend == AUTO:
-        if not here:
+        if not available:
             raise DependencyError("running a model needs OpenVINO or ONNX Runtime, and neither is "
                                   f"installed: run `{install('openvino')}` or "
                                   f"`{install('onnxruntime')}`")
-        return here[0]
-    if backend not in here:
+        return available[0]
+    if backend not in available:
         raise DependencyError(f"{file.name} needs the package {backend}, which is not installed: "
                               f"run `{install(backend)}`")
     return backend

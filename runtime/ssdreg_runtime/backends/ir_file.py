@@ -1,6 +1,7 @@
-"""A model of OpenVINO's own seen from outside: is it whole, and what does it say of itself?
+"""An OpenVINO model's files (IR), checked before OpenVINO reads them, and its metadata.
 
-It is two files: a description in XML, and the weights, which the description tells places in.
+There are two files: the network's description in XML, and the weights, which the description
+refers to by offset and size.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from ssdreg_runtime.backends.facts import PREFIX
 from ssdreg_runtime.errors import ModelError
 from ssdreg_runtime.system.xml_file import read_xml
 
-#: A description has a few mebibytes; the weights lie beside it.
+#: Bound of the XML file, which has a few mebibytes; the weights are in the other file.
 MAX_BYTES = 256 * 2**20
 
 
 def read_metadata(file: Path) -> dict[str, str]:
-    """Return what the file says of itself; raise ModelError when it is none, or truncated.
+    """Return the metadata of an OpenVINO model, values by key.
 
-    The keys have the prefix that an ONNX file's have, which these files leave out.
+    Keys get the prefix that they have in an ONNX file and lack here. Raises ModelError for a file
+    that is no such model, or is truncated.
     """
     weights = file.with_suffix(".bin")
     if not weights.is_file():
@@ -37,8 +39,8 @@ def read_metadata(file: Path) -> dict[str, str]:
     if max(ends) > size:
         raise ModelError(f"{weights} is truncated, or belongs to another file than {file}: it has "
                          f"{size} bytes of {max(ends)}; fetch or write both again")
-    # what was converted from an ONNX file by OpenVINO's own tools keeps its keys as they were
-    found = {info.tag: info.get("value", "") for info in net.iterfind("rt_info/framework/*")}
-    found.update({f"{PREFIX}{info.tag}": info.get("value", "")
-                  for info in net.iterfind("rt_info/ssdreg/*")})
-    return found
+    # OpenVINO's own converter keeps the keys of an ONNX file as they are
+    metadata = {info.tag: info.get("value", "") for info in net.iterfind("rt_info/framework/*")}
+    metadata.update({f"{PREFIX}{info.tag}": info.get("value", "")
+                     for info in net.iterfind("rt_info/ssdreg/*")})
+    return metadata

@@ -1,4 +1,4 @@
-"""Model files: looked at before a backend reads them, and what each must look like inside."""
+"""Model files: checked before a backend reads them, and the interface that each must have."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ssdreg_runtime.backends.facts import PREFIX, ModelFacts, read_facts
 from ssdreg_runtime.errors import ModelError
 
 INPUT, OUTPUT = "images", "detection"
-#: What it gives instead of detections where it does not suppress.
+#: Outputs of a model that was exported without non-maximum suppression.
 RAW_OUTPUTS = ("boxes", "scores")
 
-#: The extension of OpenVINO's own files, whose weights lie beside.
+#: The extension of OpenVINO's own files; the weights are in a .bin file beside.
 IR = ".xml"
 
-#: Of what a runtime says of its own sources at length; the whole is in the chained error.
-_LONGEST_REASON = 200
+#: Characters of a runtime's message that are shown; all of it is in the chained error.
+_MAX_REASON_LENGTH = 200
 
 
 @frozen
 class ModelFile:
     """A model: a file, or the bytes of an ONNX file.
 
-    `name` is what messages call it; `facts` leave the batch open, which stands in the graph.
+    `name` is its name in messages; `facts.batch` is None, since the batch is read from the graph.
     """
 
     name: str
@@ -43,13 +43,13 @@ class ModelFile:
 
 
 def describe(model: str | os.PathLike[str] | bytes, name: str) -> ModelFile:
-    """Look at a model from outside, bytes called `name`.
+    """Check a model file and read its metadata; `name` is the name of bytes in messages.
 
     Raises ModelError for a file that is missing, truncated, or no detector of ssdreg.
     """
     if isinstance(model, bytes):
         metadata = onnx_file.read_metadata(BytesIO(model), name)
-        return ModelFile(name, None, model, _facts(metadata, name))
+        return ModelFile(name, None, model, _read_facts(metadata, name))
     file = Path(model)
     if file.is_dir():
         raise ModelError(f"{file} is a folder and no model file: give the .onnx or .xml file that "
@@ -64,19 +64,19 @@ def describe(model: str | os.PathLike[str] | bytes, name: str) -> ModelFile:
     else:
         with file.open("rb") as stream:
             metadata = onnx_file.read_metadata(stream, str(file))
-    return ModelFile(str(file), file, None, _facts(metadata, str(file)))
+    return ModelFile(str(file), file, None, _read_facts(metadata, str(file)))
 
 
-def _facts(metadata: dict[str, str], name: str) -> ModelFacts:
+def _read_facts(metadata: dict[str, str], name: str) -> ModelFacts:
     return read_facts({key[len(PREFIX):]: value for key, value in metadata.items()
                        if key.startswith(PREFIX)}, None, name)
 
 
-def unreadable(file: ModelFile, package: str, version: str, error: Exception) -> ModelError:
-    """Make the error for a file that a backend refuses; to be raised from the backend's own."""
+def unreadable_error(file: ModelFile, package: str, version: str, error: Exception) -> ModelError:
+    """Return the error for a file that a backend refuses, to be raised from the backend's own."""
     reason = " ".join(str(error).split())
-    if len(reason) > _LONGEST_REASON:
-        reason = f"...{reason[-_LONGEST_REASON:].lstrip()}"
+    if len(reason) > _MAX_REASON_LENGTH:
+        reason = f"...{reason[-_MAX_REASON_LENGTH:].lstrip()}"
     return ModelError(f"{file.name} cannot be opened by {package} {version}: it is damaged, or "
                       f"newer than this version knows (then try `pip install -U {package}`): "
                       f"{reason}")
@@ -84,7 +84,7 @@ def unreadable(file: ModelFile, package: str, version: str, error: Exception) ->
 
 def check_interface(name: str, inputs: Sequence[str], outputs: Sequence[str],
                     shape: Sequence[int | None], facts: ModelFacts) -> None:
-    """Raise ModelError unless a model takes and gives what a detector does.
+    """Raise ModelError unless a model has the inputs and outputs of a detector.
 
     `shape` is that of the first input, with None where any number will do.
     """

@@ -13,16 +13,16 @@ from ssdreg_runtime.backends.model_file import (
     OUTPUT,
     ModelFile,
     check_interface,
-    unreadable,
+    unreadable_error,
 )
-from ssdreg_runtime.backends.precisions import MIXED, resolve
+from ssdreg_runtime.backends.precisions import MIXED, resolve_precision
 from ssdreg_runtime.errors import ModelError
 from ssdreg_runtime.system.names import native
 
 if TYPE_CHECKING:
     import onnxruntime
 
-#: Of its five levels of messages the last; what it raises tells the same.
+#: The highest of ONNX Runtime's five log severities; its exceptions carry the same messages.
 _FATAL_ONLY = 4
 
 
@@ -37,14 +37,14 @@ class OnnxRuntimeBackend:
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """See `Backend.run`."""
-        found: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
-        return found
+        detections: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
+        return detections
 
 
 def open_file(file: ModelFile, threads: int, precision: str) -> OnnxRuntimeBackend:
     """Open an ONNX file; see `open_backend`."""
     import onnxruntime
-    computed = resolve(precision, file.facts, file.name)
+    computed = resolve_precision(precision, file.facts, file.name)
     if computed in ("bfloat16", MIXED):
         raise ModelError(f"{file.name}: ONNX Runtime has no bfloat16 on processors; use the "
                          f"backend openvino, or another precision")
@@ -52,25 +52,25 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OnnxRuntimeBacke
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # its threads wait by spinning, which makes a run faster; between runs others need the cores
+    # threads that spin while they wait make a run faster, but between runs take others' cores
     options.add_session_config_entry("session.force_spinning_stop", "1")
     model = file.content if file.path is None else native(file.path)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except _errors() as error:
-        raise unreadable(file, "onnxruntime", onnxruntime.__version__, error) from error
+    except _load_errors() as error:
+        raise unreadable_error(file, "onnxruntime", onnxruntime.__version__, error) from error
     inputs = session.get_inputs()
     shape = [side if isinstance(side, int) else None
              for side in (inputs[0].shape if inputs else ())]
-    check_interface(file.name, [each.name for each in inputs],
-                    [each.name for each in session.get_outputs()], shape, file.facts)
+    check_interface(file.name, [port.name for port in inputs],
+                    [port.name for port in session.get_outputs()], shape, file.facts)
     return OnnxRuntimeBackend(evolve(file.facts, batch=shape[0]), computed, session)
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime raises when it cannot read a file; there is no common base."""
+def _load_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of ONNX Runtime for unreadable files; they have no common base."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
-    kinds: list[Any] = [getattr(state, name) for name in (
+    errors: list[Any] = [getattr(state, name) for name in (
         "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented",
         "RuntimeException")]
-    return (*kinds, RuntimeError)
+    return (*errors, RuntimeError)

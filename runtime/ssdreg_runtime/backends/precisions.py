@@ -1,4 +1,4 @@
-"""What a model is computed in, from what was asked for and what its file holds."""
+"""The precision a model is computed in, from the requested one and its file's."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ NO_BFLOAT16 = ("this processor has no bfloat16 (AVX-512 BF16 or AMX), which woul
                "use the precision float32")
 
 
-def resolve(asked: str, facts: ModelFacts, name: str) -> str:
-    """Return what to compute in: one of `PRECISIONS`, or `MIXED`.
+def resolve_precision(requested: str, facts: ModelFacts, name: str) -> str:
+    """Return the precision to compute in: one of `PRECISIONS`, or `MIXED`.
 
-    Raises ModelError when the file called `name` cannot be computed in what was asked.
+    `requested` is `AUTO` or one of `PRECISIONS`. Raises ModelError when the file called `name`
+    cannot be computed in it.
     """
-    if asked not in (AUTO, *PRECISIONS):
-        raise ModelError(f"there is no precision {asked!r}: choose one of "
+    if requested not in (AUTO, *PRECISIONS):
+        raise ModelError(f"there is no precision {requested!r}: choose one of "
                          f"{', '.join((AUTO, *PRECISIONS))}")
     stored = facts.precision
-    if asked in (AUTO, stored):
+    if requested in (AUTO, stored):
         return stored
-    if asked == "bfloat16":
-        return MIXED if stored == "int8" else asked
-    if asked == "float32" and stored != "int8":
-        return asked
-    how = {"int8": "make one with `ssdreg quantize RUN --data DIR`",
-           "float16": "make one with `ssdreg export RUN --precision float16`",
-           "float32": "export the run that it was quantised from"}[asked]
-    raise ModelError(f"{name} holds {stored} and cannot be computed in {asked}: {how}")
+    if requested == "bfloat16":
+        return MIXED if stored == "int8" else requested
+    if requested == "float32" and stored != "int8":
+        return requested
+    remedy = {"int8": "make one with `ssdreg quantize RUN --data DIR`",
+              "float16": "make one with `ssdreg export RUN --precision float16`",
+              "float32": "export the run that it was quantised from"}[requested]
+    raise ModelError(f"{name} holds {stored} and cannot be computed in {requested}: {remedy}")

@@ -1,4 +1,4 @@
-"""What every backend is."""
+"""The interface of a backend."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ssdreg_runtime.backends.facts import ModelFacts
 
 
 class Backend(Protocol):
-    """Something that runs a detector.
+    """Runs a detector.
 
-    `name` is the backend's, `precision` what the network is computed in, `facts` what is known
-    of the detector.
+    `name` is the backend's, `precision` that of the network's computation, `facts` the detector's
+    metadata.
     """
 
     @property
@@ -22,17 +22,17 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """What the network is computed in: float32, float16, bfloat16, int8, int8+bfloat16."""
+        """The precision of the computation: float32, float16, bfloat16, int8, int8+bfloat16."""
 
     @property
     def facts(self) -> ModelFacts:
-        """What is known of the detector."""
+        """The detector's metadata."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Detect in RGB images of the network's size.
 
-        (B, H, W, 3) uint8, of as many images as the facts say, to (B, K, 6) float32: class, score,
-        x1, y1, x2, y2 as shares of the image. Rows of class -1 are empty; the others are best
-        first. It may be called from several threads, which it then serves one after another or
-        at once.
+        (B, H, W, 3) uint8, B the batch of the facts, to (B, K, 6) float32: class, score,
+        x1, y1, x2, y2 as shares of the image. Rows of class -1 are empty; the others are sorted by
+        score, the highest first. Several threads may call it; they run one after another or at
+        once.
         """

@@ -1,4 +1,4 @@
-"""What was found in one image."""
+"""The detections of one image."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import supervision
 
 
-#: The best of them stand in a detection's `repr`.
-_SHOWN = 5
+#: Objects that `repr` names.
+_MAX_IN_REPR = 5
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -26,10 +26,10 @@ class Detections:
 
     - `xyxy`: (N, 4) float32, left, top, right and bottom in pixels of the image, inside it
     - `scores`: (N,) float32, 0 to 1
-    - `labels`: (N,) int64, places in `classes`
+    - `labels`: (N,) int64, indices in `classes`
     - `classes`: the names of all classes of the detector
     - `size`: width and height of the image in pixels
-    - `error`: why there is nothing, where the image could not be used; else empty
+    - `error`: the reason where the image could not be used; else empty
     """
 
     xyxy: np.ndarray
@@ -46,8 +46,9 @@ class Detections:
         width, height = self.size
         if self.error:
             return f"<Detections: {self.error}>"
-        best = [f"{name} {score:.2f}" for name, score in zip(self.names, self.scores[:_SHOWN])]
-        more = ", ..." if len(self) > _SHOWN else ""
+        best = [f"{name} {score:.2f}"
+                for name, score in zip(self.names, self.scores[:_MAX_IN_REPR])]
+        more = ", ..." if len(self) > _MAX_IN_REPR else ""
         return f"<Detections {len(self)} in {width}x{height}: {', '.join(best)}{more}>"
 
     @property
@@ -71,10 +72,10 @@ class Detections:
                       labels=self.labels[kept])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, fit for JSON: `width`, `height` and `objects`, boxes in pixels.
+        """Return plain values for JSON: `width`, `height` and `objects`, boxes in pixels.
 
         An object has `class`, its name, `score` and `box`: left, top, right, bottom. `error` is
-        there when the image could not be used.
+        present only when the image could not be used.
         """
         objects = [{"class": name, "score": round(float(score), 4),
                     "box": [round(float(side), 1) for side in box]}
@@ -100,10 +101,10 @@ class Detections:
 
 def from_rows(rows: ArrayLike, size: tuple[int, int], classes: Sequence[str], where: str
               ) -> Detections:
-    """Make detections of the rows (K, 6) that a model gives for an image of (width, height) pixels.
+    """Return the detections in a model's rows (K, 6) for an image of (width, height) pixels.
 
     A row is class, score, x1, y1, x2, y2 as shares of the image; those of a class below zero are
-    left out. They come best first, as they do from a model that suppresses. `where` begins the
+    left out. The result is sorted by score, the highest first. `where` begins the
     message of the DataError that is raised for numbers which are not finite or for a class that
     has no name.
     """
@@ -115,7 +116,8 @@ def from_rows(rows: ArrayLike, size: tuple[int, int], classes: Sequence[str], wh
                       classes=tuple(classes), size=size)
 
 
-def failed(error: str, classes: Sequence[str], size: tuple[int, int] = (0, 0)) -> Detections:
-    """Make the empty detections of an image that could not be used, with the sentence why."""
+def failed_detections(error: str, classes: Sequence[str], size: tuple[int, int] = (0, 0)
+                      ) -> Detections:
+    """Return the empty detections of an image that could not be used; `error` says why."""
     return Detections(xyxy=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32),
                       labels=np.zeros(0, np.int64), classes=tuple(classes), size=size, error=error)

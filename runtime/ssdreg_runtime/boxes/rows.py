@@ -1,4 +1,4 @@
-"""The arrays boxes travel in, one row a box, checked in one place.
+"""Arrays of boxes, one row a box, and their checks.
 
 A detection is the row ``class, score, x1, y1, x2, y2``; a ground truth is the row
 ``class, x1, y1, x2, y2[, difficult]``. A row whose class is below zero is padding.
@@ -18,7 +18,7 @@ def detection_rows(detections: ArrayLike, class_count: int, where: str) -> np.nd
     `where` begins the message of an error, for instance "image 3". Raises DataError for another
     number of columns, for a class of `class_count` or above, or for a number that is not finite.
     """
-    return _used(detections, (6,), class_count, f"{where}: the detections")
+    return _checked_rows(detections, (6,), class_count, f"{where}: the detections")
 
 
 def truth_rows(truths: ArrayLike, class_count: int, where: str) -> np.ndarray:
@@ -27,20 +27,22 @@ def truth_rows(truths: ArrayLike, class_count: int, where: str) -> np.ndarray:
     `where` begins the message of an error, for instance "image 3". Raises DataError for another
     number of columns, for a class of `class_count` or above, or for a number that is not finite.
     """
-    rows = _used(truths, (5, 6), class_count, f"{where}: the ground truths")
+    rows = _checked_rows(truths, (5, 6), class_count, f"{where}: the ground truths")
     if rows.shape[1] == 5:
         rows = np.column_stack([rows, np.zeros(len(rows))])
     return rows
 
 
-def _used(array: ArrayLike, columns: tuple[int, ...], class_count: int, what: str) -> np.ndarray:
+def _checked_rows(array: ArrayLike, columns: tuple[int, ...], class_count: int, what: str
+                  ) -> np.ndarray:
     rows = np.asarray(array, dtype=np.float64)
     if rows.size == 0:
         # an image without boxes is often an empty list, which has no columns to count
         return np.zeros((0, columns[-1]))
     if rows.ndim != 2 or rows.shape[1] not in columns:
-        wanted = " or ".join(str(count) for count in columns)
-        raise DataError(f"{what} have shape {rows.shape}; give one row a box with {wanted} columns")
+        column_counts = " or ".join(str(count) for count in columns)
+        raise DataError(f"{what} have shape {rows.shape}; give one row a box with {column_counts} "
+                        f"columns")
     # not ">= 0", which would drop a class that is not a number as if it were padding
     rows = rows[~(rows[:, 0] < 0)]
     if not np.isfinite(rows).all():

@@ -1,6 +1,6 @@
-"""What ``ssdreg-detect`` and ``ssdreg predict`` have in common.
+"""The arguments and the work that ``ssdreg-detect`` and ``ssdreg predict`` share.
 
-Nothing is imported to declare arguments that is needed to detect only.
+Declaring arguments imports nothing that only detection needs.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING
 from ssdreg_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from ssdreg_runtime.cli.watching import Watching
+    from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.inference.detector import Detector
     from ssdreg_runtime.io.frame import Stream
-    from ssdreg_runtime.io.sinks import Objects, Say, Sink
+    from ssdreg_runtime.io.sinks import JsonWriter, PrintLine, Sink
 
 SOURCES = "IMAGE|DIR|VIDEO|-"
 
-#: Of the exit status: something could not be read and was passed over.
+#: The exit status when an input could not be read and was passed over.
 SOME_FAILED = 1
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what is looked at and where the drawn pictures go."""
-    # one at least: of none, argparse would take the first option for the end of them
+    """Declare the inputs and the target of the drawn pictures."""
+    # "+", because with "*" argparse would end the list at the first option
     parser.add_argument("sources", nargs="+", metavar=SOURCES,
                         help="images, folders of images, videos; - is standard input: JPEG or PNG "
                              "pictures one after another")
@@ -43,23 +43,23 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_json_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how objects are printed instead of drawn."""
-    written = parser.add_mutually_exclusive_group()
-    written.add_argument("--json", action="store_true",
-                         help="print the objects as JSON, boxes in pixels, and draw nothing")
-    written.add_argument("--json-lines", action="store_true",
-                         help="the same, but not as one array: an object a line for each picture, "
+    """Declare the options that print objects as JSON instead of drawing them."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--json", action="store_true",
+                       help="print the objects as JSON, boxes in pixels, and draw nothing")
+    group.add_argument("--json-lines", action="store_true",
+                       help="the same, but not as one array: an object a line for each picture, "
                               "as soon as it is done")
 
 
-def objects_of(options: argparse.Namespace) -> Callable[[Say], Objects] | None:
-    """Return what writes JSON in the way that was asked for; None where pictures are drawn."""
+def objects_of(options: argparse.Namespace) -> Callable[[PrintLine], JsonWriter] | None:
+    """Return the JSON writer that the options name; None where pictures are drawn."""
     from ssdreg_runtime.io.sinks import JsonArray, JsonLines
     return JsonArray if options.json else JsonLines if options.json_lines else None
 
 
 def add_look_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how boxes and labels are drawn."""
+    """Declare the options of drawn boxes and labels."""
     parser.add_argument("--line-width", type=int, metavar="PIXELS",
                         help="width of the boxes' lines, 1 to 100; by default it follows the "
                              "picture's size")
@@ -73,7 +73,7 @@ def add_look_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_backend_arguments(parser: argparse.ArgumentParser, backends: Sequence[str],
                           default: str | None, words: str) -> None:
-    """Declare what the network runs on; `words` are about the backend."""
+    """Declare backend, threads and precision; `words` end the help of the backend."""
     parser.add_argument("--backend", choices=backends, default=default,
                         help=f"what runs the network; {words}")
     parser.add_argument("--threads", type=int, metavar="N",
@@ -84,12 +84,14 @@ def add_backend_arguments(parser: argparse.ArgumentParser, backends: Sequence[st
 
 
 def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Detector],
-                   program: str, objects: Callable[[Say], Objects] | None) -> int:
-    """Detect in all sources; a bad picture is named and passed over, and the status is then 1.
+                   program: str, make_writer: Callable[[PrintLine], JsonWriter] | None) -> int:
+    """Detect in all sources and return the exit status.
 
-    `objects` writes JSON, and nothing is drawn; with None, pictures are.
+    A picture that cannot be read is named on standard error and passed over, and the status is
+    then `SOME_FAILED`. With `make_writer`, the objects are written as
+    JSON and nothing is drawn.
     """
-    from ssdreg_runtime.cli.watching import Watching
+    from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.draw.look import Look
     from ssdreg_runtime.inference.streams import open_streams
     from ssdreg_runtime.io.sinks import JsonSink
@@ -99,67 +101,69 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
     look = Look(line_width=options.line_width, font_size=options.font_size,
                 hide_labels=options.hide_labels, hide_scores=options.hide_scores)
     streams = open_streams(_sources(options))
-    with Watching(streams) as progress:
-        written = objects and objects(progress.say)
+    with StreamProgress(streams) as progress:
+        writer = make_writer and make_writer(progress.print_line)
         sinks: Sequence[Sink]
-        if written is None:
-            sinks = drawing_sinks(streams, options.out, options.threshold, look, progress.say)
+        if writer is None:
+            sinks = drawing_sinks(streams, options.out, options.threshold, look,
+                                  progress.print_line)
         else:
-            sinks = [JsonSink(written, options.threshold)] * len(streams)
+            sinks = [JsonSink(writer, options.threshold)] * len(streams)
         detector = open_detector()
-        looked_at = failed = 0
+        picture_count = failed_count = 0
         for stream, sink in zip(streams, sinks):
-            done, bad = _watch(detector, stream, sink, progress, program)
-            looked_at, failed = looked_at + done, failed + bad
-        if written is not None:
-            written.end()
-    if failed and looked_at > 1:
-        print(f"{failed} of {looked_at} pictures could not be read", file=sys.stderr)
-    return SOME_FAILED if failed else 0
+            done, bad = _detect_stream(detector, stream, sink, progress, program)
+            picture_count, failed_count = picture_count + done, failed_count + bad
+        if writer is not None:
+            writer.end()
+    if failed_count and picture_count > 1:
+        print(f"{failed_count} of {picture_count} pictures could not be read", file=sys.stderr)
+    return SOME_FAILED if failed_count else 0
 
 
-def _watch(detector: Detector, source: Stream, sink: Sink, progress: Watching, program: str
-           ) -> tuple[int, int]:
-    """Detect in one stream; return how many pictures it had, and how many of them were bad."""
+def _detect_stream(detector: Detector, stream: Stream, sink: Sink, progress: StreamProgress,
+                   program: str) -> tuple[int, int]:
+    """Detect in one stream; return the number of its pictures, and of those that failed."""
     from contextlib import closing
 
-    from ssdreg_runtime.inference.streams import decoders, looked_at
-    from ssdreg_runtime.io.frame import Seen
+    from ssdreg_runtime.inference.streams import decoder_count, detect_stream
+    from ssdreg_runtime.io.frame import FrameResult
     from ssdreg_runtime.io.pipeline import in_background, in_pool, without_pauses
 
-    def plan(in_order: Generator[Seen | None, None, None]
-             ) -> Generator[tuple[Seen, object] | None, None, None]:
+    def plan(in_order: Generator[FrameResult | None, None, None]
+             ) -> Generator[tuple[FrameResult, object] | None, None, None]:
         with closing(in_order):
-            for seen in in_order:
-                yield None if seen is None else (seen, None if seen.error else sink.plan(seen))
+            for result in in_order:
+                yield None if result is None else (
+                    result, None if result.error else sink.plan(result))
 
-    def draw(planned: tuple[Seen, object]) -> tuple[Seen, object]:
-        seen, how = planned
-        return seen, None if seen.error else sink.draw(seen, how)
+    def draw(planned: tuple[FrameResult, object]) -> tuple[FrameResult, object]:
+        result, plan_of_result = planned
+        return result, None if result.error else sink.draw(result, plan_of_result)
 
     done = bad = 0
-    workers = decoders()
-    # a thread of its own for the network, which waits for nothing that is planned
-    found = in_background(looked_at(detector, source, workers), 1)
-    stages = in_pool(draw, plan(found), workers, workers)
-    with sink, closing(without_pauses(stages)) as results:
-        for seen, drawn in results:
+    workers = decoder_count()
+    # the network has its own thread, so that it never waits for planning
+    results_ahead = in_background(detect_stream(detector, stream, workers), 1)
+    stages = in_pool(draw, plan(results_ahead), workers, workers)
+    with sink, closing(without_pauses(stages)) as drawn_results:
+        for result, drawn in drawn_results:
             done += 1
-            if seen.error:
+            if result.error:
                 bad += 1
-                progress.complain(f"{program}: {seen.error}")
+                progress.print_error(f"{program}: {result.error}")
             else:
-                sink.write(seen, drawn)
-            progress.step()
+                sink.write(result, drawn)
+            progress.advance()
     return done, bad
 
 
 def _sources(options: argparse.Namespace) -> list[str]:
-    """Return the names that are given, or those in the files that are given."""
+    """Return the inputs' names: the arguments, or with ``--list`` the lines of those files."""
     from ssdreg_runtime.inference.streams import STANDARD_INPUT
     sources: list[str] = list(options.sources)
     if options.listed:
-        sources = [name for file in sources for name in _names(
+        sources = [name for file in sources for name in _file_names(
             sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes())]
         if not sources:
             raise DataError(f"{', '.join(options.sources)} names nothing to look at: --list takes "
@@ -167,6 +171,6 @@ def _sources(options: argparse.Namespace) -> list[str]:
     return sources
 
 
-def _names(lines: bytes) -> list[str]:
-    # names of files are bytes, and need not be letters
+def _file_names(lines: bytes) -> list[str]:
+    # file names are bytes, and may not be text in any encoding
     return [os.fsdecode(line) for line in lines.splitlines() if line]

@@ -39,40 +39,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         status = _run(options)
-        # here and not at exit, so that a reader who went away is noticed below
+        # here and not at exit, so that a closed pipe is noticed below
         sys.stdout.flush()
         return status
     except SsdregError as error:
-        return _end(str(error), BAD_INPUT)
+        return _fail(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _end("interrupted", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # the reader of our output went away (`... | head`); leave without a word, also when
-        # Python flushes what is left
+        # the reader closed the pipe (`... | head`): end without a message, also when Python
+        # flushes its buffers
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD_INPUT
     except UnicodeEncodeError as error:
-        return _end(unprintable(error), BAD_INPUT)
+        return _fail(unprintable(error), BAD_INPUT)
     except OSError as error:
         if error.filename is None:
             raise
         # a full disk, a folder that may not be written, a file where a folder should be; of the
         # two names of a rename the second is the one the user knows
-        return _end(f"{error.filename2 or error.filename}: {error.strerror}", BAD_INPUT)
+        return _fail(f"{error.filename2 or error.filename}: {error.strerror}", BAD_INPUT)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser."""
-    made = argparse.ArgumentParser(prog=PROGRAM, description=DESCRIPTION)
-    made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    made.add_argument("model", type=Path, metavar="MODEL",
-                      help="the detector, .onnx or OpenVINO's .xml")
-    add_source_arguments(made)
-    add_json_arguments(made)
-    add_look_arguments(made)
-    add_backend_arguments(made, ("auto", "onnxruntime", "openvino"), "auto",
+    """Return the parser of the command's arguments."""
+    command_parser = argparse.ArgumentParser(prog=PROGRAM, description=DESCRIPTION)
+    command_parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    command_parser.add_argument("model", type=Path, metavar="MODEL",
+                                help="the detector, .onnx or OpenVINO's .xml")
+    add_source_arguments(command_parser)
+    add_json_arguments(command_parser)
+    add_look_arguments(command_parser)
+    add_backend_arguments(command_parser, ("auto", "onnxruntime", "openvino"), "auto",
                           "auto takes OpenVINO where it is installed")
-    return made
+    return command_parser
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -83,6 +83,6 @@ def _run(options: argparse.Namespace) -> int:
     return detect_sources(options, open_detector, PROGRAM, objects_of(options))
 
 
-def _end(sentence: str, status: int) -> int:
+def _fail(sentence: str, status: int) -> int:
     print(f"{PROGRAM}: {sentence}", file=sys.stderr)
     return status

@@ -7,28 +7,28 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageOps
 
-from ssdreg_runtime.draw.layout import Mark, Plan, plan_frame, plan_picture, plan_truths
+from ssdreg_runtime.draw.layout import BoxMark, PictureLayout, plan_frame, plan_picture, plan_truths
 from ssdreg_runtime.draw.legend import draw_legend
 from ssdreg_runtime.draw.look import (
     Look,
     Style,
-    fitted,
+    fit_name,
     font_of,
     padding_of,
     plate_height,
     style_of,
 )
 from ssdreg_runtime.draw.palette import BLACK, WHITE, Color, text_color
-from ssdreg_runtime.draw.placing import Placed
+from ssdreg_runtime.draw.placing import PlacedLabel
 from ssdreg_runtime.errors import DataError
 
 #: left, top, right, bottom in pixels; the last two are the last column and row inside.
-Rectangle = tuple[int, int, int, int]
+InclusiveRectangle = tuple[int, int, int, int]
 
 _SHEET_BACKGROUND: Color = (236, 236, 236)
 _SHEET_GAP = 8
 
-#: Smaller pictures are enlarged before anything is drawn, or labels would cover what they name.
+#: Smaller pictures are enlarged before drawing, or labels would cover the objects.
 _LEAST_SIDE = 240
 _LARGEST_ENLARGED_SIDE = 2000
 
@@ -45,19 +45,19 @@ def draw_boxes(image: Image.Image, detections: ArrayLike, class_names: Sequence[
     pixels is enlarged by a whole number, so that labels leave something of it to see. Raises
     DataError for other columns, for a class without a name, or for a number that is not finite.
 
-    Labels lie where they hide little of other boxes and nothing of one another. In a crowd their
-    letters shrink, and where there is no room, low scores lose their labels and keep their boxes;
-    the classes of these stand in a legend then, a strip that is added below the picture. `look`
-    has the sizes of lines and letters, and what of labels is shown.
+    Labels hide little of other boxes and nothing of one another. In a crowd their font shrinks,
+    and where there is no room, low scores lose their labels and keep their boxes; a legend, a strip
+    added below the picture, then names their classes. `look` sets line width, font size, and the
+    parts of labels that show.
 
     Labels are in DejaVu Sans where matplotlib, which carries it, is installed: it has European
     and several other scripts. Elsewhere they are in Pillow's own font, which has ASCII only, and
     any other letter is a crossed box; nothing else changes.
     """
     picture = _canvas(image)
-    plan = plan_picture(picture.size, detections, class_names, threshold, look)
-    picture = _with_legend(picture, plan)
-    draw_plan(picture, plan)
+    layout = plan_picture(picture.size, detections, class_names, threshold, look)
+    picture = _with_legend(picture, layout)
+    draw_plan(picture, layout)
     return picture
 
 
@@ -70,17 +70,17 @@ def mark_boxes(picture: Image.Image, detections: ArrayLike, class_names: Sequenc
     draw_plan(picture, plan_frame(picture.size, detections, class_names, threshold, look))
 
 
-def draw_plan(picture: Image.Image, plan: Plan) -> None:
-    """Draw detections into an RGB picture itself, as they were planned for its size."""
+def draw_plan(picture: Image.Image, layout: PictureLayout) -> None:
+    """Draw a layout into the RGB picture itself, whose size it was made for."""
     pen = ImageDraw.Draw(picture)
-    for mark in reversed(plan.marks):
-        _draw_solid(pen, mark, plan.style)
+    for mark in reversed(layout.marks):
+        _draw_solid(pen, mark, layout.style)
     # after all boxes: no line may cross a label
-    for mark, label in zip(plan.marks, plan.labels):
+    for mark, label in zip(layout.marks, layout.labels):
         if label is not None:
-            _draw_label(pen, mark, label, mark.color, text_color(mark.color), plan.style)
-    if plan.legend is not None:
-        draw_legend(pen, plan.legend)
+            _draw_label(pen, mark, label, mark.color, text_color(mark.color), layout.style)
+    if layout.legend is not None:
+        draw_legend(pen, layout.legend)
 
 
 def draw_truths(image: Image.Image, truths: ArrayLike, class_names: Sequence[str],
@@ -93,18 +93,18 @@ def draw_truths(image: Image.Image, truths: ArrayLike, class_names: Sequence[str
     DataError is raised, as by `draw_boxes`.
     """
     picture = _canvas(image)
-    plan = plan_truths(picture.size, truths, class_names, look)
-    picture = _with_legend(picture, plan)
+    layout = plan_truths(picture.size, truths, class_names, look)
+    picture = _with_legend(picture, layout)
     pen = ImageDraw.Draw(picture)
-    for mark in plan.marks:
-        _draw_dashed(pen, mark, plan.style)
-    for mark, label in zip(plan.marks, plan.labels):
+    for mark in layout.marks:
+        _draw_dashed(pen, mark, layout.style)
+    for mark, label in zip(layout.marks, layout.labels):
         if label is not None:
-            # the darker class colours would be dim letters on black
+            # text in the darker class colours would be dim on black
             letters = mark.color if text_color(mark.color) == BLACK else WHITE
-            _draw_label(pen, mark, label, BLACK, letters, plan.style)
-    if plan.legend is not None:
-        draw_legend(pen, plan.legend)
+            _draw_label(pen, mark, label, BLACK, letters, layout.style)
+    if layout.legend is not None:
+        draw_legend(pen, layout.legend)
     return picture
 
 
@@ -139,42 +139,42 @@ def contact_sheet(images: Sequence[Image.Image], columns: int,
                             top + (cell[1] - small.height) // 2))
         if captions is not None:
             pen.text((left + cell[0] / 2, top + cell[1] + strip / 2),
-                     fitted(captions[index], "", font, cell[0]),
+                     fit_name(captions[index], "", font, cell[0]),
                      fill=BLACK, font=font_of(font), anchor="mm")
     return sheet
 
 
 def _canvas(image: Image.Image) -> Image.Image:
     """Return an RGB copy to draw on, enlarged if it is small."""
-    wanted = -(-_LEAST_SIDE // min(image.size))
-    factor = max(1, min(wanted, _LARGEST_ENLARGED_SIDE // max(image.size)))
+    needed = -(-_LEAST_SIDE // min(image.size))
+    factor = max(1, min(needed, _LARGEST_ENLARGED_SIDE // max(image.size)))
     return image.convert("RGB").resize((image.width * factor, image.height * factor))
 
 
-def _with_legend(picture: Image.Image, plan: Plan) -> Image.Image:
-    """Return the picture with room below it for the legend that is planned there."""
-    if plan.legend is None:
+def _with_legend(picture: Image.Image, layout: PictureLayout) -> Image.Image:
+    """Return the picture with room below it for the layout's legend."""
+    if layout.legend is None:
         return picture
-    larger = Image.new("RGB", (picture.width, plan.legend.rectangle[3]))
+    larger = Image.new("RGB", (picture.width, layout.legend.rectangle[3]))
     larger.paste(picture)
     return larger
 
 
-def _grown(box: Rectangle, by: int) -> Rectangle:
+def _expanded(box: InclusiveRectangle, by: int) -> InclusiveRectangle:
     return (box[0] - by, box[1] - by, box[2] + by, box[3] + by)
 
 
-def _draw_solid(pen: ImageDraw.ImageDraw, mark: Mark, style: Style) -> None:
-    pen.rectangle(_grown(mark.box, style.edge), outline=BLACK, width=style.edge)
+def _draw_solid(pen: ImageDraw.ImageDraw, mark: BoxMark, style: Style) -> None:
+    pen.rectangle(_expanded(mark.box, style.edge), outline=BLACK, width=style.edge)
     pen.rectangle(mark.box, outline=mark.color, width=style.line)
-    left, top, right, bottom = inner = _grown(mark.box, -style.line)
+    left, top, right, bottom = inner = _expanded(mark.box, -style.line)
     # a box of a few pixels has no room for a light edge
     if min(right - left, bottom - top) > 4 * style.edge:
         pen.rectangle(inner, outline=WHITE, width=style.edge)
 
 
-def _draw_dashed(pen: ImageDraw.ImageDraw, mark: Mark, style: Style) -> None:
-    pen.rectangle(_grown(mark.box, style.edge), outline=BLACK, width=style.line + 2 * style.edge)
+def _draw_dashed(pen: ImageDraw.ImageDraw, mark: BoxMark, style: Style) -> None:
+    pen.rectangle(_expanded(mark.box, style.edge), outline=BLACK, width=style.line + 2 * style.edge)
     left, top, right, bottom = mark.box
     dash = 4 * style.line
     thick = style.line - 1
@@ -188,7 +188,7 @@ def _draw_dashed(pen: ImageDraw.ImageDraw, mark: Mark, style: Style) -> None:
             pen.rectangle((x, start, x + thick, end), fill=mark.color)
 
 
-def _draw_label(pen: ImageDraw.ImageDraw, mark: Mark, label: Placed, fill: Color,
+def _draw_label(pen: ImageDraw.ImageDraw, mark: BoxMark, label: PlacedLabel, fill: Color,
                 letters: Color, style: Style) -> None:
     left, top, right, bottom = label.rectangle
     font = style.fonts[label.plate]

@@ -1,4 +1,4 @@
-"""Detectors: images in, what was found in them out."""
+"""Detectors: images in, detections out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 from PIL import Image
 
 from ssdreg_runtime.backends import AUTO, Backend, open_backend
-from ssdreg_runtime.boxes.detections import Detections, failed, from_rows
+from ssdreg_runtime.boxes.detections import Detections, failed_detections, from_rows
 from ssdreg_runtime.errors import DataError
-from ssdreg_runtime.io.images import ImageLike, Prepared, prepare
+from ssdreg_runtime.io.images import ImageLike, PreparedImage, prepare
 
 #: Images that run together where the model takes any number.
 BATCH_SIZE = 8
 
-Item = Union[ImageLike, Prepared]
+#: An image as `Detector.detect` takes it.
+DetectorInput = Union[ImageLike, PreparedImage]
 
 
 class Detector:
@@ -37,10 +38,10 @@ class Detector:
 
     @classmethod
     def on(cls, backend: Backend) -> Detector:
-        """Make a detector of a backend that is open."""
-        made = cls.__new__(cls)
-        made._use(backend)
-        return made
+        """Return a detector that runs on an open backend."""
+        detector = cls.__new__(cls)
+        detector._use(backend)
+        return detector
 
     def _use(self, backend: Backend) -> None:
         self._backend = backend
@@ -58,12 +59,12 @@ class Detector:
 
     @property
     def backend(self) -> str:
-        """What it runs on: openvino, onnxruntime, or mxnet."""
+        """The backend's name: openvino, onnxruntime, or mxnet."""
         return self._backend.name
 
     @property
     def precision(self) -> str:
-        """What the network is computed in."""
+        """The precision that the network is computed in."""
         return self._backend.precision
 
     def __repr__(self) -> str:
@@ -72,7 +73,7 @@ class Detector:
         return (f"<{type(self).__name__} {facts.head} on {facts.backbone}, {height}x{width}, "
                 f"{len(self.classes)} classes, {self.backend}, {self.precision}>")
 
-    def detect(self, images: Item | Iterable[Item]) -> list[Detections]:
+    def detect(self, images: DetectorInput | Iterable[DetectorInput]) -> list[Detections]:
         """Detect in one image or several, of any sizes; a result for each, in order.
 
         An image is a file's name, an image of Pillow, or an array (h, w, 3) of uint8, red first
@@ -81,54 +82,54 @@ class Detector:
         says why in `error`; images are counted from 0. Raises DataError when none can be used.
         """
         results: list[Detections] = []
-        waiting: list[tuple[int, Prepared]] = []
-        for index, image in enumerate(_several(images)):
+        pending: list[tuple[int, PreparedImage]] = []
+        for index, image in enumerate(_images(images)):
             try:
                 prepared = self.prepare(image)
             except DataError as error:
                 results.append(self._failed(index, error))
                 continue
-            # holds the place of the result
-            results.append(failed("", self.classes, prepared.size))
-            waiting.append((index, prepared))
-            if len(waiting) == self.batch_size:
-                self._run(waiting, results)
-                waiting = []
-        if waiting:
-            self._run(waiting, results)
-        if results and all(found.error for found in results):
+            # a placeholder of the result
+            results.append(failed_detections("", self.classes, prepared.size))
+            pending.append((index, prepared))
+            if len(pending) == self.batch_size:
+                self._run(pending, results)
+                pending = []
+        if pending:
+            self._run(pending, results)
+        if results and all(detections.error for detections in results):
             raise DataError(results[0].error)
         return results
 
-    def prepare(self, image: Item) -> Prepared:
+    def prepare(self, image: DetectorInput) -> PreparedImage:
         """Read an image and resize it to the network's input; raise DataError if it is bad.
 
-        `detect` takes the result in the image's place, so that this can be done elsewhere.
+        `detect` takes the result in place of the image, so that another thread can prepare it.
         """
-        return image if isinstance(image, Prepared) else prepare(image, self.data_shape)
+        return image if isinstance(image, PreparedImage) else prepare(image, self.data_shape)
 
-    def _run(self, waiting: list[tuple[int, Prepared]], results: list[Detections]) -> None:
-        """Detect in a group that is not empty and put what was found in its places."""
-        fixed = self._backend.facts.batch or len(waiting)
-        batch = np.zeros((fixed, *self.data_shape, 3), np.uint8)
-        for place, (_, prepared) in enumerate(waiting):
+    def _run(self, pending: list[tuple[int, PreparedImage]], results: list[Detections]) -> None:
+        """Detect in a batch of at least one image, and put the detections into `results`."""
+        batch_size = self._backend.facts.batch or len(pending)
+        batch = np.zeros((batch_size, *self.data_shape, 3), np.uint8)
+        for place, (_, prepared) in enumerate(pending):
             batch[place] = prepared.pixels
-        for (index, prepared), rows in zip(waiting, self._backend.run(batch)):
+        for (index, prepared), rows in zip(pending, self._backend.run(batch)):
             try:
                 results[index] = from_rows(rows, prepared.size, self.classes, f"image {index}")
             except DataError as error:
-                results[index] = failed(str(error), self.classes, prepared.size)
+                results[index] = failed_detections(str(error), self.classes, prepared.size)
 
     def _failed(self, index: int, error: DataError) -> Detections:
-        return failed(f"image {index}: {error}", self.classes)
+        return failed_detections(f"image {index}: {error}", self.classes)
 
 
-def _several(images: Item | Iterable[Item]) -> Iterator[Item]:
-    """Go through what may be one image or several."""
-    one = (isinstance(images, (str, bytes, os.PathLike, Image.Image, Prepared))
-           or (isinstance(images, np.ndarray) and images.ndim != 4)
-           or not isinstance(images, Iterable))
-    if one:
+def _images(images: DetectorInput | Iterable[DetectorInput]) -> Iterator[DetectorInput]:
+    """Yield the images of what may be one image or several."""
+    single = (isinstance(images, (str, bytes, os.PathLike, Image.Image, PreparedImage))
+              or (isinstance(images, np.ndarray) and images.ndim != 4)
+              or not isinstance(images, Iterable))
+    if single:
         yield images  # type: ignore[misc]
     else:
         yield from images  # type: ignore[misc]

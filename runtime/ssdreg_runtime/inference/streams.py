@@ -1,8 +1,8 @@
-"""Detection in folders, videos and standard input, with decoding and drawing done meanwhile.
+"""Detection in folders, videos and standard input, with decoding and drawing in parallel.
 
     detector = Detector("cells.onnx")
-    for seen in stream(detector, "clip.mp4"):
-        print(seen.frame.time, seen.detections.names)
+    for result in stream(detector, "clip.mp4"):
+        print(result.frame.time, result.detections.names)
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Union
 
 from attrs import evolve, field, frozen
 
-from ssdreg_runtime.boxes.detections import Detections, failed
+from ssdreg_runtime.boxes.detections import Detections, failed_detections
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.inference.detector import Detector
-from ssdreg_runtime.io.frame import Decode, Frame, Seen, Stream
-from ssdreg_runtime.io.images import ImageLike, Prepared
+from ssdreg_runtime.io.frame import Decode, Frame, FrameResult, Stream
+from ssdreg_runtime.io.images import ImageLike, PreparedImage
 from ssdreg_runtime.io.pictures import ImageFiles, Images, find_images
 from ssdreg_runtime.io.pipeline import in_background, in_pool, without_pauses
 from ssdreg_runtime.io.video import VIDEO_SUFFIXES, open_video
@@ -33,38 +33,38 @@ Streamable = Union[str, "os.PathLike[str]", Iterable[ImageLike], Stream]
 
 
 def stream(detector: Detector, source: Streamable, workers: int | None = None
-           ) -> Generator[Seen, None, None]:
-    """Detect in all pictures of a stream, in order, as far ahead as a few pictures.
+           ) -> Generator[FrameResult, None, None]:
+    """Detect in all pictures of a stream, in order, a few pictures ahead of the consumer.
 
     `source` is a folder of images, a video file, ``-`` for standard input (see `open_streams`), or
     any iterable of images as `Detector.detect` takes them. They are read and decoded by `workers`
-    threads (as many as there are processors, 4 at most), and looked at in one thread in groups of
-    the detector's batch; those of standard input one by one, so that none waits for the next. What
-    is held at a time does not grow with the stream: three groups and twice `workers` pictures.
+    threads (as many as there are processors, 4 at most), and detection runs in one thread in
+    batches of the detector's size; on standard input one by one, so that no picture waits for the
+    next. Memory does not grow with the stream: three batches and twice `workers` pictures are held.
 
-    A picture that cannot be read is given with its `error`, and the rest goes on. Anything else
-    that goes wrong is raised, and all threads have then ended; so they have when the generator is
+    A picture that cannot be read is yielded with its `error`, and the others follow. Any other
+    exception is raised after all threads have ended; they have ended, too, when the generator is
     closed before its end, which `contextlib.closing` and leaving a loop over it do. Raises
-    DataError for what is no stream, or has no picture.
+    DataError for a source that is no stream, or has no picture.
     """
-    return without_pauses(looked_at(detector, as_stream(source), workers or decoders()))
+    return without_pauses(detect_stream(detector, as_stream(source), workers or decoder_count()))
 
 
-def looked_at(detector: Detector, source: Stream, workers: int
-              ) -> Generator[Seen | None, None, None]:
-    """Do what `stream` does, as a stage of `ssdreg_runtime.io.pipeline`, which gives None too."""
-    group = 1 if source.live else detector.batch_size
-    ready = in_pool(partial(_prepare, detector), source.frames(), workers, workers)
-    return in_background(_detect(detector, ready, group), group)
+def detect_stream(detector: Detector, source: Stream, workers: int
+                  ) -> Generator[FrameResult | None, None, None]:
+    """Detect as `stream` does, as a stage of `ssdreg_runtime.io.pipeline`: it yields None too."""
+    batch_size = 1 if source.live else detector.batch_size
+    prepared = in_pool(partial(_prepare, detector), source.frames(), workers, workers)
+    return in_background(_detect_batches(detector, prepared, batch_size), batch_size)
 
 
-def decoders() -> int:
-    """How many threads decode, and as many draw: the processors, 4 at most."""
+def decoder_count() -> int:
+    """Return how many threads decode, and how many draw: one a processor, 4 at most."""
     return min(4, len(usable_processors()))
 
 
 def as_stream(source: Streamable) -> Stream:
-    """Make a stream of what `stream` takes."""
+    """Return the stream of a source as `stream` takes it; raise DataError for what is none."""
     if isinstance(source, (str, os.PathLike)):
         return open_streams([source])[0]
     if isinstance(source, Stream):
@@ -78,21 +78,21 @@ def as_stream(source: Streamable) -> Stream:
 def open_streams(sources: Sequence[str | os.PathLike[str]]) -> list[Stream]:
     """Open images, folders of images, videos and ``-``, standard input, in this order.
 
-    Images that stand together are one stream, in which each is once; the name's extension tells a
-    video from an image. Standard input has JPEG or PNG pictures one after another. Raises
-    DataError for a name of nothing, a folder without images, a file that is no video; raises
+    Consecutive images form one stream, which has each file once; the name's extension tells a video
+    from an image. Standard input holds JPEG or PNG pictures one after another. Raises DataError for
+    a name that does not exist, a folder without images, and a file that is no video; raises
     DependencyError for a video where PyAV is not installed.
     """
     streams: list[Stream] = []
     images: dict[Path, None] = {}  # an ordered set
-    seen: set[Path] = set()
+    known: set[Path] = set()
 
     def close_images() -> None:
         if images:
             streams.append(ImageFiles(tuple(images)))
             images.clear()
 
-    for source in dict.fromkeys(os.fspath(each) for each in sources):
+    for source in dict.fromkeys(os.fspath(source) for source in sources):
         path = Path(source)
         if source == STANDARD_INPUT:
             from ssdreg_runtime.io.piped import standard_input
@@ -102,14 +102,14 @@ def open_streams(sources: Sequence[str | os.PathLike[str]]) -> list[Stream]:
             close_images()
             streams.append(open_video(path))
         else:
-            new = [file for file in _images(path) if file not in seen]
-            seen.update(new)
-            images.update(dict.fromkeys(new))
+            new_files = [file for file in _image_files(path) if file not in known]
+            known.update(new_files)
+            images.update(dict.fromkeys(new_files))
     close_images()
     return streams
 
 
-def _images(path: Path) -> list[Path]:
+def _image_files(path: Path) -> list[Path]:
     if path.is_dir():
         return find_images(path)
     if path.is_file():
@@ -118,48 +118,49 @@ def _images(path: Path) -> list[Path]:
 
 
 @frozen(eq=False)
-class _Ready:
-    """A frame, and what the network takes of it where there is something to take."""
+class _PreparedFrame:
+    """A frame, and its image prepared for the network; None where it could not be read."""
 
     frame: Frame
-    prepared: Prepared | None = field(repr=False)
+    prepared: PreparedImage | None = field(repr=False)
 
 
-def _prepare(detector: Detector, decode: Decode) -> _Ready:
+def _prepare(detector: Detector, decode: Decode) -> _PreparedFrame:
     frame = decode()
-    return _Ready(frame, None if frame.pixels is None else detector.prepare(frame.pixels))
+    return _PreparedFrame(frame, None if frame.pixels is None else detector.prepare(frame.pixels))
 
 
-def _detect(detector: Detector, ready: Generator[_Ready | None, None, None], group: int
-            ) -> Iterator[Seen | None]:
-    with closing(ready):
-        waiting: list[_Ready] = []
-        for each in ready:
-            if each is None:
+def _detect_batches(detector: Detector, prepared: Generator[_PreparedFrame | None, None, None],
+                    batch_size: int) -> Iterator[FrameResult | None]:
+    with closing(prepared):
+        pending: list[_PreparedFrame] = []
+        for frame in prepared:
+            if frame is None:
                 yield None
                 continue
-            waiting.append(each)
-            if len(waiting) == group:
-                yield from _look(detector, waiting)
-                waiting = []
-        yield from _look(detector, waiting)
+            pending.append(frame)
+            if len(pending) == batch_size:
+                yield from _detect_batch(detector, pending)
+                pending = []
+        yield from _detect_batch(detector, pending)
 
 
-def _look(detector: Detector, group: Sequence[_Ready]) -> Iterator[Seen]:
-    found = iter(_found(detector, [each.prepared for each in group if each.prepared is not None]))
-    for each in group:
-        frame = each.frame
-        detections = (failed(frame.error, detector.classes) if each.prepared is None
-                      else next(found))
+def _detect_batch(detector: Detector, batch: Sequence[_PreparedFrame]) -> Iterator[FrameResult]:
+    results = iter(_detect_prepared(detector, [item.prepared for item in batch
+                                               if item.prepared is not None]))
+    for item in batch:
+        frame = item.frame
+        detections = (failed_detections(frame.error, detector.classes) if item.prepared is None
+                      else next(results))
         if detections.error and not frame.error:
             frame = evolve(frame, error=f"{frame.name}: {detections.error}")
-        yield Seen(frame, detections)
+        yield FrameResult(frame, detections)
 
 
-def _found(detector: Detector, batch: Sequence[Prepared]) -> Sequence[Detections]:
+def _detect_prepared(detector: Detector, batch: Sequence[PreparedImage]) -> Sequence[Detections]:
     if not batch:
         return ()
     try:
         return detector.detect(batch)
-    except DataError as error:  # for none of them did the network give numbers that are finite
-        return [failed(str(error), detector.classes)] * len(batch)
+    except DataError as error:  # the network's outputs are finite for none of them
+        return [failed_detections(str(error), detector.classes)] * len(batch)

@@ -1,4 +1,4 @@
-"""A picture of a stream, what was found in it, and what a stream of pictures is."""
+"""Frames of a stream, their detections, and the interface of a stream."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ssdreg_runtime.boxes.detections import Detections
 class Frame:
     """One picture of a stream.
 
-    - `stream`: the file that it is or is part of, or ``standard input``; `number`: its place
-      there, from 1, and None where it is all of the file.
-    - `time`: seconds since the video's zero, exactly as the file has it; None in what is no video.
+    - `stream`: the name of its file, or ``standard input``; `number`: its index there, from 1, None
+      where it is the whole file.
+    - `time`: seconds since the video's start, exactly as the file has it; None outside videos.
     - `pixels`: uint8 (height, width, 3), RGB, upright; None where it could not be read, and
-      `error` is then a sentence that names it.
+      `error` is then a sentence that names the picture.
     """
 
     stream: str
@@ -31,7 +31,7 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return name_of(self.stream, self.number, self.time)
 
 
@@ -45,8 +45,8 @@ def name_of(stream: str, number: int | None, time: Fraction | None = None) -> st
 
 
 @frozen(eq=False)
-class Seen:
-    """A frame and what was found in it.
+class FrameResult:
+    """A frame and its detections.
 
     Where the frame could not be used there are no detections, and both have the same `error`.
     """
@@ -56,11 +56,11 @@ class Seen:
 
     @property
     def error(self) -> str:
-        """Why nothing could be looked for, a sentence that names the frame; else empty."""
+        """The reason where the frame could not be used, a sentence that names it; else empty."""
         return self.frame.error
 
 
-#: Reads or decodes one picture; it is called in one of several threads.
+#: Reads or decodes one picture; it is called in a worker thread.
 Decode = Callable[[], Frame]
 
 
@@ -68,15 +68,15 @@ Decode = Callable[[], Frame]
 class Stream(Protocol):
     """Pictures, one after another: a folder, a video, standard input.
 
-    - `name`: what messages call it; `unit`: what it consists of, ``image`` or ``frame``.
-    - `total`: how many those are, as far as it is known before they are read; a video's header may
-      be a little wrong.
-    - `live`: they come as somebody makes them, so that none should wait for others.
+    - `name`: its name in messages; `unit`: what it consists of, ``image`` or ``frame``.
+    - `total`: the number of those, where it is known before they are read; a video's header may be
+      slightly wrong.
+    - `live`: pictures arrive in real time, so that none should wait for others.
     """
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
 
     @property
     def unit(self) -> str:
@@ -84,11 +84,11 @@ class Stream(Protocol):
 
     @property
     def total(self) -> int | None:
-        """How many there are, where that is known beforehand."""
+        """The number of pictures, where it is known beforehand."""
 
     @property
     def live(self) -> bool:
-        """Whether somebody makes them just now."""
+        """Whether pictures arrive in real time."""
 
     def frames(self) -> Iterator[Decode | None]:
-        """Give the pictures in order, each still to be decoded; None says that none came yet."""
+        """Yield the pictures in order, each still to be decoded; None while none has arrived."""

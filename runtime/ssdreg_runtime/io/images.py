@@ -1,4 +1,4 @@
-"""Images as networks take them: read from anything that is one, and resized as in training."""
+"""Images as networks take them: read from files, Pillow or NumPy, and resized as in training."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from attrs import field, frozen
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.io.decoding import decode_and_say
 from ssdreg_runtime.io.pixels import to_rgb
 
-#: What is an image here: a file, one of Pillow, an array (h, w, 3) or (h, w) of uint8.
+#: An image: a file's name, an image of Pillow, an array (h, w, 3) or (h, w) of uint8.
 ImageLike = Union[str, "os.PathLike[str]", Image.Image, np.ndarray]
 
 #: The fixed point of OpenCV's bilinear resize: weights are whole 2048ths.
-_ONE = 2048
+_WEIGHT_ONE = 2048
 
-#: Numbers between the two passes of the resize at a time.
-_BLOCK = 1 << 16
+#: Numbers of a block between the two passes of the resize.
+_BLOCK_NUMBERS = 1 << 16
 
 
 @frozen(eq=False)
-class Prepared:
+class PreparedImage:
     """An image ready for the network: `pixels` (H, W, 3) uint8, and its own (width, height)."""
 
     pixels: np.ndarray = field(repr=False)
     size: tuple[int, int]
 
 
-def prepare(image: ImageLike, data_shape: tuple[int, int]) -> Prepared:
+def prepare(image: ImageLike, data_shape: tuple[int, int]) -> PreparedImage:
     """Read an image and resize it to `data_shape`, (height, width); raise DataError if it is bad.
 
-    `Detector.detect` does this itself; a stream does it in a thread of its own before.
+    `Detector.detect` does this itself; a stream does it before, in worker threads.
     """
     pixels = read(image)
-    return Prepared(resize(pixels, data_shape), (pixels.shape[1], pixels.shape[0]))
+    return PreparedImage(resize(pixels, data_shape), (pixels.shape[1], pixels.shape[0]))
 
 
 def read(image: ImageLike) -> np.ndarray:
@@ -46,8 +47,10 @@ def read(image: ImageLike) -> np.ndarray:
 
     A file is turned upright as its camera noted; an image of Pillow is taken as it lies, because
     boxes are to be drawn into that. An array is (h, w, 3) uint8, red first, or grey,
-    (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped. Raises
-    DataError, a sentence, for anything else, and for an image without pixels.
+    (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped. Of a
+    JPEG that is cut short by its end, what is there is taken, and logged; see
+    `ssdreg_runtime.io.decoding`. Raises DataError, a sentence, for anything else, and for an image
+    without pixels.
     """
     if isinstance(image, np.ndarray):
         return _from_array(image)
@@ -65,10 +68,10 @@ def _from_file(file: Path) -> np.ndarray:
     if not file.exists():
         raise DataError(f"{file} is not there: give an image")
     try:
-        with Image.open(file) as image:
-            return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
+        image = decode_and_say(file.read_bytes(), str(file))
+        return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError as error:
-        # its own message names the file a second time, and nothing more
+        # Pillow's message only repeats the file's name
         raise DataError(f"{file} cannot be read as an image: its format is not known") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as an image: {error}") from error
@@ -81,7 +84,7 @@ def _from_pillow(image: Image.Image) -> np.ndarray:
         return np.asarray(to_rgb(image))
     except DataError:
         raise
-    # an image that is open is read only here
+    # Pillow reads an open image's pixels only here
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"the image cannot be read: {error}") from error
 
@@ -118,20 +121,20 @@ def resize(pixels: np.ndarray, data_shape: tuple[int, int]) -> np.ndarray:
     columns = _columns(width, pixels.shape[1])
     resized = np.empty((height, width * 3), np.uint8)
     # a block at a time, so that what lies between the passes stays in the processor's cache
-    step = max(1, _BLOCK // (width * 3))
+    step = max(1, _BLOCK_NUMBERS // (width * 3))
     for start, band in enumerate(_bands(height, pixels.shape[0], step)):
         _resize_band(pixels, columns, band, resized[start * step:start * step + step])
     return resized.reshape(height, width, 3)
 
 
-def _resize_band(pixels: np.ndarray, columns: _Axis, band: _Band, out: np.ndarray) -> None:
-    """Fill the wanted rows `out` (n, W * 3) from the image (h, w, 3)."""
+def _resize_band(pixels: np.ndarray, columns: _AxisWeights, band: _Band, out: np.ndarray) -> None:
+    """Fill the resized rows `out` (n, W * 3) from the image (h, w, 3)."""
     # a row as its w * 3 numbers, which NumPy goes through in one sweep
-    given = pixels[band.rows].reshape(-1, pixels.shape[1] * 3)
-    # "clip" because it alone writes without a second buffer; the places are all inside
-    near = given.take(columns.first, axis=1, mode="clip")
+    source_rows = pixels[band.rows].reshape(-1, pixels.shape[1] * 3)
+    # "clip", because only that mode writes without a second buffer; all indices are inside
+    near = source_rows.take(columns.first, axis=1, mode="clip")
     across = np.multiply(near, columns.first_weight, dtype=np.int32)
-    given.take(columns.second, axis=1, mode="clip", out=near)
+    source_rows.take(columns.second, axis=1, mode="clip", out=near)
     across += np.multiply(near, columns.second_weight, dtype=np.int32)
     across >>= 4
     above, below = across[band.axis.first], across[band.axis.second]
@@ -146,8 +149,8 @@ def _resize_band(pixels: np.ndarray, columns: _Axis, band: _Band, out: np.ndarra
 
 
 @frozen(eq=False)
-class _Axis:
-    """For each wanted place of an axis: the two given ones, and what they weigh."""
+class _AxisWeights:
+    """For each output index of an axis: the two input indices, and their weights."""
 
     first: np.ndarray
     second: np.ndarray
@@ -157,51 +160,51 @@ class _Axis:
 
 @frozen(eq=False)
 class _Band:
-    """Some wanted rows: the given ones they need, and their places among those."""
+    """Some output rows: the input rows they need, and weights by their indices among those."""
 
     rows: np.ndarray | slice
-    axis: _Axis
+    axis: _AxisWeights
 
 
 @lru_cache(maxsize=64)
-def _columns(wanted: int, given: int) -> _Axis:
-    before, share = _places(wanted, given)
+def _columns(out_size: int, in_size: int) -> _AxisWeights:
+    before, share = _source_positions(out_size, in_size)
     # beyond the first and last column there is only that column
-    share[(before < 0) | (before >= given - 1)] = 0
+    share[(before < 0) | (before >= in_size - 1)] = 0
     channels = np.arange(3)
-    first, second = ((np.clip(place, 0, given - 1)[:, None] * 3 + channels).ravel()
+    first, second = ((np.clip(place, 0, in_size - 1)[:, None] * 3 + channels).ravel()
                      for place in (before, before + 1))
-    first_weight, second_weight = (np.repeat(weight, 3) for weight in _weights(share))
-    return _Axis(first, second, first_weight, second_weight)
+    first_weight, second_weight = (np.repeat(weight, 3) for weight in _fixed_point_weights(share))
+    return _AxisWeights(first, second, first_weight, second_weight)
 
 
 @lru_cache(maxsize=64)
-def _bands(wanted: int, given: int, step: int) -> tuple[_Band, ...]:
-    before, share = _places(wanted, given)
+def _bands(out_size: int, in_size: int, step: int) -> tuple[_Band, ...]:
+    before, share = _source_positions(out_size, in_size)
     # here OpenCV weighs the first and last row with itself, which rounds differently
-    upper, lower = np.clip(before, 0, given - 1), np.clip(before + 1, 0, given - 1)
-    weights = [weight[:, None] for weight in _weights(share)]
+    upper, lower = np.clip(before, 0, in_size - 1), np.clip(before + 1, 0, in_size - 1)
+    weights = [weight[:, None] for weight in _fixed_point_weights(share)]
     bands = []
-    for start in range(0, wanted, step):
+    for start in range(0, out_size, step):
         part = slice(start, start + step)
-        needed, where = np.unique(np.stack([upper[part], lower[part]]), return_inverse=True)
-        first, second = where.reshape(2, -1)
-        whole = needed[-1] - needed[0] == len(needed) - 1
-        rows = slice(int(needed[0]), int(needed[-1]) + 1) if whole else needed
-        bands.append(_Band(rows, _Axis(first, second, weights[0][part], weights[1][part])))
+        needed_rows, inverse = np.unique(np.stack([upper[part], lower[part]]), return_inverse=True)
+        first, second = inverse.reshape(2, -1)
+        contiguous = needed_rows[-1] - needed_rows[0] == len(needed_rows) - 1
+        rows = slice(int(needed_rows[0]), int(needed_rows[-1]) + 1) if contiguous else needed_rows
+        bands.append(_Band(rows, _AxisWeights(first, second, weights[0][part], weights[1][part])))
     return tuple(bands)
 
 
-def _places(wanted: int, given: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which pixel lies before each wanted one, and the share of the one behind it."""
+def _source_positions(out_size: int, in_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for each output pixel, the input pixel before it, and the share of the next one."""
     # the order of operations and the float32 are OpenCV's; other ones round differently
-    scale = 1.0 / (wanted / given)
-    at = ((np.arange(wanted) + 0.5) * scale - 0.5).astype(np.float32)
-    before = np.floor(at)
-    return before.astype(np.intp), at - before
+    scale = 1.0 / (out_size / in_size)
+    position = ((np.arange(out_size) + 0.5) * scale - 0.5).astype(np.float32)
+    before = np.floor(position)
+    return before.astype(np.intp), position - before
 
 
-def _weights(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    one = np.float32(_ONE)
+def _fixed_point_weights(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    one = np.float32(_WEIGHT_ONE)
     return (np.rint((np.float32(1) - share) * one).astype(np.int32),
             np.rint(share * one).astype(np.int32))

@@ -1,4 +1,4 @@
-"""Streams of pictures: files, folders of files, and anything in Python that gives images."""
+"""Streams of pictures: files, folders of files, and Python iterables of images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.io import images
+from ssdreg_runtime.io.decoding import decode_and_say
 from ssdreg_runtime.io.frame import Decode, Frame, name_of
 from ssdreg_runtime.system.files import visible
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 def read_picture(file: Path | BinaryIO, name: str) -> np.ndarray:
@@ -25,17 +26,17 @@ def read_picture(file: Path | BinaryIO, name: str) -> np.ndarray:
     Raises DataError, a sentence that begins with `name`, when it is no image or a damaged one.
     """
     try:
-        with Image.open(file) as image:
-            return images.read(ImageOps.exif_transpose(image))
+        content = file.read_bytes() if isinstance(file, Path) else file.read()
+        return images.read(ImageOps.exif_transpose(decode_and_say(content, name)))
     except UnidentifiedImageError as error:
-        # its own message is only the file's name, or a place in memory
-        raise DataError(_bad(name, "its format is not known")) from error
+        # Pillow's message is only the file's name, or an address in memory
+        raise DataError(_unreadable(name, "its format is not known")) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(_bad(name, error)) from error
+        raise DataError(_unreadable(name, error)) from error
 
 
-def _bad(name: str, why: object) -> str:
-    return f"{name} cannot be read as an image and was passed over: {why}"
+def _unreadable(name: str, reason: object) -> str:
+    return f"{name} cannot be read as an image and was passed over: {reason}"
 
 
 @frozen(eq=False)
@@ -48,23 +49,23 @@ class ImageFiles:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} images"
 
     @property
     def total(self) -> int:
-        """How many files there are."""
+        """The number of files."""
         return len(self.files)
 
     def frames(self) -> Iterator[Decode]:
-        """Give the images, each still to be read."""
+        """Yield the images, each still to be read."""
         for file in self.files:
             yield partial(_read_file, file)
 
 
 @frozen(eq=False)
 class Images:
-    """Images of any source in Python: files' names, images of Pillow, arrays (h, w, 3)."""
+    """Images of a Python iterable: files' names, images of Pillow, arrays (h, w, 3)."""
 
     images: Iterable[images.ImageLike] = field(repr=False)
     name: str = "the stream"
@@ -73,7 +74,7 @@ class Images:
     live: bool = False
 
     def frames(self) -> Iterator[Decode]:
-        """Give the images, each still to be read."""
+        """Yield the images, each still to be read."""
         for number, image in enumerate(self.images, 1):
             yield partial(_read_any, image, self.name, number)
 
@@ -84,9 +85,9 @@ def find_images(folder: Path) -> list[Path]:
     Hidden files, whose names begin with a dot, are passed over.
     """
     files = [file for file in visible(folder)
-             if file.suffix.lower() in SUFFIXES and file.is_file()]
+             if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
     if not files:
-        raise DataError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return files
 
 

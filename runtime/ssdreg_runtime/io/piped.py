@@ -16,9 +16,9 @@ from attrs import field, frozen
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.io.frame import Decode, Frame, name_of
 from ssdreg_runtime.io.pictures import read_picture
-from ssdreg_runtime.io.pipeline import PATIENCE
+from ssdreg_runtime.io.pipeline import POLL_SECONDS
 
-NAME = "standard input"
+STREAM_NAME = "standard input"
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _BEGIN = re.compile(re.escape(JPEG) + b"|" + re.escape(PNG))
@@ -27,27 +27,27 @@ _BEGIN = re.compile(re.escape(JPEG) + b"|" + re.escape(PNG))
 #: restart (D0 to D7) nor padding (FF); or a PNG, where the JPEG has broken off.
 _COMPRESSED_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]|" + re.escape(PNG))
 
-#: No picture is larger than this many bytes; what claims to be is damage.
-LARGEST = 1 << 28
+#: Bound of a picture's size in bytes; a larger one is taken for damage.
+MAX_PICTURE_BYTES = 1 << 28
 
-_CHUNK = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
 @frozen(eq=False)
 class PipedImages:
     """JPEG and PNG pictures in a stream of bytes, `file`.
 
-    What stands between pictures is passed over, as the headers of a camera's multipart stream.
+    Bytes between pictures are skipped, such as the headers of a camera's multipart stream.
     """
 
     file: BinaryIO = field(repr=False)
-    name: str = NAME
+    name: str = STREAM_NAME
     unit: str = "image"
     total: None = None
     live: bool = True
 
     def frames(self) -> Iterator[Decode | None]:
-        """Give the pictures, each still to be decoded, and None when none has come for a while.
+        """Yield the pictures, each still to be decoded, and None after a while without one.
 
         Raises DataError when there was none at all.
         """
@@ -63,7 +63,7 @@ class PipedImages:
 
 
 def standard_input() -> PipedImages:
-    """Give the pictures that are piped into this process; raise DataError where nothing is."""
+    """Return the pictures piped into this process; raise DataError where nothing is piped."""
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("- is standard input, but nothing is piped into it: pipe JPEG or PNG "
                         "pictures, as in `cat *.jpg | ...`")
@@ -71,29 +71,29 @@ def standard_input() -> PipedImages:
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes | None]:
-    """Give the bytes of a file as they come, and None when none have come for a while."""
+    """Yield the bytes of a file as they arrive, and None after `POLL_SECONDS` without any."""
     try:
         descriptor = file.fileno()
-    except (OSError, AttributeError):  # in memory: it never waits
-        yield from iter(partial(file.read, _CHUNK), b"")
+    except (OSError, AttributeError):  # a file in memory never waits
+        yield from iter(partial(file.read, _CHUNK_BYTES), b"")
         return
-    # Windows cannot wait for pipes; there the read itself waits, until who writes goes
+    # Windows cannot select on pipes: there the read itself blocks until the writer ends
     can_wait = os.name != "nt"
     while True:
-        if can_wait and not select.select([descriptor], [], [], PATIENCE)[0]:
+        if can_wait and not select.select([descriptor], [], [], POLL_SECONDS)[0]:
             yield None
             continue
-        got = os.read(descriptor, _CHUNK)
-        if not got:
+        received = os.read(descriptor, _CHUNK_BYTES)
+        if not received:
             return
-        yield got
+        yield received
 
 
-def split(chunks: Iterator[bytes | None], name: str = NAME) -> Iterator[bytes | None]:
-    """Cut a stream of bytes into its pictures; None goes through.
+def split(chunks: Iterator[bytes | None], name: str = STREAM_NAME) -> Iterator[bytes | None]:
+    """Cut a stream of bytes into its pictures; None is passed on.
 
-    A picture that breaks off, in the middle or at the end, is given as far as it goes. Raises
-    DataError, which calls the stream `name`, for a picture larger than anything that is one.
+    A truncated picture is yielded as far as it goes. Raises DataError, which names the stream
+    `name`, for a picture of more than `MAX_PICTURE_BYTES`.
     """
     buffer = bytearray()
     parser = _pictures(buffer)
@@ -104,23 +104,24 @@ def split(chunks: Iterator[bytes | None], name: str = NAME) -> Iterator[bytes | 
         buffer += chunk
         while (picture := next(parser)) is not None:
             yield picture
-        if len(buffer) > LARGEST:
-            raise DataError(f"{name} holds a picture of more than {LARGEST >> 20} MiB: it is "
-                            f"damaged, or no stream of pictures")
+        if len(buffer) > MAX_PICTURE_BYTES:
+            size = MAX_PICTURE_BYTES >> 20
+            raise DataError(f"{name} holds a picture of more than {size} MiB: it is damaged, or no "
+                            f"stream of pictures")
     if _BEGIN.match(buffer):
         yield bytes(buffer)
 
 
-#: Gives None when the buffer that it reads has to grow before it can go on; returns a place in it.
-_Parser = Generator[None, None, int]
+#: Yields None while the buffer it reads has to grow; returns an index in it.
+_EndSearch = Generator[None, None, int]
 
 
 def _pictures(buffer: bytearray) -> Generator[bytes | None, None, None]:
-    """Cut pictures off the front of a buffer that grows; None when it has to grow first."""
+    """Cut pictures off the front of a growing buffer; yield None while it has to grow."""
     while True:
         begin = _BEGIN.search(buffer)
         if begin is None:
-            # what may be the beginning of a picture's first bytes stays
+            # the last bytes may begin a picture's signature
             del buffer[:-len(PNG)]
             yield None
             continue
@@ -131,58 +132,58 @@ def _pictures(buffer: bytearray) -> Generator[bytes | None, None, None]:
         yield picture
 
 
-def _jpeg_end(buffer: bytearray) -> _Parser:
-    """Find where the JPEG ends with which the buffer begins (ITU-T T.81, annex B)."""
-    segment, at = 0, len(JPEG) - 1
+def _jpeg_end(buffer: bytearray) -> _EndSearch:
+    """Return the end of the JPEG at the front of the buffer (ITU-T T.81, annex B)."""
+    segment, position = 0, len(JPEG) - 1
     while True:
-        yield from _grown(buffer, at + 2)
-        marker = buffer[at + 1]
-        if buffer[at] != 0xFF:
-            return _damaged_end(buffer, segment, at)
+        yield from _wait_for_bytes(buffer, position + 2)
+        marker = buffer[position + 1]
+        if buffer[position] != 0xFF:
+            return _damaged_end(buffer, segment, position)
         if marker == 0xD8:
-            return at  # it breaks off, and the next one begins
+            return position  # this one is truncated, and the next begins
         if marker == 0xD9:
-            return at + 2
+            return position + 2
         if marker == 0xFF:
-            at += 1  # padding
+            position += 1  # padding
             continue
-        yield from _grown(buffer, at + 4)
-        segment = at
-        at += 2 + int.from_bytes(buffer[at + 2:at + 4], "big")
+        yield from _wait_for_bytes(buffer, position + 4)
+        segment = position
+        position += 2 + int.from_bytes(buffer[position + 2:position + 4], "big")
         if marker == 0xDA:
-            at = yield from _compressed_end(buffer, at)
+            position = yield from _compressed_end(buffer, position)
 
 
-def _compressed_end(buffer: bytearray, at: int) -> _Parser:
-    while (end := _COMPRESSED_END.search(buffer, at)) is None:
-        at = max(at, len(buffer) - len(PNG) + 1)
+def _compressed_end(buffer: bytearray, position: int) -> _EndSearch:
+    while (end := _COMPRESSED_END.search(buffer, position)) is None:
+        position = max(position, len(buffer) - len(PNG) + 1)
         yield None
     return end.start()
 
 
-def _png_end(buffer: bytearray) -> _Parser:
-    """Find where the PNG ends with which the buffer begins (ISO/IEC 15948, 5.3)."""
-    chunk, at = 0, len(PNG)
+def _png_end(buffer: bytearray) -> _EndSearch:
+    """Return the end of the PNG at the front of the buffer (ISO/IEC 15948, 5.3)."""
+    chunk, position = 0, len(PNG)
     while True:
-        yield from _grown(buffer, at + 8)
-        kind = bytes(buffer[at + 4:at + 8])
-        if not kind.isalpha():
-            return _damaged_end(buffer, chunk, at)
-        # its length, its kind, its data, its check sum
-        chunk = at
-        at += int.from_bytes(buffer[at:at + 4], "big") + 12
-        if kind == b"IEND":
-            yield from _grown(buffer, at)
-            return at
+        yield from _wait_for_bytes(buffer, position + 8)
+        chunk_type = bytes(buffer[position + 4:position + 8])
+        if not chunk_type.isalpha():
+            return _damaged_end(buffer, chunk, position)
+        # a chunk is length, type, data, check sum
+        chunk = position
+        position += int.from_bytes(buffer[position:position + 4], "big") + 12
+        if chunk_type == b"IEND":
+            yield from _wait_for_bytes(buffer, position)
+            return position
 
 
-def _damaged_end(buffer: bytearray, part: int, end: int) -> int:
-    """Cut a picture whose last `part` ends where none can: another may have begun inside it."""
-    another = _BEGIN.search(buffer, part + 1, end + len(PNG))
-    return another.start() if another else end
+def _damaged_end(buffer: bytearray, last_part: int, end: int) -> int:
+    """Return the end of a damaged picture: where the next begins, if inside its `last_part`."""
+    next_picture = _BEGIN.search(buffer, last_part + 1, end + len(PNG))
+    return next_picture.start() if next_picture else end
 
 
-def _grown(buffer: bytearray, size: int) -> Generator[None, None, None]:
+def _wait_for_bytes(buffer: bytearray, size: int) -> Generator[None, None, None]:
     """Wait until the buffer has `size` bytes."""
     while len(buffer) < size:
         yield None

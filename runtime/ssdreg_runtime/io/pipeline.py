@@ -1,10 +1,10 @@
 """Stages that work at the same time: their order is kept, and what waits between them is bounded.
 
-A stage is a generator. Closing the last one ends all before it: their threads are told, waited
-for and gone when `close` returns. An exception in any of them is raised where results are taken.
+A stage is a generator. Closing the last one ends all before it: their threads are stopped and
+joined when `close` returns. An exception in any of them is raised where results are taken.
 
-Whatever waits gives None now and then. It means that nothing has come yet, and lets the thread of
-each stage behind it notice that nobody listens any more; `without_pauses` leaves it out at the end.
+A stage that waits yields None every `POLL_SECONDS`. None means that nothing has arrived yet, and
+lets each following stage's thread notice that it was closed; `without_pauses` drops it at the end.
 """
 
 from __future__ import annotations
@@ -21,73 +21,74 @@ from attrs import frozen
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Seconds of waiting after which None is given.
-PATIENCE = 0.2
+#: Seconds of waiting after which None is yielded.
+POLL_SECONDS = 0.2
 
 
 @frozen
-class _Item:
-    """Something that came out of a thread."""
+class _Produced:
+    """A value that a thread produced."""
 
     value: object
 
 
 @frozen
 class _End:
-    """Nothing more comes out of a thread; `error` is why, where something went wrong."""
+    """The end of a thread's values; `error` is the exception that ended it, if any."""
 
     error: BaseException | None
 
 
 def in_background(items: Iterator[T | None], ahead: int) -> Generator[T | None, None, None]:
-    """Give the items of a generator that runs in a thread of its own, at most `ahead` in advance.
+    """Yield the items of a generator that runs in its own thread, at most `ahead` in advance.
 
-    Closing it waits until the thread has what it waits for, or None from `items`.
+    Closing it waits until `items` yields its next item, or None.
     """
-    ready: Queue[_Item | _End] = Queue(max(1, ahead))
-    nobody_listens = Event()
+    ready: Queue[_Produced | _End] = Queue(max(1, ahead))
+    closed = Event()
 
-    def give(what: _Item | _End) -> None:
-        # whoever stops listening empties the queue once: one more always fits
-        if not nobody_listens.is_set():
-            ready.put(what)
+    def put(message: _Produced | _End) -> None:
+        # closing drains the queue once, so that one more message always fits
+        if not closed.is_set():
+            ready.put(message)
 
     def produce() -> None:
         try:
             for item in items:
-                if nobody_listens.is_set():
+                if closed.is_set():
                     break
                 if item is not None:
-                    give(_Item(item))
+                    put(_Produced(item))
             _close(items)
-        except BaseException as error:  # raised again by whoever listens
-            give(_End(error))
+        except BaseException as error:  # raised again by the consumer
+            put(_End(error))
         else:
-            give(_End(None))
+            put(_End(None))
 
-    # a daemon, so that a stream that nobody closed does not keep the process alive
+    # a daemon, so that a stream that was never closed does not keep the process alive
     thread = Thread(target=produce, name="ssdreg-stage", daemon=True)
     thread.start()
     try:
         while True:
-            got = _next(ready)
-            if isinstance(got, _End):
+            received = _get_or_none(ready)
+            if isinstance(received, _End):
                 break
-            yield None if got is None else got.value  # type: ignore[misc]
+            yield None if received is None else received.value  # type: ignore[misc]
     finally:
-        nobody_listens.set()
-        _empty(ready)
+        closed.set()
+        _drain(ready)
         thread.join()
-    if got.error is not None:
-        raise got.error
+    if received.error is not None:
+        raise received.error
 
 
 def in_pool(work: Callable[[T], R], items: Iterator[T | None], workers: int,
             ahead: int) -> Generator[R | None, None, None]:
-    """Give ``work(item)`` of each item, in order, done by several threads, `ahead` in advance."""
+    """Yield ``work(item)`` of each item, in order, computed by several threads, `ahead` in advance.
+    """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ssdreg-worker")
 
-    def begun() -> Generator[Future[R] | None, None, None]:
+    def submitted() -> Generator[Future[R] | None, None, None]:
         try:
             for item in items:
                 yield None if item is None else pool.submit(work, item)
@@ -95,7 +96,7 @@ def in_pool(work: Callable[[T], R], items: Iterator[T | None], workers: int,
             _close(items)
 
     try:
-        with closing(in_background(begun(), ahead)) as futures:
+        with closing(in_background(submitted(), ahead)) as futures:
             for future in futures:
                 yield None if future is None else future.result()
     finally:
@@ -103,7 +104,7 @@ def in_pool(work: Callable[[T], R], items: Iterator[T | None], workers: int,
 
 
 def without_pauses(items: Iterator[T | None]) -> Generator[T, None, None]:
-    """Give the items that are not None; closing it closes `items`."""
+    """Yield the items that are not None; closing it closes `items`."""
     try:
         for item in items:
             if item is not None:
@@ -113,19 +114,19 @@ def without_pauses(items: Iterator[T | None]) -> Generator[T, None, None]:
 
 
 def _close(items: Iterator[object]) -> None:
-    """End a generator; any other iterator has nothing to end."""
+    """Close a generator; other iterators have nothing to close."""
     if isinstance(items, Generator):
         items.close()
 
 
-def _next(queue: Queue[_Item | _End]) -> _Item | _End | None:
+def _get_or_none(queue: Queue[_Produced | _End]) -> _Produced | _End | None:
     try:
-        return queue.get(timeout=PATIENCE)
+        return queue.get(timeout=POLL_SECONDS)
     except Empty:
         return None
 
 
-def _empty(queue: Queue[_Item | _End]) -> None:
+def _drain(queue: Queue[_Produced | _End]) -> None:
     try:
         while True:
             queue.get_nowait()

@@ -1,4 +1,4 @@
-"""Any image as the 8 bits a channel in RGB that networks are trained on."""
+"""Conversion of images to RGB with 8 bits a channel, as networks are trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of drawn pictures and videos: none replaces what it was drawn from."""
+"""The target files of drawn pictures and videos, none of which replaces an input."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 
 from ssdreg_runtime.draw.look import Look
 from ssdreg_runtime.errors import DataError
-from ssdreg_runtime.io.frame import Seen, Stream
+from ssdreg_runtime.io.frame import FrameResult, Stream
 from ssdreg_runtime.io.pictures import ImageFiles
-from ssdreg_runtime.io.sinks import PictureSink, Say, Sink, VideoSink
+from ssdreg_runtime.io.sinks import PictureSink, PrintLine, Sink, VideoSink
 from ssdreg_runtime.io.video import VIDEO_SUFFIXES, Video
 
 _VIDEO = ".mp4"
 
 
-def drawing_sinks(streams: Sequence[Stream], out: Path, threshold: float, look: Look, say: Say
-                  ) -> list[Sink]:
+def drawing_sinks(streams: Sequence[Stream], out: Path, threshold: float, look: Look,
+                  print_line: PrintLine) -> list[Sink]:
     """Make the sink of each stream: `out` is the folder they draw into, or one video's own .mp4.
 
-    Raises DataError when a picture would replace one of the files that are looked at, and for the
-    name of a video as `out` where there is anything but one video.
+    Raises DataError when a picture would replace one of the inputs, and for a video's name as `out`
+    unless the only input is one video.
     """
     files = [file for stream in streams for file in _files(stream)]
     if out.suffix.lower() in VIDEO_SUFFIXES and not out.is_dir():
         targets = {_one_video(streams, out).file: out}
     else:
         targets = output_files(files, out)
-    return [VideoSink(stream, targets[stream.file], threshold, look, say)
+    return [VideoSink(stream, targets[stream.file], threshold, look, print_line)
             if isinstance(stream, Video)
-            else PictureSink(partial(_picture_file, targets, out), threshold, look, say)
+            else PictureSink(partial(_picture_file, targets, out), threshold, look, print_line)
             for stream in streams]
 
 
@@ -73,8 +73,8 @@ def _one_video(streams: Sequence[Stream], out: Path) -> Video:
     return first
 
 
-def _picture_file(targets: Mapping[Path, Path], out: Path, seen: Seen) -> Path:
-    frame = seen.frame
+def _picture_file(targets: Mapping[Path, Path], out: Path, result: FrameResult) -> Path:
+    frame = result.frame
     if frame.number is None:
         return targets[Path(frame.stream)]
     return out / f"{frame.stream.replace(' ', '-')}-{frame.number:06d}.png"

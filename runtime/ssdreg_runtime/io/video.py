@@ -24,21 +24,20 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from PIL import Image
 
-#: What the name of a video ends with.
+#: The extensions of video files.
 VIDEO_SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv",
                   ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 
-#: A video that does not say how many frames a second has is taken to have so many.
+#: Frames a second of a video that does not state its rate.
 _RATE = Fraction(25)
 
 
 @frozen(eq=False)
 class Video:
-    """A video file, of which the first stream of moving pictures is taken.
+    """A video file, of which the first video stream is read.
 
-    - `rate`: frames a second, on average; `time_base`: what its times are whole multiples of, in
-      seconds.
-    - `total`: the number of frames as the header has it, or as its duration suggests.
+    - `rate`: frames a second, on average; `time_base`: the unit of its times, in seconds.
+    - `total`: the number of frames by the header, or by the duration; None where neither says.
     """
 
     file: Path
@@ -50,17 +49,17 @@ class Video:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return str(self.file)
 
     def frames(self) -> Iterator[Decode]:
-        """Give the frames in the order they are shown, decoded but not yet arrays.
+        """Yield the frames in the order they are shown, decoded but not yet arrays.
 
         Damaged ones are among them, with their `error`. Raises DataError when there is no frame.
         """
         number = 0
         with _open(self.file) as container:
-            for item in _in_order(_decoded(container, _moving(container, self.file))):
+            for item in _sort_damages(_decode(container, _video_stream(container, self.file))):
                 number += 1
                 yield partial(_convert, item, self, number)
         if not number:
@@ -74,7 +73,7 @@ def open_video(file: Path) -> Video:
     not installed.
     """
     with _open(file) as container:
-        stream = _moving(container, file)
+        stream = _video_stream(container, file)
         rate = _fraction(stream.average_rate) or _fraction(stream.guessed_rate) or _RATE
         time_base = _fraction(stream.time_base) or 1 / rate
         seconds = (stream.duration * time_base if stream.duration
@@ -83,12 +82,12 @@ def open_video(file: Path) -> Video:
 
 
 class VideoWriter:
-    """Writes an .mp4 as large as its first picture, each shown from the time that is given.
+    """Writes an .mp4 of the size of its first picture, each shown from its given time on.
 
-    `like` is the video whose rate and whose unit of time it has. It is H.264 where PyAV's FFmpeg
-    can write that, else MPEG-4, and without sound. The file is there when the `with` block has
-    ended well and a picture was written; else what was there before is left as it was. Raises
-    DataError when it cannot be written.
+    `like` is the video whose rate and time base it takes. It is encoded as H.264 where PyAV's
+    FFmpeg can write that, else as MPEG-4, without sound. The file appears when the `with` block
+    ends without an exception and a picture was written; else an existing file is left as it was.
+    Raises DataError when it cannot be written.
     """
 
     def __init__(self, target: Path, like: Video) -> None:
@@ -101,7 +100,7 @@ class VideoWriter:
 
     def write(self, picture: Image.Image, time: Fraction) -> None:
         """Append an RGB picture that is shown from this second on."""
-        with _told(self._target):
+        with _write_errors(self._target):
             if self._encoder is None:
                 self._target.parent.mkdir(parents=True, exist_ok=True)
                 beside = self._files.enter_context(replacing(self._target))
@@ -114,7 +113,7 @@ class VideoWriter:
         if error is not None:
             self._files.__exit__(kind, error, trace)
             return
-        with _told(self._target), self._files:
+        with _write_errors(self._target), self._files:
             if self._encoder is not None:
                 self._encoder.finish()
 
@@ -127,7 +126,7 @@ class _Encoder:
         self._last: int | None = None
         self._stream = container.add_stream(_codec(), rate=like.rate)
         self._stream.width, self._stream.height = size
-        # players expect half the colours in both directions, which odd sides cannot have
+        # players expect colours at half the resolution, which odd sides cannot have
         odd = size[0] % 2 or size[1] % 2
         self._stream.pix_fmt = "yuv444p" if odd and self._stream.name == "libx264" else "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = self._time_base
@@ -147,21 +146,21 @@ class _Encoder:
 
 @frozen(eq=False)
 class _Damage:
-    """In the place of a frame: the time it would have been shown at, where known, and why not."""
+    """A damaged frame: its time in seconds where it is known, and the reason."""
 
     time: Fraction | None
-    why: str
+    reason: str
 
 
 @frozen(eq=False)
-class _Shown:
-    """A decoded frame of PyAV with its exact time, where it has one."""
+class _DecodedFrame:
+    """A decoded frame of PyAV, and its exact time in seconds where it has one."""
 
     time: Fraction | None
     frame: av.VideoFrame = field(repr=False)
 
 
-_Item = Union[_Damage, _Shown]
+_DecodedItem = Union[_Damage, _DecodedFrame]
 
 
 def _av() -> Any:
@@ -174,8 +173,8 @@ def _av() -> Any:
 
 
 @contextmanager
-def _told(target: Path) -> Iterator[None]:
-    """Say what FFmpeg complains of when it writes."""
+def _write_errors(target: Path) -> Iterator[None]:
+    """Raise DataError for an error of FFmpeg while it writes."""
     try:
         yield
     except _av().FFmpegError as error:
@@ -190,7 +189,7 @@ def _codec() -> str:
 def _open(file: Path) -> Iterator[InputContainer]:
     av = _av()
     try:
-        # the whole path, because FFmpeg takes what stands before a colon for a protocol
+        # the absolute path, because FFmpeg takes a name with a colon for a URL
         container = av.open(str(file.resolve()))
     except av.FFmpegError as error:
         raise DataError(f"{file} cannot be read as a video: {error.strerror}") from error
@@ -198,8 +197,8 @@ def _open(file: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def _moving(container: InputContainer, file: Path) -> av.VideoStream:
-    """Return the first stream of moving pictures, which a sound file's cover is not."""
+def _video_stream(container: InputContainer, file: Path) -> av.VideoStream:
+    """Return the first video stream; a sound file's cover picture is none."""
     cover = _av().stream.Disposition.attached_pic
     for stream in container.streams.video:
         if not stream.disposition & cover:
@@ -209,8 +208,8 @@ def _moving(container: InputContainer, file: Path) -> av.VideoStream:
     raise DataError(f"{file} has no moving pictures in it: give a video")
 
 
-def _decoded(container: InputContainer, stream: av.VideoStream) -> Iterator[_Item]:
-    """Give what comes out of the decoder, in its order."""
+def _decode(container: InputContainer, stream: av.VideoStream) -> Iterator[_DecodedItem]:
+    """Yield the decoder's frames and damages, in its order."""
     av = _av()
     packets = container.demux(stream)
     while True:
@@ -225,24 +224,24 @@ def _decoded(container: InputContainer, stream: av.VideoStream) -> Iterator[_Ite
         try:
             for frame in packet.decode():
                 yield (_Damage(_seconds(frame), "FFmpeg could only guess parts of it")
-                       if frame.is_corrupt else _Shown(_seconds(frame), frame))
+                       if frame.is_corrupt else _DecodedFrame(_seconds(frame), frame))
         except av.FFmpegError as error:
             yield _Damage(time, "the file breaks off here" if packet.is_corrupt
                           else str(error.strerror))
 
 
-def _in_order(items: Iterator[_Item]) -> Iterator[_Item]:
-    """Put damages where their frames would have been: they are known before earlier frames are."""
-    early: list[tuple[Fraction, str]] = []
+def _sort_damages(items: Iterator[_DecodedItem]) -> Iterator[_DecodedItem]:
+    """Yield damages at their times: the decoder reports them before earlier frames."""
+    pending: list[tuple[Fraction, str]] = []
     for item in items:
         if isinstance(item, _Damage) and item.time is not None:
-            heapq.heappush(early, (item.time, item.why))
+            heapq.heappush(pending, (item.time, item.reason))
             continue
-        while early and item.time is not None and early[0][0] < item.time:
-            yield _Damage(*heapq.heappop(early))
+        while pending and item.time is not None and pending[0][0] < item.time:
+            yield _Damage(*heapq.heappop(pending))
         yield item
-    while early:
-        yield _Damage(*heapq.heappop(early))
+    while pending:
+        yield _Damage(*heapq.heappop(pending))
 
 
 def _seconds(timed: av.Packet | av.VideoFrame) -> Fraction | None:
@@ -251,20 +250,20 @@ def _seconds(timed: av.Packet | av.VideoFrame) -> Fraction | None:
 
 
 def _fraction(value: Any) -> Fraction | None:
-    """Return a number of FFmpeg, which is None, or has a zero somewhere, where it is not known."""
+    """Return a fraction of FFmpeg; None where it is unknown: None, or with a zero in it."""
     if value is None or not value.numerator or not value.denominator:
         return None
     # PyAV 19 has a class of its own for these, older ones have Fractions
     return Fraction(value.numerator, value.denominator)
 
 
-def _convert(item: _Item, video: Video, number: int) -> Frame:
-    """Make an array of a frame, turned upright as its camera noted."""
+def _convert(item: _DecodedItem, video: Video, number: int) -> Frame:
+    """Return the frame of a decoded item, as an array turned upright as its camera noted."""
     time = (number - 1) / video.rate if item.time is None else item.time
     error = ""
     pixels: np.ndarray | None = None
     if isinstance(item, _Damage):
-        error = item.why
+        error = item.reason
     else:
         try:
             # the rotation is in degrees against the clock

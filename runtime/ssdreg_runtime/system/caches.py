@@ -1,4 +1,4 @@
-"""Folders for what is worth keeping between runs, and where they are when there is no home.
+"""Cache folders, and where they are for accounts without a home folder.
 
 A cache is below ``$XDG_CACHE_HOME``, or ``~/.cache``. Accounts without a home folder, with one that
 cannot be written, or without an entry in the system's list of users are common where programs run
@@ -14,7 +14,7 @@ import os
 import shutil
 import stat
 import tempfile
-from functools import cache as once
+from functools import cache as cached
 from pathlib import Path
 
 from attrs import frozen
@@ -24,67 +24,69 @@ from ssdreg_runtime.errors import CacheError
 VARIABLE = "XDG_CACHE_HOME"
 
 _log = logging.getLogger(__name__)
-#: The variables that the user has been told about.
-_told: set[str] = set()
+#: The variables that a message has named.
+_notified: set[str] = set()
 
 
 def home() -> Path | None:
-    """Return the user's home folder; None where there is none to be found out."""
-    # not Path.home, which older Pythons end in other errors where no user has this number
-    found = os.path.expanduser("~")  # noqa: PTH111
-    return None if found == "~" else Path(found)
+    """Return the user's home folder; None where it is unknown."""
+    # not Path.home, which raises other errors in older Pythons where no user has this number
+    path = os.path.expanduser("~")  # noqa: PTH111
+    return None if path == "~" else Path(path)
 
 
 @frozen
 class Cache:
     """A folder of a cache.
 
-    - `preferred`: where it should be; None where that is below a home folder and there is none
+    - `preferred`: its place; None where that is below a home folder and there is none
     - `variable`: the environment variable that moves it
-    - `name`: what it is called below the temporary folder; several folders deep, or ``""``
+    - `name`: its path below the temporary folder; several folders deep, or ``""``
     """
 
     preferred: Path | None
     variable: str
     name: str
 
-    def places(self) -> tuple[Path, ...]:
-        """Return the folders to look for files in; they need not exist, and nothing is made.
+    def search_folders(self) -> tuple[Path, ...]:
+        """Return the folders to search for files; they may not exist, and none is made.
 
-        A cache that cannot be written, such as one that an image of a container brings along, is
-        still one to read from.
+        A cache that cannot be written, such as one inside a container's image, is still read.
         """
-        temporary = _temporary_path()
-        ours = (temporary / self.name,) if temporary is not None and _is_ours(temporary) else ()
-        return (*((self.preferred,) if self.preferred else ()), *ours)
+        temporary = _temporary_folder()
+        folders = [] if self.preferred is None else [self.preferred]
+        if temporary is not None and _is_private(temporary):
+            folders.append(temporary / self.name)
+        return tuple(folders)
 
-    def place(self, name: str) -> Path:
-        """Return where a file of this name belongs, without making anything."""
+    def default_path(self, name: str) -> Path:
+        """Return the path that a file of this name belongs at; makes nothing."""
         base = self.preferred or Path(tempfile.gettempdir(), f"ssdreg-{_user()}", self.name)
         return base / name
 
     def find(self, name: str) -> Path | None:
-        """Return the file of this name if there is one."""
-        return next((file for place in self.places() if _is_file(file := place / name)), None)
+        """Return the cached file of this name; None where there is none."""
+        files = (folder / name for folder in self.search_folders())
+        return next(filter(_is_file, files), None)
 
     def folder(self) -> Path:
         """Return the folder to write to, after making it.
 
-        It is `preferred`, or where that cannot be written one below the temporary folder; the
-        user is told so once. Raises CacheError where there is neither.
+        It is `preferred`, or where that cannot be written one below the temporary folder, which a
+        warning states once. Raises CacheError where there is neither.
         """
-        why = _refusal(self.preferred) if self.preferred else "there is no home folder"
-        if self.preferred and not why:
+        reason = _write_error(self.preferred) if self.preferred else "there is no home folder"
+        if self.preferred and not reason:
             return self.preferred
         try:
-            base = _temporary()
-            made = base / self.name
-            made.mkdir(parents=True, exist_ok=True)
+            base = _make_temporary_folder()
+            folder = base / self.name
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CacheError(f"{why}, and no temporary folder can be made ({error.strerror}): set "
-                             f"{self.variable} to a folder that can be written") from error
-        _tell(why, base, self.variable)
-        return made
+            raise CacheError(f"{reason}, and no temporary folder can be made ({error.strerror}): "
+                             f"set {self.variable} to a folder that can be written") from error
+        _notify_once(reason, base, self.variable)
+        return folder
 
 
 def cache(name: str = "") -> Cache:
@@ -99,91 +101,92 @@ def _preferred(name: str) -> Path | None:
     return at_home and at_home / ".cache" / "ssdreg" / name
 
 
-def temporary(name: str) -> Path | None:
-    """Return a folder below the temporary one, made, for what others keep; None where none can be.
+def temporary_folder(name: str) -> Path | None:
+    """Return a new folder below the temporary one; None where it cannot be made.
 
-    Nothing is said of it: it is nobody's loss.
+    It is for files of other packages, whose loss costs nothing, so that no warning is given.
     """
     try:
-        made = _temporary() / name
-        made.mkdir(parents=True, exist_ok=True)
+        folder = _make_temporary_folder() / name
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return made
+    return folder
 
 
-def refuses(folder: Path) -> bool:
-    """Tell whether nothing can be written to a folder, which is made if need be."""
-    return bool(_refusal(folder))
+def is_unwritable(folder: Path) -> bool:
+    """Tell whether a folder, made if need be, cannot be written to."""
+    return bool(_write_error(folder))
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a folder that may not even be looked into, such as root's home
+    except OSError:  # a folder that this user may not list, such as root's home
         return False
 
 
-def _refusal(folder: Path) -> str:
-    """Say why nothing can be written there; nothing where it can."""
+def _write_error(folder: Path) -> str:
+    """Return the sentence why a folder cannot be written to; empty where it can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # asking for permission is not enough: file systems can be mounted for reading only
+        # permissions are not enough: a file system can be mounted for reading only
         with tempfile.TemporaryFile(dir=folder):
             return ""
     except OSError as error:
         return f"{folder} cannot be written ({error.strerror})"
 
 
-def _tell(why: str, folder: Path, variable: str) -> None:
-    if variable in _told:
+def _notify_once(reason: str, folder: Path, variable: str) -> None:
+    if variable in _notified:
         return
-    _told.add(variable)
-    # where no application has set up logging, this is the sentence itself on standard error
-    _log.warning("ssdreg: %s, so caches are kept in %s; %s moves them", why, folder, variable)
+    _notified.add(variable)
+    # where logging is not set up, this prints the sentence on standard error
+    _log.warning("ssdreg: %s, so caches are kept in %s; %s moves them", reason, folder, variable)
 
 
-def _temporary_path() -> Path | None:
-    """Return where the user's temporary folder is, or will be; None without any."""
+def _temporary_folder() -> Path | None:
+    """Return the path of the user's temporary folder; None where there is no temporary folder."""
     try:
-        # the same in every run, or what is kept there would be kept for nothing
+        # the same in every run, or the cache would be of no use
         return Path(tempfile.gettempdir(), f"ssdreg-{_user()}")
     except OSError:
         return None
 
 
-def _temporary() -> Path:
-    """Make the user's temporary folder, if it is not there; nobody else can read or write it.
+def _make_temporary_folder() -> Path:
+    """Make the user's temporary folder, readable and writable by this user alone, and return it.
 
-    Anybody can make a folder of its name first, or a link. What is not ours and ours alone is left
-    as it is, and a folder of another name, which nobody can know, lasts as long as this process.
+    Another user can have made a folder or a link of its name before. That is left as it is, and a
+    folder with a random name, which lasts as long as this process, is returned instead.
     """
     path = Path(tempfile.gettempdir(), f"ssdreg-{_user()}")
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        if not _is_ours(path):
-            return _until_the_end()
+        if not _is_private(path):
+            return _process_folder()
     return path
 
 
-@once
-def _until_the_end() -> Path:
+@cached
+def _process_folder() -> Path:
     folder = tempfile.mkdtemp(prefix="ssdreg-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
-def _is_ours(folder: Path) -> bool:
-    """Tell whether it is a folder, no link, of this user, and closed to all others."""
+def _is_private(folder: Path) -> bool:
+    """Tell whether a path is a folder, no link, that belongs to this user and no other can access.
+    """
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return False
-    if not hasattr(os, "getuid"):  # temporary folders are the user's own there
-        return stat.S_ISDIR(found.st_mode)
-    return (stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-            and not stat.S_IMODE(found.st_mode) & 0o077)
+    if not hasattr(os, "getuid"):  # Windows has a temporary folder for each user
+        return stat.S_ISDIR(status.st_mode)
+    return (stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            and not stat.S_IMODE(status.st_mode) & 0o077)
 
 
 def _user() -> str:

@@ -1,4 +1,4 @@
-"""What to tell somebody to install: lines for pip that work however this was installed."""
+"""The pip command that installs an extra, however this distribution was installed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from importlib.metadata import PackageNotFoundError, requires
 
 OWN = "ssdreg-runtime"
 
-#: ``openvino>=2024.1; extra == "openvino"``, as metadata write it.
+#: A line of the metadata: ``openvino>=2024.1; extra == "openvino"``.
 _REQUIREMENT = re.compile(r"""(?P<what>[^;]+?)\s*;.*\bextra\s*==\s*['"](?P<extra>[\w-]+)['"]""")
 #: ``ssdreg-runtime[openvino]``: an extra of another distribution of ours.
 _EXTRA = re.compile(r"(?P<distribution>ssdreg[\w-]*)\[(?P<extra>[\w-]+)\]")
 
 
 def install(extra: str, distribution: str = OWN) -> str:
-    """Return the line that installs what an extra of a distribution asks for.
+    """Return the pip command that installs the requirements of an extra.
 
     It names the packages themselves: ``pip install 'ssdreg[openvino]'`` finds nothing, or another
     version, where ssdreg came from a folder or a file and not from an index.
@@ -24,20 +24,21 @@ def install(extra: str, distribution: str = OWN) -> str:
 
 
 def packages(extra: str, distribution: str = OWN) -> list[str]:
-    """Return what an extra asks for, by the distribution's own metadata; what is ours, taken apart.
+    """Return the requirements of an extra by the distribution's own metadata.
 
-    Empty where there are no metadata, or no such extra.
+    Extras of ssdreg's other distributions are resolved to their requirements. Empty where there
+    are no metadata, or no such extra.
     """
     try:
-        asked = requires(distribution) or []
+        requirement_lines = requires(distribution) or []
     except PackageNotFoundError:
         return []
-    found: list[str] = []
-    for text in asked:
-        requirement = _REQUIREMENT.fullmatch(text.strip())
+    specifiers: list[str] = []
+    for line in requirement_lines:
+        requirement = _REQUIREMENT.fullmatch(line.strip())
         if requirement is None or requirement["extra"] != extra:
             continue
-        inner = _EXTRA.match(requirement["what"])
-        found += (packages(inner["extra"], inner["distribution"]) if inner
-                  else [requirement["what"].replace(" ", "")])
-    return found
+        own_extra = _EXTRA.match(requirement["what"])
+        specifiers += (packages(own_extra["extra"], own_extra["distribution"]) if own_extra
+                       else [requirement["what"].replace(" ", "")])
+    return specifiers

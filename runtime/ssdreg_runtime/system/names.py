@@ -1,4 +1,4 @@
-"""Names of files, which are bytes, where text is wanted.
+"""Conversion of file names, which are bytes, to text and back.
 
 Python decodes names by the system's locale, and bytes that are no letters there become lone
 surrogates: some bytes in any locale, all but ASCII in that called C. No surrogate can be written as
@@ -24,7 +24,7 @@ def as_path(text: str) -> Path:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """Return a name to be shown or drawn: bytes that are no letters are written as ``\\xff``."""
+    """Return a name to be printed or drawn: bytes that are no UTF-8 are written as ``\\xff``."""
     return _bytes(path).decode("utf-8", "backslashreplace")
 
 
@@ -43,5 +43,5 @@ def native(path: str | os.PathLike[str]) -> str:
 def _bytes(path: str | os.PathLike[str]) -> bytes:
     try:
         return os.fsencode(path)
-    except UnicodeEncodeError:  # letters that did not come from the system, and that it lacks
+    except UnicodeEncodeError:  # letters that the system's encoding lacks
         return os.fspath(path).encode("utf-8", "surrogateescape")

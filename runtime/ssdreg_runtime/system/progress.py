@@ -1,8 +1,8 @@
-"""How far something is, told on standard error while it runs.
+"""Progress of long work, shown on standard error.
 
-On a terminal that is a line that moves. Anywhere else, in a log file above all, it would be
-thousands of lines, or one full of carriage returns: there it is a plain line now and then, and
-nothing at all of what is done sooner.
+On a terminal it is a moving bar. Elsewhere, as in a log file, a bar would be thousands of lines, or
+one full of carriage returns: there it is a plain line every `LINE_INTERVAL` seconds, and none for
+work that ends sooner.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from attrs import define
 from tqdm import tqdm
 
 #: Seconds from one plain line to the next.
-EVERY = 30.0
+LINE_INTERVAL = 30.0
 
 T = TypeVar("T")
 
 
 @define
 class Work:
-    """What is told of: what is being done, how much of it, and how much there is, if known.
+    """The work whose progress is shown.
 
-    - `unit`: what is counted, in the plural; ``bytes`` are shown as kB and MB
-    - `note`: what else is known at the moment
-    - `rate`: units a second, where whoever works measures it himself, without his pauses
+    - `what`: its name; `unit`: what is counted, in the plural; ``bytes`` are shown as kB and MB
+    - `total`, `done`: the number of units in all, None where it is unknown, and of those done
+    - `note`: a text behind the numbers
+    - `rate`: units a second, where the work measures it itself, without its pauses
     """
 
     what: str
@@ -43,18 +44,18 @@ class Work:
 
 
 class Progress(ABC):
-    """Tells how far `work` is; whoever does the work changes it, and then calls `show`."""
+    """Shows how far `work` is; the code that does the work changes it, and then calls `show`."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
 
     def advance(self, count: float = 1) -> None:
-        """Say that so much more is done."""
+        """Add `count` units to those done."""
         self.work.done += count
         self.show()
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
-        """Give the items, each of which is done when the next one is asked for."""
+        """Yield the items; each counts as done when the next one is taken."""
         with self:
             for item in items:
                 yield item
@@ -62,11 +63,11 @@ class Progress(ABC):
 
     @abstractmethod
     def show(self) -> None:
-        """Take note of what has changed in `work`."""
+        """Show the changes in `work`."""
 
     @abstractmethod
     def begin(self, what: str, done: float = 0, total: float | None = None) -> None:
-        """Turn to something else, with a speed of its own."""
+        """Begin other work, with a rate of its own."""
 
     @abstractmethod
     def write(self, text: str, file: TextIO) -> None:
@@ -83,10 +84,10 @@ class Progress(ABC):
 
 
 class Bar(Progress):
-    """A line that moves.
+    """A moving bar.
 
-    `form` is its ``bar_format`` of tqdm, None for tqdm's own; `stays`: the line is left there at
-    the end; `delay`: seconds without it, since what is done at once needs none.
+    `form` is tqdm's ``bar_format``, None for tqdm's default; `stays`: the bar remains at the end;
+    `delay`: seconds before it appears, so that short work shows none.
     """
 
     def __init__(self, work: Work, form: str | None = None, stays: bool = False,
@@ -113,7 +114,7 @@ class Bar(Progress):
         self._bar.set_description_str(what, refresh=True)
 
     def write(self, text: str, file: TextIO) -> None:
-        """Print a line over the one that moves."""
+        """Print a line above the bar."""
         tqdm.write(text, file=file)
 
     def __enter__(self) -> Bar:
@@ -126,17 +127,17 @@ class Bar(Progress):
 
 
 class Clock:
-    """The time, and a wait that can be ended from elsewhere."""
+    """The time, and a wait that another thread can end."""
 
     def __init__(self) -> None:
         self._ended = Event()
 
     def now(self) -> float:
-        """Return the seconds since some moment."""
+        """Return the time in seconds on a monotonic clock."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until `end` is called; return whether it was."""
+        """Wait for `seconds`, or until `end` is called; return whether it was called."""
         return self._ended.wait(seconds)
 
     def end(self) -> None:
@@ -145,54 +146,54 @@ class Clock:
 
 
 class Lines(Progress):
-    """A plain line every so often, also while a single step takes long."""
+    """A plain line every `LINE_INTERVAL` seconds, also while a single step takes long."""
 
     def __init__(self, work: Work, clock: Clock | None = None) -> None:
         super().__init__(work)
         self._clock = clock or Clock()
         self._stream = sys.stderr
-        self._thread = Thread(target=self._tell, daemon=True)
-        self._began, self._before = self._clock.now(), work.done
+        self._thread = Thread(target=self._print_lines, daemon=True)
+        self._start_time, self._start_done = self._clock.now(), work.done
 
     def show(self) -> None:
-        """Do nothing: the next line tells."""
+        """Do nothing: the next line shows it."""
 
     def begin(self, what: str, done: float = 0, total: float | None = None) -> None:
         """See `Progress.begin`."""
         self.work.what, self.work.done, self.work.total = what, done, total
-        self._began, self._before = self._clock.now(), done
+        self._start_time, self._start_done = self._clock.now(), done
 
     def write(self, text: str, file: TextIO) -> None:
         """Print a line."""
         print(text, file=file)
 
     def line(self) -> str:
-        """Say what is done, how far it is, how fast, and how long it still takes."""
-        work, took = self.work, self._clock.now() - self._began
-        rate = (work.done - self._before) / took if took > 0 else 0.0
-        told_rate = rate if work.rate is None else work.rate
+        """Return the line: the work, how much of it is done, its rate, and the time left."""
+        work, elapsed = self.work, self._clock.now() - self._start_time
+        rate = (work.done - self._start_done) / elapsed if elapsed > 0 else 0.0
+        shown_rate = rate if work.rate is None else work.rate
         parts = []
         if work.total:
             share = work.done / work.total
-            parts.append(f"{_amount(work.done, work.unit, work.total)} ({share:.0%})")
+            parts.append(f"{_format_amount(work.done, work.unit, work.total)} ({share:.0%})")
         elif work.done:
-            parts.append(_amount(work.done, work.unit))
-        if told_rate:
-            parts.append(f"{_amount(float(f'{told_rate:.3g}'), work.unit)}/s")
+            parts.append(_format_amount(work.done, work.unit))
+        if shown_rate:
+            parts.append(f"{_format_amount(float(f'{shown_rate:.3g}'), work.unit)}/s")
         if rate and work.total:
-            left = max(0.0, work.total - work.done) / rate
-            parts.append(f"{tqdm.format_interval(left)} left")
+            remaining = max(0.0, work.total - work.done) / rate
+            parts.append(f"{tqdm.format_interval(remaining)} left")
         else:
-            parts.append(f"{tqdm.format_interval(took)} so far")
-        told = ", ".join([*parts, *filter(None, [work.note])])
-        return f"{work.what}: {told}" if work.what else told
+            parts.append(f"{tqdm.format_interval(elapsed)} so far")
+        status = ", ".join([*parts, *filter(None, [work.note])])
+        return f"{work.what}: {status}" if work.what else status
 
-    def _tell(self) -> None:
-        while not self._clock.wait(EVERY):
+    def _print_lines(self) -> None:
+        while not self._clock.wait(LINE_INTERVAL):
             try:
                 self._stream.write(f"{self.line()}\n")
                 self._stream.flush()
-            except (OSError, ValueError):  # nobody reads it any more, or it was closed
+            except (OSError, ValueError):  # the reader closed the pipe, or the stream was closed
                 return
 
     def __enter__(self) -> Lines:
@@ -205,30 +206,30 @@ class Lines(Progress):
         self._thread.join()
 
 
-def _grouped(number: float) -> str:
+def _format_number(number: float) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:,g}"
 
 
-def _amount(count: float, unit: str, total: float | None = None) -> str:
-    """Say ``3 of 20 images``; of bytes ``3.10MB of 20.0MB``."""
+def _format_amount(count: float, unit: str, total: float | None = None) -> str:
+    """Return text such as ``3 of 20 images``, and for bytes ``3.10MB of 20.0MB``."""
     numbers = [count] if total is None else [count, total]
     if unit == "bytes":
         return " of ".join(tqdm.format_sizeof(number, "B") for number in numbers)
-    return f"{' of '.join(map(_grouped, numbers))} {unit}".rstrip()
+    return f"{' of '.join(map(_format_number, numbers))} {unit}".rstrip()
 
 
 def progress(work: Work, form: str | None = None, stays: bool = False,
              delay: float = 0.0) -> Progress:
-    """Tell how far `work` is, as suits standard error; use it in a ``with``.
+    """Return the progress of `work`, a bar or lines as suits standard error; use it in a ``with``.
 
-    `form`, `stays` and `delay` are about the line on a terminal, see `Bar`.
+    `form`, `stays` and `delay` are those of the bar on a terminal, see `Bar`.
     """
     return Bar(work, form, stays, delay) if sys.stderr.isatty() else Lines(work)
 
 
 def waiting(what: str) -> AbstractContextManager[Lines | None]:
-    """Tell that `what` goes on, of which nothing is counted, where standard error is no terminal.
+    """Print lines that `what`, which counts nothing, still runs, unless on a terminal.
 
-    On a terminal, whoever waits sees that it has not ended, and nothing is told.
+    On a terminal the user sees that the command has not ended, and nothing is printed.
     """
     return nullcontext() if sys.stderr.isatty() else Lines(Work(what, ""))

@@ -1,4 +1,4 @@
-"""How many OpenMP threads this process should use: its real cores, neither fewer nor more."""
+"""The number of OpenMP threads of this process: as many as real cores it may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIABLE = "OMP_NUM_THREADS"
 
 @frozen
 class Threads:
-    """The OpenMP thread count and where it came from."""
+    """The number of OpenMP threads, the reason for it, and whether it was chosen here."""
 
     count: int
     reason: str
@@ -23,10 +23,10 @@ class Threads:
 
 def choose(environ: Mapping[str, str]) -> Threads:
     """Take the user's ``OMP_NUM_THREADS`` when it is set, else the cores this process may use."""
-    wanted = environ.get(VARIABLE, "").strip()
-    if wanted:
-        # OpenMP also takes a list, one number a nesting level: the first is the one that counts
-        first = wanted.split(",")[0].strip()
+    setting = environ.get(VARIABLE, "").strip()
+    if setting:
+        # OpenMP also takes a list, one number a nesting level: the first is the outermost level's
+        first = setting.split(",")[0].strip()
         return Threads(int(first) if first.isdigit() else 0, f"{VARIABLE} was set by you", False)
     processors = usable_processors()
     cores = physical_cores(processors)
@@ -39,7 +39,7 @@ def choose(environ: Mapping[str, str]) -> Threads:
 
 
 def usable_processors() -> frozenset[int]:
-    """The processors this process may run on (its affinity mask where the system has one)."""
+    """Return the processors this process may run on: its affinity mask where the system has one."""
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
@@ -47,7 +47,7 @@ def usable_processors() -> frozenset[int]:
 
 def physical_cores(processors: Iterable[int],
                    root: Path = Path("/sys/devices/system/cpu")) -> int:
-    """How many different cores stand behind these processors, hyper-threads counted once."""
+    """Return the number of cores of these processors, hyper-threads of a core counted once."""
     cores = set()
     for processor in processors:
         siblings = root / f"cpu{processor}" / "topology" / "thread_siblings_list"
@@ -57,7 +57,7 @@ def physical_cores(processors: Iterable[int],
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup"),
                  membership: Path = Path("/proc/self/cgroup")) -> float:
-    """The processor time the control groups allow, in processors; infinite when unlimited.
+    """Return the processor time the control groups allow, in processors; infinite when unlimited.
 
     Reads version 2 (``cpu.max``) along the path from this process's group to the root, where
     the tightest limit holds, and version 1 (``cpu.cfs_quota_us``).

@@ -22,7 +22,7 @@ from runtime_support.tiny_model import (
 from ssdreg_runtime import DependencyError, ModelError, SsdregError
 from ssdreg_runtime.backends import BACKENDS, installed, open_backend
 from ssdreg_runtime.backends.model_file import describe
-from ssdreg_runtime.backends.precisions import MIXED, resolve
+from ssdreg_runtime.backends.precisions import MIXED, resolve_precision
 from ssdreg_runtime.system.telemetry import no_telemetry
 from ssdreg_runtime.system.threads import choose
 
@@ -251,7 +251,7 @@ def test_an_unknown_backend(write):
     ("int8", "bfloat16", MIXED)])
 def test_the_precision_that_is_computed_in(write, stored, asked, computed):
     file = describe(write(precision=stored), "")
-    assert resolve(asked, file.facts, "tiny.onnx") == computed
+    assert resolve_precision(asked, file.facts, "tiny.onnx") == computed
 
 
 @pytest.mark.parametrize(("stored", "asked", "sentence"), [

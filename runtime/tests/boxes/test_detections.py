@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from ssdreg_runtime import DataError, DependencyError
-from ssdreg_runtime.boxes.detections import failed, from_rows
+from ssdreg_runtime.boxes.detections import failed_detections, from_rows
 
 CLASSES = ("cat", "dog")
 ROWS = [(1, 0.9, 0.1, 0.2, 0.5, 1.0),
@@ -59,7 +59,7 @@ def test_plain_values_are_json(found):
 
 
 def test_an_image_that_failed_says_why():
-    bad = failed("image 3: one.jpg is not there", CLASSES)
+    bad = failed_detections("image 3: one.jpg is not there", CLASSES)
     assert (len(bad), bad.names, bad.xyxy.shape, bad.rows.shape) == (0, (), (0, 4), (0, 6))
     assert bad.to_dict() == {"width": 0, "height": 0, "objects": [],
                              "error": "image 3: one.jpg is not there"}
@@ -103,7 +103,7 @@ def test_supervision_gets_the_same_boxes(found):
     assert theirs.class_id.tolist() == [1, 0]
     assert theirs.data["class_name"].tolist() == ["dog", "cat"]
     assert theirs[theirs.confidence > 0.5].data["class_name"].tolist() == ["dog"]
-    nothing = failed("image 0: bad", CLASSES).to_supervision()
+    nothing = failed_detections("image 0: bad", CLASSES).to_supervision()
     assert len(nothing) == 0
     assert supervision.Detections.merge([theirs, theirs]).xyxy.shape == (4, 4)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from runtime_support.tiny_model import picture, tiny_model
 from ssdreg_runtime.backends import installed
 from ssdreg_runtime.cli.main import main
-from ssdreg_runtime.cli.watching import Watching
+from ssdreg_runtime.cli.stream_progress import StreamProgress
 from ssdreg_runtime.io.pictures import ImageFiles
 
 pytestmark = pytest.mark.skipif(not installed(), reason="neither OpenVINO nor ONNX Runtime is "
@@ -330,11 +330,11 @@ class Terminal(io.StringIO):
 def test_progress_on_a_terminal(monkeypatch, capsys, tmp_path):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Watching([ImageFiles([tmp_path] * 4)]) as progress:
-        progress.step()
+    with StreamProgress([ImageFiles([tmp_path] * 4)]) as progress:
+        progress.advance()
         progress._progress._bar.refresh()  # which it does by itself after half a second
-        progress.say("a line")
-        progress.complain("a complaint")
+        progress.print_line("a line")
+        progress.print_error("a complaint")
     assert capsys.readouterr().out == "a line\n"
     assert " 25% " in terminal.getvalue()
     assert "1/4, " in terminal.getvalue()

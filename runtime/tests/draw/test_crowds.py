@@ -82,7 +82,7 @@ def test_a_frame_has_its_legend_inside():
     picture = blank()
     mark_boxes(picture, rows, NAMES)
     assert picture.size == (640, 480)
-    assert picture.getpixel((left, top)) == legend._GROUND
+    assert picture.getpixel((left, top)) == legend._BACKGROUND
 
 
 def test_a_legend_of_very_many_classes_says_how_many_are_missing():

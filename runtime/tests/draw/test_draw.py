@@ -22,7 +22,7 @@ def font(request, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it now fails
     elif importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib, which carries the font, is not installed")
-    measured = (look.font_of, look.plate_height, look._length, look.fitted)
+    measured = (look.font_of, look.plate_height, look._text_length, look.fit_name)
     for each in measured:
         each.cache_clear()
     yield look.font_of(20).getname()[0]
@@ -233,4 +233,4 @@ def test_any_class_colour_has_contrast_with_its_text():
         assert contrast(color, text_color(color)) >= 4.5
         # as on the label of a ground truth
         assert contrast(BLACK, color if text_color(color) == BLACK else WHITE) >= 4.5
-    assert contrast(legend._GROUND, WHITE) >= 4.5
+    assert contrast(legend._BACKGROUND, WHITE) >= 4.5

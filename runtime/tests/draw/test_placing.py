@@ -8,8 +8,8 @@ from ssdreg_runtime.draw.placing import (
     MOST_HIDDEN,
     PLACES,
     least_hiding,
+    match_objects,
     place_labels,
-    same_objects,
 )
 
 SIZE = (640, 480)
@@ -79,7 +79,7 @@ def test_the_same_boxes_have_the_same_labels():
 
 def test_boxes_compared_a_few_at_a_time_have_the_same_labels(monkeypatch):
     at_once = place_labels(*crowd(79), SIZE, 1)
-    monkeypatch.setattr("ssdreg_runtime.draw.placing._AT_ONCE", 10 * 79 * 2 * len(PLACES))
+    monkeypatch.setattr("ssdreg_runtime.draw.placing._MAX_COMPARISONS", 10 * 79 * 2 * len(PLACES))
     assert place_labels(*crowd(79), SIZE, 1) == at_once
 
 
@@ -161,10 +161,10 @@ def test_jitter_moves_no_label():
 def test_objects_are_found_again():
     boxes = np.array([(0, 0, 100, 100), (300, 300, 400, 400), (0, 0, 100, 100)])
     moved = boxes[[1, 0]] + 5
-    assert same_objects(boxes, np.array([0, 1, 0]), moved, np.array([1, 0])) == [1, 0, None]
+    assert match_objects(boxes, np.array([0, 1, 0]), moved, np.array([1, 0])) == [1, 0, None]
     # of another class, or elsewhere
-    assert same_objects(boxes[:1], np.array([1]), moved, np.array([1, 0])) == [None]
-    assert same_objects(boxes, np.zeros(3), np.zeros((0, 4)), np.zeros(0)) == [None] * 3
+    assert match_objects(boxes[:1], np.array([1]), moved, np.array([1, 0])) == [None]
+    assert match_objects(boxes, np.zeros(3), np.zeros((0, 4)), np.zeros(0)) == [None] * 3
 
 
 def test_a_legend_lies_where_it_hides_the_smallest_shares():

@@ -317,7 +317,7 @@ def test_bytes_without_pictures(detector, data):
 @pytest.mark.parametrize("begin", [
     b"\x89PNG\r\n\x1a\n\x7f\xff\xff\xffIDAT", b"\xff\xd8\xff\xda\0\2"])
 def test_a_picture_without_end(monkeypatch, begin):
-    monkeypatch.setattr("ssdreg_runtime.io.piped.LARGEST", 1 << 20)
+    monkeypatch.setattr("ssdreg_runtime.io.piped.MAX_PICTURE_BYTES", 1 << 20)
     endless = iter([begin, *[bytes(1 << 16)] * 40])
     with pytest.raises(DataError, match="holds a picture of more than 1 MiB"):
         list(split(endless))

@@ -26,8 +26,8 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(NOWHERE))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    caches._told.clear()
-    caches._until_the_end.cache_clear()
+    caches._notified.clear()
+    caches._process_folder.cache_clear()
     return tmp_path
 
 
@@ -167,7 +167,7 @@ def test_a_home_that_may_not_be_looked_into_has_no_files(tmp_path):
     # permissions do not bind root, who becomes somebody else once everything is imported
     code = ("import os, ssdreg_runtime.system.caches as caches\n"
             "if not os.getuid():\n    os.setgid(12345); os.setuid(12345)\n"
-            "print(caches.cache('one').find('file'), caches.refuses(caches.home() / 'x'))")
+            "print(caches.cache('one').find('file'), caches.is_unwritable(caches.home() / 'x'))")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False,
         env={"HOME": str(home), "TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]})
@@ -177,7 +177,7 @@ def test_a_home_that_may_not_be_looked_into_has_no_files(tmp_path):
 def test_looking_makes_nothing(world):
     before = list(world.rglob("*"))
     assert cache("one").find("file") is None
-    assert cache("one").place("file") == NOWHERE / ".cache" / "ssdreg" / "one" / "file"
+    assert cache("one").default_path("file") == NOWHERE / ".cache" / "ssdreg" / "one" / "file"
     assert list(world.rglob("*")) == before
 
 

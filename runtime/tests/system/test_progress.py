@@ -7,7 +7,7 @@ import sys
 from threading import Condition
 
 import pytest
-from ssdreg_runtime.system.progress import EVERY, Bar, Clock, Lines, Work, progress, waiting
+from ssdreg_runtime.system.progress import LINE_INTERVAL, Bar, Clock, Lines, Work, progress, waiting
 
 PATIENCE = 60
 
@@ -46,7 +46,7 @@ class Hands(Clock):
             self._time += seconds
             self._waits = 0
             self._moved.notify_all()
-            if self._time % EVERY == 0:
+            if self._time % LINE_INTERVAL == 0:
                 assert self._moved.wait_for(lambda: self._waits, PATIENCE)
             else:
                 self._waits = 1
@@ -80,7 +80,7 @@ def test_a_line_every_half_minute(log):
         "packing train: 100 of 3,000 images (3%), 3.33 images/s, 14:30 left",
         "packing train: 600 of 3,000 images (20%), 10 images/s, 04:00 left",
         "packing train: 1,500 of 3,000 images (50%), 16.7 images/s, 01:30 left, cls 1.5"]
-    assert EVERY == 30
+    assert LINE_INTERVAL == 30
 
 
 def test_a_step_that_takes_long_is_told_of_meanwhile(log):

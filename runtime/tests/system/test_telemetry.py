@@ -15,9 +15,9 @@ SSDREG = PACKAGE.parents[1] / "ssdreg"
 MODULES = [*PACKAGE.rglob("*.py"), *(SSDREG.rglob("*.py") if SSDREG.is_dir() else ())]
 #: What is called only with what such an import has brought.
 LATER = {("ssdreg_runtime/backends/onnxruntime.py", "open_file"),
-         ("ssdreg_runtime/backends/onnxruntime.py", "_errors"),
+         ("ssdreg_runtime/backends/onnxruntime.py", "_load_errors"),
          ("ssdreg_runtime/backends/openvino.py", "open_file"),
-         ("ssdreg/quantize/engines.py", "_openvino_write")}
+         ("ssdreg/quantization/engines.py", "_openvino_write")}
 
 
 def unguarded(node, function="", guarded=False):

@@ -11,9 +11,6 @@ from ssdreg.registry.preprocessing import Preprocessing
 if TYPE_CHECKING:
     from ssdreg_runtime.backends import Backend
 
-    from ssdreg.mx import mx
-
-
 DATA_SHAPE, HEAD = 300, "ssd"
 
 #: What a detector is, for commands that take any kind.
@@ -77,6 +74,35 @@ def overrides(options: argparse.Namespace) -> dict[str, Any]:
             if getattr(options, name) is not None}
 
 
+#: What is read for images with boxes.
+DATA = ("images with boxes: a folder or file of any format that is known (PASCAL VOC, COCO, YOLO, "
+        "CSV and others), or a .rec file")
+
+
+#: The names of the formats of data sets, see `ssdreg.data.formats`, which takes long to import.
+FORMATS = ("voc", "coco", "yolo", "csv", "labelme", "cvat", "manifest", "sagemaker")
+
+
+def add_data_format(parser: argparse.ArgumentParser) -> None:
+    """Declare what a data set may not tell itself; see `data_format`."""
+    parser.add_argument("--format", choices=FORMATS,
+                        help="the format of the data, where looking does not tell it")
+    parser.add_argument("--columns", metavar="A,B,C",
+                        help="what is in the columns of a table, as image,x1,y1,x2,y2,label; - for "
+                             "one of no use")
+
+
+def data_format(options: argparse.Namespace) -> str | None:
+    """Return the format that was named, with its columns, as the readers take it."""
+    if options.data is None and (options.format or options.columns):
+        raise SsdregError("--format and --columns go with --data: give --data too")
+    if options.columns is None:
+        return None if options.format is None else str(options.format)
+    if options.format not in (None, "csv"):
+        raise SsdregError(f"--columns are those of a table, --format csv, not {options.format}")
+    return f"csv:{options.columns}"
+
+
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Declare what a checkpoint may not tell itself; see `ssdreg.load_checkpoint`."""
     parser.add_argument("--epoch", type=int,
@@ -101,6 +127,12 @@ def _three(text: str) -> tuple[float, ...]:
     return values
 
 
+def classes(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the names of the classes that were given; None leaves them to the checkpoint."""
+    from ssdreg.checkpoints.files import read_class_names
+    return read_class_names(options.classes) if options.classes else None
+
+
 def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
     """Return what was given of the normalisation; None leaves it to the kind of checkpoint."""
     if options.mean is None and options.std is None:
@@ -115,39 +147,13 @@ def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
 
 def open_backend(options: argparse.Namespace) -> Backend:
     """Open the detector that is named, with what is to run it."""
-    from ssdreg.checkpoints.files import read_class_names
-    from ssdreg.inference.detector import AUTO, MODEL_FILES, MXNET, open_backend
-    backend, context = options.backend, None
-    # only where it is no CPU, because MXNet, once imported, takes no other number of threads
-    if options.ctx != "cpu":
-        if backend == AUTO and options.model.suffix.lower() not in MODEL_FILES:
-            backend = MXNET
-        if backend != MXNET:
-            raise SsdregError(f"--ctx {options.ctx} is a device of MXNet, which does not run this: "
-                              f"leave it out, or use --backend mxnet")
-        context = contexts(options.ctx)[0]
-    return open_backend(
-        options.model, backend, options.threads, options.precision, options.epoch, context,
-        classes=read_class_names(options.classes) if options.classes else None,
-        data_shape=options.data_shape, preprocessing=preprocessing(options))
+    from ssdreg.inference.detector import choose_device, open_backend
+    backend, context = choose_device(options.model, options.backend, options.ctx)
+    return open_backend(options.model, backend, options.threads, options.precision, options.epoch,
+                        context, classes=classes(options), data_shape=options.data_shape,
+                        preprocessing=preprocessing(options))
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:
     """Declare ``--ctx``."""
     parser.add_argument("--ctx", default="cpu", help="devices: cpu, or gpu:0,1")
-
-
-def contexts(text: str) -> list[mx.Context]:
-    """Turn ``cpu`` or ``gpu:0,1`` into MXNet's devices; raise SsdregError when there are none."""
-    from ssdreg.mx import mx
-    kind, _, which = text.partition(":")
-    if kind == "cpu" and not which:
-        return [mx.cpu()]
-    if kind != "gpu" or not all(part.isdigit() for part in (which or "0").split(",")):
-        raise SsdregError(f"--ctx {text!r} is no device: write cpu, gpu:0 or gpu:0,1")
-    count = mx.context.num_gpus()
-    asked = numbers(which or "0")
-    if any(index >= count for index in asked):
-        raise SsdregError(f"--ctx {text!r}: MXNet sees {count} GPUs here; "
-                          f"the CPU wheel of MXNet sees none: use --ctx cpu")
-    return [mx.gpu(index) for index in asked]

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ssdreg_runtime.system.console import to_json
 
 from ssdreg.cli.commands import arguments
-from ssdreg.errors import SsdregError
-
-if TYPE_CHECKING:
-    from ssdreg.bench.figures import Figures
-    from ssdreg.deploy.model import DeployModel
 
 NAME = "bench"
 SUMMARY = "measure a detector's latency with every backend and precision, in turns"
@@ -64,17 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, print and draw."""
     from ssdreg.bench import tables
+    from ssdreg.bench.benchmark import benchmark
+    from ssdreg.cli.progress import Console
     from ssdreg.drawing.latency_chart import check_chart, draw_chart
-    for name, least in (("rounds", 1), ("threads", 1), ("num-classes", 1)):
-        value = getattr(options, name.replace("-", "_"))
-        if value is not None and value < least:
-            raise SsdregError(f"--{name} {value} cannot be: give {least} or more")
-    if min(options.batch_size) < 1:
-        sizes = ",".join(map(str, options.batch_size))
-        raise SsdregError(f"--batch-size {sizes}: give 1 or more images")
     if options.chart is not None:
         check_chart(options.chart)  # and not after minutes
-    figures = _measure(options)
+    figures = benchmark(
+        options.detector, data_shape=options.data_shape, head=options.head,
+        num_classes=options.num_classes, tap_strides=options.tap_strides,
+        batch_size=options.batch_size, backends=options.backends, precisions=options.precisions,
+        rounds=options.rounds, threads=options.threads, images=options.images, post=options.post,
+        peak=not options.no_peak, progress=Console())
     if options.json:
         print(to_json(figures.to_dict(), indent=2))
     else:
@@ -82,45 +74,6 @@ def run(options: argparse.Namespace) -> int:
     if options.chart is not None:
         draw_chart(figures, options.chart)
     return 0
-
-
-def _measure(options: argparse.Namespace) -> Figures:
-    from ssdreg.bench.comparison import Settings, compare
-    from ssdreg.bench.configurations import choose
-    from ssdreg.bench.measure import Schedule
-    from ssdreg.bench.peak import SIDES
-    from ssdreg.bench.progress import Progress
-    from ssdreg.bench.workload import drawn_images, prepare_workload, read_images
-    choice = choose(options.backends, options.precisions)
-    source = _source(options)
-    images = (drawn_images(source.plan.data_shape) if options.images is None
-              else read_images(options.images, source.plan.data_shape))
-    settings = Settings(batches=tuple(dict.fromkeys(options.batch_size)), threads=options.threads,
-                        schedule=Schedule(rounds=options.rounds), post=options.post,
-                        sides=() if options.no_peak else SIDES)
-    with tempfile.TemporaryDirectory(prefix="ssdreg-bench-") as folder, Progress() as report:
-        prepared = prepare_workload(source, images, Path(folder))
-        return compare(prepared, choice, settings, Path(folder), report)
-
-
-def _source(options: argparse.Namespace) -> DeployModel:
-    """Open the run or checkpoint, or build the backbone's detector."""
-    from ssdreg.deploy.model import open_deploy_model, random_deploy_model
-    from ssdreg.detector.overrides import Overrides
-    path = Path(options.detector)
-    given = {name: getattr(options, name) for name in ("head", "num_classes", "tap_strides")
-             if getattr(options, name) is not None}
-    # a prefix of a checkpoint is no file itself
-    if path.exists() or os.sep in options.detector:
-        for name in given:
-            option = name.replace("_", "-")
-            raise SsdregError(f"--{option} goes with a backbone: {path} knows its own, leave it "
-                              f"out")
-        return open_deploy_model(path, data_shape=options.data_shape)
-    return random_deploy_model(options.detector, options.num_classes or CLASSES,
-                               options.data_shape or arguments.DATA_SHAPE,
-                               options.head or arguments.HEAD,
-                               Overrides(tap_strides=options.tap_strides))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import attrs
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.compat.mxnet_package import require
-from ssdreg.registry.host import get_backbone, list_backbones
+from ssdreg.registry.names import get_backbone, list_backbones
 from ssdreg.registry.suggestions import some
 
 if TYPE_CHECKING:

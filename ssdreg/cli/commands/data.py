@@ -1,4 +1,4 @@
-"""``ssdreg data``: what a data set asks of a detector."""
+"""``ssdreg data``: what is wrong with a data set, and what it asks of a detector."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from ssdreg.detector.plan import Plan
 
 NAME = "data"
-SUMMARY = "measure a data set's boxes against the anchors a detector has for them"
+SUMMARY = "check a data set, and measure its boxes against the anchors a detector has for them"
+
+CHECK = "look at a data set as training would take it, and say all that is wrong with it"
+#: Of a data set from which something had to be left out.
+INCOMPLETE = 1
 
 ANCHORS = "show which boxes the anchors match that would be trained, beside other sizes"
 
@@ -26,14 +30,24 @@ ANCHORS = "show which boxes the anchors match that would be trained, beside othe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's own commands and their arguments."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    check = commands.add_parser(
+        "check", help=CHECK, description=f"{CHECK[0].upper()}{CHECK[1:]}. The exit status is 1 "
+        "when an image or object that belongs to it had to be left out, 2 when it cannot be used.",
+        formatter_class=parser.formatter_class)
+    check.add_argument("data", type=Path, metavar="DATA", help=arguments.DATA)
+    check.add_argument("--split", help="the split to look at; every image by default")
+    arguments.add_data_format(check)
+    check.add_argument("--json", action="store_true", help="print JSON for machines")
+    check.set_defaults(measure=check_data)
     anchors = commands.add_parser(
         "anchors", help=ANCHORS, description=f"{ANCHORS[0].upper()}{ANCHORS[1:]}.",
         formatter_class=parser.formatter_class)
     anchors.add_argument("--data", type=Path, metavar="DIR|REC",
-                         help="a folder in PASCAL VOC layout, or a .rec file; with --run, what the "
-                              "run was trained on by default")
+                         help=f"{arguments.DATA}; with --run, what the run was trained on by "
+                              f"default")
     anchors.add_argument("--split", help="the split to measure; by default what `ssdreg train` "
                                          "would train on")
+    arguments.add_data_format(anchors)
     anchors.add_argument("--backbone", help="a name from `ssdreg list`")
     anchors.add_argument("--run", dest="trained", type=Path, metavar="RUN",
                          help="measure the anchors of this run instead of a backbone's")
@@ -47,6 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command's own command."""
     return int(options.measure(options))
+
+
+def check_data(options: argparse.Namespace) -> int:
+    """Look at a data set and print what is in it and what is wrong."""
+    from ssdreg.cli.progress import Console
+    from ssdreg.data.checking import check
+    checked = check(options.data, options.split, arguments.data_format(options),
+                    progress=Console())
+    print(to_json(checked.to_dict(), indent=2) if options.json else checked.to_text())
+    return 0 if checked.complete else INCOMPLETE
 
 
 def measure_anchors(options: argparse.Namespace) -> int:
@@ -96,7 +120,7 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, str, DataSpec]:
         settings["sizes"] = asked
     plan = ssdreg.plan(options.backbone, 1, options.data_shape, options.head, **settings)
     return (plan, asked if isinstance(asked, str) else GIVEN,
-            splits.only(options.data, options.split))
+            splits.only(options.data, options.split, arguments.data_format(options)))
 
 
 def _of_run(options: argparse.Namespace) -> tuple[Plan, str, DataSpec]:
@@ -107,9 +131,9 @@ def _of_run(options: argparse.Namespace) -> tuple[Plan, str, DataSpec]:
     from ssdreg.training import state
     if arguments.overrides(options):
         raise SsdregError("--tap-strides, --sizes and --loss go with --backbone: a run has its own")
-    run = open_run(options.trained)
+    run, named = open_run(options.trained), arguments.data_format(options)
     if options.data is not None:
-        return run.plan, GIVEN, splits.only(options.data, options.split)
+        return run.plan, GIVEN, splits.only(options.data, options.split, named)
     if options.split is not None:
         raise SsdregError("--split names a split of --data: give --data too")
     return run.plan, GIVEN, state.load_source(run)

@@ -3,77 +3,42 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ssdreg_runtime.cli.common import add_backend_arguments
 from ssdreg_runtime.system.console import to_json
 
 from ssdreg.cli.commands import arguments
-from ssdreg.errors import DataError, RunError
-
-if TYPE_CHECKING:
-    from ssdreg.data import Packed
-    from ssdreg.runs.run import Run
 
 NAME = "eval"
-SUMMARY = "measure a detector's average precision per class and its mAP at IoU 0.5"
+SUMMARY = "measure a detector: mAP as VOC and COCO do, confusions, errors by kind"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", type=Path, metavar="MODEL", help=arguments.MODEL)
     parser.add_argument("--data", type=Path, metavar="DIR|REC",
-                        help="images with boxes; what a run was validated on by default")
+                        help=f"{arguments.DATA}; what a run was validated on by default")
     parser.add_argument("--split", help="the split of --data; by default what `ssdreg train` would "
                                         "validate on, all is every image")
+    arguments.add_data_format(parser)
     arguments.add_checkpoint(parser)
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    parser.add_argument("--report", type=Path, metavar="FILE.html",
+                        help="write a page with curves, confusions, errors and the worst pictures")
     add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
     arguments.add_context(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print."""
-    from ssdreg.quantize.images import read_examples
-    from ssdreg.quantize.searching import evaluate
-    from ssdreg.runs.run import CONFIG, open_run
-    if options.split is not None and options.data is None:
-        raise DataError("--split names a split of --data: give --data too")
-    run = open_run(options.model) if (options.model / CONFIG).is_file() else None
-    opened = arguments.open_backend(options)
-    packed, what = _data(options, run, opened.facts.classes)
-    evaluation, = evaluate([opened], read_examples(packed, opened.facts.data_shape),
-                           opened.facts.classes)
-    epoch = (run.best_epoch() if options.epoch is None else options.epoch) if run else None
-    if options.json:
-        print(to_json({"model": str(options.model), "epoch": epoch, "data": what,
-                       "backend": opened.name, "precision": opened.precision,
-                       **evaluation.to_dict()}, indent=2))
-    else:
-        print(f"{options.model}{f', epoch {epoch}' if epoch else ''}, {opened.name} in "
-              f"{opened.precision}, {evaluation.images} images of {what}")
-        print(evaluation.table())
+    from ssdreg.cli.progress import Console
+    from ssdreg.evaluation.evaluate import evaluate
+    evaluation = evaluate(
+        options.model, data=options.data, split=options.split, epoch=options.epoch,
+        classes=arguments.classes(options), data_shape=options.data_shape,
+        preprocessing=arguments.preprocessing(options), backend=options.backend,
+        precision=options.precision, threads=options.threads, ctx=options.ctx,
+        data_format=arguments.data_format(options), report=options.report, progress=Console())
+    print(to_json(evaluation.to_dict(), indent=2) if options.json else evaluation.text())
     return 0
-
-
-def _data(options: argparse.Namespace, run: Run | None,
-          classes: tuple[str, ...]) -> tuple[Packed, str]:
-    """Open what is measured on, tell what is wrong with it, and return it with its words."""
-    from ssdreg.data import describe_issues, splits
-    from ssdreg.training import state
-    if options.data is not None:
-        packed, what = splits.open_measured(options.data, options.split, classes)
-    elif run is None or not (run.path / state.FILE).is_file():
-        what = "is no run" if run is None else "was imported, not trained here"
-        raise RunError(f"{options.model} {what}, and has no data of its own: give --data")
-    else:
-        source = state.load_source(run)
-        validation = splits.open_data(source)[1]
-        if validation is None:
-            raise RunError(f"{run.path} was trained without validation data: give --data")
-        packed, what = validation, splits.describe_validation(source)
-    if packed.issues:
-        print(describe_issues(packed.issues), file=sys.stderr)
-    return packed, what

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read, show what was found, and write the run."""
     import ssdreg
-    from ssdreg.checkpoints import CheckpointWarning
     from ssdreg.checkpoints.files import read_class_names
+    from ssdreg.errors import CheckpointWarning
     from ssdreg.runs.run import refuse_run
     if options.out:
         refuse_run(options.out)

@@ -8,7 +8,7 @@ import json
 from ssdreg_runtime.system.tables import markdown_table, text_table
 
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.host import list_backbones, list_heads
+from ssdreg.registry.names import list_backbones, list_heads
 
 NAME = "list"
 SUMMARY = "list the registered backbones and heads"

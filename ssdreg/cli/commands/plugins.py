@@ -9,7 +9,7 @@ import warnings
 import attrs
 from ssdreg_runtime.system.tables import text_table
 
-from ssdreg.registry.issues import PluginWarning
+from ssdreg.errors import PluginWarning
 from ssdreg.registry.report import FAILED, PARTLY, reports
 
 NAME = "plugins"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.errors import UnknownNameError
-from ssdreg.registry.host import list_weights
+from ssdreg.registry.names import list_weights
 from ssdreg.registry.weights import Weights
 
 NAME = "weights"
@@ -38,8 +38,11 @@ def run(options: argparse.Namespace) -> int:
         raise UnknownNameError("say whose weights to fetch: `ssdreg weights BACKBONE --fetch`")
     # nothing is fetched when a later name is wrong
     fetched = [_named(text)[0] for text in options.backbones] if options.fetch else []
-    for each in fetched:
-        fetch(each)
+    if fetched:
+        from ssdreg.cli.progress import Console
+        console = Console()
+        for each in fetched:
+            fetch(each, progress=console)
     chosen = (tuple(dict.fromkeys(each for text in options.backbones for each in _named(text)))
               if options.backbones else list_weights())
     if options.json:

@@ -1,277 +1,287 @@
-"""Data sets in PASCAL VOC layout: JPEGImages/, Annotations/*.xml and ImageSets/Main/*.txt.
+"""PASCAL VOC: an XML file a picture, as labelImg, CVAT, VoTT, Roboflow and RectLabel write it.
 
-The layout is that of Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge".
+The layout is that of Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge":
+JPEGImages/, Annotations/*.xml and ImageSets/Main/*.txt. The two folders may have subfolders, and
+other names: pictures and annotations are then found by each other's, in one folder or two, and
+folders called train, valid or test are splits.
+
+VOC counts pixels from 1 and includes the last, so a box covers ``xmin - 1`` to ``xmax`` in edges.
+Many tools count from 0 instead: an ``xmin`` of 0 is taken as the edge.
 """
 
 from __future__ import annotations
 
-import math
-import os
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from attrs import field, frozen
-from PIL import Image
 from ssdreg_runtime.system.files import visible
 from ssdreg_runtime.system.names import as_path, as_text
-from ssdreg_runtime.system.xml_file import read_xml
 
 from ssdreg.data import issues as kinds
-from ssdreg.data.background import is_background, without_background
+from ssdreg.data.annotation import VOC_PIXELS, AnnotatedPicture, AnnotatedSet, count_labels
+from ssdreg.data.contents import (
+    PICTURES,
+    Contents,
+    FileIndex,
+    list_contents,
+    missing,
+    parts_of,
+    several,
+    spelled,
+    split_of,
+)
+from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
+from ssdreg.data.formats.voc_xml import Annotation, parse
 from ssdreg.data.issues import DataIssue
+from ssdreg.data.pictures import UNREADABLE, measure
+from ssdreg.data.text import declared_classes, read_lines
 from ssdreg.errors import DataError
 
-#: The name that stands for "every annotation of the folder".
-ALL = "all"
-#: Bytes of one annotation: a hundred thousand objects.
-MAX_ANNOTATION = 32 * 2**20
-#: Bytes of a file of class names.
-MAX_NAMES = 2**20
+#: Bytes of a list of names: a million of them.
+MAX_LIST = 2**28
+#: The two folders, and the one of the lists of splits, of the published layout.
+IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", Path("ImageSets", "Main")
+
+_ROOT_TAG = re.compile(rb"<annotation[\s>]")
+#: Behind a name in the lists of one class: whether the picture has an object of it.
+_MARK = re.compile(r"\s+[-+]?[01]$")
 
 
 @frozen
-class Box:
-    """A labelled box: its edges in pixels, 0 at the left and top edge of the image."""
-
-    label: str
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    difficult: bool = False
-
-
-@frozen
-class Sample:
-    """An image file, its size in pixels, and its boxes (none for a background image)."""
-
-    image: Path
-    width: int
-    height: int
-    boxes: tuple[Box, ...] = ()
-
-
-@frozen
-class Dataset:
-    """One split of a folder: usable samples in the order of the split, and what was left out."""
+class _Layout:
+    """Where a data set's files are: the folder below which the names of each kind are relative."""
 
     root: Path
-    split: str
-    classes: tuple[str, ...]
-    samples: tuple[Sample, ...] = field(repr=False)
-    issues: tuple[DataIssue, ...] = field(default=(), repr=False)
+    annotations: FileIndex = field(repr=False)
+    images: FileIndex = field(repr=False)
+
+    @property
+    def published(self) -> bool:
+        """Whether it is VOC's own layout."""
+        return self.images.root != self.root
 
 
-@frozen
-class _Object:
-    """An object as annotated: VOC pixels, which count from 1 and include the last one."""
-
-    label: str
-    xmin: float
-    ymin: float
-    xmax: float
-    ymax: float
-    difficult: bool
+def recognize(contents: Contents) -> int:
+    """Tell whether a folder holds annotations in XML, one a picture."""
+    if not contents.root.is_dir():
+        return NO
+    if _base(contents.root) is not None:
+        return CERTAIN
+    return POSSIBLE if any(map(_is_annotation, contents.with_suffix(".xml")[:50])) else NO
 
 
-def available_splits(root: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The sorted names of the split files in ``ImageSets/Main``; empty when there are none."""
-    folder = Path(root) / "ImageSets" / "Main"
-    return tuple(sorted(file.stem for file in (visible(folder) if folder.is_dir() else ())
-                        if file.suffix == ".txt"))
+def splits(root: Path) -> tuple[str, ...]:
+    """Return the names of the lists in ImageSets/Main, else of folders called as splits are."""
+    base = _base(root) or root
+    lists = tuple(sorted(file.stem for file in _visible(base / LISTS) if file.suffix == ".txt"))
+    if lists or base != root or (root / ANNOTATIONS).is_dir():
+        return lists
+    found = {split_of(file, root) for file in list_contents(root).with_suffix(".xml")}
+    return tuple(sorted(found - {""}))
 
 
-def read_voc(root: str | os.PathLike[str], split: str | None = None,
-             classes: Sequence[str] | None = None) -> Dataset:
-    """Read a folder in PASCAL VOC layout.
+def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> AnnotatedSet:
+    """Read a folder; `split` is a list in ``ImageSets/Main`` or a folder of that name.
 
-    `split` names ``ImageSets/Main/<split>.txt``; ``None``, or "all" where no file is called so,
-    takes every annotation, by name. `classes` fixes the classes and their order, and boxes of
-    others become problems, as those of the background do, which is no class. ``None`` takes the
-    lines of ``classes.txt`` or ``labels.txt`` in `root`, else the sorted names in all annotations
-    of the folder, so that all splits agree.
-
-    VOC counts pixels from 1 and includes the last, so a box covers ``xmin - 1`` to ``xmax`` in
-    the edges of `Box`. Many tools count from 0 instead: an ``xmin`` of 0 is taken as the edge.
-    Sizes come from the image files, as stored (an EXIF orientation is not applied).
-
-    Hidden files, whose names begin with a dot, are passed over in all three folders.
-
-    Raises `DataError` when the folder or split is missing, the layout is another, or no sample
-    has a usable box. Whatever else is wrong is in `Dataset.issues`.
+    Classes are declared by ``classes.txt`` or ``labels.txt``. Hidden files, whose names begin with
+    a dot, are passed over. Raises `DataError` when folder or split are missing, or the layout is
+    another.
     """
-    root = Path(root)
-    _check_layout(root)
-    if split == ALL and ALL not in available_splits(root):
-        split = None
-    annotations = {as_text(file.stem): file for file in visible(root / "Annotations")
-                   if file.suffix == ".xml"}
-    images = {as_text(file.stem): file for file in visible(root / "JPEGImages")
-              if file.is_file()}
-    wanted = tuple(annotations) if split is None else _read_split(root, split, annotations)
-    parsed, issues = _parse_all(annotations, root, wanted)
-    if classes is not None:
-        names, background = tuple(classes), without_background(classes)[1]
-        issues += [DataIssue(root, kinds.BACKGROUND,
-                             f"{background!r} is among the classes that are asked for, and stays "
-                             f"one of them; the background itself is not counted as a class")
-                   ] if background else []
-    else:
-        names, complaints = _find_classes(root, parsed)
-        issues += complaints
-    _check_classes(names, root)
-    samples = []
-    for name in wanted:
-        if name not in annotations:
-            file = root / "Annotations" / as_path(f"{name}.xml")
-            issues.append(DataIssue(file, kinds.MISSING_ANNOTATION, "left out"))
-        elif name not in images:
-            issues.append(DataIssue(annotations[name], kinds.MISSING_IMAGE,
-                                    f"JPEGImages has no file called {name}.*; left out"))
-        elif name in parsed:
-            sample, complaints = _sample(images[name], annotations[name], parsed[name], names)
-            samples += [sample] if sample else []
-            issues += complaints
-    dataset = Dataset(root, split or ALL, names, tuple(samples), tuple(issues))
-    if not any(sample.boxes for sample in samples):
-        raise DataError(f"{root}: split {dataset.split!r} has no image with a usable box, so there "
-                        f"is nothing to learn from; mend the annotations first\n"
-                        f"{kinds.describe_issues(issues)}")
-    return dataset
+    layout = _layout(root)
+    issues: list[DataIssue] = []
+    wanted = dict.fromkeys(_wanted(layout, split, issues))
+    parsed, unread = _parse_all(layout, set(wanted))
+    issues += unread
+    claims = Counter(spelled(parts_of(each.filename)[-1]) for each in parsed.values()
+                     if parts_of(each.filename))
+    pictures: dict[Path, AnnotatedPicture] = {}
+    for file, each in parsed.items():
+        found = _image(layout, file, each, claims)
+        if isinstance(found, AnnotatedPicture):
+            pictures[file] = found
+        elif file in wanted:
+            issues.append(found)
+        if file in wanted and isinstance(found, AnnotatedPicture):
+            issues += _other_name(file, each, found.image)
+    classes, declared = declared_classes(layout.root)
+    labels = count_labels([AnnotatedPicture(file, file, each.objects)
+                           for file, each in parsed.items()])
+    chosen = [file for file in wanted if file in pictures]
+    return AnnotatedSet(
+        root=root, split=split or "all", pictures=tuple(pictures[file] for file in chosen),
+        labels=labels, classes=classes, declared=declared,
+        others=tuple(pictures[file] for file in pictures if file not in wanted),
+        issues=tuple(issues))
 
 
-def _check_layout(root: Path) -> None:
+def _base(root: Path) -> Path | None:
+    """Return the folder that has VOC's two: this one, or the only one below, as in VOCdevkit."""
+    def has_both(folder: Path) -> bool:
+        return (folder / IMAGES).is_dir() and (folder / ANNOTATIONS).is_dir()
+    if has_both(root):
+        return root
+    below = [folder for folder in _visible(root) if folder.is_dir()]
+    below += [folder for each in below for folder in _visible(each) if folder.is_dir()]
+    found = [folder for folder in below if has_both(folder)]
+    return found[0] if len(found) == 1 else None
+
+
+def _visible(folder: Path) -> list[Path]:
+    return visible(folder) if folder.is_dir() else []
+
+
+def _is_annotation(file: Path) -> bool:
+    if not file.is_file():
+        return False  # a link to nowhere
+    with file.open("rb") as stream:
+        return bool(_ROOT_TAG.search(stream.read(4096).replace(b"\0", b"")))
+
+
+def _layout(root: Path) -> _Layout:
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; give the folder of a data set in PASCAL "
                         f"VOC layout, or a .rec file")
-    missing = [name for name in ("JPEGImages", "Annotations") if not (root / name).is_dir()]
-    if missing:
+    base = _base(root)
+    if base is not None:
+        annotations = list_contents(base / ANNOTATIONS)
+        images = list_contents(base / IMAGES)
+        return _Layout(base, FileIndex(annotations.root, tuple(annotations.with_suffix(".xml"))),
+                       FileIndex.of_pictures(images.root, images.files))
+    contents = list_contents(root)
+    files = tuple(file for file in contents.with_suffix(".xml") if _is_annotation(file))
+    if not files:
+        absent = [name for name in (IMAGES, ANNOTATIONS) if not (root / name).is_dir()]
         raise DataError(f"{root}: this is not a data set in PASCAL VOC layout: it has no folder "
-                        f"{' and no folder '.join(missing)}")
+                        f"{' and no folder '.join(absent)}")
+    return _Layout(root, FileIndex(root, files), FileIndex.of_pictures(root, contents.files))
 
 
-def _read_split(root: Path, split: str, annotations: Mapping[str, Path]) -> tuple[str, ...]:
-    file = root / "ImageSets" / "Main" / f"{split}.txt"
+def _wanted(layout: _Layout, split: str | None, issues: list[DataIssue]) -> tuple[Path, ...]:
+    """Return the annotations of a split, in its order, and report names that have none."""
+    every = layout.annotations.files
+    if split is None:
+        return every
+    file = layout.root / LISTS / f"{split}.txt"
+    if not file.is_file() and not layout.published:
+        inside = tuple(each for each in every if split_of(each, layout.root) == split)
+        if inside:
+            return inside
     if not file.is_file():
-        found = ", ".join(available_splits(root)) or "none"
+        found = ", ".join(splits(layout.root)) or "none"
         raise DataError(f"{file}: there is no such split; the splits here are: {found}")
-    names = []
-    # names of files are bytes, and need not be letters
-    for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        entry = line.strip()
-        if entry:
-            # the per-class lists of VOC carry a second column; a name with a space has none
-            names.append(entry if entry in annotations else entry.split()[0])
-    return tuple(dict.fromkeys(names))
+    try:
+        entries = dict.fromkeys(read_lines(file, MAX_LIST))
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from error
+    named: dict[Path, None] = {}
+    for entry in entries:
+        annotations, name = _listed(entry, layout)
+        if len(annotations) == 1:
+            named[annotations[0]] = None
+        elif annotations:
+            issues.append(several(file, name, annotations, layout.root))
+        else:
+            absent = layout.annotations.root / as_path(f"{name}.xml")
+            issues.append(DataIssue(absent, kinds.MISSING_ANNOTATION, "left out"))
+    return tuple(named)
 
 
-def _parse_all(annotations: Mapping[str, Path], root: Path, wanted: Sequence[str]
-               ) -> tuple[dict[str, tuple[_Object, ...]], list[DataIssue]]:
+def _listed(entry: str, layout: _Layout) -> tuple[list[Path], str]:
+    """Return the annotations that a line of a list may name, and that name."""
+    unmarked = _MARK.sub("", entry)
+    # a name with a space has no second column
+    for text in dict.fromkeys((entry, unmarked, entry.split()[0])):
+        for name in dict.fromkeys((text, _without_extension(text))):
+            found = layout.annotations.find_stem(name, (layout.annotations.root,))
+            if found:
+                return found, name
+    return [], _without_extension(unmarked if unmarked != entry else entry.split()[0])
+
+
+def _without_extension(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    return name[:-len(suffix)] if suffix.lower() in PICTURES | {".xml"} else name
+
+
+def _parse_all(layout: _Layout,
+               wanted: set[Path]) -> tuple[dict[Path, Annotation], list[DataIssue]]:
     """Parse every annotation of the folder; complain only about those of the split."""
-    parsed, issues, asked = {}, [], set(wanted)
-    for name, file in annotations.items():
+    parsed, issues = {}, []
+    for file in layout.annotations.files:
         try:
-            parsed[name] = _parse(file)
+            parsed[file] = parse(file)
         except (ValueError, OSError) as error:
-            if name in asked:
+            if file in wanted:
                 issues.append(DataIssue(file, kinds.UNREADABLE_ANNOTATION,
                                         f"{error}; image left out"))
     return parsed, issues
 
 
-def _parse(file: Path) -> tuple[_Object, ...]:
-    objects = []
-    for number, node in enumerate(read_xml(file, MAX_ANNOTATION).iter("object"), start=1):
-        label = (node.findtext("name") or "").strip()
-        if not label:
-            raise ValueError(f"object {number} has no name")
-        edges = []
-        for edge in ("xmin", "ymin", "xmax", "ymax"):
-            text = node.findtext(f"bndbox/{edge}")
-            if text is None or not math.isfinite(float(text)):
-                raise ValueError(f"object {number} ({label}) has no usable {edge}")
-            edges.append(float(text))
-        difficult = (node.findtext("difficult") or "0").strip() == "1"
-        left, top, right, bottom = edges
-        objects.append(_Object(label, left, top, right, bottom, difficult))
-    return tuple(objects)
+def _image(layout: _Layout, file: Path, annotation: Annotation,
+           claims: Mapping[str, int]) -> AnnotatedPicture | DataIssue:
+    """Return the annotated picture that has the annotation's name, or what is wrong with it."""
+    own = as_text(file.relative_to(layout.annotations.root).with_suffix(""))
+    beside = layout.images.root / file.relative_to(layout.annotations.root).parent
+    found = layout.images.find_stem(own, (beside, file.parent))
+    # the folders that it names are seldom those here
+    last = parts_of(annotation.filename)[-1:]
+    named = layout.images.find("/".join((*parts_of(own)[:-1], *last)),
+                               (beside, *file.parents)) if last else []
+    if not found and len(named) == 1 and not _has_own(layout, named[0], file):
+        found = named
+    if len(found) > 1:
+        found = [each for each in found if each in named] if len(named) == 1 else found
+        found = _of_size(found, annotation)
+    if not found:
+        where = IMAGES if layout.published else "the data set"
+        return missing(file, f"{own}.*", where)
+    if len(found) > 1:
+        return several(file, annotation.filename or file.stem, found, layout.root)
+    image = found[0]
+    if named and image not in named and not _same_name(file, annotation) \
+            and claims[spelled(parts_of(annotation.filename)[-1])] <= 2:
+        sized = _of_size([image, *named], annotation)
+        if len(sized) != 1:
+            return DataIssue(file, kinds.OTHER_NAME,
+                             f"it says that it is of {annotation.filename}, and by its own name it "
+                             f"is of {image.name}; both are there; left out: put right its "
+                             f"<filename> or its name")
+        image = sized[0]
+    return AnnotatedPicture(image, file, annotation.objects, annotation.size, VOC_PIXELS)
 
 
-def _find_classes(root: Path, parsed: Mapping[str, tuple[_Object, ...]]
-                  ) -> tuple[tuple[str, ...], list[DataIssue]]:
-    """Return the classes; the background is none, and naming it is a problem."""
-    for name in ("classes.txt", "labels.txt"):
-        if (root / name).is_file():
-            kept, background = without_background(read_names(root / name))
-            return kept, [DataIssue(root / name, kinds.BACKGROUND,
-                                    f"{background!r} is no class: the background is not counted; "
-                                    f"left out, as a file without that line would have it")
-                          ] if background else []
-    labels = {item.label for objects in parsed.values() for item in objects}
-    return without_background(sorted(labels))[0], []
+def _has_own(layout: _Layout, image: Path, file: Path) -> bool:
+    return any(each != file for each in layout.annotations.find_stem(as_text(image.stem)))
 
 
-def read_names(file: Path) -> tuple[str, ...]:
-    """The class names in a text file, one a line, blank lines skipped.
-
-    Raises DataError for a file that is not UTF-8, or too large.
-    """
-    if file.stat().st_size > MAX_NAMES:
-        raise DataError(f"{file} has {file.stat().st_size:,} bytes: no list of class names is that "
-                        f"large")
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not text in UTF-8 ({error.reason} at byte {error.start}): "
-                        f"save it anew in that encoding") from error
-    return tuple(line for line in lines if line)
-
-
-def _check_classes(classes: Sequence[str], root: Path) -> None:
-    if not classes:
-        raise DataError(f"{root}: no annotation names an object, so there are no classes")
-    if len(set(classes)) != len(classes):
-        twice = sorted({name for name in classes if classes.count(name) > 1})
-        raise DataError(f"{root}: these class names are given more than once: {', '.join(twice)}")
+def _of_size(found: list[Path], annotation: Annotation) -> list[Path]:
+    """Keep the one picture that has the size the annotation states, if it is only one."""
+    if annotation.size is None or len(found) < 2:
+        return found
+    fitting = []
+    for image in found:
+        try:
+            measured = measure(image)
+        except UNREADABLE:
+            continue
+        if annotation.size in (measured.size, measured.upright):
+            fitting.append(image)
+    return fitting if len(fitting) == 1 else found
 
 
-def _sample(image: Path, annotation: Path, objects: Sequence[_Object], classes: Sequence[str]
-            ) -> tuple[Sample | None, list[DataIssue]]:
-    try:
-        with Image.open(image) as opened:
-            width, height = opened.size
-    except (OSError, Image.DecompressionBombError) as error:
-        return None, [DataIssue(image, kinds.UNREADABLE_IMAGE, f"{error}; left out")]
-    boxes, issues = [], []
-    for number, item in enumerate(objects, start=1):
-        box, complaint = _box(item, width, height, classes)
-        boxes += [box] if box else []
-        if complaint:
-            kind, detail = complaint
-            issues.append(DataIssue(annotation, kind, f"object {number} ({item.label}): {detail}"))
-    if not boxes:
-        issues.append(DataIssue(image, kinds.NO_OBJECT,
-                                "no usable box: left out of training, kept for evaluation"))
-    return Sample(image, width, height, tuple(boxes)), issues
+def _same_name(file: Path, annotation: Annotation) -> bool:
+    parts = parts_of(annotation.filename)
+    own = spelled(as_text(file.stem))
+    return not parts or own in (spelled(parts[-1]), spelled(PurePosixPath(parts[-1]).stem))
 
 
-def _box(item: _Object, width: int, height: int, classes: Sequence[str]
-         ) -> tuple[Box | None, tuple[str, str] | None]:
-    """The object as a box inside the image, and what had to be said about it."""
-    edges = f"{item.xmin:g},{item.ymin:g},{item.xmax:g},{item.ymax:g}"
-    if item.label not in classes and is_background(item.label):
-        return None, (kinds.BACKGROUND, "the background is not annotated, it is what no box "
-                                        "covers; left out (call it something else to keep it)")
-    if item.label not in classes:
-        return None, (kinds.UNKNOWN_CLASS, "not one of the classes asked for; left out")
-    if item.xmax <= item.xmin or item.ymax <= item.ymin:
-        return None, (kinds.EMPTY_BOX, f"{edges} encloses nothing; left out")
-    x1, y1 = max(item.xmin - 1, 0.0), max(item.ymin - 1, 0.0)
-    x2, y2 = min(item.xmax, float(width)), min(item.ymax, float(height))
-    where = f"{edges} in an image of {width}x{height}"
-    if x2 <= x1 or y2 <= y1:
-        return None, (kinds.BOX_OUTSIDE, f"{where}; left out")
-    box = Box(item.label, x1, y1, x2, y2, item.difficult)
-    if item.xmin < 0 or item.ymin < 0 or item.xmax > width or item.ymax > height:
-        return box, (kinds.BOX_OUTSIDE, f"{where}; clipped")
-    return box, None
+def _other_name(file: Path, annotation: Annotation, image: Path) -> list[DataIssue]:
+    if _same_name(file, annotation) or spelled(image.name) == spelled(
+            parts_of(annotation.filename)[-1]):
+        return []
+    return [DataIssue(file, kinds.OTHER_NAME,
+                      f"it says that it is of {annotation.filename}; by its own name it is of "
+                      f"{image.name}, which is taken", action=kinds.KEPT)]

@@ -1,0 +1,80 @@
+"""Audit of layer names against a backbone's symbol file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssdreg_runtime.system.names import native
+
+from ssdreg.auditing.audited import Audit, judge
+from ssdreg.auditing.counting import COUNTED, with_sizes
+from ssdreg.detector.built import BuiltBackbone
+from ssdreg.detector.overrides import DERIVED
+from ssdreg.errors import AuditError
+from ssdreg.graph.stages import stage_ends
+from ssdreg.graph.symbol import read_graph
+from ssdreg.graph.symbol_file import complain
+from ssdreg.registry.backbone import Backbone, Tap
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+#: The feature levels of MXNet's SSD example: its taps, and as many behind them as it takes.
+LEVELS = 6
+
+
+def audit_symbol(file: Path, layers: Sequence[str], data_shape: tuple[int, int],
+                 num_classes: int = 20) -> Audit:
+    """Audit the `layers` that a detector taps from the backbone whose symbol is in `file`.
+
+    `data_shape` is (height, width). The file may be of any MXNet version. Parameters are counted
+    for an SSD of six levels. Raises AuditError when the file is no symbol or holds a whole
+    detector, TapError and InputShapeError as :func:`ssdreg.verify` does.
+    """
+    if not layers:
+        raise AuditError(f"{file} is a symbol: say which layers the detector taps, as in "
+                         f"`--layers FIRST,SECOND`")
+    symbol = _load(file)
+    found = judge(file.name, file.stem.removesuffix("-symbol"), symbol, layers, data_shape)
+    source = _backbone(found.network, symbol, data_shape)
+    counted = with_sizes(found, BuiltBackbone.of(source), max(LEVELS, len(layers)), DERIVED,
+                         num_classes)
+    return Audit((counted,), COUNTED.format(classes=num_classes))
+
+
+def _load(file: Path) -> mx.sym.Symbol:
+    from ssdreg.mx import mx
+    try:
+        # MXNet's own reader takes some files that end early for whole ones, and crashes on others
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not content["nodes"]:
+            raise AuditError(f"{file} is a symbol without nodes")
+        complaint = complain(content)
+        if complaint:
+            raise AuditError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
+        with mx.name.NameManager():
+            symbol = mx.sym.load(native(file))
+    except AuditError:
+        raise
+    except (mx.MXNetError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise AuditError(f"{file} is no symbol of MXNet, or it is truncated") from error
+    if any("multibox" in name.lower() for name in symbol.get_internals().list_outputs()):
+        raise AuditError(f"{file} is a whole detector: what its backbone has behind the taps was "
+                         f"cut away; give the classification network's own symbol")
+    return symbol
+
+
+def _backbone(name: str, symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> Backbone:
+    """Make a backbone of a symbol, its stages named by the graph."""
+    ends = stage_ends(read_graph(symbol, data_shape))
+    if not ends:
+        raise AuditError(f"{name} has no stages at {data_shape[0]}x{data_shape[1]}: no "
+                         f"convolution before the picture is pooled away")
+    taps = {end.stride: Tap(stage, end.stride, end.channels, end.node)
+            for stage, end in enumerate(ends)}
+    return Backbone(name=name, family=name, depth=1, build=lambda: symbol,
+                    taps=[taps[stride] for stride in sorted(taps)], tap_strides=(max(taps),),
+                    paper="unknown")

@@ -1,0 +1,163 @@
+"""SageMaker's augmented manifest, as Ground Truth writes it: a JSON object a line, one a picture.
+
+``source-ref`` names the picture, often in a bucket: the picture of that name here is taken. The
+attribute with the boxes is the one whose value has ``annotations``; the names of its classes are
+in its ``-metadata``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from ssdreg.data import issues as kinds
+from ssdreg.data.annotation import (
+    CORNER_PIXELS,
+    AnnotatedPicture,
+    AnnotatedSet,
+    count_labels,
+)
+from ssdreg.data.contents import (
+    SPLIT_FOLDERS,
+    Contents,
+    FileIndex,
+    list_contents,
+    missing,
+    several,
+    split_of,
+)
+from ssdreg.data.formats import CERTAIN, NO
+from ssdreg.data.formats.sagemaker import read_box, read_size
+from ssdreg.data.issues import DataIssue
+from ssdreg.data.json_file import has_keys, parse_json, whole
+from ssdreg.data.text import read_lines
+from ssdreg.errors import DataError
+
+_SUFFIXES = (".manifest", ".jsonl", ".lst", ".json")
+_SOURCE = "source-ref"
+_METADATA = "-metadata"
+_MAX = 2**32
+
+
+@frozen
+class _Read:
+    """The pictures of one manifest, what is wrong with its lines, and the classes it names."""
+
+    pictures: tuple[AnnotatedPicture, ...]
+    issues: tuple[DataIssue, ...]
+    classes: dict[int, str]
+
+
+def recognize(contents: Contents) -> int:
+    """Tell whether there is a file whose lines name their source."""
+    return CERTAIN if _manifests(contents) else NO
+
+
+def splits(root: Path) -> tuple[str, ...]:
+    """Return what manifests are called, or what folders they lie in, where it is a split's name."""
+    return tuple(sorted(name for name in _named(root) if name))
+
+
+def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> AnnotatedSet:
+    """Read the manifest of a split, or all; raise DataError where there is none."""
+    named = _named(root)
+    if not named:
+        raise DataError(f"{root}: there is no manifest, whose lines have {_SOURCE}")
+    if split is not None and split not in named:
+        raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
+                        f"{', '.join(splits(root)) or 'none'}")
+    base = root if root.is_dir() else root.parent
+    images = FileIndex.of_pictures(base, list_contents(base).files)
+    if not images.files and base.parent != base:
+        base = base.parent
+        images = FileIndex.of_pictures(base, list_contents(base).files)
+    files = {name: _read(file, images) for name, file in named.items()}
+    inside = [each for name, each in files.items() if split in (None, name)]
+    outside = [each for name, each in files.items() if split not in (None, name)]
+    numbered = {number: name for each in files.values() for number, name in each.classes.items()}
+    pictures = tuple(picture for each in inside for picture in each.pictures)
+    others = tuple(picture for each in outside for picture in each.pictures)
+    classes = tuple(dict.fromkeys(numbered[number] for number in sorted(numbered))) or None
+    return AnnotatedSet(root, split or "all", pictures, count_labels([*pictures, *others]), classes,
+                        next(iter(named.values())), others,
+                        tuple(issue for each in inside for issue in each.issues))
+
+
+def _manifests(contents: Contents) -> list[Path]:
+    found = contents.with_suffix(*_SUFFIXES)
+    if len(found) > 1000:  # an annotation a picture
+        found = [file for file in found if file.suffix != ".json"]
+    return [file for file in found if has_keys(file, _SOURCE)]
+
+
+def _named(root: Path) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for file in _manifests(list_contents(root)) if root.exists() else []:
+        words = file.stem.lower().replace("-", "_").replace(".", "_").split("_")
+        name = "" if root.is_file() else next(
+            (word for word in words if word in SPLIT_FOLDERS), split_of(file, root))
+        if name in named:
+            raise DataError(f"{root}: {named[name].name} and {file.name} are both manifests"
+                            f"{f' of a split {name!r}' if name else ''}: give the one that is "
+                            f"meant")
+        named[name] = file
+    return named
+
+
+def _read(file: Path, images: FileIndex) -> _Read:
+    try:
+        lines = read_lines(file, _MAX)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from error
+    pictures: list[AnnotatedPicture] = []
+    issues: list[DataIssue] = []
+    classes: dict[int, str] = {}
+    for place, line in enumerate(lines, start=1):
+        try:
+            entry = parse_json(line)
+            if not isinstance(entry, dict) or not isinstance(entry.get(_SOURCE), str):
+                raise ValueError(f"it has no {_SOURCE}")
+            own = dict(_class_map(entry))
+            found = _picture(file, entry, own, images)
+        except ValueError as error:
+            issues.append(DataIssue(file, kinds.UNREADABLE_ANNOTATION,
+                                    f"line {place}: {error}; image left out", f"line {place}"))
+            continue
+        classes.update(own)
+        if isinstance(found, AnnotatedPicture):
+            pictures.append(found)
+        else:
+            issues.append(found)
+    return _Read(tuple(pictures), tuple(issues), classes)
+
+
+def _class_map(entry: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    for key, value in entry.items():
+        names = value.get("class-map") if key.endswith(_METADATA) and isinstance(value, dict) \
+            else None
+        for number, name in names.items() if isinstance(names, dict) else ():
+            found = whole(number)
+            if found is not None and str(name).strip():
+                yield found, str(name).strip()
+
+
+def _picture(file: Path, entry: Mapping[str, Any], classes: dict[int, str],
+             images: FileIndex) -> AnnotatedPicture | DataIssue:
+    boxes = [value for key, value in entry.items() if isinstance(value, dict)
+             and isinstance(value.get("annotations"), list)]
+    if len(boxes) != 1:
+        raise ValueError("it has no attribute with annotations" if not boxes else
+                         "it has several attributes with annotations: keep the one that is meant")
+    objects = tuple(read_box(each, place, classes)
+                    for place, each in enumerate(boxes[0]["annotations"], start=1))
+    name = entry[_SOURCE]
+    found = images.find(name, (file.parent,))
+    if not found:
+        return missing(file, name)
+    if len(found) > 1:
+        return several(file, name, found, images.root)
+    return AnnotatedPicture(found[0], file, objects, read_size(boxes[0].get("image_size")),
+                            CORNER_PIXELS)

@@ -1,0 +1,109 @@
+"""What formats with an annotation file a picture have in common: files, splits, and issues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from attrs import field, frozen
+from ssdreg_runtime.system.names import as_text
+
+from ssdreg.data import issues as kinds
+from ssdreg.data.annotation import (
+    EDGES,
+    AnnotatedObject,
+    AnnotatedPicture,
+    AnnotatedSet,
+    Coordinates,
+    count_labels,
+)
+from ssdreg.data.contents import FileIndex, list_contents, missing, several
+from ssdreg.data.issues import DataIssue
+from ssdreg.data.text import declared_classes
+from ssdreg.errors import DataError
+
+
+@frozen
+class Described:
+    """What one file says: the picture's name, its size, its objects, and the classes it knows."""
+
+    name: str
+    size: tuple[int, int] | None
+    objects: tuple[AnnotatedObject, ...] = field(repr=False)
+    classes: dict[int, str] = field(factory=dict, repr=False)
+
+
+@frozen
+class Files:
+    """The annotation files of a data set, and how they are read.
+
+    `parse` raises ValueError, a sentence, for a damaged file; `split` names the split that a file
+    is of, "" for none.
+    """
+
+    root: Path
+    files: Sequence[Path] = field(repr=False)
+    parse: Callable[[Path], Described]
+    split: Callable[[Path], str]
+    coordinates: Coordinates = EDGES
+
+    def splits(self) -> tuple[str, ...]:
+        """Return the sorted names of the splits."""
+        return tuple(sorted({self.split(file) for file in self.files} - {""}))
+
+    def read(self, split: str | None) -> AnnotatedSet:
+        """Read the files of a split, or all; raise DataError where there are none."""
+        if not self.files:
+            raise DataError(f"{self.root}: there is no annotation of this format")
+        if split is not None and split not in self.splits():
+            raise DataError(f"{self.root}: there is no split {split!r}; the splits here are: "
+                            f"{', '.join(self.splits()) or 'none'}")
+        images = FileIndex.of_pictures(self.root, list_contents(self.root).files)
+        inside: list[AnnotatedPicture] = []
+        others: list[AnnotatedPicture] = []
+        issues: list[DataIssue] = []
+        numbered: dict[int, str] = {}
+        for file in self.files:
+            wanted = split in (None, self.split(file))
+            try:
+                described = self.parse(file)
+            except (ValueError, OSError) as error:
+                issues += [DataIssue(file, kinds.UNREADABLE_ANNOTATION,
+                                     f"{error}; image left out")] if wanted else []
+                continue
+            numbered.update(described.classes)
+            found = self._picture(file, described, images)
+            if isinstance(found, AnnotatedPicture):
+                (inside if wanted else others).append(found)
+            elif wanted:
+                issues.append(found)
+        classes, declared = declared_classes(self.root)
+        if classes is None and numbered:
+            classes = tuple(dict.fromkeys(numbered[place] for place in sorted(numbered)))
+        return AnnotatedSet(self.root, split or "all", tuple(inside),
+                            count_labels([*inside, *others]), classes, declared, tuple(others),
+                            tuple(issues))
+
+    def _picture(self, file: Path, described: Described,
+                 images: FileIndex) -> AnnotatedPicture | DataIssue:
+        """Return a file's picture: the one that it names, else the one of its own name."""
+        near = (file.parent, *(each for each in file.parents if self.root in (each, *each.parents)))
+        found = images.find(described.name, near) if described.name else []
+        own = [each for each in images.find_stem(as_text(file.stem), near)
+               if each.parent == file.parent]
+        stem = PurePosixPath(described.name.replace("\\", "/")).stem
+        if not found:
+            found = own or images.find_stem(as_text(file.stem), near)
+        elif len(found) > 1 and len(own) == 1:
+            found = own
+        if not found:
+            return missing(file, described.name or f"{file.stem}.*")
+        if len(found) > 1:
+            return several(file, described.name or file.stem, found, self.root)
+        if own and own[0] != found[0] and stem != file.stem:
+            return DataIssue(file, kinds.OTHER_NAME,
+                             f"it says that it is of {described.name}, and beside it lies "
+                             f"{own[0].name}, which has its own name; left out: put right what it "
+                             f"says, or its name")
+        return AnnotatedPicture(found[0], file, described.objects, described.size,
+                                self.coordinates)

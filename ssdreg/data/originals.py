@@ -1,0 +1,81 @@
+"""The images of a packed data set as they were packed: their sizes, and their pixels."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+from pathlib import Path
+
+from PIL import Image, ImageOps
+from ssdreg_runtime.io.pixels import to_rgb
+
+from ssdreg.data.packed import Packed
+from ssdreg.data.recordio import RecordIndex, index_records, read_records
+from ssdreg.errors import DataError
+
+_MAGIC = struct.pack("<I", 0xCED7230A)
+_FRAME = struct.Struct("<II")
+_LENGTH_BITS = 29
+_IMAGE_HEADER = struct.Struct("<IfQQ")  # label length, a single label, two identifiers
+
+
+def image_sizes(packed: Packed) -> tuple[tuple[int, int], ...]:
+    """Return width and height in pixels of every image, in the order of the records.
+
+    They are read from the images' headers, without decoding, and remembered until the file
+    changes. Raises DataError for a record that holds no image.
+    """
+    status = packed.rec.stat()
+    return _sizes(packed.rec, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _sizes(rec: Path, _size: int, _modified: int) -> tuple[tuple[int, int], ...]:
+    index = index_records(rec)
+    sizes = []
+    for number in range(len(index.offsets)):
+        with _open(index, number) as image:
+            sizes.append(image.size)
+    return tuple(sizes)
+
+
+def read_image(packed: Packed, number: int) -> Image.Image:
+    """Return the image of a record, counted from 0, in RGB and in its original size.
+
+    Raises DataError for a record that holds no image, or one that cannot be decoded.
+    """
+    index = index_records(packed.rec)
+    with _open(index, number) as image:
+        try:
+            # as OpenCV turns it when it is read for the network
+            return to_rgb(ImageOps.exif_transpose(image))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{index.path}: the image of record {number} cannot be decoded "
+                            f"({error}); pack it again") from error
+
+
+def _open(index: RecordIndex, number: int) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(_image(read_records(index, [number]))))
+    except (OSError, SyntaxError, ValueError, struct.error,
+            Image.DecompressionBombError) as error:
+        raise DataError(f"{index.path}: record {number} holds no image that can be read "
+                        f"({error}); pack it again") from error
+
+
+def _image(record: bytes) -> bytes:
+    """Return the encoded image in the framed bytes of one record.
+
+    Where the magic number stands in a payload, the record is split there and the number left out.
+    """
+    parts, place = [], 0
+    while place < len(record):
+        _, word = _FRAME.unpack_from(record, place)
+        length = word & ((1 << _LENGTH_BITS) - 1)
+        place += _FRAME.size
+        parts.append(record[place:place + length])
+        place += (length + 3) // 4 * 4
+    payload = _MAGIC.join(parts)
+    label_length, *_ = _IMAGE_HEADER.unpack_from(payload)
+    return payload[_IMAGE_HEADER.size + 4 * label_length:]

@@ -1,0 +1,6 @@
+"""The report of an evaluation: one page that needs nothing but itself."""
+
+from ssdreg.drawing.report.page import Report, write_report
+from ssdreg.drawing.report.pictures import WorstPicture, draw_worst
+
+__all__ = ["Report", "WorstPicture", "draw_worst", "write_report"]

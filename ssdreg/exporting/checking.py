@@ -1,0 +1,50 @@
+"""An exported file against MXNet: the same images through both, compared row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ssdreg_runtime.backends import Backend, installed, open_backend
+
+from ssdreg.deploy.model import DeployModel
+from ssdreg.deploy.mxnet_backend import MXNetBackend
+from ssdreg.exporting.parity import HALF, Parity, Tolerance, compare
+
+#: The share of boxes that may differ: what is nearly a tie falls the other way in half precision.
+MAY_DIFFER = {"float32": 0.0, "float16": 0.01}
+#: Images at a time, where the file takes any number.
+BATCH_SIZE = 4
+
+
+def compare_file(source: DeployModel, file: Path, images: np.ndarray, threads: int | None = None,
+                 runtimes: Sequence[str] | None = None) -> dict[str, Parity]:
+    """Compare the detections of an exported file with MXNet's, by runtime.
+
+    `images` (B, H, W, 3) are uint8, of the network's size. `runtimes` are all that are installed by
+    default; each computes in the precision of the file, which also decides on the tolerance.
+    """
+    opened = [open_backend(file, name, threads) for name in
+              (installed() if runtimes is None else runtimes)]
+    if not opened:
+        return {}
+    size = opened[0].facts.batch or BATCH_SIZE
+    reference = run(MXNetBackend(source, size), images, size)
+    rules = source.post_processing
+    tolerance = Tolerance() if opened[0].facts.precision == "float32" else HALF
+    return {backend.name: compare(reference, run(backend, images, size), rules, tolerance)
+            for backend in opened}
+
+
+def agrees(found: Parity, precision: str) -> bool:
+    """Tell whether a comparison found the same, as far as a file of this precision can."""
+    return found.mismatches <= MAY_DIFFER[precision] * found.boxes
+
+
+def run(backend: Backend, images: np.ndarray, size: int) -> np.ndarray:
+    """Detect in groups of one size; the last is filled up with black images."""
+    missing = -len(images) % size
+    filled = np.concatenate([images, np.zeros_like(images[:1]).repeat(missing, axis=0)])
+    found = [backend.run(filled[start:start + size]) for start in range(0, len(filled), size)]
+    return np.concatenate(found)[:len(images)]

@@ -1,0 +1,142 @@
+"""A run or an old checkpoint as one file, written and compared: `ssdreg.export`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from attrs import evolve, field, frozen
+
+from ssdreg.deploy.model import DeployModel, open_deploy_model
+from ssdreg.errors import DependencyError, ExportError, ModelError
+from ssdreg.exporting.options import OLDEST_OPSET, Options
+from ssdreg.exporting.parity import Parity
+from ssdreg.progress import Progress, silent
+from ssdreg.registry.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: What the name of a checkpoint ends with; the file is called as it without that.
+_ENDINGS = (".tar.gz", ".tgz", "-symbol.json", ".json", ".params")
+
+
+@frozen(eq=False)
+class Exported:
+    """A file that was written, and what it was compared with.
+
+    - `file`, `size` in bytes; `replaced`: whether one was there before
+    - `source`: the detector that it was made of; `options`: how it was written
+    - `images`: how many it was compared with MXNet on; `parity`: what that found, by runtime
+    """
+
+    file: Path
+    size: int
+    replaced: bool
+    source: DeployModel = field(repr=False)
+    options: Options
+    images: int = 0
+    parity: Mapping[str, Parity] = MappingProxyType({})
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every runtime found what MXNet finds, as far as the precision allows."""
+        from ssdreg.exporting.checking import agrees
+        return all(agrees(each, self.options.precision) for each in self.parity.values())
+
+
+def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None = None,
+           batch_size: int | None = 1, opset: int = OLDEST_OPSET, nms: bool = True,
+           precision: str = "float32", epoch: int | None = None,
+           classes: Sequence[str] | None = None,
+           data_shape: int | tuple[int, int] | None = None,
+           preprocessing: Preprocessing | None = None,
+           check: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+           progress: Progress | None = None) -> Exported:
+    """Write a run or an old checkpoint as one ONNX file, as ``ssdreg export`` does.
+
+    - `model`: a run's folder, or a checkpoint; `epoch`, `classes`, `data_shape` and
+      `preprocessing` are those of `ssdreg.load_checkpoint`
+    - `out`: the file; by default ``model.onnx`` in a run's folder, and beside a checkpoint one of
+      its name. It is written whole or not at all; one that ssdreg wrote before is replaced
+    - `batch_size`: images at a time, None for any number; `opset`: the set of ONNX operators
+    - `nms`: False leaves suppression out: the file gives the scores and boxes of all anchors
+    - `precision`: ``float32`` or ``float16``
+    - `check`: an image, a folder of images, or several of these, on which the file is compared with
+      MXNet, with every runtime that is installed
+
+    `progress` is called with the `Exported` as soon as the file is written, before it is compared.
+
+    Raises ExportError for a network that cannot be written, a file that may not be, and options
+    that cannot be; RunError for what cannot be read; DependencyError where `check` finds no
+    runtime; DataError for an image that cannot be read.
+    """
+    from ssdreg.exporting import write_onnx
+    path, tell = Path(model), progress or silent
+    options = Options(batch=batch_size, opset=opset, nms=nms, precision=precision)
+    file = default_file(path) if out is None else Path(out)
+    _refuse(file)
+    named = [check] if isinstance(check, (str, os.PathLike)) else check
+    files = _check_images([Path(each) for each in named], options)
+    source = open_deploy_model(path, epoch, classes, data_shape, preprocessing)
+    images = _pixels(files, source) if files else None
+    replaced = file.exists()
+    write_onnx(source, file, options)
+    exported = Exported(file, file.stat().st_size, replaced, source, options)
+    tell(exported)
+    if images is None:
+        return exported
+    from ssdreg.exporting.checking import compare_file
+    return evolve(exported, images=len(images), parity=compare_file(source, file, images))
+
+
+def default_file(path: Path) -> Path:
+    """Return where a run or a checkpoint is exported to, unless a file is named."""
+    if path.is_dir():
+        return path / "model.onnx"
+    ending = next((each for each in _ENDINGS if path.name.endswith(each)), "")
+    return path.with_name(f"{path.name[:len(path.name) - len(ending)]}.onnx")
+
+
+def _refuse(file: Path) -> None:
+    """Raise ExportError for a file that should not be written, or not be replaced."""
+    if file.suffix != ".onnx":
+        raise ExportError(f"--out {file} does not end in .onnx, by which runtimes know the format")
+    if file.is_dir():
+        raise ExportError(f"{file} is a folder: choose another --out")
+    if file.exists() and not _is_ours(file):
+        raise ExportError(f"{file} is there already and was not written by ssdreg: move it away, "
+                          f"or choose another --out")
+
+
+def _is_ours(file: Path) -> bool:
+    from ssdreg_runtime.backends.facts import PREFIX
+    from ssdreg_runtime.backends.onnx_file import read_metadata
+    try:
+        with file.open("rb") as stream:  # the weights are not read
+            return f"{PREFIX}format" in read_metadata(stream, str(file))
+    except ModelError:
+        return False
+
+
+def _check_images(paths: Sequence[Path], options: Options) -> list[Path]:
+    """Return the images to compare with, before anything is written."""
+    from ssdreg_runtime.backends import installed
+    from ssdreg_runtime.io.pictures import find_images
+    from ssdreg_runtime.system.installing import install
+    if paths and not options.nms:
+        raise ExportError("--check compares detections, which a file with --no-nms does not make: "
+                          "leave one of them out")
+    if paths and not installed():
+        raise DependencyError("--check runs the file, and neither OpenVINO nor ONNX Runtime is "
+                              f"installed: run `{install('onnxruntime')}`")
+    return [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
+
+
+def _pixels(files: Sequence[Path], source: DeployModel) -> np.ndarray:
+    import numpy as np
+    from ssdreg_runtime.io.images import prepare
+    return np.stack([prepare(file, source.plan.data_shape).pixels for file in files])

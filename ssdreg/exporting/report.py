@@ -1,0 +1,57 @@
+"""What was exported, and how it compares with MXNet, as text."""
+
+from __future__ import annotations
+
+from ssdreg_runtime.backends.facts import ModelFacts
+from ssdreg_runtime.system.tables import text_table
+
+from ssdreg.deploy.mxnet_backend import facts_of
+from ssdreg.exporting.checking import agrees
+from ssdreg.exporting.export import Exported
+from ssdreg.exporting.parity import Parity
+
+
+def describe(exported: Exported) -> str:
+    """Say in a few lines what was done, and what the file is."""
+    source, options = exported.source, exported.options
+    plan = source.plan
+    batch = "any number" if options.batch is None else options.batch
+    height, width = plan.data_shape
+    outputs = (f"detection: {_suppression(facts_of(source))}" if options.nms else
+               f"scores and boxes of all {plan.anchors:,} anchors, without suppression")
+    rows = [
+        ("replaced" if exported.replaced else "written",
+         f"{exported.file} ({exported.size / 1e6:.1f} MB)"),
+        ("network", f"{plan.backbone}, {plan.head}, opset {options.opset}, {options.precision}"),
+        ("input", f"images: {height}x{width} pixels of RGB, {batch} at a time"),
+        ("output", outputs),
+        ("classes", f"{len(source.classes)} ({', '.join(source.classes)})")]
+    return "\n".join(f"{name + ':':16}{text}" for name, text in rows)
+
+
+def compared(exported: Exported) -> str:
+    """Say what every runtime found, in a table and a line for each difference."""
+    table = text_table(
+        ("runtime", "boxes", "scores differ by", "coordinates by", "ties", "verdict"),
+        [(name, f"{each.boxes:,}", f"{each.score:.1e}", f"{each.coordinate:.1e}", str(each.ties),
+          _verdict(each, exported.options.precision)) for name, each in exported.parity.items()])
+    return "\n".join([
+        f"compared with MXNet on {exported.images} image{'s' if exported.images > 1 else ''}:",
+        table, *(f"{name}: {sentence}" for name, each in exported.parity.items()
+                 for sentence in each.sentences)])
+
+
+def _suppression(facts: ModelFacts) -> str:
+    if not 0 < facts.nms_threshold <= 1:
+        return f"scores from {facts.threshold:g} on, without suppression"
+    looked_at = f"the {facts.nms_topk} best" if facts.nms_topk > 0 else "all"
+    across = ", across classes" if facts.force_suppress else ""
+    return (f"scores from {facts.threshold:g} on, {looked_at}, suppressed from an IoU of "
+            f"{facts.nms_threshold:g} on{across}")
+
+
+def _verdict(parity: Parity, precision: str) -> str:
+    if parity.equal:
+        return "equal"
+    return (f"equal but for {parity.mismatches}" if agrees(parity, precision)
+            else f"{parity.mismatches} DIFFERENT")

@@ -1,0 +1,147 @@
+"""What a training run is decided by: its network, where that starts from, its recipe, its data."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from attrs import evolve, fields, frozen
+
+from ssdreg.anchors.fit import fit_sizes
+from ssdreg.anchors.report import FITTED
+from ssdreg.data import RECIPES, Augmentation, DataIssues, splits
+from ssdreg.data.boxes import boxes
+from ssdreg.data.splits import DataSpec
+from ssdreg.detector.build import design
+from ssdreg.detector.overrides import Overrides
+from ssdreg.errors import SsdregError
+from ssdreg.progress import Progress
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.head import Head
+from ssdreg.registry.names import get_backbone
+from ssdreg.runs.run import CONFIG, Run, open_run
+from ssdreg.training.network import Network, build_network, network_of
+from ssdreg.training.options import TrainOptions
+from ssdreg.training.start import Start, choose_start
+from ssdreg.training.trainer import Data
+from ssdreg.weights.loading import siblings_with_weights, weights_of
+
+#: What is said where a run is to be started from too little.
+NEEDED = ("--backbone and --data are needed to start a run (--pretrained RUN stands for a backbone "
+          "too, and --resume goes on with a run)")
+
+
+@frozen
+class DetectorChoice:
+    """What a new network is to be; see `ssdreg.plan`. Without sizes they are fitted to the data."""
+
+    data_shape: int | tuple[int, int] = 300
+    head: str | Head = "ssd"
+    tap_strides: Sequence[int] | None = None
+    sizes: str | Sequence[Sequence[float]] | None = None
+    loss: str | None = None
+
+    @property
+    def overrides(self) -> Overrides:
+        """What is given of the plan; sizes that are to fit the data are not."""
+        sizes = None if self.sizes == FITTED else self.sizes
+        return Overrides(tap_strides=self.tap_strides, sizes=sizes, loss=self.loss)
+
+
+def continued_run(pretrained: str | os.PathLike[str] | bool | None,
+                  detector: DetectorChoice) -> Run | None:
+    """Return the run whose network goes on with other data; None where it is no run.
+
+    Raises SsdregError where something else than that network is asked for.
+    """
+    if not pretrained or pretrained is True:
+        return None
+    folder = Path(pretrained)
+    if not (folder / CONFIG).is_file():
+        return None
+    for each in fields(DetectorChoice):
+        if getattr(detector, each.name) != each.default:
+            raise SsdregError(f"--{each.name.replace('_', '-')} goes with --backbone: without one, "
+                              f"the network of {folder} goes on as it is")
+    return open_run(folder)
+
+
+def beginning(backbone: str | Backbone, continued: Run | None,
+              pretrained: str | os.PathLike[str] | bool | None, progress: Progress
+              ) -> Start | None:
+    """Return what the network starts from; None for nothing."""
+    if continued is not None:
+        return Start(continued.load_params(), str(continued.path))
+    source = get_backbone(backbone)
+    if pretrained is False:
+        return None
+    named = "" if pretrained is True else None if pretrained is None else os.fspath(pretrained)
+    return choose_start(source, named, progress=progress)
+
+
+def without_weights(backbone: str | Backbone) -> str:
+    """Say that a training starts from nothing, and what would be better where there is such."""
+    source = get_backbone(backbone)
+    if weights_of(source):
+        return (f"starts from nothing: the weights of {source.name} are not on disk; "
+                f"--pretrained fetches them, which is better and sooner done")
+    others = siblings_with_weights(source)
+    if others:
+        return (f"starts from nothing: there are no weights of {source.name}, but of "
+                f"{' and '.join(others)}; --backbone {others[0]} --pretrained is better and sooner "
+                f"done")
+    return (f"starts from nothing: there are no weights of {source.name}; plug-ins bring "
+            f"networks that have them, such as ssdreg-efficientnet and ssdreg-resnet")
+
+
+def network(backbone: str | Backbone, continued: Run | None, detector: DetectorChoice,
+            data: Data) -> Network:
+    """Build the network to train; anchors that are to fit the data are fitted here."""
+    count = len(data.train.classes)
+    if continued is not None:
+        return network_of(continued, count)
+    source, overrides = get_backbone(backbone), detector.overrides
+    if overrides.sizes is None:
+        draft = design(source, count, detector.data_shape, detector.head, overrides)
+        overrides = evolve(overrides, sizes=fit_sizes(boxes(data.train), draft.plan))
+    return build_network(source, count, detector.data_shape, detector.head, overrides)
+
+
+def recipe(given: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+           ) -> TrainOptions:
+    """Return the recipe of which these options are given, those that are None excepted.
+
+    `defaults` are others than those of `TrainOptions`. Raises SsdregError where it cannot be.
+    """
+    options = {**defaults, **{name: value for name, value in given.items() if value is not None}}
+    try:
+        return TrainOptions(**options)
+    except (ValueError, TypeError) as error:
+        # attrs puts attribute and value behind its sentence
+        raise SsdregError(f"this recipe cannot be: {error.args[0]}") from error
+    except re.error as error:
+        raise SsdregError(f"--freeze {given['freeze']!r} is no regular expression: {error}"
+                          ) from error
+
+
+def augmentation(augment: str | Augmentation | None) -> Augmentation | None:
+    """Return the augmentation of this name, or as it is given."""
+    if augment is None or isinstance(augment, Augmentation):
+        return augment
+    if augment not in RECIPES:
+        raise SsdregError(f"--augment {augment!r} is no augmentation: choose one of "
+                          f"{', '.join(RECIPES)}")
+    return RECIPES[augment]
+
+
+def open_training(source: DataSpec, augmentation: Augmentation | None, progress: Progress) -> Data:
+    """Open the data, and tell what is wrong with them."""
+    train, validation = splits.open_data(source, progress=progress)
+    data = Data(source=source, train=train, validation=validation, augmentation=augmentation)
+    if data.issues:
+        progress(DataIssues(data.issues))
+    return data

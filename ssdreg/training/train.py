@@ -1,0 +1,201 @@
+"""Training as a whole, from data to a run: `ssdreg.train`, and `ssdreg.resume` to go on."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from ssdreg.data import Augmentation, DataIssue, splits
+from ssdreg.deploy.devices import devices
+from ssdreg.detector.plan import Plan
+from ssdreg.errors import SsdregError
+from ssdreg.progress import Note, Progress, silent
+from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.head import Head
+from ssdreg.runs.log import Epoch
+from ssdreg.runs.run import Run, create_run, open_run, refuse_run
+from ssdreg.training import choices, state
+from ssdreg.training.freezing import fixed
+from ssdreg.training.network import Network
+from ssdreg.training.options import FINE_TUNING
+from ssdreg.training.start import Start, Taken, take
+from ssdreg.training.trainer import Data, check_devices, resume_run, train_run
+from ssdreg.training.watching import draw, watching
+
+
+@frozen
+class TrainingResult:
+    """What a training came to.
+
+    - `run`: its folder, see `ssdreg.Run`
+    - `best_epoch`: the one on disk with the best validation mAP, the last where none was validated
+    - `epochs`: its log, an entry an epoch
+    - `issues`: what is wrong with the data that were read
+    """
+
+    run: Run
+    best_epoch: int
+    epochs: tuple[Epoch, ...]
+    issues: tuple[DataIssue, ...] = ()
+
+    @property
+    def map(self) -> float:
+        """The validation mAP of the best epoch at IoU 0.5, 0..1; NaN where none was validated."""
+        return next((each.map for each in self.epochs if each.epoch == self.best_epoch), math.nan)
+
+    @property
+    def params_file(self) -> Path:
+        """The parameters of the best epoch."""
+        return self.run.params_file(self.best_epoch)
+
+
+def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
+          backbone: str | Backbone | None = None, split: str | None = None,
+          val_data: str | os.PathLike[str] | None = None, val_split: str | None = None,
+          data_format: str | None = None,
+          data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
+          tap_strides: Sequence[int] | None = None,
+          sizes: str | Sequence[Sequence[float]] | None = None, loss: str | None = None,
+          pretrained: str | os.PathLike[str] | bool | None = None,
+          augment: str | Augmentation | None = "light", epochs: int | None = None,
+          batch_size: int = 16, optimizer: str = "adam", lr: float = 1e-3, momentum: float = 0.9,
+          wd: float = 1e-5, lr_steps: Sequence[int] = (), lr_factor: float = 0.1,
+          warmup: int = 50, freeze: str | None = None, freeze_stages: int | None = None,
+          freeze_norm: bool = False, head_lr: float = 1.0, seed: int = 0,
+          validate_every: int = 1, keep_epochs: int = 10, ctx: str = "cpu",
+          tensorboard: bool = False, progress: Progress | None = None) -> TrainingResult:
+    """Train a detector on images with boxes, as ``ssdreg train`` does, and return its run.
+
+    What is trained on:
+
+    - `data`: a data set of any format that `ssdreg.data.formats` knows, or a ``.rec`` file; `split`
+      names the part to train on, `data_format` the format where looking does not tell it
+    - `val_data`, `val_split`: what every epoch is validated on. What is not named is chosen:
+      ``train`` and ``val``, ``trainval`` and ``test``, or a tenth of the images held out by name
+    - `augment`: ``light``, ``ssd`` (the paper's, for long trainings), ``none``, or an
+      `Augmentation`
+
+    What is trained:
+
+    - `backbone`: a name of `ssdreg.list_backbones`, or a `Backbone`
+    - `data_shape` (a side in pixels, or (height, width)), `head`, `tap_strides`, `loss`: see
+      `ssdreg.plan`. `sizes` are the name of a scheme, or those of each level as shares of the
+      image's height; None fits them to the boxes
+    - `pretrained`: None starts from the backbone's own weights where they are on disk, True
+      fetches them, False starts from nothing; or the name of weights, a ``.params`` file, or the
+      folder of a run. A run without `backbone` goes on as the network it is
+
+    How it is trained: `epochs` are 60 from nothing, 20 from weights; `freeze_stages` are 0 from
+    nothing, 2 from weights; the others are fields of `ssdreg.TrainOptions`. `ctx` names devices:
+    ``cpu``, ``gpu:0,1``.
+
+    `out` is the folder of the run, made here; it is written epoch by epoch, its curves are drawn,
+    and with `tensorboard` so are its events. `progress` is called
+    with every `Note`, `Work`, `Step` and `Epoch`; `print` will do.
+
+    Raises SsdregError, a sentence, before anything is written, for data, a network, weights or
+    options that cannot be; RunError where `out` holds a run already, or the loss stops being a
+    number; Interrupted after Ctrl-C, when all is saved: `ssdreg.resume` goes on.
+    """
+    tell = progress or silent
+    detector = choices.DetectorChoice(data_shape, head, tap_strides, sizes, loss)
+    continued = choices.continued_run(pretrained, detector) if backbone is None else None
+    if backbone is None and continued is None:
+        raise SsdregError(choices.NEEDED)
+    # whatever can be refused is refused before data are packed and a folder is made
+    refuse_run(Path(out))
+    given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
+             "momentum": momentum, "wd": wd, "lr_steps": lr_steps, "lr_factor": lr_factor,
+             "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
+             "freeze_norm": freeze_norm, "head_lr": head_lr, "seed": seed,
+             "validate_every": validate_every, "keep_epochs": keep_epochs}
+    recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
+    contexts = devices(ctx)
+    check_devices(recipe, contexts)
+    named = backbone or ""  # empty where a run goes on
+    start = choices.beginning(named, continued, pretrained, tell)
+    if start is not None:
+        recipe = choices.recipe(given, FINE_TUNING)
+    source = splits.choose(Path(data), split, _path(val_data), val_split, data_format)
+    opened = choices.open_training(source, augmentation, tell)
+    network = choices.network(named, continued, detector, opened)
+    fixed(network.train, network.plan, recipe)
+    taken = None
+    if start is not None:
+        taken = _take(start, network, opened)
+        tell(Note(f"starts from {start.what}: {taken.describe()}"))
+    elif pretrained is not False:
+        tell(Note(choices.without_weights(named)))
+    run = create_run(Path(out), opened.train.classes, network.plan, network.train, network.deploy)
+    tell(Note(_describe(network.plan, opened)))
+    if source.validation is not None:
+        tell(Note(f"validates on {splits.describe_validation(source)}"))
+    with watching(run.path, tensorboard) as after_epoch:
+        train_run(run, opened, recipe, contexts, taken, after_epoch=after_epoch, progress=tell)
+    draw(run.path)
+    return _result(run, opened.issues)
+
+
+def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
+           data: str | os.PathLike[str] | None = None, split: str | None = None,
+           val_data: str | os.PathLike[str] | None = None, val_split: str | None = None,
+           data_format: str | None = None, ctx: str = "cpu", tensorboard: bool = False,
+           progress: Progress | None = None) -> TrainingResult:
+    """Go on with a run where it was stopped, step for step as if it had not been.
+
+    `run` is its folder. It keeps its network, recipe and augmentation; `epochs` may make it longer,
+    and `data`, with the arguments about splits and its format, may say where its data are now.
+    `ctx`, `tensorboard` and `progress` are those of `ssdreg.train`.
+
+    Raises RunError for what is no run, or cannot go on; DataError for data that cannot be read;
+    Interrupted as `ssdreg.train` does.
+    """
+    tell = progress or silent
+    found = open_run(Path(run))
+    if data is None and (split or val_data or val_split):
+        raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
+                          "or leave them out and the run's own data are used")
+    saved = state.load(found)
+    if data is not None:
+        saved = evolve(saved, data=splits.choose(Path(data), split, _path(val_data), val_split,
+                                                 data_format))
+    if epochs is not None:
+        saved = evolve(saved, options=evolve(
+            saved.options, epochs=choices.recipe({"epochs": epochs}).epochs))
+    if saved.state.epoch >= saved.options.epochs:
+        tell(Note(f"{found.path} has had its {saved.options.epochs} epochs; "
+                  f"give a larger --epochs to go on"))
+        draw(found.path)
+        return _result(found)
+    tell(Note(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
+              f"after step {saved.state.step}"))
+    opened = choices.open_training(saved.data, saved.augmentation, tell)
+    with watching(found.path, tensorboard) as after_epoch:
+        resume_run(found, saved, opened, devices(ctx), after_epoch=after_epoch, progress=tell)
+    draw(found.path)
+    return _result(found, opened.issues)
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _take(start: Start, network: Network, data: Data) -> Taken:
+    shapes = {"data": (1, 3, *network.plan.data_shape), "label": (1, data.train.max_objects, 6)}
+    return take(start.params, network.train, shapes, start.what)
+
+
+def _describe(plan: Plan, data: Data) -> str:
+    """Say what is trained on what."""
+    classes = data.train.classes
+    return (f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
+            f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
+            f"classes ({', '.join(classes)})")
+
+
+def _result(run: Run, issues: tuple[DataIssue, ...] = ()) -> TrainingResult:
+    return TrainingResult(run, run.best_epoch(), run.log(), issues)
