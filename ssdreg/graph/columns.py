@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -111,8 +112,10 @@ class Listing(Columns):
                 or "\nControl deps:" in text):
             return None
         try:
-            sources = [tuple([places[_name(line)] for line in each]) for each in lines]
-            heads = tuple(places[_name(line)] for line in outputs.split("\n\toutput[")[1:])
+            # a line is 0]=name(output), or 0]=name(output) version=number
+            heads, *sources = [
+                tuple([places[line.rpartition("(")[0].partition("]=")[2]] for line in each])
+                for each in (outputs.split("\n\toutput[")[1:], *lines)]
         except KeyError:
             return None
         return cls(names, ops, sources, heads, symbol, lines, settings)
@@ -130,17 +133,15 @@ class Listing(Columns):
         """Return a node's settings."""
         if self.ops[index] == VARIABLE:
             return self._document.attrs(index)
-        text = self.settings[index]
-        if not text:
-            return Attributes()
-        # key=value; a value may have several lines
-        return Attributes({key: value for key, _, value in [
-            line.partition("=") for line in text.split("\n\t")]})
+        return _attributes(self.settings[index])
 
 
-def _name(line: str) -> str:
-    """Return the name in ``0]=name(output)`` or ``0]=name(output) version=number``."""
-    return line.rpartition("(")[0].partition("]=")[2]
+# a network has the same settings over and over
+@lru_cache(maxsize=1024)
+def _attributes(text: str) -> Attributes:
+    """Read settings: a line each, key=value, where a value may have several lines."""
+    pairs = [line.partition("=") for line in text.split("\n\t")] if text else []
+    return Attributes(MappingProxyType({key: value for key, _, value in pairs}))
 
 
 def _entry(source: int, line: str) -> Entry:
