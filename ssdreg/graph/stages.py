@@ -100,8 +100,8 @@ def beyond(graph: Graph, last: ShapedNode) -> ShapedNode | None:
     is nothing else before the classifier.
     """
     end = backbone_end(graph)
-    following = [graph.nodes[index] for index in graph.trunk
-                 if end is not None and last.index < index <= end.index]
+    following = [node for node in graph.trunk_operators
+                 if end is not None and last.index < node.index <= end.index]
     pointwise = [node for node in following if node.op in CONVOLUTIONS and node.kernel == 1]
     more = [node for node in following if graph.mixes(node) and node.op not in POOLINGS]
     return min((*more, *pointwise[1:]), key=lambda node: node.index, default=None)
@@ -146,8 +146,8 @@ def _expands(graph: Graph, last: ShapedNode, pointwise: ShapedNode) -> bool:
     """
     if last.grouped or graph.gates(last):
         return False
-    following = next((graph.nodes[index] for index in graph.trunk
-                      if index > pointwise.index and graph.nodes[index].op in CONVOLUTIONS), None)
+    following = next((node for node in graph.trunk_operators
+                      if node.index > pointwise.index and node.op in CONVOLUTIONS), None)
     return following is not None and following.grouped
 
 
@@ -186,8 +186,7 @@ def backbone_end(graph: Graph) -> ShapedNode | None:
     A classifier may be a 1x1 convolution whose scores are averaged over the map (Lin et al.,
     Network In Network, 2013): the last layer with weights, and a pooling behind it.
     """
-    pictures = graph.pictures
-    trunk = [graph.nodes[index] for index in graph.trunk]
+    pictures, trunk = graph.pictures, graph.trunk_operators
     last = [node for node in trunk if graph.weights(node.sources)][-1:]
     for before, node in zip(pictures, pictures[1:]):
         if ([node] == last and node.op in CONVOLUTIONS and node.kernel == 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
 
-from ssdreg.graph.nodes import VARIABLE, Node, as_node
+from ssdreg.graph.nodes import VARIABLE, Node
 from ssdreg.graph.operators import PRODUCTS
 from ssdreg.graph.shapes import Shape, Stride, infer_shapes, infer_strides
 from ssdreg.graph.wiring import Wiring, read_wiring
@@ -75,7 +75,7 @@ class Nodes(Sequence[ShapedNode]):
         return found
 
     def _make(self, index: int) -> ShapedNode:
-        node = as_node(self._wiring.entries[index])
+        node = self._wiring.columns.node(index)
         return ShapedNode(
             op=node.op, name=node.name, attrs=node.attrs, inputs=node.inputs, index=index,
             shape=self._shapes[index], stride=self._strides[index],
@@ -109,12 +109,16 @@ class Graph:
         """How many values each parameter has."""
         return {index: math.prod(self.shapes[index]) for index in self.wiring.parameters}
 
-    @property
+    @cached_property
+    def trunk_operators(self) -> tuple[ShapedNode, ...]:
+        """The operators on the trunk: all of it but the data themselves."""
+        return tuple(self.nodes[index] for index in self.trunk
+                     if self.wiring.ops[index] != VARIABLE)
+
+    @cached_property
     def pictures(self) -> tuple[ShapedNode, ...]:
         """The operators on the trunk up to where the picture is pooled away."""
-        trunk = (self.nodes[index] for index in self.trunk)
-        return tuple(takewhile(lambda node: node.stride is not None,
-                               (node for node in trunk if not node.is_variable)))
+        return tuple(takewhile(lambda node: node.stride is not None, self.trunk_operators))
 
     def find(self, name: str) -> ShapedNode | None:
         """Return the node called `name` (``_output`` at its end does not count)."""

@@ -6,6 +6,7 @@ ResNet-101, where the same names lie in the middle of stage 3.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -207,8 +208,8 @@ def _off_trunk(graph: Graph, node: ShapedNode) -> str:
 
 def _unfinished(graph: Graph, node: ShapedNode, tap: Tap | str) -> list[str]:
     """Say what of its stage is still to come behind a node on the trunk, if anything is."""
-    rest = [graph.nodes[index] for index in graph.trunk
-            if index > node.index and graph.nodes[index].stride == node.stride]
+    behind = graph.trunk[bisect_right(graph.trunk, node.index):]
+    rest = [graph.nodes[index] for index in behind if graph.strides[index] == node.stride]
     working = [each for each in rest if graph.mixes(each)]
     if not working:
         return []

@@ -6,17 +6,17 @@ Thousands of nodes are gone through at every step, so that there are columns, an
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from ssdreg.errors import TapError
 from ssdreg.graph.attributes import Attributes
-from ssdreg.graph.nodes import DATA, MAX_NODES, VARIABLE, settings
+from ssdreg.graph.columns import Columns, read_columns
+from ssdreg.graph.nodes import DATA, MAX_NODES, VARIABLE
 from ssdreg.graph.operators import (
     CONVOLUTIONS,
     ELEMENTWISE,
@@ -38,28 +38,34 @@ _ON_EACH_VALUE = ELEMENTWISE | PRODUCTS
 class Wiring:
     """The nodes of a symbol with an input ``data``, in topological order; a column has one each.
 
-    `entries` are the nodes as JSON has them, `sources` the nodes that each one reads. Of these,
-    `data_sources` are those that depend on the data; it is () for the data themselves, and None
-    for what does not depend on them. `outputs` is the place of a node's first output among all of
-    `internals`, None where it has none by that name.
+    Of what a node reads, `data_sources` are those that depend on the data; it is () for the data
+    themselves, and None for what does not depend on them. `outputs` is the place of a node's first
+    output among all of `internals`, None where it has none by that name.
     """
 
     internals: mx.sym.Symbol = field(repr=False)
-    entries: Sequence[Mapping[str, Any]] = field(repr=False)
-    names: Sequence[str] = field(repr=False)
-    ops: Sequence[str] = field(repr=False)
-    sources: Sequence[tuple[int, ...]] = field(repr=False)
+    columns: Columns
     data_sources: Sequence[tuple[int, ...] | None] = field(repr=False)
     outputs: Sequence[int | None] = field(repr=False)
-    heads: tuple[int, ...]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The nodes' names."""
+        return self.columns.names
+
+    @property
+    def ops(self) -> Sequence[str]:
+        """The nodes' operators, ``null`` for variables."""
+        return self.columns.ops
+
+    @property
+    def sources(self) -> Sequence[tuple[int, ...]]:
+        """The nodes that each one reads."""
+        return self.columns.sources
 
     def attrs(self, index: int) -> Attributes:
         """Return a node's settings."""
-        return Attributes(settings(self.entries[index]))
-
-    def kernel(self, index: int) -> int:
-        """Return the longer side of a convolution's or pooling's kernel; 1 for all else."""
-        return max(self.attrs(index).pair("kernel", 1)) if self.ops[index] in WINDOWS else 1
+        return self.columns.attrs(index)
 
     @cached_property
     def first(self) -> Mapping[str, int]:
@@ -81,7 +87,7 @@ class Wiring:
     def windows(self) -> Sequence[int]:
         """The convolutions and poolings with a kernel above 1x1."""
         return [index for index, op in enumerate(self.ops)
-                if op in WINDOWS and self.kernel(index) > 1]
+                if op in WINDOWS and max(self.attrs(index).pair("kernel", 1)) > 1]
 
     @cached_property
     def working(self) -> frozenset[int]:
@@ -101,7 +107,7 @@ class Wiring:
         """
         end = len(self.names)
         reach = [-1] * end  # the last node that reads this one on a path; -1: no path leads here
-        for index in self.heads:
+        for index in self.columns.heads:
             reach[index] = end
         for index in range(end - 1, -1, -1):
             if reach[index] >= 0:
@@ -157,49 +163,23 @@ class Wiring:
 
 def read_wiring(symbol: mx.sym.Symbol) -> Wiring:
     """Read a symbol; raise TapError when it has no input ``data``, or too many nodes."""
-    document = json.loads(symbol.tojson(remove_amp_cast=False))
-    entries = document["nodes"]
-    if len(entries) > MAX_NODES:
-        raise TapError(f"the symbol has {len(entries):,} nodes: no network has more than "
+    internals = symbol.get_internals()
+    columns, outputs = read_columns(symbol, internals.list_outputs())
+    if len(columns.names) > MAX_NODES:
+        raise TapError(f"the symbol has {len(columns.names):,} nodes: no network has more than "
                        f"{MAX_NODES:,}")
-    names, ops = [entry["name"] for entry in entries], [entry["op"] for entry in entries]
-    sources = [tuple([reference[0] for reference in entry["inputs"]]) for entry in entries]
-    data_sources = _data_sources(names, ops, sources)
+    data_sources = _data_sources(columns)
     if () not in data_sources:
         raise TapError(f"the symbol has no input called {DATA!r}: it has "
                        f"{', '.join(symbol.list_inputs()[:3])}, ...")
-    internals = symbol.get_internals()
-    return Wiring(internals, entries, names, ops, sources, data_sources,
-                  _outputs(names, ops, internals.list_outputs()),
-                  tuple(reference[0] for reference in document["heads"]))
+    return Wiring(internals, columns, data_sources, outputs)
 
 
-def _data_sources(names: Sequence[str], ops: Sequence[str], sources: Sequence[tuple[int, ...]]
-                  ) -> list[tuple[int, ...] | None]:
+def _data_sources(columns: Columns) -> list[tuple[int, ...] | None]:
     found: list[tuple[int, ...] | None] = []
-    for name, op, read in zip(names, ops, sources):
+    for name, op, read in zip(columns.names, columns.ops, columns.sources):
         if op == VARIABLE:
             found.append(() if name == DATA else None)
         else:
             found.append(tuple([index for index in read if found[index] is not None]) or None)
     return found
-
-
-def _outputs(names: Sequence[str], ops: Sequence[str], outputs: Sequence[str]
-             ) -> list[int | None]:
-    """Return the place of each node's first output among all `outputs`.
-
-    Several of these share a name where a network uses one activation at several places; they come
-    in the order of the nodes.
-    """
-    places = dict(zip(reversed(outputs), range(len(outputs) - 1, -1, -1)))
-    # an operator's first output is name_output, or name_output0 when there are several; variables
-    # appear under their own name
-    keys = [name if op == VARIABLE else f"{name}_output" for name, op in zip(names, ops)]
-    keys = [key if key in places or op == VARIABLE else f"{key}0" for key, op in zip(keys, ops)]
-    if len(places) == len(outputs):
-        return list(map(places.get, keys))
-    following: dict[str, list[int]] = {}
-    for place in range(len(outputs) - 1, -1, -1):
-        following.setdefault(outputs[place], []).append(place)
-    return [following[key].pop() if following.get(key) else None for key in keys]

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import inspect
 import random
+import re
 
 import attrs
 import pytest
 
 import ssdreg
-from ssdreg import PlanError, Preprocessing, Preset, plan
+from ssdreg import Plan, PlanError, Preprocessing, Preset, plan
+from ssdreg.detector.overrides import Overrides
 
+NAN, INF = float("nan"), float("inf")
 FIVE = ("vgg16_reduced", "inceptionv3", "resnet18", "resnet50", "resnet101")
 
 
@@ -336,6 +340,23 @@ def test_defaults_that_cannot_be_are_refused(defaults):
     ({"force_suppress": "no"}, "force_suppress must be True or False, not 'no'"),
     ({"loss": "hinge"}, "loss must be softmax or focal, not 'hinge'"),
     ({"preprocessing": (1, 2, 3)}, "preprocessing must be a ssdreg.Preprocessing, not (1, 2, 3)"),
+    # no numbers
+    ({"sizes": ((NAN,),) * 6}, "level 0: sizes must hold positive numbers, at least one, not (nan"),
+    ({"sizes": ((0.1, INF),) * 6}, "level 0: sizes must hold positive numbers, at least one"),
+    ({"ratios": ((1, NAN),) * 6}, "level 0: ratios must hold positive numbers, at least one"),
+    ({"normalizations": (NAN,) * 6}, "level 0: normalizations must hold a positive number"),
+    ({"normalizations": (True,) * 6}, "level 0: normalizations must hold a positive number"),
+    ({"steps": (INF,) * 6}, "level 0: steps must hold a positive number, or two of them"),
+    ({"variances": (0.1, 0.1, NAN, 0.2)}, "variances must be four positive numbers"),
+    ({"nms_threshold": NAN}, "nms_threshold must be a number above 0, at most 1, not nan"),
+    ({"nms_topk": INF}, "nms_topk must be a positive whole number, or -1 for all, not inf"),
+    ({"num_classes": True}, "num_classes=True: at least one class is needed"),
+    # no names
+    ({"backbone": 5}, "backbone must be the name of a backbone, not 5"),
+    ({"head": 5}, "head must be the name of a head, not 5"),
+    ({"loss": 5}, "loss must be the name of a loss, not 5"),
+    ({"from_layers": ("_plus12", 5)}, "level 1: from_layers must hold the name of a node, or"),
+    ({"tap_strides": ("a", 16)}, "tap_strides=('a', 16) must list at least one stride"),
 ])
 def test_errors_say_what_and_where(arguments, message):
     assert message in refused(**arguments)
@@ -345,3 +366,75 @@ def test_errors_say_what_and_where(arguments, message):
 def test_a_misspelt_argument_is_none(function):
     with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
         function("resnet50", size=3)
+
+
+@pytest.mark.parametrize("function", [plan, ssdreg.build])
+def test_arguments_are_named_and_typed(function):
+    """What an editor completes: all that may be given, and nothing that takes any name."""
+    found = [each for each in inspect.signature(function).parameters.values()
+             if each.kind is not each.POSITIONAL_OR_KEYWORD]
+    assert [each.name for each in found] == [each.name for each in attrs.fields(Overrides)]
+    assert all(each.kind is each.KEYWORD_ONLY for each in found)
+    assert all(each.annotation is not each.empty for each in found)
+    given = Overrides()
+    assert {each.name: each.default for each in found} == {
+        each.name: getattr(given, each.name) for each in found}
+    for name in ("variances", "nms_threshold", "nms_topk", "force_suppress"):
+        assert getattr(given, name) == getattr(attrs.fields(Plan), name).default
+
+
+# A plan is held to the same as arguments are, however it is made.
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("num_classes", 0), ("num_classes", 2.5), ("data_shape", (300, -1)), ("data_shape", "300"),
+    ("head", 5), ("from_layers", ("", "_plus12", "", "", "", "")), ("from_layers", "_plus12"),
+    ("num_filters", (-1, -1, 8)), ("num_filters", (7, -1, 512, 256, 256, 128)),
+    ("num_filters", (-1, -1, 0, 256, 256, 128)), ("strides", (-1, 2, 2, 2, 2, 2)),
+    ("strides", (-1, -1, 2, 2, 2, 0)), ("pads", (-1, -1, -1, 1, 1, 1)), ("pads", 1),
+    ("sizes", ((0.1,),) * 5 + ((),)), ("sizes", ((NAN,),) * 6), ("ratios", ((1, -2),) * 6),
+    ("normalizations", (0,) * 6), ("projections", (0,) * 6), ("projections", (-1,) * 5 + (8,)),
+    ("steps", (0.1, 0.2)), ("steps", ((0.1, 0.1, 0.1),) * 6), ("variances", (0.1, 0.2)),
+    ("nms_threshold", INF), ("nms_topk", 0), ("force_suppress", 1), ("loss", 5),
+    ("preprocessing", None),
+])
+def test_a_plan_refuses_what_an_argument_may_not_be(field, value):
+    made = plan("resnet50")
+    with pytest.raises(PlanError) as caught:
+        attrs.evolve(made, **{field: value})
+    if (field, value) != ("preprocessing", None):  # which is to be derived, as an argument
+        assert str(caught.value) == refused(**{field: value})
+
+
+def level(made, index, **changes):
+    return tuple(attrs.evolve(each, **changes) if place == index else each
+                 for place, each in enumerate(made.levels))
+
+
+@pytest.mark.parametrize(("index", "changes", "message"), [
+    (2, {"height": 4}, "level 2 has 4x5 cells, but what makes it has 5x5"),
+    (2, {"height": -5}, "level 2: height must be a positive whole number, not -5"),
+    (0, {"width": 1.5}, "level 0: width must be a positive whole number, not 1.5"),
+    (3, {"channels": 8}, "level 3 has 8 channels, but what makes it has 256"),
+    (1, {"anchors_per_cell": 9}, "level 1 has 9 anchors a cell, but its sizes and ratios make 6"),
+    (1, {"node": "_plus14"}, "level 1 is '_plus15' in from_layers and '_plus14' in levels"),
+])
+def test_levels_are_those_that_follow(index, changes, message):
+    made = plan("resnet50")
+    with pytest.raises(PlanError, match=f"^{re.escape(message)}$"):
+        attrs.evolve(made, levels=level(made, index, **changes))
+
+
+@pytest.mark.parametrize("levels", [(), (5,) * 6, 5])
+def test_levels_are_levels(levels):
+    with pytest.raises(PlanError, match="levels"):
+        attrs.evolve(plan("resnet50"), levels=levels)
+
+
+def test_other_sizes_may_be_more_or_fewer():
+    made = plan("resnet50")
+    other = made.with_sizes([[0.1, 0.2, 0.3]] * 6)
+    assert [each.anchors_per_cell for each in other.levels] == [
+        each.anchors_per_cell + 1 for each in made.levels]
+    assert other.with_sizes(made.sizes) == made
+    with pytest.raises(PlanError, match="anchors a cell, but its sizes and ratios make"):
+        attrs.evolve(made, sizes=other.sizes)
