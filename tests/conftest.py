@@ -5,7 +5,10 @@ import os
 import pytest
 from support.environments import wheel_of
 from support.index import why_none
-from support.runs import DETECTOR, SIDE, TRAIN_IMAGES, VALIDATION_IMAGES
+from support.runs import DETECTOR, SIDE, SMALL, TRAIN_IMAGES, VALIDATION_IMAGES
+
+import ssdreg
+from ssdreg.cli.main import main
 
 # Read when MXNet is imported. Its threads wait by spinning, which, on a machine with other work,
 # takes the processors from those it waits for: these small networks then run for seconds.
@@ -52,9 +55,17 @@ def tiny_shapes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, tiny_shapes):
-    """A run of one epoch, for reading only."""
-    from ssdreg.cli.main import main
+    """A run of one epoch of a small network, for reading only."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
+    ssdreg.train(data=tiny_shapes, out=folder, backbone=SMALL, data_shape=SIDE, epochs=1,
+                 batch_size=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def resnet18_run(tmp_path_factory, tiny_shapes):
+    """A run whose backbone is one that commands know by its name, trained by the command."""
+    folder = tmp_path_factory.mktemp("runs") / "resnet18"
     assert main(["train", *DETECTOR, "--data", str(tiny_shapes), "--out", str(folder),
                  "--epochs", "1", "--batch-size", "8"]) == 0
     return folder

@@ -8,7 +8,7 @@ import shutil
 
 import attrs
 import pytest
-from support.runs import SIDE, TRAIN_IMAGES, VALIDATION_IMAGES, command, refused
+from support.runs import SIDE, SMALL, TRAIN_IMAGES, VALIDATION_IMAGES, command, refused
 
 from ssdreg.cli.main import main
 from ssdreg.data import load, open_eval, read_voc, splits
@@ -85,7 +85,7 @@ def test_a_report(capsys, tmp_path, tiny_run, form):
     done = command(capsys, "eval", tiny_run, "--report", out, *form)
     assert (done.status, done.err) == (0, "")
     text = out.read_text(encoding="utf-8")
-    for setting in ("resnet18", "64x64", "circle, square, triangle", "training: epochs"):
+    for setting in (SMALL.name, "64x64", "circle, square, triangle", "training: epochs"):
         assert setting in text
     assert text.count("data:image/jpeg;base64,") == 2 * VALIDATION_IMAGES
     if form:

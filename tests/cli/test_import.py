@@ -44,18 +44,18 @@ def test_what_was_found_is_shown(capsys, small):
     assert shown["normalisation"].strip() == "mean 123, 117, 104, std 1, 1, 1"
 
 
-def test_a_run_of_this_program_comes_back_as_it_was(capsys, tmp_path, tiny_run, tiny_shapes):
+def test_a_run_of_this_program_comes_back_as_it_was(capsys, tmp_path, resnet18_run, tiny_shapes):
     """Its checkpoints are the example's: the same detector must score the same."""
-    out = imported(capsys, tiny_run / "ssd", "--data-shape", SIDE, "--classes", ",".join(NAMES),
+    out = imported(capsys, resnet18_run / "ssd", "--data-shape", SIDE, "--classes", ",".join(NAMES),
                    "--out", tmp_path / "run")
     assert "resnet18" in out
     assert f"classes:        3 ({', '.join(NAMES)})" in out
-    original, run = open_run(tiny_run), open_run(tmp_path / "run")
+    original, run = open_run(resnet18_run), open_run(tmp_path / "run")
     assert run.plan == original.plan
     assert run.classes == NAMES
     assert run.epochs() == (1,)
     scores = [json.loads(command(capsys, "eval", folder, "--data", tiny_shapes, "--split", "val",
-                                 "--json").out) for folder in (tiny_run, tmp_path / "run")]
+                                 "--json").out) for folder in (resnet18_run, tmp_path / "run")]
     assert scores[0]["map"] == scores[1]["map"]
     assert refused(command(capsys, "eval", tmp_path / "run"),
                    f"{tmp_path / 'run'} was imported, not trained here, and has no data of its own")

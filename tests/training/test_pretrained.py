@@ -189,14 +189,14 @@ def test_a_run_goes_on_as_the_network_it_is(capsys, tmp_path, tiny_run, tiny_sha
     assert "0 of it not needed" in done.out
 
 
-def test_a_run_goes_on_with_other_classes(capsys, tmp_path, tiny_run, tiny_shapes):
+def test_a_run_goes_on_with_other_classes(capsys, tmp_path, resnet18_run, tiny_shapes):
     """The same numbers, but for the class predictors, which start anew."""
     data = shutil.copytree(tiny_shapes, tmp_path / "data")
     for file in (data / "Annotations").iterdir():
         file.write_text(re.sub("<name>[a-z]+</name>", "<name>shape</name>", file.read_text()))
-    done = go_on(capsys, tmp_path, data, "--pretrained", tiny_run)
+    done = go_on(capsys, tmp_path, data, "--pretrained", resnet18_run)
     assert done.status == 0, done.err
-    before, after = open_run(tiny_run), open_run(tmp_path / "next")
+    before, after = open_run(resnet18_run), open_run(tmp_path / "next")
     assert after.classes == ("shape",)
     assert after.plan == attrs.evolve(before.plan, num_classes=1)
     assert "start anew, of another shape there" in done.out

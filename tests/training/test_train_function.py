@@ -99,7 +99,7 @@ def test_weights_change_the_recipe(train):
 def test_a_run_goes_on_with_other_data(tmp_path, tiny_run, tiny_shapes):
     result = ssdreg.train(data=tiny_shapes, out=tmp_path / "run", pretrained=tiny_run, epochs=1,
                           batch_size=8)
-    assert result.run.plan.taps == ssdreg.plan("resnet18", tap_strides=(8, 16)).taps
+    assert result.run.plan.taps == ssdreg.plan(SMALL).taps
     with pytest.raises(ssdreg.SsdregError, match="the network of"):
         ssdreg.train(data=tiny_shapes, out=tmp_path / "two", pretrained=tiny_run, head="ssdlite")
 
