@@ -27,7 +27,8 @@ os.environ["IPYTHONDIR"] = str(Path(_beside.name, "ipython"))
 os.environ["XDG_CACHE_HOME"] = str(Path(_beside.name, "cache"))
 _profile = Path(os.environ["IPYTHONDIR"], "profile_default")
 _profile.mkdir(parents=True)
-(_profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")
+(_profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n",
+                                                      encoding="utf-8")
 logging.getLogger("traitlets").setLevel(logging.ERROR)
 
 project = "ssdreg"
