@@ -74,7 +74,7 @@ def test_a_run_becomes_one_file_in_its_folder(capsys, run, tiny_shapes):
     assert set(run.iterdir()) - before == {file}
     told = shown(done)
     assert told["written"].strip() == f"{file} ({file.stat().st_size / 1e6:.1f} MB)"
-    assert told["network"].strip() == "resnet18, ssd, opset 17, float32"
+    assert told["network"].strip() == "resnet10_eighth, ssd, opset 17, float32"
     assert told["input"].strip() == "images: 64x64 pixels of RGB, 1 at a time"
     assert told["output"].strip() == ("detection: scores from 0.01 on, the 400 best, suppressed "
                                       "from an IoU of 0.5 on")

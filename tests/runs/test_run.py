@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import pytest
 from ssdreg_runtime.system.files import replacing, write_json
+from support.runs import SMALL
 
 import ssdreg
 from ssdreg.deploy.executor import Inference, open_inference
@@ -85,7 +86,7 @@ def test_an_edited_plan_is_refused_as_an_argument_is(copied, field, value):
     stated = json.loads((copied / "config.json").read_text())["plan"]
     arguments = {name: stated[name] for name in ("num_classes", "data_shape")}
     with pytest.raises(ssdreg.PlanError) as argument:
-        ssdreg.plan("resnet18", **{**arguments, "tap_strides": (8, 16), field: value})
+        ssdreg.plan(SMALL, **{**arguments, "tap_strides": (8, 16), field: value})
     rewrite(copied, plan={**stated, field: value})
     with pytest.raises(RunError) as edited:
         open_run(copied)
