@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import functools
 import io
-import struct
 from pathlib import Path
 
 from PIL import Image, ImageOps
 from ssdreg_runtime.io.pixels import to_rgb
 
 from ssdreg.data.packed import Packed
-from ssdreg.data.recordio import RecordIndex, index_records, read_records
+from ssdreg.data.pictures import UNREADABLE
+from ssdreg.data.recordio import RecordIndex, image_of, index_records
 from ssdreg.errors import DataError
-
-_MAGIC = struct.pack("<I", 0xCED7230A)
-_FRAME = struct.Struct("<II")
-_LENGTH_BITS = 29
-_IMAGE_HEADER = struct.Struct("<IfQQ")  # label length, a single label, two identifiers
 
 
 def image_sizes(packed: Packed) -> tuple[tuple[int, int], ...]:
@@ -57,25 +52,7 @@ def read_image(packed: Packed, number: int) -> Image.Image:
 
 def _open(index: RecordIndex, number: int) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(_image(read_records(index, [number]))))
-    except (OSError, SyntaxError, ValueError, struct.error,
-            Image.DecompressionBombError) as error:
+        return Image.open(io.BytesIO(image_of(index, number)))
+    except UNREADABLE as error:
         raise DataError(f"{index.path}: record {number} holds no image that can be read "
                         f"({error}); pack it again") from error
-
-
-def _image(record: bytes) -> bytes:
-    """Return the encoded image in the framed bytes of one record.
-
-    Where the magic number stands in a payload, the record is split there and the number left out.
-    """
-    parts, place = [], 0
-    while place < len(record):
-        _, word = _FRAME.unpack_from(record, place)
-        length = word & ((1 << _LENGTH_BITS) - 1)
-        place += _FRAME.size
-        parts.append(record[place:place + length])
-        place += (length + 3) // 4 * 4
-    payload = _MAGIC.join(parts)
-    label_length, *_ = _IMAGE_HEADER.unpack_from(payload)
-    return payload[_IMAGE_HEADER.size + 4 * label_length:]
