@@ -18,6 +18,7 @@ from ssdreg_runtime.system.names import as_text
 from ssdreg.data import issues as kinds
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.pictures import UNREADABLE
+from ssdreg.errors import DataError
 
 #: Extensions of pictures; what else is one is known by its content.
 PICTURES = frozenset(IMAGE_SUFFIXES | {".jpe", ".jfif", ".jp2", ".ppm", ".pgm", ".pnm", ".avif"})
@@ -98,6 +99,22 @@ class FileIndex:
     def of_pictures(cls, root: Path, files: Iterable[Path]) -> FileIndex:
         """Index those of the files that are pictures."""
         return cls(root, tuple(file for file in files if is_picture(file)))
+
+    @classmethod
+    def of_pictures_in(cls, folder: Path) -> FileIndex:
+        """Index the pictures in a folder and all below it."""
+        return cls.of_pictures(folder, list_contents(folder).files)
+
+    @classmethod
+    def of_pictures_near(cls, folder: Path) -> FileIndex:
+        """Index the pictures in a folder, or, where it has none, those in the folder around it.
+
+        An annotation file may lie in a folder beside that of the pictures.
+        """
+        index = cls.of_pictures_in(folder)
+        if index.files or folder.parent == folder:
+            return index
+        return cls.of_pictures_in(folder.parent)
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
@@ -194,6 +211,14 @@ def split_of(file: Path, root: Path) -> str:
     """Return the split whose folder a file lies in, or "" for none."""
     return next((part for part in file.relative_to(root).parts[:-1]
                  if part.lower() in SPLIT_FOLDERS), "")
+
+
+def refuse_unknown_split(root: Path, split: str | None, known: Iterable[str]) -> None:
+    """Raise DataError for a split that is named and is none of the known ones, "" left out."""
+    names = sorted({name for name in known if name})
+    if split is not None and split not in names:
+        raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
+                        f"{', '.join(names) or 'none'}")
 
 
 def missing(annotation: Path, name: str, where: str = "the data set") -> DataIssue:

@@ -31,6 +31,7 @@ from ssdreg.data.contents import (
     FileIndex,
     list_contents,
     missing,
+    refuse_unknown_split,
     several,
     split_of,
 )
@@ -79,16 +80,10 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     Raises `DataError` when there is no such file or split, or a file is damaged as a whole.
     """
     named = _named(root)
-    if split is not None and split not in named:
-        raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
-                        f"{', '.join(splits(root)) or 'none'}")
-    base = root if root.is_dir() else root.parent
-    contents = list_contents(base)
-    images = FileIndex.of_pictures(base, contents.files)
-    if root.is_file() and not images.files and base.parent != base:
-        # annotations/instances.json beside images/
-        base = base.parent
-        images = FileIndex.of_pictures(base, list_contents(base).files)
+    if split not in named:  # a single file may be called by its name, which is no split's
+        refuse_unknown_split(root, split, splits(root))
+    images = (FileIndex.of_pictures_in(root) if root.is_dir()
+              else FileIndex.of_pictures_near(root.parent))
     read_files = {name: _read(file) for name, file in named.items()}
     classes, dropped = _classes(tuple(read_files.values()))
     pictures: list[AnnotatedPicture] = []

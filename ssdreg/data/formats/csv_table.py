@@ -31,6 +31,7 @@ from ssdreg.data.contents import (
     FileIndex,
     list_contents,
     missing,
+    refuse_unknown_split,
     several,
     split_of,
 )
@@ -75,14 +76,10 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     tables = _tables(root, columns)
     if not tables:
         raise DataError(f"{root}: there is no table with boxes")
-    if split is not None and split not in tables:
-        raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
-                        f"{', '.join(sorted(name for name in tables if name)) or 'none'}")
-    base = root if root.is_dir() else root.parent
-    images = FileIndex.of_pictures(base, list_contents(base).files)
-    if root.is_file() and not images.files and base.parent != base:
-        base = base.parent
-        images = FileIndex.of_pictures(base, list_contents(base).files)
+    if split not in tables:
+        refuse_unknown_split(root, split, tables)
+    images = (FileIndex.of_pictures_in(root) if root.is_dir()
+              else FileIndex.of_pictures_near(root.parent))
     pictures: list[AnnotatedPicture] = []
     others: list[AnnotatedPicture] = []
     issues: list[DataIssue] = []
@@ -93,7 +90,7 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
                 (pictures if inside else others).append(found)
             elif inside:
                 issues.append(found)
-    classes, declared = declared_classes(base)
+    classes, declared = declared_classes(images.root)
     return AnnotatedSet(root, split or "all", tuple(pictures), count_labels([*pictures, *others]),
                         classes, declared, tuple(others), tuple(issues))
 

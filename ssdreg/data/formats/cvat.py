@@ -24,7 +24,14 @@ from ssdreg.data.annotation import (
     count_labels,
     enclosing,
 )
-from ssdreg.data.contents import Contents, FileIndex, list_contents, missing, several
+from ssdreg.data.contents import (
+    Contents,
+    FileIndex,
+    list_contents,
+    missing,
+    refuse_unknown_split,
+    several,
+)
 from ssdreg.data.formats import CERTAIN, NO
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.json_file import number, size_of
@@ -56,15 +63,12 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     file, document = _open(root)
     if document.find("track") is not None:
         raise DataError(f"{file} has tracks of a video: export the task as CVAT for images 1.1")
-    base = root if root.is_dir() else root.parent
-    images = FileIndex.of_pictures(base, list_contents(base).files)
+    images = FileIndex.of_pictures_in(root if root.is_dir() else root.parent)
     inside: list[AnnotatedPicture] = []
     others: list[AnnotatedPicture] = []
     issues: list[DataIssue] = []
-    known = splits(root)
-    if split is not None and split not in known:
-        raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
-                        f"{', '.join(known) or 'none'}")
+    refuse_unknown_split(root, split, (image.get("subset") or ""
+                                       for image in document.iter("image")))
     folders: dict[str, set[Path]] = {}
     for each in images.files:
         folders.setdefault(each.parent.name, set()).add(each.parent)

@@ -26,6 +26,7 @@ from ssdreg.data.contents import (
     FileIndex,
     list_contents,
     missing,
+    refuse_unknown_split,
     several,
     split_of,
 )
@@ -66,14 +67,9 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     named = _named(root)
     if not named:
         raise DataError(f"{root}: there is no manifest, whose lines have {_SOURCE}")
-    if split is not None and split not in named:
-        raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
-                        f"{', '.join(splits(root)) or 'none'}")
-    base = root if root.is_dir() else root.parent
-    images = FileIndex.of_pictures(base, list_contents(base).files)
-    if not images.files and base.parent != base:
-        base = base.parent
-        images = FileIndex.of_pictures(base, list_contents(base).files)
+    if split not in named:
+        refuse_unknown_split(root, split, named)
+    images = FileIndex.of_pictures_near(root if root.is_dir() else root.parent)
     files = {name: _read(file, images) for name, file in named.items()}
     inside = [each for name, each in files.items() if split in (None, name)]
     outside = [each for name, each in files.items() if split not in (None, name)]

@@ -17,7 +17,7 @@ from ssdreg.data.annotation import (
     Coordinates,
     count_labels,
 )
-from ssdreg.data.contents import FileIndex, list_contents, missing, several
+from ssdreg.data.contents import FileIndex, missing, refuse_unknown_split, several
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.text import declared_classes
 from ssdreg.errors import DataError
@@ -55,10 +55,8 @@ class Files:
         """Read the files of a split, or all; raise DataError where there are none."""
         if not self.files:
             raise DataError(f"{self.root}: there is no annotation of this format")
-        if split is not None and split not in self.splits():
-            raise DataError(f"{self.root}: there is no split {split!r}; the splits here are: "
-                            f"{', '.join(self.splits()) or 'none'}")
-        images = FileIndex.of_pictures(self.root, list_contents(self.root).files)
+        refuse_unknown_split(self.root, split, self.splits())
+        images = FileIndex.of_pictures_in(self.root)
         inside: list[AnnotatedPicture] = []
         others: list[AnnotatedPicture] = []
         issues: list[DataIssue] = []

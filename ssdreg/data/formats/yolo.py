@@ -25,7 +25,13 @@ from ssdreg.data.annotation import (
     count_labels,
     enclosing,
 )
-from ssdreg.data.contents import Contents, is_picture, list_contents, split_of
+from ssdreg.data.contents import (
+    Contents,
+    is_picture,
+    list_contents,
+    refuse_unknown_split,
+    split_of,
+)
 from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
 from ssdreg.data.formats.yolo_yaml import DataYaml, find_yaml, has_yaml
 from ssdreg.data.issues import DataIssue
@@ -83,9 +89,8 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     layout = _layout(root)
     if split in layout.absent or (layout.absent and not layout.splits):
         raise DataError(layout.absent.get(split or "", next(iter(layout.absent.values()))))
-    if split is not None and split not in layout.splits:
-        raise DataError(f"{root}: there is no split {split!r}; the splits here are: "
-                        f"{', '.join(sorted(name for name in layout.splits if name)) or 'none'}")
+    if split not in layout.splits:
+        refuse_unknown_split(root, split, layout.splits)
     pictures: list[AnnotatedPicture] = []
     others: list[AnnotatedPicture] = []
     issues: list[DataIssue] = []
