@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
 Progress = Callable[[object], object]
 
 T = TypeVar("T")
+Self = TypeVar("Self", bound="Telling")
 
 
 def silent(event: object) -> None:
@@ -69,10 +70,14 @@ class Telling:
     def __init__(self, progress: Progress | None, work: Work) -> None:
         self._progress, self._work = progress or silent, work
 
+    def tell(self, **changes: Any) -> None:
+        """Tell what has changed of the work: its fields by name."""
+        self._work = evolve(self._work, **changes)
+        self._progress(self._work)
+
     def advance(self, count: float = 1) -> None:
         """Tell that so much more is done."""
-        self._work = evolve(self._work, done=self._work.done + count)
-        self._progress(self._work)
+        self.tell(done=self._work.done + count)
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
         """Give the items, each of which is done when the next one is asked for."""
@@ -81,7 +86,7 @@ class Telling:
                 yield item
                 self.advance()
 
-    def __enter__(self) -> Telling:
+    def __enter__(self: Self) -> Self:
         self._progress(self._work)
         return self
 

@@ -13,23 +13,7 @@ from ssdreg.data.reading import available_splits, read_dataset, read_voc
 from ssdreg.registry.preprocessing import Preprocessing
 
 __all__ = [
-           "RECIPES",
-           "Augmentation",
-           "Box",
-           "DataIssue",
-           "DataIssues",
-           "Dataset",
-           "DetectionIter",
-           "Packed",
-           "Preprocessing",
-           "Sample",
-           "available_splits",
-           "describe_issues",
-           "load",
-           "open_eval",
-           "open_rec",
-           "open_train",
-           "pack",
-           "read_dataset",
-           "read_voc",
+    "RECIPES", "Augmentation", "Box", "DataIssue", "DataIssues", "Dataset", "DetectionIter",
+    "Packed", "Preprocessing", "Sample", "available_splits", "describe_issues", "load",
+    "open_eval", "open_rec", "open_train", "pack", "read_dataset", "read_voc",
 ]

@@ -17,6 +17,7 @@ from ssdreg.data import RECIPES, Augmentation, DataIssues, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.data.splits import DataSpec
 from ssdreg.detector.build import design
+from ssdreg.detector.built import BuiltBackbone
 from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import SsdregError
 from ssdreg.progress import Progress
@@ -104,11 +105,11 @@ def network(backbone: str | Backbone, continued: Run | None, detector: DetectorC
     count = len(data.train.classes)
     if continued is not None:
         return network_of(continued, count)
-    source, overrides = get_backbone(backbone), detector.overrides
+    built, overrides = BuiltBackbone.of(backbone), detector.overrides
     if overrides.sizes is None:
-        draft = design(source, count, detector.data_shape, detector.head, overrides)
+        draft = design(built, count, detector.data_shape, detector.head, overrides)
         overrides = evolve(overrides, sizes=fit_sizes(boxes(data.train), draft.plan))
-    return build_network(source, count, detector.data_shape, detector.head, overrides)
+    return build_network(built, count, detector.data_shape, detector.head, overrides)
 
 
 def recipe(given: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ssdreg.detector.build import design
+from ssdreg.detector.built import BuiltBackbone
 from ssdreg.detector.overrides import DERIVED, PER_LEVEL, SCALARS, Overrides
 from ssdreg.detector.plan import OWN_HEAD, Plan
 from ssdreg.errors import RunError
@@ -28,8 +29,9 @@ class Network:
     deploy: mx.sym.Symbol
 
 
-def build_network(backbone: Backbone, num_classes: int, data_shape: int | tuple[int, int],
-                  head: str | Head = "ssd", overrides: Overrides = DERIVED) -> Network:
+def build_network(backbone: Backbone | BuiltBackbone, num_classes: int,
+                  data_shape: int | tuple[int, int], head: str | Head = "ssd",
+                  overrides: Overrides = DERIVED) -> Network:
     """Plan and verify once, assemble both symbols. What is raised is what `ssdreg.build` raises."""
     made = design(backbone, num_classes, data_shape, head, overrides)
     made.verify()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from attrs import frozen
 
-from attrs import evolve, frozen
-
-from ssdreg.progress import Progress, Work, silent
+from ssdreg.progress import Progress, Telling, Work
 from ssdreg.runs.log import Epoch
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.state import State
@@ -29,35 +27,27 @@ class Step(Work):
     loc_loss: float = 0.0
 
 
-class TrainingProgress:
+class TrainingProgress(Telling):
     """Tells `progress` of every step and every epoch; its end is told too, whatever happens."""
 
     def __init__(self, total: int, done: int, options: TrainOptions,
                  progress: Progress | None = None) -> None:
-        self._options, self._progress = options, progress or silent
-        self._at = Step(what="training", unit="images", total=total * options.batch_size,
-                        done=done * options.batch_size, epochs=options.epochs)
-
-    def __enter__(self) -> TrainingProgress:
-        self._progress(self._at)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._progress(evolve(self._at, ended=True))
+        self._options = options
+        super().__init__(progress, Step(
+            what="training", unit="images", total=total * options.batch_size,
+            done=done * options.batch_size, epochs=options.epochs))
 
     def step(self, state: State, steps_per_epoch: int, rate: float) -> None:
         """Move on by a batch; `rate` is images a second in this epoch, as its line will say."""
         sums = state.sums
-        self._at = evolve(
-            self._at, done=self._at.done + self._options.batch_size, rate=rate,
-            # at the end of an epoch its number has not risen yet
-            at=f"epoch {state.epoch + 1}/{self._options.epochs}, "
-               f"step {state.step}/{steps_per_epoch}",
+        # at the end of an epoch its number has not risen yet
+        epoch = state.epoch + 1
+        self.tell(
+            done=self._work.done + self._options.batch_size, rate=rate,
+            at=f"epoch {epoch}/{self._options.epochs}, step {state.step}/{steps_per_epoch}",
             note=f"cls {sums.mean_cls_loss:.3f} loc {sums.mean_loc_loss:.3f}",
-            epoch=state.epoch + 1, step=state.step, steps=steps_per_epoch,
+            epoch=epoch, step=state.step, steps=steps_per_epoch,
             cls_loss=sums.mean_cls_loss, loc_loss=sums.mean_loc_loss)
-        self._progress(self._at)
 
     def epoch(self, entry: Epoch) -> None:
         """Tell of an epoch that has ended."""

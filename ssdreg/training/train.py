@@ -136,7 +136,6 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
         tell(Note(f"validates on {splits.describe_validation(source)}"))
     with watching(run.path, tensorboard) as after_epoch:
         train_run(run, opened, recipe, contexts, taken, after_epoch=after_epoch, progress=tell)
-    draw(run.path)
     return _result(run, opened.issues)
 
 
@@ -176,7 +175,6 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
     opened = choices.open_training(saved.data, saved.augmentation, tell)
     with watching(found.path, tensorboard) as after_epoch:
         resume_run(found, saved, opened, devices(ctx), after_epoch=after_epoch, progress=tell)
-    draw(found.path)
     return _result(found, opened.issues)
 
 
