@@ -69,3 +69,11 @@ def resnet18_run(tmp_path_factory, tiny_shapes):
     assert main(["train", *DETECTOR, "--data", str(tiny_shapes), "--out", str(folder),
                  "--epochs", "1", "--batch-size", "8"]) == 0
     return folder
+
+
+@pytest.fixture
+def silence(capfd):
+    """Fail where anything was written to standard output or standard error, by whomever."""
+    capfd.readouterr()
+    yield
+    assert tuple(capfd.readouterr()) == ("", "")

@@ -33,14 +33,6 @@ NAMED = {"path": "model", "format": "data_format"}
 
 
 @pytest.fixture
-def silence(capfd):
-    """Fail where anything was written to standard output or standard error, by whomever."""
-    capfd.readouterr()
-    yield
-    assert tuple(capfd.readouterr()) == ("", "")
-
-
-@pytest.fixture
 def run(tiny_run, tmp_path):
     return shutil.copytree(tiny_run, tmp_path / "run")
 

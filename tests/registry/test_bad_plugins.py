@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.wheels import install_wheels, write_wheel
+from support.wheels import BUILD, install_wheels, write_wheel
 from support.worlds import start_in_turn
 
 import ssdreg
@@ -17,17 +17,9 @@ from ssdreg.registry.entry_points import PRECEDENCE
 
 PROJECT = Path(ssdreg.__file__).parent.parent
 
-DECLARE = """
+DECLARE = f"""
 from ssdreg import Backbone, Tap, hookimpl
-
-def build():
-    from ssdreg.mx import mx
-    x = mx.sym.Variable("data")
-    for name, channels in (("c1", 4), ("c2", 8)):
-        x = mx.sym.Convolution(x, num_filter=channels, kernel=(3, 3), stride=(2, 2), pad=(1, 1),
-                               name=name)
-    return x
-
+{BUILD}""" + """
 def tiny(name, **changes):
     return Backbone(**{**dict(name=name, family="tiny-" + name, depth=1, build=build,
                               taps=[Tap(1, 2, 4, "c1"), Tap(2, 4, 8, "c2")], tap_strides=(2, 4),

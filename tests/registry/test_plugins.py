@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import attrs
 import pytest
-from support.wheels import install_wheels, write_wheel_of
+from support.wheels import BUILD, install_wheels, write_wheel_of
 
 import ssdreg
 from ssdreg import UnknownNameError
@@ -37,15 +37,7 @@ def tiny(name, **changes):
 """
 
 MODULES = {
-    "zoo_good": """
-def build():
-    from ssdreg.mx import mx
-    x = mx.sym.Variable("data")
-    for name, channels in (("c1", 4), ("c2", 8)):
-        x = mx.sym.Convolution(x, num_filter=channels, kernel=(3, 3), stride=(2, 2), pad=(1, 1),
-                               name=name)
-    return x
-
+    "zoo_good": BUILD + """
 @hookimpl
 def ssdreg_backbones():
     yield tiny("Tiny-Net", aliases=("tiny_one",))

@@ -9,6 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 VERSION = "1.2"
+#: The code of a small network, for modules of plug-ins: stages end at ``c1`` and ``c2``.
+BUILD = """
+def build():
+    from ssdreg.mx import mx
+    x = mx.sym.Variable("data")
+    for name, channels in (("c1", 4), ("c2", 8)):
+        x = mx.sym.Convolution(x, num_filter=channels, kernel=(3, 3), stride=(2, 2), pad=(1, 1),
+                               name=name)
+    return x
+"""
 
 
 def write_wheel(folder: Path, name: str, module: str | None, requires: str = "") -> Path:

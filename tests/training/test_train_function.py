@@ -19,13 +19,6 @@ NETWORK = {"backbone": SMALL, "data_shape": SIDE, "tap_strides": (8, 16)}
 
 
 @pytest.fixture
-def silence(capfd):
-    capfd.readouterr()
-    yield
-    assert tuple(capfd.readouterr()) == ("", "")
-
-
-@pytest.fixture
 def train(tmp_path, tiny_shapes):
     def start(name="run", **arguments):
         given = {"data": tiny_shapes, "epochs": 2, "batch_size": 8, **NETWORK, **arguments}
