@@ -1,4 +1,4 @@
-"""``ssdreg data``: what is wrong with a data set, and what it asks of a detector."""
+"""``ssdreg data anchors``: the boxes of a data set against the anchors of a detector."""
 
 from __future__ import annotations
 
@@ -17,63 +17,28 @@ if TYPE_CHECKING:
     from ssdreg.data.splits import DataSpec
     from ssdreg.detector.plan import Plan
 
-NAME = "data"
-SUMMARY = "check a data set, and measure its boxes against the anchors a detector has for them"
-
-CHECK = "look at a data set as training would take it, and say all that is wrong with it"
-#: Of a data set from which something had to be left out.
-INCOMPLETE = 1
-
-ANCHORS = "show which boxes the anchors match that would be trained, beside other sizes"
+NAME = "anchors"
+SUMMARY = "show which boxes the anchors match that would be trained, beside other sizes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's own commands and their arguments."""
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    check = commands.add_parser(
-        "check", help=CHECK, description=f"{CHECK[0].upper()}{CHECK[1:]}. The exit status is 1 "
-        "when an image or object that belongs to it had to be left out, 2 when it cannot be used.",
-        formatter_class=parser.formatter_class)
-    check.add_argument("data", type=Path, metavar="DATA", help=arguments.DATA)
-    check.add_argument("--split", help="the split to look at; every image by default")
-    arguments.add_data_format(check)
-    check.add_argument("--json", action="store_true", help="print JSON for machines")
-    check.set_defaults(measure=check_data)
-    anchors = commands.add_parser(
-        "anchors", help=ANCHORS, description=f"{ANCHORS[0].upper()}{ANCHORS[1:]}.",
-        formatter_class=parser.formatter_class)
-    anchors.add_argument("--data", type=Path, metavar="DIR|REC",
-                         help=f"{arguments.DATA}; with --run, what the run was trained on by "
-                              f"default")
-    anchors.add_argument("--split", help="the split to measure; by default what `ssdreg train` "
-                                         "would train on")
-    arguments.add_data_format(anchors)
-    anchors.add_argument("--backbone", help="a name from `ssdreg list`")
-    anchors.add_argument("--run", dest="trained", type=Path, metavar="RUN",
-                         help="measure the anchors of this run instead of a backbone's")
-    arguments.add_detector(anchors)
-    anchors.add_argument("--out", type=Path, metavar="FILE",
-                         help="draw boxes, anchors and shares into this picture")
-    anchors.add_argument("--json", action="store_true", help="print JSON for machines")
-    anchors.set_defaults(measure=measure_anchors)
+    """Declare the command's arguments."""
+    parser.add_argument("--data", type=Path, metavar="DIR|REC",
+                        help=f"{arguments.DATA}; with --run, what the run was trained on by "
+                             f"default")
+    parser.add_argument("--split", help="the split to measure; by default what `ssdreg train` "
+                                        "would train on")
+    arguments.add_data_format(parser)
+    parser.add_argument("--backbone", help="a name from `ssdreg list`")
+    parser.add_argument("--run", dest="trained", type=Path, metavar="RUN",
+                        help="measure the anchors of this run instead of a backbone's")
+    arguments.add_detector(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE",
+                        help="draw boxes, anchors and shares into this picture")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command's own command."""
-    return int(options.measure(options))
-
-
-def check_data(options: argparse.Namespace) -> int:
-    """Look at a data set and print what is in it and what is wrong."""
-    from ssdreg.cli.progress import Console
-    from ssdreg.data.checking import check
-    checked = check(options.data, options.split, arguments.data_format(options),
-                    progress=Console())
-    print(to_json(checked.to_dict(), indent=2) if options.json else checked.to_text())
-    return 0 if checked.complete else INCOMPLETE
-
-
-def measure_anchors(options: argparse.Namespace) -> int:
     """Match the boxes with the anchors that would be trained; print, and draw when asked."""
     import attrs
 
