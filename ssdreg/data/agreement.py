@@ -134,13 +134,16 @@ def _outcome(picture: AnnotatedPicture, found: Measured, tendency: _Tendency,
         return _Outcome(None, issues)
     boxes, complaints = place(picture, frame, classes)
     issues += complaints
-    if not boxes:
-        lost = any(issue.action == kinds.LEFT_OUT for issue in complaints)
+    lost = not boxes and any(issue.kind != kinds.BACKGROUND for issue in complaints)
+    if lost:
         issues.append(DataIssue(picture.image, kinds.NO_OBJECT,
-                                "no usable box: left out of training, kept for evaluation",
-                                action=kinds.LEFT_OUT if lost else kinds.KEPT))
+                                "none of its objects has a usable box: left out of training, kept "
+                                "for evaluation"))
+    elif not boxes:
+        issues.append(DataIssue(picture.image, kinds.NO_OBJECT,
+                                "no object: trained on as background", action=kinds.KEPT))
     width, height = found.upright
-    return _Outcome(Sample(picture.image, width, height, boxes, found.orientation), issues)
+    return _Outcome(Sample(picture.image, width, height, boxes, found.orientation, lost), issues)
 
 
 def _frame(picture: AnnotatedPicture, found: Measured, tendency: _Tendency,

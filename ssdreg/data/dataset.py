@@ -26,7 +26,10 @@ class Box:
 
 @frozen
 class Sample:
-    """An image file, its size in pixels, and its boxes (none for a background image).
+    """An image file, its size in pixels, and its boxes: none where there is no object.
+
+    `lost` says that there are objects, but none whose box can be used: such an image is no
+    negative, of which every anchor would be background.
 
     Size and boxes are those of the picture that the file's pixels make when they are turned by
     `orientation`, a value of EXIF's tag of that name: 1 leaves them as they are stored.
@@ -37,6 +40,12 @@ class Sample:
     height: int
     boxes: tuple[Box, ...] = ()
     orientation: int = 1
+    lost: bool = False
+
+    @property
+    def negative(self) -> bool:
+        """Whether nothing is on the image: it teaches what the background is."""
+        return not self.boxes and not self.lost
 
 
 @frozen

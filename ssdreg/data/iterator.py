@@ -143,8 +143,12 @@ class DetectionIter:
 def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
                augmentation: Augmentation | None = None,
                preprocessing: Preprocessing | None = None, seed: int = 0,
-               threads: int | None = None, max_objects: int | None = None) -> DetectionIter:
+               threads: int | None = None, max_objects: int | None = None,
+               negatives: bool = True) -> DetectionIter:
     """Open one epoch of training: shuffled, augmented, every image with an object once.
+
+    So are the negatives, images without any object, unless they are left out. Images whose objects
+    have no usable box are no part of it.
 
     `data_shape` is (height, width) in pixels. `augmentation` ``None`` only resizes;
     `preprocessing` ``None`` is the default one. `seed` (0 or more) draws order and augmentation:
@@ -156,11 +160,13 @@ def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
     Raises `DataError` when no image has an object or `max_objects` is too small.
     """
     source = _source(packed, data_shape, batch_size, augmentation, preprocessing, max_objects)
-    with_objects = np.flatnonzero(source.index.objects)
-    if not len(with_objects):
+    learned = source.index.objects > 0
+    if not learned.any():
         raise DataError(f"{packed.rec}: no image has an object, so there is nothing to learn from")
+    if negatives:
+        learned |= source.index.negative
     random = np.random.default_rng(seed)
-    order = random.permutation(with_objects)
+    order = random.permutation(np.flatnonzero(learned))
     batches = _batches(order, batch_size)
     if augmentation is not None:
         most = _MOST_WARM_UPS_WITH_CROPS if augmentation.crop_probability else _MOST_WARM_UPS

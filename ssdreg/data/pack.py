@@ -28,7 +28,7 @@ from ssdreg.errors import DataError
 from ssdreg.progress import Progress, Telling, Work
 
 #: Part of every cache key: raise it when the packed format changes.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 #: A record label is these two widths, then one object after the other.
 HEADER_WIDTH = 2
@@ -36,6 +36,8 @@ OBJECT_WIDTH = 6  # class, x1, y1, x2, y2, difficult
 
 #: ImageDetRecordIter takes no label without an object, but drops objects that enclose nothing.
 NO_OBJECT_ROW = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+#: Of objects without a usable box: of a class, so that the image is not taken for a negative.
+LOST_ROW = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 _OPENCV_FORMATS = ("JPEG", "PNG", "BMP")
 _OPENCV_MODES = ("1", "L", "P", "RGB", "RGBA")
@@ -68,8 +70,8 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     them; others, such as those that are turned, are encoded again. With `shorter_side`, larger
     images are shrunk to that many pixels on their shorter side, which makes reading faster. Each
     image is decoded once by Pillow, which detection reads with, and once by MXNet: those that one
-    of them cannot decode, or to other pixels, are problems and are left out. Images without boxes
-    are kept for evaluation.
+    of them cannot decode, or to other pixels, are problems and are left out. Images without objects
+    are kept, as negatives; those whose objects have no usable box are for evaluation.
 
     `cache` is a folder, by default one below ``$XDG_CACHE_HOME/ssdreg`` (``~/.cache/ssdreg``; see
     `ssdreg_runtime.system.caches` for where there is neither): nothing is written into somebody's
@@ -109,7 +111,7 @@ def _digest(dataset: Dataset, shorter_side: int | None) -> str:
         status = sample.image.stat()
         key.update(repr((as_text(sample.image.parent.name), as_text(sample.image.name),
                          status.st_size, status.st_mtime_ns,
-                         sample.width, sample.height, sample.orientation,
+                         sample.width, sample.height, sample.orientation, sample.lost,
                          [attrs.astuple(box) for box in sample.boxes])).encode())
     # reported again from the cache, so they are part of what is cached
     for issue in dataset.issues:
@@ -167,7 +169,7 @@ def _usable(sample: Sample, shorter_side: int | None, issues: list[DataIssue]) -
 def _label(sample: Sample, classes: Sequence[str]) -> list[float]:
     rows = [(float(classes.index(box.label)), box.x1 / sample.width, box.y1 / sample.height,
              box.x2 / sample.width, box.y2 / sample.height, float(box.difficult))
-            for box in sample.boxes] or [NO_OBJECT_ROW]
+            for box in sample.boxes] or [LOST_ROW if sample.lost else NO_OBJECT_ROW]
     return [float(HEADER_WIDTH), float(OBJECT_WIDTH), *(value for row in rows for value in row)]
 
 

@@ -25,9 +25,9 @@ class Packed:
     """Images and boxes in one RecordIO file, as ``ImageDetRecordIter`` reads them.
 
     `label_width` is the length in floats of the widest record label with its header,
-    `max_objects` the most objects in one image, `objects` the objects in all. `background` counts
-    the images without any object; they are evaluated but not trained on. `idx` is ``None`` when a
-    file that was not packed here has no index beside it; nothing here needs one.
+    `max_objects` the most objects in one image, `objects` the objects in all. `negatives` counts
+    the images without any object, whose anchors are all background in training. `idx` is ``None``
+    when a file that was not packed here has no index beside it; nothing here needs one.
     """
 
     rec: Path
@@ -38,7 +38,7 @@ class Packed:
     label_width: int
     max_objects: int
     issues: tuple[DataIssue, ...] = field(default=(), repr=False)
-    background: int = 0
+    negatives: int = 0
 
 
 def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None) -> Packed:
@@ -80,7 +80,7 @@ def open_rec(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
     return Packed(rec=path, idx=idx if idx.is_file() else None, classes=names,
                   images=len(index.objects), objects=int(index.objects.sum()),
                   label_width=index.label_width, max_objects=index.max_objects,
-                  issues=issues, background=int((index.objects == 0).sum()))
+                  issues=issues, negatives=int(index.negative.sum()))
 
 
 def _without_background(rec: Path, names: tuple[str, ...] | None, index: RecordIndex

@@ -37,13 +37,15 @@ class RecordIndex:
     Objects are of the classes `least_class` to `class_count` - 1, both 0 where there are none.
 
     `offsets` and `lengths` are int64 arrays (N,) in bytes, `objects` an int64 array (N,) with the
-    number of real objects a record. Widths are counted in floats.
+    number of real objects a record. `negative` (N,) tells which have no object at all, where others
+    may have some whose boxes enclose nothing. Widths are counted in floats.
     """
 
     path: Path
     offsets: np.ndarray
     lengths: np.ndarray
     objects: np.ndarray
+    negative: np.ndarray
     label_width: int
     max_objects: int
     header_width: int
@@ -89,6 +91,7 @@ def _index(path: Path, size: int, _modified: int) -> RecordIndex:
     return RecordIndex(
         path=path, offsets=np.array(offsets), lengths=np.array(lengths),
         objects=np.array([len(table) for table in real]),
+        negative=np.array([not (table[:, 0] >= 0).any() for table in tables]),
         label_width=max(header_width + object_width, *(len(label) for label in labels)),
         max_objects=max(1, *(len(table) for table in tables)),
         header_width=header_width, object_width=object_width,

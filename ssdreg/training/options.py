@@ -39,6 +39,7 @@ class TrainOptions:
     - `freeze_norm`: the backbone's batch normalisation stays as it is: its scales and offsets,
       and its running moments, which it then uses in training too.
     - `head_lr`: what the rate is multiplied by for everything behind the backbone.
+    - `skip_negatives`: images without objects are left out; else they teach what background is.
     - `seed`: of starting values, order and augmentation.
     - `validate_every`: epochs between validations; `keep_epochs`: parameter files kept besides
       the best.
@@ -57,6 +58,7 @@ class TrainOptions:
     freeze_stages: int = field(default=0, validator=_not_negative)
     freeze_norm: bool = field(default=False, validator=validators.instance_of(bool))
     head_lr: float = field(default=1.0, validator=_positive)
+    skip_negatives: bool = field(default=False, validator=validators.instance_of(bool))
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
     keep_epochs: int = field(default=10, validator=_positive)

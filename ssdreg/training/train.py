@@ -21,7 +21,7 @@ from ssdreg.runs.run import Run, create_run, open_run, refuse_run
 from ssdreg.training import choices, state
 from ssdreg.training.freezing import fixed
 from ssdreg.training.network import Network
-from ssdreg.training.options import FINE_TUNING
+from ssdreg.training.options import FINE_TUNING, TrainOptions
 from ssdreg.training.start import Start, Taken, take
 from ssdreg.training.trainer import Data, check_devices, resume_run, train_run
 from ssdreg.training.watching import draw, watching
@@ -65,7 +65,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           batch_size: int = 16, optimizer: str = "adam", lr: float = 1e-3, momentum: float = 0.9,
           wd: float = 1e-5, lr_steps: Sequence[int] = (), lr_factor: float = 0.1,
           warmup: int = 50, freeze: str | None = None, freeze_stages: int | None = None,
-          freeze_norm: bool = False, head_lr: float = 1.0, seed: int = 0,
+          freeze_norm: bool = False, head_lr: float = 1.0,
+          skip_negatives: bool = False, seed: int = 0,
           validate_every: int = 1, keep_epochs: int = 10, ctx: str = "cpu",
           tensorboard: bool = False, progress: Progress | None = None) -> TrainingResult:
     """Train a detector on images with boxes, as ``ssdreg train`` does, and return its run.
@@ -111,7 +112,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
              "momentum": momentum, "wd": wd, "lr_steps": lr_steps, "lr_factor": lr_factor,
              "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
-             "freeze_norm": freeze_norm, "head_lr": head_lr, "seed": seed,
+             "freeze_norm": freeze_norm, "head_lr": head_lr,
+             "skip_negatives": skip_negatives, "seed": seed,
              "validate_every": validate_every, "keep_epochs": keep_epochs}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
     contexts = devices(ctx)
@@ -131,7 +133,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     elif pretrained is not False:
         tell(Note(choices.without_weights(named)))
     run = create_run(Path(out), opened.train.classes, network.plan, network.train, network.deploy)
-    tell(Note(_describe(network.plan, opened)))
+    tell(Note(_describe(network.plan, opened, recipe)))
     if source.validation is not None:
         tell(Note(f"validates on {splits.describe_validation(source)}"))
     with watching(run.path, tensorboard) as after_epoch:
@@ -187,12 +189,15 @@ def _take(start: Start, network: Network, data: Data) -> Taken:
     return take(start.params, network.train, shapes, start.what)
 
 
-def _describe(plan: Plan, data: Data) -> str:
+def _describe(plan: Plan, data: Data, recipe: TrainOptions) -> str:
     """Say what is trained on what."""
-    classes = data.train.classes
+    classes, negatives = data.train.classes, ""
+    if data.train.negatives:
+        negatives = (f", {data.train.negatives} of them without any, "
+                     f"{'left out' if recipe.skip_negatives else 'as background'}")
     return (f"{plan.backbone}, {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}: "
             f"{data.train.images} images with {data.train.objects} objects of {len(classes)} "
-            f"classes ({', '.join(classes)})")
+            f"classes ({', '.join(classes)}){negatives}")
 
 
 def _result(run: Run, issues: tuple[DataIssue, ...] = ()) -> TrainingResult:

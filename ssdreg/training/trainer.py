@@ -268,7 +268,7 @@ class _Trainer:
         return datasets.open_train(
             self.data.train, self.run.plan.data_shape, self.options.batch_size,
             self.data.augmentation, self.run.plan.preprocessing,
-            seed=epoch_seed(self.options.seed, epoch))
+            seed=epoch_seed(self.options.seed, epoch), negatives=not self.options.skip_negatives)
 
     def _params(self) -> Params:
         from ssdreg.mx import mx

@@ -184,14 +184,21 @@ def test_probabilities_of_nothing_leave_the_image_as_it_is(packed):
         open_train(packed, (32, 40), 4, None, seed=1))
 
 
-def test_images_without_objects_are_evaluated_but_not_trained_on(tmp_path):
-    empty, full = tmp_path / "a.jpg", tmp_path / "b.jpg"
-    for file in (empty, full):
+def test_negatives_are_trained_on_unless_left_out_and_lost_objects_never(tmp_path):
+    files = [tmp_path / f"{name}.jpg" for name in ("empty", "full", "lost")]
+    for file in files:
         Image.new("RGB", (40, 40)).save(file)
-    samples = (Sample(empty, 40, 40), Sample(full, 40, 40, (Box("a", 1, 1, 9, 9),)))
+    samples = (Sample(files[0], 40, 40), Sample(files[1], 40, 40, (Box("a", 1, 1, 9, 9),)),
+               Sample(files[2], 40, 40, lost=True))
     packed = pack(Dataset(tmp_path, "all", ("a",), samples))
-    assert collect(open_train(packed, (32, 32), 1))[2] == [1]
-    assert collect(open_eval(packed, (32, 32), 1))[2] == [0, 1]
+    assert (packed.images, packed.negatives) == (3, 1)
+    for augmentation in (None, Augmentation(), Augmentation(crop_probability=1.0)):
+        _, labels, numbers = collect(open_train(packed, (32, 32), 1, augmentation))
+        assert sorted(numbers) == [0, 1]
+        empty = labels[numbers.index(0)]
+        np.testing.assert_array_equal(empty, -1)
+    assert collect(open_train(packed, (32, 32), 1, negatives=False))[2] == [1]
+    assert collect(open_eval(packed, (32, 32), 1))[2] == [0, 1, 2]
 
 
 def test_a_foreign_file_with_five_columns_and_a_longer_header_is_read(tmp_path):

@@ -53,7 +53,7 @@ def test_records_hold_the_boxes_in_0_to_1_and_the_bytes_of_the_files(dataset):
         sample.image.read_bytes() for sample in dataset.samples]
     assert attrs.evolve(packed, rec=Path(), idx=None) == attrs.evolve(
         packed, rec=Path(), idx=None, classes=CLASSES, images=3, objects=3, label_width=14,
-        max_objects=2, issues=dataset.issues, background=1)
+        max_objects=2, issues=dataset.issues, negatives=1)
 
 
 def test_the_index_finds_each_record(dataset):

@@ -93,12 +93,13 @@ def test_a_label_without_objects_is_a_negative(tmp_path, header, content):
     rec = write(tmp_path / "a.rec", (header, content), ([*header, *row], png()),
                 (header, content))
     packed = proved(open_rec(rec))
-    assert (packed.images, packed.objects, packed.background) == (3, 1, 2)
+    assert (packed.images, packed.objects, packed.negatives) == (3, 1, 2)
     np.testing.assert_allclose(boxes(packed), [[1, .1, .2, .5, .6]], atol=1e-6)
     labels = np.concatenate([batch.label[0].asnumpy() for batch in open_eval(packed, (32, 32), 1)])
     assert (labels[:, 0, 0] >= 0).tolist() == [False, True, False]
-    assert [batch.index.tolist() for batch in open_train(packed, (32, 32), 1, Augmentation(),
-                                                         seed=1)] == [[1]]
+    for negatives, numbers in ((True, [[0], [1], [2]]), (False, [[1]])):
+        batches = open_train(packed, (32, 32), 1, Augmentation(), seed=1, negatives=negatives)
+        assert sorted(batch.index.tolist() for batch in batches) == numbers
 
 
 def test_nothing_but_negatives_is_opened_and_not_trained_on(tmp_path):

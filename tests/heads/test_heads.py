@@ -201,7 +201,7 @@ def test_one_step_moves_every_parameter(backbone, shape, head, loss):
 
 
 @pytest.mark.parametrize(("head", "loss"), KINDS)
-def test_an_image_without_objects_moves_nothing(head, loss):
+def test_an_image_without_objects_teaches_what_background_is(head, loss):
     plan, train, _ = make(head, loss)
     data = pictures(2)
     nothing = -np.ones((2, 4, 5), "float32")
@@ -216,7 +216,12 @@ def test_an_image_without_objects_moves_nothing(head, loss):
     running = set(train.list_auxiliary_states())
     moved = {name for name, value in values(made).items()
              if not np.array_equal(value, before[name])}
-    assert moved <= running  # BatchNorm's running values follow every picture
+    assert not (outputs[2] > 0).any()
+    assert (outputs[2] == 0).any()
+    learned = moved - running
+    assert any("_cls_" in name for name in learned)
+    assert not any("_loc_" in name for name in learned)
+    assert any("_loc_" in name for name in before)
 
 
 def test_biases_of_predictions_start_at_0_and_learn_twice_as_fast():

@@ -91,7 +91,9 @@ def test_targets(seed, negative_ratio, columns):
     positive = (cls > 0).sum(axis=1)
     assert positive[0] >= 4
     np.testing.assert_array_equal(mask.reshape(3, 60, 4).sum(axis=(1, 2)), positive * 4)
-    np.testing.assert_array_equal(cls[1], -1)  # no object: nothing to learn from this image
+    assert not mask.reshape(3, -1)[1].any()
+    assert (cls[1] == 0).any()  # an image without objects teaches what background is
+    assert (cls[1] <= 0).all()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -103,14 +105,30 @@ def test_targets_with_more_objects_than_anchors(seed):
     assert (cls > 0).all()
 
 
-def test_targets_without_any_object():
-    anchors = random_boxes(np.random.RandomState(0), 6).astype("float32")
-    for ratio in (3.0, -1.0):
-        loc, mask, cls = targets(anchors, [[PADDING] * 3] * 2, np.zeros((2, 4, 6)),
-                                 negative_ratio=ratio)
-        assert not loc.any()
-        assert not mask.any()
-        assert (cls == -1).all()
+@pytest.mark.parametrize(("ratio", "kept"), [(3.0, 3), (1.5, 2), (-1.0, 6)])
+def test_targets_without_any_object(ratio, kept):
+    random = np.random.RandomState(0)
+    anchors = random_boxes(random, 6).astype("float32")
+    cls_pred = random.normal(0, 2, (2, 4, 6)).astype("float32")
+    loc, mask, cls = assert_targets_agree(anchors, np.array([[PADDING] * 3] * 2), cls_pred,
+                                          negative_ratio=ratio)
+    assert not loc.any()
+    assert not mask.any()
+    # as many as one object has beside it, those that look least like background
+    assert (cls == 0).sum(axis=1).tolist() == [kept, kept]
+    certain = numpy_ops.softmax(cls_pred)[:, 0]
+    for image in (0, 1):
+        assert set(np.flatnonzero(cls[image] == 0)) == set(np.argsort(certain[image])[:kept])
+
+
+def test_a_negative_keeps_as_many_anchors_as_the_other_images_on_average():
+    random = np.random.RandomState(1)
+    anchors = random_boxes(random, 80).astype("float32")
+    label = random_label(random, objects=(4, 0, 1, 0), rows=5)
+    _, _, cls = targets(anchors, label, random.normal(0, 2, (4, 4, 80)).astype("float32"))
+    one, negative, other, second = (cls == 0).sum(axis=1)
+    assert negative == second == int(np.ceil((one + other) / 2))
+    assert one != other
 
 
 def test_rows_behind_the_first_padding_row_are_not_read():

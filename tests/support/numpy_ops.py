@@ -96,11 +96,13 @@ def targets(anchors, label, cls_pred, variances, negative_ratio=3.0):
     loc_target, loc_mask = np.zeros((batch, count, 4)), np.zeros((batch, count, 4))
     cls_target = -np.ones((batch, count))
     background = softmax(cls_pred)[:, 0]
+    negatives = []
     for image, rows in enumerate(label):
         ends = np.flatnonzero(rows[:, 0] == -1)
         rows = rows[:ends[0]] if len(ends) else rows
         if not len(rows):
-            continue  # an image without objects: every anchor stays ignored
+            negatives.append(image)
+            continue
         found = match(anchors, rows[:, 1:5])
         if negative_ratio > 0:
             cls_target[image, hardest_negatives(found, background[image], negative_ratio)] = 0
@@ -110,6 +112,10 @@ def targets(anchors, label, cls_pred, variances, negative_ratio=3.0):
             cls_target[image, anchor] = rows[index, 0] + 1
             loc_target[image, anchor] = encode(rows[index, 1:5], anchors[anchor], variances)
             loc_mask[image, anchor] = 1
+    mined = (cls_target == 0).sum() / max(1, batch - len(negatives))
+    kept = count if negative_ratio < 0 else int(max(np.ceil(mined), np.ceil(negative_ratio)))
+    for image in negatives:
+        cls_target[image, np.argsort(background[image], kind="stable")[:kept]] = 0
     return loc_target.reshape(batch, -1), loc_mask.reshape(batch, -1), cls_target
 
 

@@ -8,6 +8,7 @@ import signal
 
 import numpy as np
 import pytest
+from support import voc
 from support.runs import DETECTOR, SIDE, SMALL, command
 
 import ssdreg
@@ -167,3 +168,32 @@ def test_a_run_is_never_overwritten(train, tmp_path):
     with pytest.raises(ssdreg.RunError, match="already holds a run"):
         train()
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == config
+
+
+def test_negatives_take_part_unless_they_are_left_out(train, tmp_path):
+    """Half of the images have no object; one has objects of which no box can be used."""
+    root = tmp_path / "halves"
+    for number in range(8):
+        objects = (("dog", 0, 11, 5, 60, 45),) if number < 4 else ()
+        voc.add(root, f"p{number}", *objects)
+    voc.add(root, "lost", ("dog", 0, 20, 5, 20, 5))
+    voc.add(root, "other", ("dog", 0, 31, 5, 80, 45), size=(120, 60))
+    (root / "ImageSets/Main/train.txt").write_text(
+        "".join(f"{name}\n" for name in (*(f"p{number}" for number in range(8)), "lost")))
+    (root / "ImageSets/Main/val.txt").write_text("other\n")
+    notes = []
+
+    def told(event):
+        if isinstance(event, ssdreg.Note):
+            notes.append(event.text)
+
+    arguments = {"data": root, "epochs": 1, "batch_size": 4, "pretrained": False,
+                 "progress": told}
+    assert train("with", **arguments).epochs[0].steps == 2
+    without = train("without", skip_negatives=True, **arguments)
+    assert without.epochs[0].steps == 1
+    words = [note for note in notes if "images with 4 objects" in note]
+    assert [note.rpartition("(dog), ")[2] for note in words] == [
+        "4 of them without any, as background", "4 of them without any, left out"]
+    # and a resumed run goes on with what it was begun with
+    assert ssdreg.resume(without.run.path, epochs=2).epochs[1].steps == 2

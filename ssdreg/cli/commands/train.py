@@ -72,6 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head-lr", type=float, metavar="FACTOR", default=argparse.SUPPRESS,
                         help="multiply the learning rate by this behind the backbone "
                              f"(default: {_DEFAULTS['head_lr']:g})")
+    parser.add_argument("--skip-negatives", action="store_true", default=argparse.SUPPRESS,
+                        help="leave out images without objects, which else teach what background "
+                             "is")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--pretrained", nargs="?", const=DECLARED, metavar="NAME|FILE",
                        help="start from weights of the backbone (see `ssdreg weights`), fetched "
