@@ -22,7 +22,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures that would want the index
 def pytest_runtest_setup(item):
-    if item.get_closest_marker("index") and (why := why_none()):
+    if item.get_closest_marker("network") and (why := why_none()):
         pytest.skip(why)
 
 

@@ -163,6 +163,7 @@ def test_what_is_no_box_is_refused():
         fit_sizes([(0.5, 0.5, 0.5, 0.9)], PLANS["six levels"]())
 
 
+@pytest.mark.reference
 @pytest.mark.skipif(not BCCD.is_dir(), reason="BCCD, real photos of blood cells, is not here")
 @pytest.mark.parametrize("shape", [(192, 256), 300])
 def test_real_cells_are_matched_as_well_as_by_hand(shape):

@@ -60,6 +60,7 @@ def test_its_figures_are_those_of_the_detectors(capsys, factory):
     assert found["resnet152"]["share"] < wrong["share"] < 0.3
 
 
+@pytest.mark.reference
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference files are not beside the project")
 @pytest.mark.parametrize("network", ["vgg16_reduced-300", "vgg16_reduced-512", "resnet50-300",
                                      "resnet101-512", "inceptionv3-512"])

@@ -70,6 +70,7 @@ def test_vgg_tells_its_input_size_by_its_steps(tmp_path):
     assert same(found, checkpoint, batch=1)
 
 
+@pytest.mark.reference
 def test_the_published_reference_numbers_come_out(tmp_path):
     file = SHARED / "example-ssd-resnet50-300.json"
     if not file.is_file():

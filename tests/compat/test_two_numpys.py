@@ -21,7 +21,7 @@ WORKER = paths.TESTS / "support" / "twenty_steps.py"
 #: The Pythons that NumPy 1.26 is published for, or a NumPy close to it.
 OLD_PYTHONS = ("3.12", "3.11", "3.10", "3.9")
 
-pytestmark = [pytest.mark.index, pytest.mark.slow]
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

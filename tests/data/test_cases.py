@@ -25,8 +25,8 @@ from ssdreg.errors import DataError
 from ssdreg.registry.preprocessing import Preprocessing
 
 CASES = paths.SHARED / "cases"
-pytestmark = pytest.mark.skipif(not CASES.is_dir(),
-                                reason="the cases are not beside the project")
+pytestmark = [pytest.mark.reference, pytest.mark.skipif(
+    not CASES.is_dir(), reason="the cases are not beside the project")]
 
 
 def case(name):

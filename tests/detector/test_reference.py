@@ -20,6 +20,8 @@ TOLERANCE = 1e-4
 #: The reference's two sources differ in the anchors' table: rounded, or exact.
 SCHEMES = {"example-ssd": "example", "mxnet-ssd": "paper", "ssdreg": "example"}
 
+pytestmark = pytest.mark.reference
+
 
 def files():
     found = [pytest.param(path, id=path.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from configparser import ConfigParser
 from fnmatch import fnmatch
@@ -55,6 +56,26 @@ def test_every_path_and_target_is_there(file):
     assert [path for path in named if not (PROJECT / path).exists()] == []
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     assert set(re.findall(r"(?:`|^ {4})make\s([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+def test_no_test_imports_another():
+    """What tests share is in `support`: a test that another needs could not be changed alone."""
+    modules = [file for file in PROJECT.glob("**/tests/**/*.py")
+               if not {"build", ".venv"} & set(file.relative_to(PROJECT).parts)]
+    tests = {file.stem for file in modules if file.stem.startswith("test_")}
+    imported = {(file.name, name) for file in modules for name in imports(file)
+                if tests & set(name.split("."))}
+    assert len(tests) > 100
+    assert imported == set()
+
+
+def imports(file):
+    """Return all that a module imports, with the names that it takes from there."""
+    for node in ast.walk(ast.parse(read(file))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module or ''}.{alias.name}" for alias in node.names)
 
 
 def test_every_marker_is_explained():

@@ -47,7 +47,7 @@ REPLACED = {
     "docs/tutorial.md": {"train=1200, val=100": "train=16, val=6"},
 }
 #: In the tutorial a package is built and installed, for which pip fetches what builds it.
-MARKS = {"docs/tutorial.md": pytest.mark.index, "docs/precision.md": pytest.mark.slow}
+MARKS = {"docs/tutorial.md": pytest.mark.network, "docs/precision.md": pytest.mark.slow}
 #: Commands that say no, which is what they are shown for.
 SAYS_NO = {("audit", "net-symbol.json"), ("audit", "symbol_factory.py")}
 #: Why a command that has one of these words cannot run here; it must still be one that parses.

@@ -69,7 +69,7 @@ def programs(request) -> Path:
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.index
+@pytest.mark.network
 @pytest.mark.parametrize(("built", "sources", "package"), [
     ("ssdreg_wheel", SOURCES["ssdreg"], "ssdreg"),
     ("runtime_wheel", SOURCES["ssdreg-runtime"], "ssdreg_runtime")])
@@ -88,7 +88,7 @@ def metadata(wheel: Path) -> str:
         return archive.read(name).decode()
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_the_wheel_is_for_the_supported_pythons(ssdreg_wheel):
     told = metadata(ssdreg_wheel)
     assert "Requires-Python: >=3.9\n" in told
@@ -103,7 +103,7 @@ def requirements(wheel: Path, python: str) -> dict[str, str]:
             if each.marker is None or each.marker.evaluate({"python_version": python, "extra": ""})}
 
 
-@pytest.mark.index
+@pytest.mark.network
 @pytest.mark.parametrize("python", ["3.9", "3.12"])
 def test_mxnet_is_asked_for_where_its_metadata_suit(ssdreg_wheel, python):
     assert requirements(ssdreg_wheel, python)["mxnet"] == MXNET[-1].partition("mxnet")[2]
@@ -111,7 +111,7 @@ def test_mxnet_is_asked_for_where_its_metadata_suit(ssdreg_wheel, python):
     assert requirements(ssdreg_wheel, python)["numpy"] == ">=1.22"
 
 
-@pytest.mark.index
+@pytest.mark.network
 @pytest.mark.parametrize("python", ["3.13", "3.14", "3.20"])
 def test_from_3_13_on_numpy_is_2_and_mxnet_is_installed_by_hand(ssdreg_wheel, python):
     asked = requirements(ssdreg_wheel, python)
@@ -121,7 +121,7 @@ def test_from_3_13_on_numpy_is_2_and_mxnet_is_installed_by_hand(ssdreg_wheel, py
     assert "requests" in asked
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_the_line_for_numpy_2_names_every_package(ssdreg_wheel, runtime_wheel):
     """Where pip would take MXNet's word on NumPy, nothing may be left to it."""
     text = (PROJECT / "docs" / "installing.md").read_text(encoding="utf-8").replace("\\\n", "")
@@ -139,7 +139,7 @@ def test_no_plugin_bounds_python_or_numpy_from_above(plugin):
     assert not re.search(r"^ *numpy.*<", text, re.MULTILINE)
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_the_runtime_is_for_any_python_and_numpy(runtime_wheel):
     told = metadata(runtime_wheel)
     assert "Requires-Python: >=3.9\n" in told
@@ -147,7 +147,7 @@ def test_the_runtime_is_for_any_python_and_numpy(runtime_wheel):
     assert not re.search(r"^Requires-Dist: (mxnet|ssdreg)\b(?!-runtime)", told, re.MULTILINE)
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_ssdreg_asks_for_the_runtime_beside_it(ssdreg_wheel):
     import ssdreg_runtime
     wanted = f"Requires-Dist: ssdreg-runtime=={ssdreg_runtime.__version__}\n"
@@ -155,7 +155,7 @@ def test_ssdreg_asks_for_the_runtime_beside_it(ssdreg_wheel):
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_the_command_runs(programs, tmp_path):
     import ssdreg
     assert ssdreg.__version__ in run(programs / "ssdreg", "--version", cwd=tmp_path)
@@ -171,26 +171,26 @@ def used(programs, tmp_path_factory) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_the_list_names_the_backbones(used):
     for name in ("resnet101", "inceptionv3", "vgg16_reduced", "ssdlite"):
         assert name in used["list"]
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_the_environment_is_told(used):
     assert "1.9.1" in used["env"]
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_the_check_passes(used):
     assert used["check resnet18"]
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_a_detector_is_built_and_run(used):
     assert used["numpy"][0] in "12"
     # 64 pixels: 4x4 and 2x2 from the backbone, 1x1 behind it, with 4 anchors each
@@ -198,7 +198,7 @@ def test_a_detector_is_built_and_run(used):
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 @pytest.mark.parametrize("programs", ["other_python"], indirect=True)
 def test_the_old_numpy_is_really_there(used):
     version = used["numpy"]

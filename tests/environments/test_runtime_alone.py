@@ -147,7 +147,7 @@ def same(found, expected, size, tolerance=TOLERANCE):
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_a_missing_runtime_is_one_sentence(refusal):
     assert (refusal.returncode, refusal.stdout) == (2, "")
     (line,) = refusal.stderr.splitlines()
@@ -156,7 +156,7 @@ def test_a_missing_runtime_is_one_sentence(refusal):
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_neither_mxnet_nor_ssdreg_is_there(seen):
     assert seen["missing"] == ["mxnet", "ssdreg"]
     assert seen["numpy"].startswith("2.")
@@ -169,7 +169,7 @@ def test_there_is_something_to_find(expected):
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_the_runtimes_own_tests_pass(newest, tmp_path):
     printed = run(newest / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
                   PROJECT / "runtime" / "tests", cwd=tmp_path)
@@ -177,14 +177,14 @@ def test_the_runtimes_own_tests_pass(newest, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_detector_finds_what_mxnet_finds(seen, expected, photo, backend):
     assert same(seen["found"][backend], expected, Image.open(photo).size)
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_command_finds_what_mxnet_finds(programs, source, model, photo, expected, tmp_path,
                                             backend):
@@ -200,7 +200,7 @@ def test_the_command_finds_what_mxnet_finds(programs, source, model, photo, expe
 
 
 @pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.network
 def test_the_command_draws(programs, model, photo, tmp_path):
     # labels that find no place would make a legend below the picture
     printed = run(programs / "ssdreg-detect", model, photo, "--threads", "1", "--hide-labels",

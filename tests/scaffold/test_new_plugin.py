@@ -114,7 +114,7 @@ def test_the_taps_are_counted(folder):
 
 # What it is worth
 
-@pytest.mark.index
+@pytest.mark.network
 def test_the_wheel_holds_the_package(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {
@@ -122,14 +122,14 @@ def test_the_wheel_holds_the_package(wheel):
     assert "ssdreg_tiny_net/py.typed" in names
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_its_tests_pass(folder, python, tmp_path):
     printed = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path,
                   folder / "tests", cwd=tmp_path)
     assert re.search(r"^14 passed", printed, re.MULTILINE), printed
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_it_is_installed_there_and_not_here(python, tmp_path):
     where = run(python, "-c", "import ssdreg_tiny_net as it; print(it.__file__)", cwd=tmp_path)
     assert where.startswith(str(python.parents[1]))
@@ -137,7 +137,7 @@ def test_it_is_installed_there_and_not_here(python, tmp_path):
         __import__("ssdreg_tiny_net")
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_a_detector_is_built_on_it(python, tmp_path):
     file = tmp_path / "ssd.json"
     printed = run(python, "-m", "ssdreg", "build", NAME, "--data-shape", 64, "--out", file,
@@ -146,7 +146,7 @@ def test_a_detector_is_built_on_it(python, tmp_path):
     assert file.is_file()
 
 
-@pytest.mark.index
+@pytest.mark.network
 def test_a_detector_is_trained_on_it(python, tmp_path, tiny_shapes):
     out = tmp_path / "run"
     run(python, "-m", "ssdreg", "train", "--backbone", NAME, "--data-shape", SIDE, "--data",

@@ -296,6 +296,7 @@ def test_the_same_seed_starts_the_same_run(tmp_path, data):
     assert not same_params(files[0], files[2])
 
 
+@pytest.mark.reference
 def test_the_data_set_of_blood_cells_is_read_whole():
     folder = paths.SHARED / "data" / "bccd"
     if not folder.is_dir():

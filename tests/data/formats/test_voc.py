@@ -114,6 +114,7 @@ def test_importing_the_data_package_does_not_import_mxnet_or_matplotlib():
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.reference
 @pytest.mark.skipif(not BCCD.is_dir(), reason="the BCCD data set is not beside the project")
 def test_bccd_has_two_empty_boxes():
     data = read_voc(BCCD)
