@@ -213,6 +213,12 @@ def split_of(file: Path, root: Path) -> str:
                  if part.lower() in SPLIT_FOLDERS), "")
 
 
+def split_named(file: Path, root: Path) -> str:
+    """Return the split that a file is called after, or whose folder it lies in, or ""."""
+    words = file.stem.lower().replace("-", "_").replace(".", "_").split("_")
+    return next((word for word in words if word in SPLIT_FOLDERS), split_of(file, root))
+
+
 def refuse_unknown_split(root: Path, split: str | None, known: Iterable[str]) -> None:
     """Raise DataError for a split that is named and is none of the known ones, "" left out."""
     names = sorted({name for name in known if name})

@@ -126,8 +126,8 @@ def _place(item: AnnotatedObject, coordinates: Coordinates, frame: Frame,
         return _Placed(box, kinds.TURNED_BOX, f"{written} names the far corner first; turned "
                                               f"around", kinds.PUT_RIGHT)
     if item.outline:
-        return _Placed(box, kinds.NO_BOX, f"has a {item.outline} and no box; the box around it "
-                                          f"was taken", kinds.PUT_RIGHT)
+        return _Placed(box, kinds.NO_BOX, f"has {_with_article(item.outline)} and no box; the box "
+                                          f"around it was taken", kinds.PUT_RIGHT)
     return _Placed(box)
 
 
@@ -140,6 +140,10 @@ def _slack(coordinates: Coordinates) -> float:
 
 def _upright(edges: Edges, frame: Frame) -> Edges:
     return turn_edges(edges, frame.turned, frame.size)
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _written(item: AnnotatedObject) -> str:

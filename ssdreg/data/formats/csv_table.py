@@ -26,14 +26,13 @@ from ssdreg.data.annotation import (
     count_labels,
 )
 from ssdreg.data.contents import (
-    SPLIT_FOLDERS,
     Contents,
     FileIndex,
     list_contents,
     missing,
     refuse_unknown_split,
     several,
-    split_of,
+    split_named,
 )
 from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
 from ssdreg.data.formats.csv_columns import Columns, Line, Table, knows_columns, read_table
@@ -108,8 +107,7 @@ def _tables(root: Path, columns: Sequence[str]) -> dict[str, Path]:
     for file in files:
         if not columns and not _has_boxes(file):
             continue
-        words = file.stem.lower().replace("-", "_").replace(".", "_").split("_")
-        name = next((word for word in words if word in SPLIT_FOLDERS), split_of(file, root))
+        name = split_named(file, root)
         if name in named:
             raise DataError(f"{root}: {as_text(named[name].relative_to(root))} and "
                             f"{as_text(file.relative_to(root))} are both tables"
@@ -172,8 +170,9 @@ def _object(file: Path, line: Line, table: Table) -> AnnotatedObject | DataIssue
         return _bad(file, line, "names no class")
     if len(values) != 4 or not all(map(math.isfinite, values)):
         return _bad(file, line, f"({label}) has no four numbers for a box")
-    crowd = bool(whole(number(columns.get(line, "crowd"))) or 0)
-    difficult = bool(whole(number(columns.get(line, "difficult"))) or 0)
+    # -1 stands for unknown, as in Open Images
+    crowd, difficult = ((whole(number(columns.get(line, name))) or 0) > 0
+                        for name in ("crowd", "difficult"))
     return AnnotatedObject(line.number, label, (values[0], values[1], values[2], values[3]),
                            difficult, crowd)
 

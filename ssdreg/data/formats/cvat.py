@@ -1,17 +1,18 @@
-"""CVAT for images 1.1: one XML file with every picture of a task or project.
+"""CVAT for images 1.1: an XML file with every picture of a task or project.
 
 Boxes are edges in pixels from 0. Turned boxes, polygons and the other shapes get the box around
-them; subsets are splits.
+them. Subsets are splits; of several files, each called after a split, every one is a split.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from attrs import frozen
 from ssdreg_runtime.system.xml_file import read_xml
 
 from ssdreg.data import issues as kinds
@@ -31,6 +32,7 @@ from ssdreg.data.contents import (
     missing,
     refuse_unknown_split,
     several,
+    split_named,
 )
 from ssdreg.data.formats import CERTAIN, NO
 from ssdreg.data.issues import DataIssue
@@ -43,6 +45,27 @@ _ROOT_TAG = re.compile(rb"<annotations[\s>]")
 _SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid")
 
 
+@frozen
+class _Task:
+    """A file as read, and the split that it is called after, "" where it is the only one."""
+
+    file: Path
+    document: Element
+    split: str
+
+    @property
+    def images(self) -> Iterator[tuple[str, Element]]:
+        """The pictures, each with its split."""
+        return ((self.split or image.get("subset") or "", image)
+                for image in self.document.iter("image"))
+
+    @property
+    def labels(self) -> Iterator[str]:
+        """The names that are declared."""
+        return ((label.findtext("name") or "").strip()
+                for label in self.document.findall("meta//labels/label"))
+
+
 def recognize(contents: Contents) -> int:
     """Tell whether there is an XML file whose root is <annotations>."""
     return CERTAIN if any(map(_is_own, _candidates(contents))) else NO
@@ -50,8 +73,7 @@ def recognize(contents: Contents) -> int:
 
 def splits(root: Path) -> tuple[str, ...]:
     """Return the subsets."""
-    images = _open(root)[1].iter("image")
-    return tuple(sorted({image.get("subset") or "" for image in images} - {""}))
+    return tuple(sorted({subset for task in _tasks(root) for subset, _ in task.images} - {""}))
 
 
 def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> AnnotatedSet:
@@ -60,36 +82,32 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     Raises `DataError` when there is no such file or subset, for tracks of a video, and for a file
     that is damaged.
     """
-    file, document = _open(root)
-    if document.find("track") is not None:
-        raise DataError(f"{file} has tracks of a video: export the task as CVAT for images 1.1")
+    tasks = _tasks(root)
     images = FileIndex.of_pictures_in(root if root.is_dir() else root.parent)
     inside: list[AnnotatedPicture] = []
     others: list[AnnotatedPicture] = []
     issues: list[DataIssue] = []
-    refuse_unknown_split(root, split, (image.get("subset") or ""
-                                       for image in document.iter("image")))
+    refuse_unknown_split(root, split, (subset for task in tasks for subset, _ in task.images))
     folders: dict[str, set[Path]] = {}
-    for each in images.files:
-        folders.setdefault(each.parent.name, set()).add(each.parent)
-    for node in document.iter("image"):
-        wanted = split in (None, node.get("subset") or "")
-        try:
-            near = sorted(folders.get(node.get("subset") or "", ()))
-            found = _picture(file, node, images, near)
-        except ValueError as error:
-            found = DataIssue(file, kinds.UNREADABLE_ANNOTATION,
-                              f"image {node.get('name')}: {error}; image left out",
-                              f"image {node.get('name')}")
-        if isinstance(found, AnnotatedPicture):
-            (inside if wanted else others).append(found)
-        elif wanted:
-            issues.append(found)
-    names = tuple((label.findtext("name") or "").strip()
-                  for label in document.findall("meta//labels/label"))
+    for image in images.files:
+        folders.setdefault(image.parent.name, set()).add(image.parent)
+    for task in tasks:
+        for subset, node in task.images:
+            try:
+                near = sorted(folders.get(subset, ()))
+                picture = _picture(task.file, node, images, near)
+            except ValueError as error:
+                picture = DataIssue(task.file, kinds.UNREADABLE_ANNOTATION,
+                                    f"image {node.get('name')}: {error}; image left out",
+                                    f"image {node.get('name')}")
+            wanted = split in (None, subset)
+            if isinstance(picture, AnnotatedPicture):
+                (inside if wanted else others).append(picture)
+            elif wanted:
+                issues.append(picture)
+    names = tuple(dict.fromkeys(name for task in tasks for name in task.labels if name))
     return AnnotatedSet(root, split or "all", tuple(inside), count_labels([*inside, *others]),
-                        tuple(dict.fromkeys(name for name in names if name)) or None, file,
-                        tuple(others), tuple(issues))
+                        names or None, tasks[0].file, tuple(others), tuple(issues))
 
 
 def _candidates(contents: Contents) -> list[Path]:
@@ -105,17 +123,29 @@ def _is_own(file: Path) -> bool:
         return bool(_ROOT_TAG.search(stream.read(4096).replace(b"\0", b"")))
 
 
-def _open(root: Path) -> tuple[Path, Element]:
+def _tasks(root: Path) -> list[_Task]:
+    """Read the files. Raises DataError where there is none, or several without splits."""
     files = [file for file in _candidates(list_contents(root)) if _is_own(file)] \
         if root.exists() else []
-    if len(files) != 1:
-        raise DataError(f"{root}: there is no XML file of CVAT" if not files else
-                        f"{root}: {' and '.join(file.name for file in files[:4])} are all of CVAT: "
+    if not files:
+        raise DataError(f"{root}: there is no XML file of CVAT")
+    if len(files) == 1:
+        return [_task(files[0], "")]
+    named = {file: split_named(file, root) for file in files}
+    if "" in named.values() or len(set(named.values())) < len(files):
+        raise DataError(f"{root}: {' and '.join(file.name for file in files[:4])} are all of CVAT: "
                         f"give the one that is meant")
+    return [_task(file, subset) for file, subset in named.items()]
+
+
+def _task(file: Path, split: str) -> _Task:
     try:
-        return files[0], read_xml(files[0], MAX_FILE)
+        document = read_xml(file, MAX_FILE)
     except (ValueError, OSError) as error:
-        raise DataError(f"{files[0]}: {error}") from error
+        raise DataError(f"{file}: {error}") from error
+    if document.find("track") is not None:
+        raise DataError(f"{file} has tracks of a video: export the task as CVAT for images 1.1")
+    return _Task(file, document, split)
 
 
 def _picture(file: Path, node: Element, images: FileIndex,

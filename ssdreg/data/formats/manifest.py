@@ -21,14 +21,13 @@ from ssdreg.data.annotation import (
     count_labels,
 )
 from ssdreg.data.contents import (
-    SPLIT_FOLDERS,
     Contents,
     FileIndex,
     list_contents,
     missing,
     refuse_unknown_split,
     several,
-    split_of,
+    split_named,
 )
 from ssdreg.data.formats import CERTAIN, NO
 from ssdreg.data.formats.sagemaker import read_box, read_size
@@ -92,9 +91,7 @@ def _manifests(contents: Contents) -> list[Path]:
 def _named(root: Path) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for file in _manifests(list_contents(root)) if root.exists() else []:
-        words = file.stem.lower().replace("-", "_").replace(".", "_").split("_")
-        name = "" if root.is_file() else next(
-            (word for word in words if word in SPLIT_FOLDERS), split_of(file, root))
+        name = "" if root.is_file() else split_named(file, root)
         if name in named:
             raise DataError(f"{root}: {named[name].name} and {file.name} are both manifests"
                             f"{f' of a split {name!r}' if name else ''}: give the one that is "

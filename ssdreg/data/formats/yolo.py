@@ -33,7 +33,7 @@ from ssdreg.data.contents import (
     split_of,
 )
 from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
-from ssdreg.data.formats.yolo_yaml import DataYaml, find_yaml, has_yaml
+from ssdreg.data.formats.yolo_yaml import DataYaml, find_yaml, has_yaml, names_alone
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.json_file import whole
 from ssdreg.data.text import read_lines, read_names
@@ -165,7 +165,7 @@ def _names(contents: Contents) -> tuple[dict[int, str] | None, Path | None]:
     for file in contents.files:
         if file.name.lower() == "classes.txt" or file.suffix == ".names":
             return dict(enumerate(read_names(file))), file
-    return None, None
+    return names_alone(contents)
 
 
 def _listed(declared: DataYaml, values: Sequence[str]) -> tuple[Path, ...]:

@@ -71,6 +71,21 @@ def find_yaml(root: Path) -> DataYaml | None:
     return _parse(found[0]) if found else None
 
 
+def names_alone(contents: Contents) -> tuple[dict[int, str] | None, Path | None]:
+    """Return the names of a file that has no splits, and the file; None where there is none.
+
+    Raises DataError for names that are none.
+    """
+    for file in _candidates(contents.root, contents):
+        try:
+            value = _load(file)
+        except DataError:
+            continue  # of another program
+        if isinstance(value, dict) and "names" in value:
+            return _names(file, value), file
+    return None, None
+
+
 def _candidates(root: Path, contents: Contents | None) -> list[Path]:
     if root.is_file():
         return [root] if root.suffix.lower() in SUFFIXES else []

@@ -81,6 +81,16 @@ def test_an_image_without_objects(tmp_path):
     assert drawn.kinds(found) == [("two.png", "no object", "kept")]
 
 
+@pytest.mark.parametrize(("group", "crowds"), [(-1, 0), (0, 0), (1, 4)])
+def test_a_group_of_objects_is_a_crowd_where_that_is_known(tmp_path, group, crowds):
+    """Open Images writes -1 where nobody looked."""
+    draw(tmp_path, TRAIN)
+    write(tmp_path / "boxes.csv", "image,label,x1,y1,x2,y2,IsGroupOf\n" + lines(
+        f"{{name}}.png,{{label}},{{x1}},{{y1}},{{x2}},{{y2}},{group}") + "one.png,cat,1,2,9,9,0\n")
+    found = read_dataset(tmp_path)
+    assert sum(issue.kind == "crowd" for issue in found.issues) == crowds
+
+
 @pytest.mark.parametrize(("line", "kind", "sentence"), [
     ("one.png,cat,1,2,x,9", "unreadable annotation", "line 6 (cat) has no four numbers for a box"),
     ("one.png,cat,1,2,9", "unreadable annotation", "line 6 (cat) has no four numbers"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support import drawn
-from support.drawn import CLASSES, TRAIN
+from support.drawn import CLASSES, TRAIN, VAL
 
-from ssdreg.data import read_dataset
+from ssdreg.data import available_splits, read_dataset
 from ssdreg.errors import DataError
 
 BOX = '<box label="dog" xtl="0.00" ytl="0.00" xbr="30.00" ybr="30.00" occluded="0"/>'
@@ -77,3 +79,32 @@ def test_files_that_cannot_be_used(root):
     (root / "annotations.xml").write_text("<annotations><image")
     with pytest.raises(DataError, match=r"annotations\.xml: it is no XML, or it is truncated"):
         read_dataset(root)
+
+
+# Several files
+
+@pytest.fixture
+def files(root):
+    """The two subsets as files of their own, which do not name them."""
+    text = (root / "annotations.xml").read_text()
+    for split, other in (("train", "val"), ("val", "train")):
+        kept = re.sub(rf'<image [^>]*subset="{other}".*?</image>', "", text)
+        (root / f"{split}.xml").write_text(kept.replace(f' subset="{split}"', ""))
+    (root / "annotations.xml").unlink()
+    return root
+
+
+def test_files_called_after_splits_are_these_splits(files):
+    assert available_splits(files) == ("train", "val")
+    assert drawn.boxes_of(read_dataset(files, "train")) == drawn.drawn_boxes(TRAIN)
+    assert drawn.boxes_of(read_dataset(files)) == drawn.drawn_boxes((*TRAIN, *VAL))
+    assert read_dataset(files, "val").classes == CLASSES
+    with pytest.raises(DataError, match="there is no split 'test'; the splits here are: train, v"):
+        read_dataset(files, "test")
+
+
+def test_which_of_several_files_is_meant(files):
+    (files / "val.xml").rename(files / "job_2.xml")
+    with pytest.raises(DataError, match=r"job_2\.xml and train\.xml are all of CVAT: give the one"):
+        read_dataset(files)
+    assert len(read_dataset(files / "train.xml").samples) == len(TRAIN)

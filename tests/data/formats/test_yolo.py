@@ -85,6 +85,17 @@ def test_folders_without_the_file(tmp_path, images, labels, names):
     assert drawn.boxes_of(found) == drawn.drawn_boxes(TRAIN)
 
 
+def test_names_of_a_file_without_splits(tmp_path):
+    drawn.yolo(tmp_path)
+    write(tmp_path / "data.yaml", "nc: 2\nnames: [cat, dog]\n")
+    found = read_dataset(tmp_path, "train")
+    assert found.classes == CLASSES
+    assert drawn.boxes_of(found) == drawn.drawn_boxes(TRAIN)
+    write(tmp_path / "data.yaml", "nc: 3\nnames: [cat, dog]\n")
+    with pytest.raises(DataError, match=r"data\.yaml: nc is 3, but there are 2 names"):
+        read_dataset(tmp_path)
+
+
 def test_classes_without_names_are_numbers(tmp_path):
     draw(tmp_path, TRAIN)
     for each in TRAIN:
