@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ class Saved:
     data: DataSpec
     augmentation: Augmentation | None
     params: Params
-    optimizer: dict[str, mx.nd.NDArray]
+    optimizer: Mapping[str, mx.nd.NDArray]
 
 
 def save(run: Run, saved: Saved) -> None:
@@ -89,7 +89,7 @@ def save(run: Run, saved: Saved) -> None:
     write_params(params_file, saved.params)
     with replacing(optimizer_file) as beside:
         # an empty dictionary cannot be saved, and plain SGD has no state
-        mx.nd.save(native(beside), saved.optimizer or {"none": mx.nd.zeros((1,))})
+        mx.nd.save(native(beside), dict(saved.optimizer) or {"none": mx.nd.zeros((1,))})
     write_json(run.path / FILE, {
         "params": params_file.name, "optimizer": optimizer_file.name,
         # attrs and not cattrs, which reads annotations: Python 3.9 cannot evaluate `str | None`

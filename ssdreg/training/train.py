@@ -20,10 +20,11 @@ from ssdreg.runs.log import Epoch
 from ssdreg.runs.run import Run, create_run, open_run, refuse_run
 from ssdreg.training import choices, state
 from ssdreg.training.freezing import fixed
+from ssdreg.training.mxnet_engine import check_devices
 from ssdreg.training.network import Network
 from ssdreg.training.options import FINE_TUNING, TrainOptions
 from ssdreg.training.start import Start, Taken, take
-from ssdreg.training.trainer import Data, check_devices, resume_run, train_run
+from ssdreg.training.trainer import Data, resume_run, train_run
 from ssdreg.training.watching import draw, watching
 
 
