@@ -41,13 +41,16 @@ from ssdreg.errors import (
     WeightsError,
 )
 from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
+from ssdreg.registry.data_format import DataFormat
 from ssdreg.registry.head import Head, PlanDefaults, Predictions
 from ssdreg.registry.hookspecs import hookimpl
 from ssdreg.registry.host import register
 from ssdreg.registry.names import (
     get_backbone,
+    get_data_format,
     get_head,
     list_backbones,
+    list_data_formats,
     list_heads,
     list_weights,
 )
@@ -140,15 +143,16 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Audit", "AuditError", "Augmentation", "Backbone", "BenchError", "CacheError",
-    "CheckpointWarning", "ConformanceError", "Console", "DataError", "DataIssue", "DataIssues",
-    "DependencyError", "Detections", "Detector", "DetectorEvaluation", "DetectorWarning", "Epoch",
-    "Evaluation", "ExportError", "Exported", "Extra", "Figures", "Head", "InputShapeError",
-    "Interrupted", "Level", "ModelError", "NewPluginError", "Note", "Plan", "PlanDefaults",
-    "PlanError", "PluginError", "PluginWarning", "Predictions", "Preprocessing", "Preset",
-    "QuantizationReport", "Run", "RunError", "SsdregError", "SsdregWarning", "StageEnd", "Step",
-    "StopsAt", "Tap", "TapError", "TrainOptions", "TrainingResult", "UnexaminedError",
+    "CheckpointWarning", "ConformanceError", "Console", "DataError", "DataFormat", "DataIssue",
+    "DataIssues", "DependencyError", "Detections", "Detector", "DetectorEvaluation",
+    "DetectorWarning", "Epoch", "Evaluation", "ExportError", "Exported", "Extra", "Figures", "Head",
+    "InputShapeError", "Interrupted", "Level", "ModelError", "NewPluginError", "Note", "Plan",
+    "PlanDefaults", "PlanError", "PluginError", "PluginWarning", "Predictions", "Preprocessing",
+    "Preset", "QuantizationReport", "Run", "RunError", "SsdregError", "SsdregWarning", "StageEnd",
+    "Step", "StopsAt", "Tap", "TapError", "TrainOptions", "TrainingResult", "UnexaminedError",
     "UnknownNameError", "Verification", "Weights", "WeightsError", "Work", "__version__",
     "assemble", "audit", "benchmark", "build", "evaluate", "export", "find_taps", "get_backbone",
-    "get_head", "hookimpl", "list_backbones", "list_heads", "list_weights", "load_checkpoint",
-    "load_weights", "plan", "quantize", "register", "resume", "train", "verify", "verify_backbone",
+    "get_data_format", "get_head", "hookimpl", "list_backbones", "list_data_formats", "list_heads",
+    "list_weights", "load_checkpoint", "load_weights", "plan", "quantize", "register", "resume",
+    "train", "verify", "verify_backbone",
 ]

@@ -17,10 +17,10 @@ from ssdreg.data import splits
 from ssdreg.data.boxes import boxes, describe
 from ssdreg.data.dataset import Dataset
 from ssdreg.data.issues import ACTIONS, KINDS, DataIssue
-from ssdreg.data.pack import prove_images
 from ssdreg.data.packed import Packed, open_rec
+from ssdreg.data.packing import prove_images
 from ssdreg.data.proof import proved
-from ssdreg.data.reading import asked_format, available_splits, read_dataset
+from ssdreg.data.reading import available_splits, format_of, read_dataset
 from ssdreg.data.twice import said_twice
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress
@@ -94,7 +94,7 @@ def check(path: Path, split: str | None = None, format: str | None = None, *,
             raise DataError(f"{path} is one split already: leave --split {split} out")
         packed = proved(open_rec(path), progress)
         return _checked(path, "rec", (), packed.images, packed, packed.issues)
-    name = asked_format(path, format).format.name
+    name = format_of(path, format).format.name
     dataset = read_dataset(path, split, None, format)
     issues = list(dataset.issues)
     damaged = prove_images(dataset, progress)

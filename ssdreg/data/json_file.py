@@ -10,6 +10,8 @@ from typing import Any
 
 #: Bytes of one file: the largest published sets have less than half.
 MAX_JSON = 2**31
+#: Bytes that are looked at, at either end.
+_EDGE = 4096
 
 
 def read_json(file: Path) -> Any:
@@ -43,6 +45,23 @@ def has_keys(file: Path, *keys: str) -> bool:
                                               access=mmap.ACCESS_READ) as content:
         wide = content[:4].count(0) > 0
         return all(content.find(_quoted(key, wide)) >= 0 for key in keys)
+
+
+def is_damaged(file: Path) -> bool:
+    """Tell whether a file can be no JSON of an annotation, by how it begins and ends.
+
+    Without parsing it: one that is cut short, empty, or of other bytes is damaged; what is damaged
+    in its middle is found when it is read.
+    """
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        start = stream.read(_EDGE)
+        stream.seek(max(0, file.stat().st_size - _EDGE))
+        end = stream.read()
+    # UTF-16 has a zero beside every letter, and a mark in front
+    first, last = (part.translate(None, b"\0\xff\xfe\xef\xbb\xbf").strip() for part in (start, end))
+    return not (first[:1] in (b"{", b"[") and last[-1:] in (b"}", b"]"))
 
 
 def _quoted(key: str, wide: bool) -> bytes:

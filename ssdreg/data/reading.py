@@ -9,32 +9,43 @@ from pathlib import Path
 from attrs import frozen
 
 from ssdreg.data.agreement import agree
-from ssdreg.data.contents import list_contents
+from ssdreg.data.annotation import AnnotatedSet
+from ssdreg.data.contents import Contents, list_contents
 from ssdreg.data.dataset import ALL, Dataset
-from ssdreg.data.formats import CERTAIN, NO, DataFormat, formats
-from ssdreg.errors import DataError
+from ssdreg.errors import DataError, PluginError, SsdregError, UnknownNameError
+from ssdreg.registry.data_format import CERTAIN, NO, DataFormat
+from ssdreg.registry.issues import PluginIssue, said
+from ssdreg.registry.names import get_data_format, list_data_formats, registry
 
 
 @frozen
-class Asked:
-    """The format that a data set is said to be in, and the columns of its table."""
+class NamedFormat:
+    """A format that a data set is read in, and the columns of its table, where they are named."""
 
     format: DataFormat
     columns: tuple[str, ...] = ()
 
 
-def parse_format(text: str) -> Asked:
+def parse_format(text: str) -> NamedFormat:
     """Read ``coco``, or ``csv:image,x1,y1,x2,y2,label`` with the columns of a table.
 
-    Raises DataError for a name that no format has.
+    A name may have its distribution in front, as ``some-reader:kitti``. Raises DataError for a name
+    that no format has.
     """
-    name, _, columns = text.partition(":")
-    for each in formats():
-        if each.name == name:
-            return Asked(each, tuple(column.strip() for column in columns.split(",")
-                                     if column.strip()))
-    raise DataError(f"no format of data sets is called {name!r}: there are "
-                    f"{', '.join(each.name for each in formats())}")
+    name, _, columns = text.rpartition(":")
+    if not name or "," not in columns:
+        return NamedFormat(_format(text))
+    return NamedFormat(_format(name), tuple(column.strip() for column in columns.split(",")
+                                            if column.strip()))
+
+
+def _format(name: str) -> DataFormat:
+    try:
+        return get_data_format(name)
+    except UnknownNameError as error:
+        names = ", ".join(format.name for format in list_data_formats())
+        raise DataError(f"no format of data sets is called {name!r}: there are {names}; more come "
+                        f"from plug-ins") from error
 
 
 def recognize(path: Path) -> DataFormat:
@@ -47,30 +58,60 @@ def recognize(path: Path) -> DataFormat:
         raise DataError(f"{path}: there is no such folder or file; give a data set of any format "
                         f"that is known, or a .rec file")
     contents = list_contents(path)
-    sure = {each: each.certainty(contents) for each in formats()}
-    most = max(sure.values())
-    candidates = [each for each, found in sure.items() if found == most]
+    formats = list_data_formats()
+    certainties = {format.name: certainty(format, contents) for format in formats}
+    most = max(certainties.values())
+    candidates = [format for format in formats if certainties[format.name] == most]
     if most == NO:
-        known = ", ".join(each.name for each in formats() if each.name != "voc")
+        others = ", ".join(format.name for format in formats if format.name != "voc")
         raise DataError(f"{path}: this is not a data set in PASCAL VOC layout, and in none of the "
-                        f"other formats ({known}): no annotation was found that is known, among "
+                        f"other formats ({others}): no annotation was found that is known, among "
                         f"{len(contents.files)} files; --format names a format")
     if len(candidates) > 1:
         how = "is laid out as" if most == CERTAIN else "may be"
-        raise DataError(f"{path} {how} {' and '.join(each.name for each in candidates)}: say by "
-                        f"--format which one is meant")
+        names = " and ".join(format.name for format in candidates)
+        raise DataError(f"{path} {how} {names}: say by --format which one is meant")
     return candidates[0]
 
 
-def asked_format(path: Path, format: str | None) -> Asked:
+def certainty(format: DataFormat, contents: Contents) -> int:
+    """Ask a format whether a data set is its own; one that fails does not take others down."""
+    try:
+        return format.certainty(contents)
+    except SsdregError:
+        raise
+    except Exception as error:  # a stranger's function may raise anything
+        plugin = registry().data_format.plugins[format.name]
+        PluginIssue(plugin, f"failed when its format {format.name!r} was to recognise "
+                            f"{contents.root}: {said(error)}", error).warn("")
+        return NO
+
+
+def _annotated(named: NamedFormat, path: Path, split: str | None) -> AnnotatedSet:
+    """Read a split; what a plug-in's reader raises beside its sentences is that plug-in's fault."""
+    format = named.format
+    try:
+        annotated = format.read_from(path, split, named.columns)
+    except SsdregError:
+        raise
+    except Exception as error:  # a stranger's function may raise anything
+        raise PluginError(f"the format {format.name!r} could not read {path}: {said(error)}"
+                          ) from error
+    if not isinstance(annotated, AnnotatedSet):
+        raise PluginError(f"the format {format.name!r} gave {type(annotated).__name__} for {path}, "
+                          f"which is no AnnotatedSet")
+    return annotated
+
+
+def format_of(path: Path, format: str | None) -> NamedFormat:
     """Return the format that is asked for, else the one that is recognised."""
-    return Asked(recognize(path)) if format is None else parse_format(format)
+    return NamedFormat(recognize(path)) if format is None else parse_format(format)
 
 
 def available_splits(path: str | os.PathLike[str], format: str | None = None) -> tuple[str, ...]:
     """The sorted names of the splits that a data set has itself; empty when there are none."""
     path = Path(path)
-    return asked_format(path, format).format.splits_of(path) if path.exists() else ()
+    return format_of(path, format).format.splits_of(path) if path.exists() else ()
 
 
 def read_dataset(path: str | os.PathLike[str], split: str | None = None,
@@ -83,12 +124,12 @@ def read_dataset(path: str | os.PathLike[str], split: str | None = None,
     `recognize` and `agree` do, and when the split is missing.
     """
     path = Path(path)
-    asked = asked_format(path, format)
+    named = format_of(path, format)
     if not path.exists():
         raise DataError(f"{path}: there is no such folder or file")
-    if split == ALL and ALL not in asked.format.splits_of(path):
+    if split == ALL and ALL not in named.format.splits_of(path):
         split = None
-    return agree(asked.format.read_from(path, split, asked.columns), classes)
+    return agree(_annotated(named, path, split), classes)
 
 
 def read_voc(root: str | os.PathLike[str], split: str | None = None,

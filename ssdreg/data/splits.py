@@ -14,8 +14,8 @@ from ssdreg_runtime.system.names import as_path, as_text, shown
 
 from ssdreg.data.dataset import ALL, Dataset, Sample
 from ssdreg.data.issues import LEFT_OUT, describe_issues
-from ssdreg.data.pack import pack
 from ssdreg.data.packed import Packed, open_rec
+from ssdreg.data.packing import pack
 from ssdreg.data.proof import proved
 from ssdreg.data.reading import available_splits, read_dataset
 from ssdreg.data.twice import said_twice

@@ -9,6 +9,8 @@ from ssdreg.errors import DataError
 
 #: Bytes of a file of class names.
 MAX_NAMES = 2**20
+#: Bytes that show whether a file is text.
+_HEAD = 4096
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"),
           (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -33,6 +35,18 @@ def decoded(content: bytes, errors: str = "strict") -> str:
         if not any(head[1::2]):
             return content.decode("utf-16-le")
     return content.decode("utf-8", errors)
+
+
+def is_text(file: Path) -> bool:
+    """Tell whether a file begins as text in an encoding that `decoded` knows."""
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD)
+    try:
+        decoded(head)
+    except UnicodeDecodeError as error:
+        # a letter may be cut in two where the head ends
+        return len(head) == _HEAD and error.start > _HEAD - 8
+    return True
 
 
 def read_lines(file: Path, limit: int) -> list[str]:

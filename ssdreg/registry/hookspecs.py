@@ -11,6 +11,7 @@ import pluggy
 from attrs import frozen
 
 from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.data_format import DataFormat
 from ssdreg.registry.entry_points import GROUP
 from ssdreg.registry.head import Head
 from ssdreg.registry.weights import Weights
@@ -20,7 +21,7 @@ NAMESPACE = GROUP
 #: The version of these specifications, and not of ssdreg. The first number rises when a hook or
 #: a declaration changes so that a plug-in may have to; the second when something is added. A
 #: plug-in may state the range it was written for: ``ssdreg_hooks = ">=1.0,<2"`` in its module.
-VERSION = "1.0"
+VERSION = "1.1"
 
 hookspec = pluggy.HookspecMarker(NAMESPACE)
 hookimpl = pluggy.HookimplMarker(NAMESPACE)
@@ -57,4 +58,13 @@ def ssdreg_weights(host: Host, version: str) -> Iterable[Weights]:  # type: igno
     """Yield the weights this plug-in knows of, its own backbones' or others'.
 
     Called once, like ``ssdreg_backbones``. Declare only: nothing may be looked for or fetched here.
+    """
+
+
+@hookspec
+def ssdreg_datasets(host: Host, version: str) -> Iterable[DataFormat]:  # type: ignore[empty-body]
+    """Yield the formats of data sets this plug-in reads.
+
+    Called once, when the first data set is opened or a format is looked up by its name. Declare
+    only: nothing may be imported here that reading needs.
     """

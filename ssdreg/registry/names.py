@@ -19,6 +19,7 @@ from ssdreg.errors import PluginError, UnknownNameError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.converters import fold
+from ssdreg.registry.data_format import DataFormat
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import BUILT_IN, Answers, Declared, answers, loaded, names_of
 from ssdreg.registry.issues import PluginIssue
@@ -46,6 +47,7 @@ class Registry:
     backbone: Names
     head: Names
     weight: Names
+    data_format: Names
     issues: tuple[PluginIssue, ...]
 
     @property
@@ -69,9 +71,11 @@ def _settled(answered: Answers) -> Registry:
     head = _settle(_without_colons(answered.declared["ssdreg_heads"], issues), issues)
     weights = _without_colons(answered.declared["ssdreg_weights"], issues)
     weight = _settle(_address(weights, backbone, issues), issues)
+    formats = _without_colons(answered.declared["ssdreg_datasets"], issues)
+    data_format = _settle(formats, issues)
     for issue in issues:
         issue.warn(loaded().version(issue.plugin))
-    return Registry(backbone, head, weight, tuple(issues))
+    return Registry(backbone, head, weight, data_format, tuple(issues))
 
 
 def _without_colons(declared: Sequence[Declared], issues: list[PluginIssue]) -> list[Declared]:
@@ -231,6 +235,11 @@ def list_weights() -> tuple[Weights, ...]:
     return tuple(registry().weight.items.values())
 
 
+def list_data_formats() -> tuple[DataFormat, ...]:
+    """Return every registered format of data sets, ssdreg's own first."""
+    return tuple(registry().data_format.items.values())
+
+
 def get_backbone(name: str | Backbone) -> Backbone:
     """Return the backbone called `name` (``ResNet-101`` and ``resnet_101`` are ``resnet101``).
 
@@ -250,16 +259,28 @@ def get_head(name: str | Head) -> Head:
     return cast(Head, _look_up("head", name, registry().head))
 
 
+def get_data_format(name: str | DataFormat) -> DataFormat:
+    """Return the format of data sets called `name`; see :func:`get_backbone`."""
+    if isinstance(name, DataFormat):
+        return name
+    return cast(DataFormat, _look_up("format of data sets", name, registry().data_format))
+
+
 def same_name(left: str, right: str) -> bool:
     """Tell whether two spellings are the same name."""
     return fold(left) == fold(right)
 
 
-def _look_up(kind: str, name: str, names: Names) -> Backbone | Head:
+#: Where all names of a kind are shown.
+_SHOWN_BY = {"backbone": "`ssdreg list` shows all", "head": "`ssdreg list` shows all",
+             "format of data sets": "`ssdreg plugins` shows who brings which"}
+
+
+def _look_up(kind: str, name: str, names: Names) -> Backbone | Head | DataFormat:
     key = fold(name)
     title = names.listed.get(key)
     if title is not None:
-        return cast("Backbone | Head", names.items[title])
+        return cast("Backbone | Head | DataFormat", names.items[title])
     if key in names.contested:
         raise UnknownNameError(f"several plug-ins bring a {kind} called {name!r}: say "
                                f"{' or '.join(names.contested[key])}")
@@ -274,7 +295,7 @@ def _look_up(kind: str, name: str, names: Names) -> Backbone | Head:
     others = (f" ({out} {'plug-in is' if out == 1 else 'plug-ins are'} disabled or failed, in "
               f"whole or in part: see `ssdreg plugins`)" if out else "")
     raise UnknownNameError(
-        f"no {kind} is called {name!r}: {hint} `ssdreg list` shows all; more come from "
+        f"no {kind} is called {name!r}: {hint} {_SHOWN_BY[kind]}; more come from "
         f"packages that declare an entry point in the group {hookspecs.NAMESPACE!r}{others}."
     ) from _likely_cause()
 

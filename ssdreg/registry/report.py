@@ -22,12 +22,14 @@ class PluginReport:
     backbones: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
+    data_formats: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
     @property
     def brings(self) -> str:
         """What it brings, counted."""
-        counted = ((self.backbones, "backbone"), (self.heads, "head"), (self.weights, "weights"))
+        counted = ((self.backbones, "backbone"), (self.heads, "head"), (self.weights, "weights"),
+                   (self.data_formats, "data format"))
         return ", ".join(f"{len(names)} {word}{'s' if len(names) > 1 and word != 'weights' else ''}"
                          for names, word in counted if names)
 
@@ -47,7 +49,8 @@ def _report(title: str) -> PluginReport:
     entry_point = host.entry_points.get(title)
     owner, _, name = title.partition(":")
     wrong = [issue for issue in (*host.issues, *found.issues) if issue.plugin == title]
-    brought = [_brought(names, title) for names in (found.backbone, found.head, found.weight)]
+    brought = [_brought(names, title) for names in (
+        found.backbone, found.head, found.weight, found.data_format)]
     notes = [note for note in host.notes if note.plugin == title]
     reasons = tuple(issue.reason for issue in (*wrong, *notes))
     if title in host.forbidden:
@@ -60,7 +63,7 @@ def _report(title: str) -> PluginReport:
     return PluginReport(distribution=entry_point.distribution if entry_point else owner,
                         version=version,
                         plugin=name or title, state=state, backbones=brought[0], heads=brought[1],
-                        weights=brought[2], reasons=reasons)
+                        weights=brought[2], data_formats=brought[3], reasons=reasons)
 
 
 def _brought(names: Names, title: str) -> tuple[str, ...]:

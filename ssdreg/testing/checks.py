@@ -18,11 +18,12 @@ from ssdreg.graph.nodes import Net
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.registry.names import list_backbones
 from ssdreg.runs.params import read_params, write_params
-from ssdreg.testing.examination import Check, Examination, one_line
+from ssdreg.testing.data_formats import FORMAT_CHECKS, FormatExamination
+from ssdreg.testing.examination import Check, Examination, Verdicts, one_line
 from ssdreg.testing.gradients import unexpectedly_still
 from ssdreg.testing.one_step import noise_images
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import Subject
+from ssdreg.testing.verdict import AnySubject, FormatSubject
 
 #: The greatest difference between a batch's features and those of its images alone, as a share of
 #: the largest feature: libraries sum in another order for another batch size.
@@ -293,6 +294,14 @@ HEAD_CHECKS = (FORWARD, TRAINING, FILES, BATCH, DETECTIONS, EXPORT)
 BACKBONE_CHECKS = (SYMBOL, QUIET, TAPS, COVERAGE, DECLARED, FAMILY, *HEAD_CHECKS)
 
 
-def checks_for(subject: Subject) -> tuple[Check, ...]:
+def checks_for(subject: AnySubject) -> tuple[Check, ...]:
     """Return the checks of a subject, in the order to run them."""
+    if isinstance(subject, FormatSubject):
+        return FORMAT_CHECKS
     return BACKBONE_CHECKS if subject.head is None else HEAD_CHECKS
+
+
+def open_examination(subject: AnySubject) -> Verdicts:
+    """Return the examination that the checks of a subject are made in."""
+    return (FormatExamination(subject) if isinstance(subject, FormatSubject)
+            else Examination(subject))

@@ -12,11 +12,12 @@ import pluggy
 from ssdreg.errors import ConformanceError, UnknownNameError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.data_format import DataFormat
 from ssdreg.registry.entry_points import EntryPoint, forbidden
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import MODULES, hook_arguments
 from ssdreg.registry.names import get_backbone
-from ssdreg.testing.verdict import Subject
+from ssdreg.testing.verdict import AnySubject, FormatSubject, Subject
 
 #: ssdreg's own distribution, whose plug-ins are modules, not entry points.
 OWN_DISTRIBUTION = "ssdreg"
@@ -24,8 +25,8 @@ OWN_DISTRIBUTION = "ssdreg"
 HEAD_BACKBONE = "resnet18"
 
 
-def subjects_of(distribution: str, *names: str) -> tuple[Subject, ...]:
-    """Return the backbones and heads that a distribution brings.
+def subjects_of(distribution: str, *names: str) -> tuple[AnySubject, ...]:
+    """Return the backbones, heads and formats of data sets that a distribution brings.
 
     `names` are shell patterns, such as ``gluon.res*``, of their titles in reports; without any, all
     are returned. Backbones come as declared, in their order; heads come with the backbone
@@ -81,14 +82,15 @@ def _unknown_distribution(distribution: str) -> str:
     return f"no distribution called {distribution!r} is installed: {hint}"
 
 
-def _declared_subjects(distribution: str, name: str, plugin: object) -> Iterator[Subject]:
+def _declared_subjects(distribution: str, name: str, plugin: object) -> Iterator[AnySubject]:
     """Yield the subjects that one plug-in declares."""
     host = pluggy.PluginManager(hookspecs.NAMESPACE)
     host.add_hookspecs(hookspecs)
     try:
         host.register(plugin)
         host.check_pending()
-        declared = [declaration for hook in (host.hook.ssdreg_backbones, host.hook.ssdreg_heads)
+        hooks = (host.hook.ssdreg_backbones, host.hook.ssdreg_heads, host.hook.ssdreg_datasets)
+        declared = [declaration for hook in hooks
                     for declarations in hook(**hook_arguments()) for declaration in declarations]
     except (Exception, SystemExit) as error:  # a plug-in's hook may raise anything
         raise ConformanceError(f"its plug-in {name!r} cannot be asked what it brings: "
@@ -98,6 +100,8 @@ def _declared_subjects(distribution: str, name: str, plugin: object) -> Iterator
             yield Subject(distribution, declaration)
         elif isinstance(declaration, Head):
             yield Subject(distribution, get_backbone(HEAD_BACKBONE), declaration)
+        elif isinstance(declaration, DataFormat):
+            yield FormatSubject(distribution, declaration)
         else:
             raise ConformanceError(f"its plug-in {name!r} yields {declaration!r}, which is neither "
-                                   f"a Backbone nor a Head")
+                                   f"a Backbone nor a Head nor a DataFormat")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -25,7 +25,7 @@ from ssdreg.testing.one_step import (
     train_one_step,
 )
 from ssdreg.testing.small import SmallDetector, smallest_detector
-from ssdreg.testing.verdict import Subject, Verdict
+from ssdreg.testing.verdict import AnySubject, Subject, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,21 +45,19 @@ class Check:
 
     name: str
     promise: str
-    run: Callable[[Examination], None]
+    run: Callable[[Any], None]
     needs: tuple[Check, ...] = ()
 
 
-class Examination:
-    """The objects that the checks of one subject share, and their verdicts.
+class Verdicts:
+    """The verdicts on one subject: every check is run once, behind those that it needs.
 
-    The network is trained for one step once, and bound for inference once. That takes up to a
-    gigabyte for a large network: delete an examination before the next.
+    What a check's function is called with is the subclass, which has what the checks share.
     """
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
+    def __init__(self, subject: AnySubject) -> None:
+        self._whose = subject
         self._verdicts: dict[str, Verdict] = {}
-        self._verifications: dict[tuple[int, int], Verification] = {}
 
     def verdict(self, check: Check) -> Verdict:
         """Return the verdict of a check; the checks that it needs are run before it."""
@@ -74,8 +72,7 @@ class Examination:
             issue = None if failed else self._issue(check)
         except UnexaminedError as error:
             unexamined = str(error)
-        return Verdict(self.subject.plugin, self.subject.title, check.name, issue, failed,
-                       unexamined)
+        return Verdict(self._whose.plugin, self._whose.title, check.name, issue, failed, unexamined)
 
     def _issue(self, check: Check) -> str | None:
         try:
@@ -89,6 +86,19 @@ class Examination:
         except Exception as error:  # a plug-in's code may raise anything
             return f"{type(error).__name__}: {one_line(error)}"
         return None
+
+
+class Examination(Verdicts):
+    """The objects that the checks of one backbone or head share, and their verdicts.
+
+    The network is trained for one step once, and bound for inference once. That takes up to a
+    gigabyte for a large network: delete an examination before the next.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self.subject = subject
+        self._verifications: dict[tuple[int, int], Verification] = {}
 
     @property
     def backbone(self) -> Backbone:

@@ -10,7 +10,7 @@ from attrs import frozen
 from ssdreg.errors import ConformanceError
 from ssdreg.testing.distribution import subjects_of
 from ssdreg.testing.subprocess import ProcessObservation, observe_build, observe_in_new_process
-from ssdreg.testing.verdict import Subject, Verdict
+from ssdreg.testing.verdict import AnySubject, Subject, Verdict
 
 #: Effects of importing other packages, which a plug-in can hardly avoid.
 _IMPORT_EFFECTS = {"warnings.filters", "logging"}
@@ -19,15 +19,15 @@ _IMPORT_EFFECTS = {"warnings.filters", "logging"}
 class Package:
     """A distribution under examination; `names` are the patterns of :func:`subjects_of`.
 
-    `subjects` are its backbones and heads; there are none where `issue` states why they are not
-    known. Raises UnknownNameError as :func:`subjects_of` does.
+    `subjects` are its backbones, heads and formats of data sets; there are none where `issue`
+    states why they are not known. Raises UnknownNameError as :func:`subjects_of` does.
     """
 
     title = "the package"
 
     def __init__(self, distribution: str, *names: str) -> None:
         self.distribution, self.names = distribution, names
-        self.subjects: tuple[Subject, ...] = ()
+        self.subjects: tuple[AnySubject, ...] = ()
         self.issue: str | None = None
         try:
             self.subjects = subjects_of(distribution, *names)
@@ -72,7 +72,7 @@ def same_elsewhere(package: Package) -> None:
     """Check that a new process builds the same symbols, without effects the first time too."""
     different = []
     for subject in package.subjects:
-        if subject.head is not None:
+        if not isinstance(subject, Subject) or subject.head is not None:
             continue
         build = package.in_new_process.builds[subject.title]
         _refuse_traces(f"building {subject.title} for the first time", build.printed,

@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import Union
 
 from ssdreg.compat.mxnet_package import require
-from ssdreg.testing.checks import checks_for
-from ssdreg.testing.examination import Check, Examination
+from ssdreg.testing.checks import checks_for, open_examination
+from ssdreg.testing.examination import Check, Verdicts
 from ssdreg.testing.package import PACKAGE_CHECKS, Package, PackageCheck
-from ssdreg.testing.verdict import Subject, Verdict
+from ssdreg.testing.verdict import AnySubject, Verdict
 
-Case = tuple[Union[Subject, Package], Union[Check, PackageCheck]]
+Case = tuple[Union[AnySubject, Package], Union[Check, PackageCheck]]
 
 
 def conformance(distribution: str, *names: str) -> Callable[..., None]:
@@ -29,11 +29,11 @@ def conformance(distribution: str, *names: str) -> Callable[..., None]:
     package = Package(distribution, *names)
     cases: list[Case] = [(package, check) for check in PACKAGE_CHECKS]
     cases += [(subject, check) for subject in package.subjects for check in checks_for(subject)]
-    examine = lru_cache(maxsize=1)(Examination)  # the last one only, since a network is large
+    examine = lru_cache(maxsize=1)(open_examination)  # the last one only, since a network is large
 
     @pytest.mark.parametrize(("subject", "check"), cases, ids=[
         f"{subject.title.replace(' ', '-')}-{check.name}" for subject, check in cases])
-    def test_conformance(subject: Subject | Package, check: Check | PackageCheck) -> None:
+    def test_conformance(subject: AnySubject | Package, check: Check | PackageCheck) -> None:
         """Fail with the sentence of the check."""
         verdict = _verdict(subject, check, examine)
         if verdict.failed_needs or verdict.unexamined:
@@ -44,8 +44,8 @@ def conformance(distribution: str, *names: str) -> Callable[..., None]:
     return test_conformance
 
 
-def _verdict(subject: Subject | Package, check: Check | PackageCheck,
-             examine: Callable[[Subject], Examination]) -> Verdict:
+def _verdict(subject: AnySubject | Package, check: Check | PackageCheck,
+             examine: Callable[[AnySubject], Verdicts]) -> Verdict:
     if isinstance(subject, Package):
         assert isinstance(check, PackageCheck)
         return subject.verdict(check)

@@ -18,7 +18,7 @@ from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.testing.distribution import subjects_of
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import Subject
+from ssdreg.testing.verdict import AnySubject, Subject
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -74,12 +74,13 @@ def observe_in_new_process(distribution: str, *names: str) -> ProcessObservation
 
 def print_observation(distribution: str, *names: str) -> None:
     """Print the observation of a distribution in this process, a new one: JSON on the last line."""
-    subjects: list[Subject] = []
+    subjects: list[AnySubject] = []
     effects = watch(lambda: subjects.extend(subjects_of(distribution, *names)))
     imports_mxnet = "mxnet" in sys.modules
     observation = ProcessObservation(effects.printed, effects.touched, imports_mxnet,
                                      {subject.title: observe_build(subject.backbone)
-                                      for subject in subjects if subject.head is None})
+                                      for subject in subjects
+                                      if isinstance(subject, Subject) and subject.head is None})
     sys.stdout.write(f"\n{json.dumps(cattrs.unstructure(observation))}\n")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Union
+
 from attrs import frozen
 
 from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.data_format import DataFormat
 from ssdreg.registry.head import Head
 
 
@@ -22,6 +25,22 @@ class Subject:
         if self.head is None:
             return self.backbone.name
         return f"{self.head.name} on {self.backbone.name}"
+
+
+@frozen
+class FormatSubject:
+    """A format of data sets that a plug-in brings."""
+
+    plugin: str
+    format: DataFormat
+
+    @property
+    def title(self) -> str:
+        """Its name in reports."""
+        return f"format {self.format.name}"
+
+
+AnySubject = Union[Subject, FormatSubject]
 
 
 @frozen

@@ -12,7 +12,7 @@ from support.runs import SIDE, SMALL, TRAIN_IMAGES, VALIDATION_IMAGES, command, 
 
 from ssdreg.cli.main import main
 from ssdreg.data import load, open_eval, read_voc, splits
-from ssdreg.data.pack import pack
+from ssdreg.data.packing import pack
 from ssdreg.deploy.executor import open_inference
 from ssdreg.metrics.coco import FIGURES
 from ssdreg.metrics.tide import KINDS

@@ -158,13 +158,13 @@ def test_the_hook_reference_has_every_hook_and_field(pages):
     page = pages["hooks.html"]
     hooks = [name for name in vars(hookspecs) if name.startswith("ssdreg_")
              and callable(getattr(hookspecs, name))]
-    assert len(hooks) >= 3
+    assert len(hooks) >= 4
     for name in hooks:
         assert f"{hookspecs.__name__}.{name}" in page.ids
         first, *_ = getattr(hookspecs, name).__doc__.splitlines()
         assert first.replace("`", "") in page.text
     for each in (ssdreg.Backbone, ssdreg.Tap, ssdreg.Extra, ssdreg.Preset, ssdreg.Head,
-                 ssdreg.Weights, ssdreg.Preprocessing):
+                 ssdreg.Weights, ssdreg.Preprocessing, ssdreg.DataFormat):
         assert f"ssdreg.{each.__name__}" in page.ids
         for field in attrs.fields(each):
             # a row of the table: name and type

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ssdreg.data.formats import FORMATS
 from ssdreg.errors import SsdregError
 from ssdreg.registry.preprocessing import Preprocessing
 
@@ -79,14 +80,12 @@ DATA = ("images with boxes: a folder or file of any format that is known (PASCAL
         "CSV and others), or a .rec file")
 
 
-#: The names of the formats of data sets, see `ssdreg.data.formats`, which takes long to import.
-FORMATS = ("voc", "coco", "yolo", "csv", "labelme", "cvat", "manifest", "sagemaker")
-
-
 def add_data_format(parser: argparse.ArgumentParser) -> None:
     """Declare what a data set may not tell itself; see `data_format`."""
-    parser.add_argument("--format", choices=FORMATS,
-                        help="the format of the data, where looking does not tell it")
+    names = ", ".join(format.name for format in FORMATS)
+    parser.add_argument("--format", metavar="NAME",
+                        help=f"the format of the data, where looking does not tell it: {names}, or "
+                             f"that of a plug-in")
     parser.add_argument("--columns", metavar="A,B,C",
                         help="what is in the columns of a table, as image,x1,y1,x2,y2,label; - for "
                              "one of no use")

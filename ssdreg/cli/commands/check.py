@@ -72,7 +72,7 @@ def _tell_stops(backbones: Iterable[tuple[str, StopsAt | None]]) -> None:
 def _conformance(options: argparse.Namespace) -> int:
     from ssdreg_runtime.system.progress import Work, progress
 
-    from ssdreg.testing import Package, examine
+    from ssdreg.testing import Package, Subject, examine
     package = Package(options.plugin, *options.names)
     work = Work(f"examining {options.plugin}", "subjects", 1 + len(package.subjects))
     examined = list(progress(work).over(examine(package)))
@@ -88,8 +88,8 @@ def _conformance(options: argparse.Namespace) -> int:
               " ".join(verdict.check for verdict in each if verdict.issue) or "-",
               " ".join(verdict.check for verdict in each if not _examined(verdict)) or "-")
              for each in examined]))
-        _tell_stops((each.title, each.backbone.stops_at) for each in package.subjects
-                    if each.head is None)
+        _tell_stops((subject.title, subject.backbone.stops_at) for subject in package.subjects
+                    if isinstance(subject, Subject) and subject.head is None)
         for verdict in verdicts:
             if verdict.issue:
                 print(f"\n{verdict.sentence}")

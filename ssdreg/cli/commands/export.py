@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT",
                         help="a run; or a checkpoint: a prefix, a .params file, a -symbol.json, "
                              "or a model.tar.gz")
-    parser.add_argument("--format", choices=FORMATS, default="onnx", help="the kind of file")
+    parser.add_argument("--format", choices=FORMATS, default="onnx", metavar="NAME",
+                        help=f"the kind of file: {' or '.join(FORMATS)}")
     parser.add_argument("--out", type=Path, metavar="FILE",
                         help="the file; by default model.onnx in a run's folder, and beside a "
                              "checkpoint one of its name")

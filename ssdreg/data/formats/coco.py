@@ -35,11 +35,11 @@ from ssdreg.data.contents import (
     several,
     split_of,
 )
-from ssdreg.data.formats import CERTAIN, NO
 from ssdreg.data.formats.outlines import outline_box
 from ssdreg.data.issues import DataIssue
-from ssdreg.data.json_file import has_keys, number, read_json, size_of, whole
+from ssdreg.data.json_file import has_keys, is_damaged, number, read_json, size_of, whole
 from ssdreg.errors import DataError
+from ssdreg.registry.data_format import CERTAIN, NO
 
 #: More JSON files in one folder are annotations of single pictures.
 _MOST_FILES = 20
@@ -106,7 +106,17 @@ def _files(contents: Contents) -> list[Path]:
     for file in contents.with_suffix(".json"):
         by_folder.setdefault(file.parent, []).append(file)
     return [file for files in by_folder.values() if len(files) <= _MOST_FILES
-            for file in files if has_keys(file, *_KEYS)]
+            for file in _own(files)]
+
+
+def _own(files: Sequence[Path]) -> list[Path]:
+    """Return those of a folder that have the keys, and damaged ones that are called as they are.
+
+    These are read too, so that a split that is lost is said to be.
+    """
+    own = [file for file in files if has_keys(file, *_KEYS)]
+    return [file for file in files if file in own or (
+        own and _SPLIT.search(file.stem) and is_damaged(file))]
 
 
 def _named(root: Path) -> dict[str, Path]:

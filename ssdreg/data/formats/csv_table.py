@@ -34,12 +34,12 @@ from ssdreg.data.contents import (
     several,
     split_named,
 )
-from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
 from ssdreg.data.formats.csv_columns import Columns, Line, Table, knows_columns, read_table
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.json_file import number, size_of, whole
-from ssdreg.data.text import declared_classes
+from ssdreg.data.text import declared_classes, is_text
 from ssdreg.errors import DataError
+from ssdreg.registry.data_format import CERTAIN, NO, POSSIBLE
 
 _SUFFIXES = (".csv", ".tsv")
 
@@ -105,9 +105,10 @@ def _tables(root: Path, columns: Sequence[str]) -> dict[str, Path]:
     named: dict[str, Path] = {}
     files = list_contents(root).with_suffix(*_SUFFIXES) if root.is_dir() else []
     for file in files:
-        if not columns and not _has_boxes(file):
-            continue
         name = split_named(file, root)
+        # one that is called after a split and is no text is damaged, which is said when it is read
+        if not columns and not _has_boxes(file) and (not name or is_text(file)):
+            continue
         if name in named:
             raise DataError(f"{root}: {as_text(named[name].relative_to(root))} and "
                             f"{as_text(file.relative_to(root))} are both tables"

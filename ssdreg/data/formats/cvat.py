@@ -34,10 +34,10 @@ from ssdreg.data.contents import (
     several,
     split_named,
 )
-from ssdreg.data.formats import CERTAIN, NO
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.json_file import number, size_of
 from ssdreg.errors import DataError
+from ssdreg.registry.data_format import CERTAIN, NO
 
 #: Bytes of the file: some ten million objects.
 MAX_FILE = 2**31

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ssdreg.data.annotation import AnnotatedObject, AnnotatedSet, Numbers, enclosing
-from ssdreg.data.contents import Contents, list_contents, split_of
-from ssdreg.data.formats import NO, POSSIBLE
-from ssdreg.data.formats.per_picture import Described, Files
+from ssdreg.data.contents import Contents, split_of
+from ssdreg.data.formats.per_picture import Described, Files, annotation_files
 from ssdreg.data.json_file import has_keys, number, read_json, size_of
+from ssdreg.registry.data_format import NO, POSSIBLE
 
 _KEYS = ("shapes", "imagePath")
 
@@ -39,8 +39,7 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
 
 
 def _files(root: Path) -> Files:
-    files = [file for file in list_contents(root).with_suffix(".json") if has_keys(file, "shapes")]
-    return Files(root, files, _parse, lambda file: split_of(file, root))
+    return Files(root, annotation_files(root, "shapes"), _parse, lambda file: split_of(file, root))
 
 
 def _parse(file: Path) -> Described:

@@ -29,12 +29,12 @@ from ssdreg.data.contents import (
     several,
     split_named,
 )
-from ssdreg.data.formats import CERTAIN, NO
 from ssdreg.data.formats.sagemaker import read_box, read_size
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.json_file import has_keys, parse_json, whole
 from ssdreg.data.text import read_lines
 from ssdreg.errors import DataError
+from ssdreg.registry.data_format import CERTAIN, NO
 
 _SUFFIXES = (".manifest", ".jsonl", ".lst", ".json")
 _SOURCE = "source-ref"
@@ -85,7 +85,9 @@ def _manifests(contents: Contents) -> list[Path]:
     found = contents.with_suffix(*_SUFFIXES)
     if len(found) > 1000:  # an annotation a picture
         found = [file for file in found if file.suffix != ".json"]
-    return [file for file in found if has_keys(file, _SOURCE)]
+    own = [file for file in found if has_keys(file, _SOURCE)]
+    # another that is called so and has no such line is damaged, which is said when it is read
+    return [file for file in found if file in own or (own and file.suffix == ".manifest")]
 
 
 def _named(root: Path) -> dict[str, Path]:

@@ -17,10 +17,28 @@ from ssdreg.data.annotation import (
     Coordinates,
     count_labels,
 )
-from ssdreg.data.contents import FileIndex, missing, refuse_unknown_split, several
+from ssdreg.data.contents import (
+    FileIndex,
+    list_contents,
+    missing,
+    refuse_unknown_split,
+    several,
+)
 from ssdreg.data.issues import DataIssue
+from ssdreg.data.json_file import has_keys, is_damaged
 from ssdreg.data.text import declared_classes
 from ssdreg.errors import DataError
+
+
+def annotation_files(root: Path, *keys: str) -> list[Path]:
+    """Return the JSON files that have these keys, and those beside them that are damaged.
+
+    A file that is no JSON any more is an annotation that was lost, and is to be complained of.
+    """
+    files = list_contents(root).with_suffix(".json")
+    own = {file for file in files if has_keys(file, *keys)}
+    folders = {file.parent for file in own}
+    return [file for file in files if file in own or (file.parent in folders and is_damaged(file))]
 
 
 @frozen

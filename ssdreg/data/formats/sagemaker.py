@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ssdreg.data.annotation import CORNER_PIXELS, AnnotatedObject, AnnotatedSet
-from ssdreg.data.contents import SPLIT_FOLDERS, Contents, list_contents
-from ssdreg.data.formats import NO, POSSIBLE
-from ssdreg.data.formats.per_picture import Described, Files
+from ssdreg.data.contents import SPLIT_FOLDERS, Contents
+from ssdreg.data.formats.per_picture import Described, Files, annotation_files
 from ssdreg.data.json_file import has_keys, number, read_json, size_of, whole
+from ssdreg.registry.data_format import NO, POSSIBLE
 
 _KEYS = ("file", "image_size", "annotations")
 
@@ -39,8 +39,8 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
 
 
 def _files(root: Path) -> Files:
-    files = [file for file in list_contents(root).with_suffix(".json") if has_keys(file, *_KEYS)]
-    return Files(root, files, _parse, lambda file: _split(file, root), CORNER_PIXELS)
+    return Files(root, annotation_files(root, *_KEYS), _parse, lambda file: _split(file, root),
+                 CORNER_PIXELS)
 
 
 def _split(file: Path, root: Path) -> str:

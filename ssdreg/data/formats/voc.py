@@ -33,12 +33,12 @@ from ssdreg.data.contents import (
     spelled,
     split_of,
 )
-from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
 from ssdreg.data.formats.voc_xml import Annotation, parse
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.pictures import UNREADABLE, measure
 from ssdreg.data.text import declared_classes, read_lines
 from ssdreg.errors import DataError
+from ssdreg.registry.data_format import CERTAIN, NO, POSSIBLE
 
 #: Bytes of a list of names: a million of them.
 MAX_LIST = 2**28

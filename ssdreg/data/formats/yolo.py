@@ -32,12 +32,12 @@ from ssdreg.data.contents import (
     refuse_unknown_split,
     split_of,
 )
-from ssdreg.data.formats import CERTAIN, NO, POSSIBLE
 from ssdreg.data.formats.yolo_yaml import DataYaml, find_yaml, has_yaml, names_alone
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.json_file import whole
 from ssdreg.data.text import read_lines, read_names
 from ssdreg.errors import DataError
+from ssdreg.registry.data_format import CERTAIN, NO, POSSIBLE
 
 #: Bytes of one annotation: a hundred thousand outlines.
 MAX_LABELS = 2**28
