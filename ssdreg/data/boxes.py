@@ -50,9 +50,9 @@ def boxes(source: Packed | Dataset) -> np.ndarray:
     `index_records` raises.
     """
     if isinstance(source, Dataset):
-        where, found = source.root, _annotated(source)
+        where, found = source.root, annotated_boxes(source)
     else:
-        where, found = source.rec, _recorded(source.rec)
+        where, found = source.rec, recorded_boxes(source.rec)
     if not len(found):
         raise DataError(f"{where}: these images have no box, so there is nothing to measure")
     return found
@@ -68,7 +68,8 @@ def describe(boxes: np.ndarray, classes: Sequence[str]) -> Statistics:
                       (width, height))
 
 
-def _annotated(dataset: Dataset) -> np.ndarray:
+def annotated_boxes(dataset: Dataset) -> np.ndarray:
+    """Return the boxes of `boxes` of a data set that is not packed; there may be none."""
     number = {name: index for index, name in enumerate(dataset.classes)}
     rows = [(number[box.label], box.x1 / sample.width, box.y1 / sample.height,
              box.x2 / sample.width, box.y2 / sample.height)
@@ -76,7 +77,8 @@ def _annotated(dataset: Dataset) -> np.ndarray:
     return np.array(rows, dtype=np.float64).reshape(-1, 5)
 
 
-def _recorded(rec: Path) -> np.ndarray:
+def recorded_boxes(rec: Path) -> np.ndarray:
+    """Return the boxes of `boxes` of a ``.rec`` file; there may be none."""
     index = index_records(rec)  # which has checked every label
     rows = []
     with rec.open("rb") as file:

@@ -128,9 +128,13 @@ def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[DataIssue, ...]]:
 
 
 def write_sidecar(packed: Packed) -> Path:
-    """Write the fields of `packed` to the ``.json`` beside its ``.rec``, and return that path."""
+    """Write what is known of `packed` to the ``.json`` beside its ``.rec``; return that path.
+
+    Where the file lies is left out: it may be moved, with its side-car.
+    """
     fields = attrs.asdict(packed, value_serializer=lambda _object, _field, value:
-                          as_text(value) if isinstance(value, Path) else value)
+                          as_text(value) if isinstance(value, Path) else value,
+                          filter=lambda attribute, _value: attribute.name not in ("rec", "idx"))
     file = packed.rec.with_suffix(".json")
     with replacing(file) as beside:
         beside.write_text(json.dumps(fields, indent=1), encoding="utf-8")

@@ -19,7 +19,7 @@ from ssdreg_runtime.system.files import replacing
 from ssdreg_runtime.system.names import as_text, native
 
 from ssdreg.data import issues as kinds
-from ssdreg.data.dataset import Dataset, Sample
+from ssdreg.data.dataset import Box, Dataset, Sample
 from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.packed import Packed, open_rec, write_sidecar
 from ssdreg.data.pictures import UNREADABLE, UPRIGHT, orientation_of, turn
@@ -131,10 +131,12 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None,
                                                native(new_rec), "w")
         work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
         for sample in Telling(progress, work).over(dataset.samples):
-            content = _usable(sample, shorter_side, issues)
+            content = usable_content(sample, shorter_side, issues)
             if content is None:
                 continue
-            header = mx.recordio.IRHeader(0, _label(sample, dataset.classes), usable, 0)
+            label = label_of(sample.boxes, (sample.width, sample.height), dataset.classes,
+                             LOST_ROW if sample.lost else NO_OBJECT_ROW)
+            header = mx.recordio.IRHeader(0, label, usable, 0)
             writer.write_idx(usable, mx.recordio.pack(header, content))
             usable, objects = usable + 1, objects + len(sample.boxes)
         writer.close()
@@ -150,11 +152,12 @@ def prove_images(dataset: Dataset, progress: Progress | None = None) -> list[Dat
     issues: list[DataIssue] = []
     work = Work(what=f"looking at {dataset.split}", unit="images", total=len(dataset.samples))
     for sample in Telling(progress, work).over(dataset.samples):
-        _usable(sample, None, issues)
+        usable_content(sample, None, issues)
     return issues
 
 
-def _usable(sample: Sample, shorter_side: int | None, issues: list[DataIssue]) -> bytes | None:
+def usable_content(sample: Sample, shorter_side: int | None,
+                   issues: list[DataIssue]) -> bytes | None:
     """Return what is packed of an image, and report what it lacks; None where it is damaged."""
     try:
         content, cut = _encoded(sample, shorter_side)
@@ -166,10 +169,17 @@ def _usable(sample: Sample, shorter_side: int | None, issues: list[DataIssue]) -
     return content
 
 
-def _label(sample: Sample, classes: Sequence[str]) -> list[float]:
-    rows = [(float(classes.index(box.label)), box.x1 / sample.width, box.y1 / sample.height,
-             box.x2 / sample.width, box.y2 / sample.height, float(box.difficult))
-            for box in sample.boxes] or [LOST_ROW if sample.lost else NO_OBJECT_ROW]
+def label_of(boxes: Sequence[Box], size: tuple[int, int], classes: Sequence[str],
+             without: tuple[float, ...] = NO_OBJECT_ROW) -> list[float]:
+    """Return the label of a record: widths, then a row an object; `without` where there is none.
+
+    `size` (width, height) is that of the picture in pixels.
+    """
+    width, height = size
+    rows: list[tuple[float, ...]] = [
+        (float(classes.index(box.label)), box.x1 / width, box.y1 / height, box.x2 / width,
+         box.y2 / height, float(box.difficult)) for box in boxes]
+    rows = rows or [without]
     return [float(HEADER_WIDTH), float(OBJECT_WIDTH), *(value for row in rows for value in row)]
 
 

@@ -123,13 +123,22 @@ def read_dataset(path: str | os.PathLike[str], split: str | None = None,
     `format` is the name of a format, by default the one that is recognised. Raises `DataError` as
     `recognize` and `agree` do, and when the split is missing.
     """
+    return agree(annotated_set(path, split, format), classes)
+
+
+def annotated_set(path: str | os.PathLike[str], split: str | None = None,
+                  format: str | None = None) -> AnnotatedSet:
+    """Return what a data set's files say, as written, and not held against any picture.
+
+    Arguments and errors are those of `read_dataset`.
+    """
     path = Path(path)
     named = format_of(path, format)
     if not path.exists():
         raise DataError(f"{path}: there is no such folder or file")
     if split == ALL and ALL not in named.format.splits_of(path):
         split = None
-    return agree(_annotated(named, path, split), classes)
+    return _annotated(named, path, split)
 
 
 def read_voc(root: str | os.PathLike[str], split: str | None = None,

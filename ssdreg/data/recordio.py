@@ -193,6 +193,19 @@ def _with_row(record: bytes, index: RecordIndex) -> bytes:
                      record[_FRAME.size + _IMAGE_HEADER.size:end], row, record[end:]))
 
 
+def objects_of(index: RecordIndex, number: int) -> np.ndarray:
+    """Return the real objects of a record, (K, 6) float64: class, edges as shares, difficult."""
+    with index.path.open("rb") as file:
+        file.seek(int(index.offsets[number]))
+        label = _read_record(file, index.path.stat().st_size, index.path, number)
+    table = label[index.header_width:].reshape(-1, index.object_width)
+    real = _real_objects(table, index.path, number)
+    objects = np.zeros((len(real), 6))
+    columns = min(6, index.object_width)
+    objects[:, :columns] = real[:, :columns]
+    return objects
+
+
 def image_of(index: RecordIndex, number: int) -> bytes:
     """The encoded image of a record, empty where it has none."""
     with index.path.open("rb") as file:

@@ -138,10 +138,20 @@ def _named(root: Path) -> dict[str, Path]:
     return named
 
 
+def is_split_name(name: str) -> bool:
+    """Tell whether a file called after a split is known to be, whatever stands in front."""
+    return _word(f"instances_{name}") == name
+
+
+def _word(stem: str) -> str:
+    match = _SPLIT.search(stem)
+    return f"{match.group(1)}{match.group(2) or ''}" if match else ""
+
+
 def _split_word(file: Path, root: Path) -> str:
-    found = _SPLIT.search(file.stem)
-    if found:
-        return f"{found.group(1)}{found.group(2) or ''}"
+    word = _word(file.stem)
+    if word:
+        return word
     return split_of(file, root) if file != root else ""
 
 
@@ -256,17 +266,18 @@ def _objects(file: _File, image: int) -> tuple[list[AnnotatedObject], list[DataI
                                     f"{where} is of category {entry.get('category_id')!r}, which "
                                     f"there is not; left out", f"annotation {identity}"))
             continue
-        crowd = bool(whole(entry.get("iscrowd")) or 0)
+        crowd, difficult = (bool(whole(entry.get(key)) or 0) for key in ("iscrowd", "difficult"))
         box = entry.get("bbox")
         numbers = [number(value) for value in box] if isinstance(box, list) else []
         if len(numbers) == 4 and all(map(math.isfinite, numbers)) and any(numbers):
             x, y, width, height = numbers
-            objects.append(AnnotatedObject(identity, label, (x, y, width, height), crowd=crowd))
+            objects.append(AnnotatedObject(identity, label, (x, y, width, height), difficult,
+                                           crowd))
             continue
         try:
             corners = outline_box(entry.get("segmentation"))
         except ValueError as error:
             issues.append(_unreadable(file.path, where, f"has no usable bbox, and {error}"))
             continue
-        objects.append(AnnotatedObject(identity, label, corners, crowd=crowd, outline="outline"))
+        objects.append(AnnotatedObject(identity, label, corners, difficult, crowd, "outline"))
     return objects, issues

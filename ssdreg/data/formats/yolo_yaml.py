@@ -16,6 +16,8 @@ from ssdreg.errors import DataError
 
 SUFFIXES = (".yaml", ".yml")
 _SPLITS = ("train", "val", "valid", "test")
+#: Keys whose values may be called as a folder is, and are none.
+_NO_SPLITS = ("path", "names", "nc", "download", "yaml_file", "roboflow", "task")
 _NOTHING = (None, "", "~", "null", "Null")
 #: Bytes of the file: names of a hundred thousand classes.
 _MAX = 2**22
@@ -128,6 +130,7 @@ def _parse(file: Path) -> DataYaml:
             splits[split] = tuple(values)
         elif values:
             raise DataError(f"{file}: {split} is {given!r}, and no folder or list")
+    splits.update(_others(file, value))
     if not splits:
         raise DataError(f"{file} names no pictures: it needs train: and val:, folders or lists")
     shape = value.get("kpt_shape")
@@ -135,6 +138,14 @@ def _parse(file: Path) -> DataYaml:
     if isinstance(shape, list) and len(shape) == 2:
         behind = (whole(shape[0]) or 0) * (whole(shape[1]) or 0)
     return DataYaml(file, names, splits, str(value.get("path") or ""), behind)
+
+
+def _others(file: Path, value: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return splits of other names: what names a folder or list that is there."""
+    places = DataYaml(file, None, {}, str(value.get("path") or ""))
+    return {str(key): (given,) for key, given in value.items()
+            if key not in (*_SPLITS, *_NO_SPLITS) and isinstance(given, str)
+            and given not in _NOTHING and places.place(given) is not None}
 
 
 def _names(file: Path, value: Mapping[str, Any]) -> dict[int, str] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from ssdreg.cli.commands import Command
-from ssdreg.cli.commands.data import anchors, check
+from ssdreg.cli.commands.data import anchors, check, convert, split, stats, view
 
 NAME = "data"
-SUMMARY = "check a data set, and measure its boxes against the anchors a detector has for them"
+SUMMARY = "check, measure, view, convert and split a data set, and match its boxes with anchors"
 
 #: In the order of ``--help``.
-COMMANDS: tuple[Command, ...] = (check, anchors)
+COMMANDS: tuple[Command, ...] = (check, stats, view, convert, split, anchors)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
