@@ -1,4 +1,4 @@
-"""The data augmentation of SSD, as parameters of MXNet's ``ImageDetRecordIter``.
+"""The data augmentation of SSD, as numbers: what is done with them is in `ssdreg.data.transforms`.
 
 Liu et al. 2016, "SSD: Single Shot MultiBox Detector", section 2.2 "Data augmentation" and, for
 the padding ("zoom out"), section 3.6; colour after Howard 2013, as their Caffe release has it.
@@ -33,19 +33,23 @@ def _check_overlaps(_instance: object, _attribute: object, value: tuple[float, .
 
 @frozen
 class Augmentation:
-    """Random colour, mirror, padding and crop, in the order MXNet applies them.
+    """Random color, padding, crop and mirror; see `ssdreg.data.transforms`.
 
     The defaults are the published recipe. An image is cropped with `crop_probability`; of its seven
     choices (whole image, any patch, patches of a minimal IoU of 0.1 to 0.9 with an object) one is
     the whole image, hence 6/7. `crop_overlaps` are those minimal IoU, 0 meaning any patch; another
     one is tried when one finds nothing in `crop_trials`. `crop_scale` is the side of a patch of
     square shape relative to the image: the paper's 0.1 of the area, 0.3 in the release. Objects
-    stay while their centre lies in the patch. `pad_scale` is the largest side of the canvas
+    stay while their center lies in the patch. `pad_scale` is the largest side of the canvas
     relative to the image (4: sixteen times the area), filled with the grey `pad_value` (0 to 255).
 
-    Colour shifts are drawn evenly from -x to x, each with `color_probability`: `hue` of 180,
-    `saturation` and `lightness` of 255 in OpenCV's HLS, `contrast` as a factor ``1 + x``. The
-    release scales saturation by 0.5 to 1.5 instead, which MXNet does not offer.
+    Colors change each with `color_probability`, evenly between two limits: brightness by
+    `lightness` of 255 more or less, contrast and saturation by a factor of 1 - x to 1 + x, hue by
+    as many steps of OpenCV, of which a circle has 180.
+
+    Beyond the paper, and off by default: `grey_probability` takes the colors away,
+    `mosaic_probability` puts three other images beside it, four windows around a cross, and
+    `cutout_probability` fills a square with grey whose side is `cutout_scale` of the shorter one.
     """
 
     crop_probability: float = field(default=6 / 7, validator=_PROBABILITY)
@@ -62,38 +66,13 @@ class Augmentation:
     mirror_probability: float = field(default=0.5, validator=_PROBABILITY)
     color_probability: float = field(default=0.5, validator=_PROBABILITY)
     hue: int = field(default=18, validator=and_(instance_of(int), ge(0), le(180)))
-    saturation: int = field(default=32, validator=and_(instance_of(int), ge(0), le(255)))
+    saturation: float = field(default=0.5, validator=and_(ge(0.0), le(1.0)))
     lightness: int = field(default=32, validator=and_(instance_of(int), ge(0), le(255)))
     contrast: float = field(default=0.5, validator=and_(ge(0.0), lt(1.0)))
-
-    def to_parameters(self) -> dict[str, object]:
-        """The keyword parameters of ``mx.io.ImageDetRecordIter``."""
-        samplers = len(self.crop_overlaps)
-        return {
-            "rand_crop_prob": self.crop_probability,
-            "num_crop_sampler": samplers,
-            "min_crop_overlaps": self.crop_overlaps,
-            # every sampler gets its own copy: MXNet repeats a single value for some only
-            "max_crop_overlaps": (1.0,) * samplers,
-            "min_crop_scales": (self.crop_scale[0],) * samplers,
-            "max_crop_scales": (self.crop_scale[1],) * samplers,
-            "min_crop_aspect_ratios": (self.crop_aspect[0],) * samplers,
-            "max_crop_aspect_ratios": (self.crop_aspect[1],) * samplers,
-            "max_crop_trials": (self.crop_trials,) * samplers,
-            "crop_emit_mode": "center",
-            "rand_pad_prob": self.pad_probability,
-            "max_pad_scale": self.pad_scale,
-            "fill_value": self.pad_value,
-            "rand_mirror_prob": self.mirror_probability,
-            "random_hue_prob": self.color_probability,
-            "max_random_hue": self.hue,
-            "random_saturation_prob": self.color_probability,
-            "max_random_saturation": self.saturation,
-            "random_illumination_prob": self.color_probability,
-            "max_random_illumination": self.lightness,
-            "random_contrast_prob": self.color_probability,
-            "max_random_contrast": self.contrast,
-        }
+    grey_probability: float = field(default=0.0, validator=_PROBABILITY)
+    mosaic_probability: float = field(default=0.0, validator=_PROBABILITY)
+    cutout_probability: float = field(default=0.0, validator=_PROBABILITY)
+    cutout_scale: float = field(default=0.25, validator=and_(ge(0.0), le(1.0)))
 
 
 #: Recipes by name. The paper's needs hundreds of epochs to pay; `light` keeps objects near their

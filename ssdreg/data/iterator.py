@@ -1,38 +1,27 @@
-"""Batches for training and evaluation, read by MXNet's ``ImageDetRecordIter``.
+"""Batches for training and evaluation: images decoded, augmented and collected by threads.
 
-MXNet 1.9.1's iterator has three habits that one iterator over the whole file cannot be rid of, all
-seen by experiment. Its ``seed`` moves the shuffling only: the augmentation draws the same numbers
-in every new iterator, and other numbers with another ``preprocess_threads``. It shuffles within a
-chunk of 8 MB. And it decodes such a chunk, hundreds of small JPEG files, to floats before it gives
-the first batch, which takes a gigabyte.
-
-So every batch is a small RecordIO file of its own, read by its own single-threaded iterator, and
-several are read at once. The order is drawn over the whole data set. A few small warm-up images in
-front, drawn with the seed and thrown away, move MXNet's random numbers on. What a batch holds then
-depends on the data, the settings and the seed, but not on threads or machine. It also means that
-the augmentations are drawn from a pool of some thousands, dealt out anew to the images each epoch.
+What a batch holds depends on the data, the settings and the seed, and not on the threads or on the
+batches before it: the order is drawn once over the whole data set, and every image has a generator
+of its own, made from the seed and its place in the order. Images are decoded as detection decodes
+them. Pillow and NumPy let other threads run while they work, so that threads are enough.
 """
 
 from __future__ import annotations
 
-import functools
-import io
-import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import evolve, field, frozen
-from PIL import Image
-from ssdreg_runtime.system.names import native
+from attrs import field, frozen
 from ssdreg_runtime.system.threads import usable_processors
 
 from ssdreg.data.augmentation import Augmentation
+from ssdreg.data.originals import read_pixels
 from ssdreg.data.packed import Packed
-from ssdreg.data.recordio import RecordIndex, index_records, read_records
+from ssdreg.data.recordio import RecordIndex, index_records, objects_of
+from ssdreg.data.transforms import augment, fit
 from ssdreg.errors import DataError
 from ssdreg.registry.preprocessing import Preprocessing
 
@@ -44,39 +33,31 @@ MOST_THREADS = 8
 
 #: Floats in a row of a batch label: class, x1, y1, x2, y2, difficult.
 LABEL_COLUMNS = 6
-
-#: ImageDetRecordIter puts channels, height, width and label length in front of each label.
-_ITERATOR_HEADER = 4
-_LENGTH_COLUMN = 3
-
-#: With crops a warm-up image draws hundreds of numbers, how many depends on its box. Without, each
-#: draws the same few, so that it takes more images to come far.
-_MOST_WARM_UPS_WITH_CROPS = 16
-_MOST_WARM_UPS = 64
-_WARM_UP_SIDE = 32  # pixels: small, yet a crop of any scale in use holds some
-
-_Edges = tuple[float, float, float, float]  # x1, y1, x2, y2 in 0 to 1
+#: Images of a mosaic.
+_MOSAIC = 4
 
 
 @frozen
 class _Source:
-    """What all batches of one iterator share."""
+    """What all batches of one iterator share; `learned` are the records that may be drawn."""
 
     index: RecordIndex = field(repr=False)
+    learned: np.ndarray = field(repr=False)
     data_shape: tuple[int, int]
     batch_size: int
     max_objects: int
     preprocessing: Preprocessing
     augmentation: Augmentation | None
+    seed: int = 0
 
 
 @frozen
 class _Batch:
-    """The records of one batch, how many of the last are repeats, and its warm-up boxes."""
+    """The records of one batch, the place of its first in the order, and repeats at its end."""
 
     records: tuple[int, ...]
+    first: int
     pad: int = 0
-    warm_up: tuple[_Edges, ...] = ()
 
 
 class DetectionIter:
@@ -124,10 +105,14 @@ class DetectionIter:
             raise StopIteration
         return self._ahead.popleft().result()
 
+    def start_at(self, number: int) -> None:
+        """Go to the batch of this number, counted from 0; those before it are not read."""
+        self._stop_reading()
+        self._left = iter(self._batches[number:])
+
     def reset(self) -> None:
         """Go back to the first batch."""
-        self._stop_reading()
-        self._left = iter(self._batches)
+        self.start_at(0)
 
     def close(self) -> None:
         """Stop reading ahead and end the threads; the iterator is of no use afterwards."""
@@ -154,24 +139,22 @@ def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
     `preprocessing` ``None`` is the default one. `seed` (0 or more) draws order and augmentation:
     another epoch needs another seed. Batches are the same bit for bit for a seed, whatever
     `threads` is (``None``: one a usable processor, 8 at most). `max_objects` is M, at least and by
-    default that of `packed`. The last batch is filled from the front of the order, and says so in
-    ``pad``.
+    default that of `packed`, four times that with mosaics. The last batch is filled from the front
+    of the order, and says so in ``pad``.
 
     Raises `DataError` when no image has an object or `max_objects` is too small.
     """
-    source = _source(packed, data_shape, batch_size, augmentation, preprocessing, max_objects)
-    learned = source.index.objects > 0
+    index = index_records(packed.rec)
+    learned = index.objects > 0
     if not learned.any():
         raise DataError(f"{packed.rec}: no image has an object, so there is nothing to learn from")
     if negatives:
-        learned |= source.index.negative
+        learned |= index.negative
     random = np.random.default_rng(seed)
     order = random.permutation(np.flatnonzero(learned))
-    batches = _batches(order, batch_size)
-    if augmentation is not None:
-        most = _MOST_WARM_UPS_WITH_CROPS if augmentation.crop_probability else _MOST_WARM_UPS
-        batches = tuple(evolve(batch, warm_up=_warm_up(random, most)) for batch in batches)
-    return DetectionIter(source, batches, _thread_count(threads))
+    source = _source(packed, data_shape, batch_size, augmentation, preprocessing, max_objects,
+                     np.sort(order), seed)
+    return DetectionIter(source, _batches(order, batch_size), _thread_count(threads))
 
 
 def open_eval(packed: Packed, data_shape: tuple[int, int], batch_size: int,
@@ -182,24 +165,27 @@ def open_eval(packed: Packed, data_shape: tuple[int, int], batch_size: int,
     Images without objects are there too. Parameters, the last batch and errors are those of
     `open_train`.
     """
-    source = _source(packed, data_shape, batch_size, None, preprocessing, max_objects)
-    order = np.arange(len(source.index.objects))
+    order = np.arange(len(index_records(packed.rec).objects))
+    source = _source(packed, data_shape, batch_size, None, preprocessing, max_objects, order)
     return DetectionIter(source, _batches(order, batch_size), _thread_count(threads))
 
 
 def _source(packed: Packed, data_shape: tuple[int, int], batch_size: int,
             augmentation: Augmentation | None, preprocessing: Preprocessing | None,
-            max_objects: int | None) -> _Source:
+            max_objects: int | None, learned: np.ndarray, seed: int = 0) -> _Source:
     if batch_size < 1 or len(data_shape) != 2 or min(data_shape) < 1:
         raise DataError(f"a batch of {batch_size} images of {data_shape} (height, width) cannot be "
                         f"made; all three are at least 1")
     index = index_records(packed.rec)
-    wanted = index.max_objects if max_objects is None else max_objects
-    if wanted < index.max_objects:
-        raise DataError(f"{packed.rec}: an image has {index.max_objects} objects, more than the "
-                        f"{wanted} a label is to hold; raise max_objects")
-    return _Source(index, (int(data_shape[0]), int(data_shape[1])), batch_size, wanted,
-                   preprocessing or Preprocessing(), augmentation)
+    most = index.max_objects
+    if augmentation is not None and augmentation.mosaic_probability > 0:
+        most *= _MOSAIC
+    wanted = most if max_objects is None else max_objects
+    if wanted < most:
+        raise DataError(f"{packed.rec}: an image has {most} objects, more than the {wanted} a "
+                        f"label is to hold; raise max_objects")
+    return _Source(index, learned, (int(data_shape[0]), int(data_shape[1])), batch_size, wanted,
+                   preprocessing or Preprocessing(), augmentation, seed)
 
 
 def _thread_count(threads: int | None) -> int:
@@ -215,82 +201,43 @@ def _batches(order: np.ndarray, batch_size: int) -> tuple[_Batch, ...]:
     # np.resize repeats from the front, as often as a batch larger than the data needs
     records = np.resize(order, len(order) + pad).reshape(-1, batch_size)
     last = len(records) - 1
-    return tuple(_Batch(tuple(row.tolist()), pad if number == last else 0)
+    return tuple(_Batch(tuple(row.tolist()), number * batch_size, pad if number == last else 0)
                  for number, row in enumerate(records))
-
-
-def _warm_up(random: np.random.Generator, most: int) -> tuple[_Edges, ...]:
-    """Boxes of 1 to `most` warm-up images, small and near a corner, which few crops contain.
-
-    MXNet draws numbers until a crop contains the box, so each box takes it another way forward.
-    """
-    count = random.integers(1, most, endpoint=True)
-    x, y = random.uniform(0.0, 0.15, (2, count))
-    return tuple(zip(x.tolist(), y.tolist(), (x + 0.05).tolist(), (y + 0.05).tolist()))
 
 
 def _read_batch(source: _Source, batch: _Batch) -> mx.io.DataBatch:
     from ssdreg.mx import mx
 
-    index, skip = source.index, len(batch.warm_up)
-    with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
-        rec = Path(folder) / "batch.rec"
-        rec.write_bytes(_warm_up_records(index, batch) + read_records(index, batch.records))
-        try:
-            raw = mx.io.ImageDetRecordIter(
-                path_imgrec=native(rec), data_shape=(3, *source.data_shape),
-                batch_size=source.batch_size + skip, preprocess_threads=1, prefetch_buffer=1,
-                label_pad_width=index.header_width + source.max_objects * index.object_width,
-                shuffle=False, resize_mode="force", verbose=False,
-                **_normalization_parameters(source.preprocessing),
-                **(source.augmentation.to_parameters() if source.augmentation else {})).next()
-        except mx.base.MXNetError as error:
-            raise DataError(f"{index.path}: MXNet cannot read one of the records "
-                            f"{sorted(set(batch.records))}: {error}") from error
-    label = mx.nd.array(_boxes(raw.label[0].asnumpy()[skip:], source))
-    return mx.io.DataBatch(data=[raw.data[0][skip:]], label=[label], pad=batch.pad,
+    data = np.empty((source.batch_size, 3, *source.data_shape), np.float32)
+    label = np.full((source.batch_size, source.max_objects, LABEL_COLUMNS), -1, np.float32)
+    mean, std = (np.array(values, np.float32)[:, None, None]
+                 for values in (source.preprocessing.mean, source.preprocessing.std))
+    for place, record in enumerate(batch.records):
+        pixels, boxes = _input(source, record, batch.first + place)
+        np.subtract(pixels, mean, out=data[place])
+        data[place] /= std
+        label[place, :len(boxes)] = boxes
+    return mx.io.DataBatch(data=[mx.nd.array(data)], label=[mx.nd.array(label)], pad=batch.pad,
                            index=np.array(batch.records))
 
 
-def _normalization_parameters(preprocessing: Preprocessing) -> dict[str, float]:
-    return {f"{name}_{channel}": value
-            for name in ("mean", "std")
-            for channel, value in zip("rgb", getattr(preprocessing, name))}
+def _input(source: _Source, record: int, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image as the network takes it, not normalised yet, and its boxes as shares."""
+    image = _picture(source.index, record)
+    recipe = source.augmentation
+    if recipe is None:
+        return fit(*image, source.data_shape)
+    random = np.random.default_rng((source.seed, place))
+    images = [image]
+    if random.random() < recipe.mosaic_probability:
+        images += [_picture(source.index, int(other))
+                   for other in random.choice(source.learned, _MOSAIC - 1)]
+    return augment(images, source.data_shape, recipe, random)
 
 
-def _warm_up_records(index: RecordIndex, batch: _Batch) -> bytes:
-    from ssdreg.mx import mx
-
-    if not batch.warm_up:
-        return b""
-    with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
-        rec = Path(folder) / "warm-up.rec"
-        writer = mx.recordio.MXRecordIO(native(rec), "w")
-        for box in batch.warm_up:
-            label = [index.header_width, index.object_width, *[0.0] * (index.header_width - 2),
-                     0.0, *box, *[0.0] * (index.object_width - 5)]
-            header = mx.recordio.IRHeader(0, label, 0, 0)
-            writer.write(mx.recordio.pack(header, _warm_up_image()))
-        writer.close()
-        return rec.read_bytes()
-
-
-@functools.lru_cache(maxsize=1)
-def _warm_up_image() -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (_WARM_UP_SIDE, _WARM_UP_SIDE)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def _boxes(raw: np.ndarray, source: _Source) -> np.ndarray:
-    """The (B, M, 6) label in the iterator's own labels (B, widths and objects in one row)."""
-    index = source.index
-    start = _ITERATOR_HEADER + index.header_width
-    table = raw[:, start:].reshape(len(raw), source.max_objects, index.object_width)
-    boxes = np.full((len(raw), source.max_objects, LABEL_COLUMNS), -1, np.float32)
-    counts = (raw[:, _LENGTH_COLUMN] - index.header_width) // index.object_width
-    real = np.arange(source.max_objects) < counts[:, None]
-    boxes[real, -1] = 0.0  # labels of five columns know no difficult objects
-    columns = min(index.object_width, LABEL_COLUMNS)
-    boxes[real, :columns] = table[real, :columns]
-    return boxes
+def _picture(index: RecordIndex, record: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image's pixels (h, w, 3) uint8 and its boxes (K, 6), with edges in pixels."""
+    pixels, boxes = read_pixels(index, record), objects_of(index, record)
+    height, width = pixels.shape[:2]
+    boxes[:, 1:5] *= (width, height, width, height)
+    return pixels, boxes

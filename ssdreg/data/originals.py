@@ -6,7 +6,9 @@ import functools
 import io
 from pathlib import Path
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image
+from ssdreg_runtime.io.decoding import decode
 from ssdreg_runtime.io.pixels import to_rgb
 
 from ssdreg.data.packed import Packed
@@ -40,14 +42,21 @@ def read_image(packed: Packed, number: int) -> Image.Image:
 
     Raises DataError for a record that holds no image, or one that cannot be decoded.
     """
-    index = index_records(packed.rec)
-    with _open(index, number) as image:
-        try:
-            # as OpenCV turns it when it is read for the network
-            return to_rgb(ImageOps.exif_transpose(image))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{index.path}: the image of record {number} cannot be decoded "
-                            f"({error}); pack it again") from error
+    return Image.fromarray(read_pixels(index_records(packed.rec), number))
+
+
+def read_pixels(index: RecordIndex, number: int) -> np.ndarray:
+    """Return the image of a record as training, evaluation and pictures of it have it.
+
+    (h, w, 3) uint8, RGB, as it is stored: what was packed is upright. Raises DataError for a record
+    that holds no image, or one that cannot be decoded.
+    """
+    try:
+        image, *_ = decode(image_of(index, number))
+        return np.asarray(to_rgb(image))
+    except UNREADABLE as error:
+        raise DataError(f"{index.path}: the image of record {number} cannot be decoded ({error}); "
+                        f"pack it again") from error
 
 
 def _open(index: RecordIndex, number: int) -> Image.Image:

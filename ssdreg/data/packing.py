@@ -218,14 +218,14 @@ def _prove(content: bytes, pixels: Image.Image, encoding: str | None) -> None:
     try:
         decoded = mx.image.imdecode(content).asnumpy()
     except mx.base.MXNetError as error:
-        raise ValueError("it is damaged: OpenCV, which training decodes with, cannot decode it, "
+        raise ValueError("it is damaged: OpenCV, which MXNet decodes with, cannot decode it, "
                          "though Pillow does; save it anew") from error
     expected = np.asarray(pixels)
     if decoded.shape != expected.shape:
-        raise ValueError(f"it is damaged: OpenCV, which training decodes with, makes "
+        raise ValueError(f"it is damaged: OpenCV, which MXNet decodes with, makes "
                          f"{decoded.shape[1]}x{decoded.shape[0]} pixels of it and Pillow "
                          f"{pixels.width}x{pixels.height}; save it anew")
     apart = np.abs(decoded.astype(np.int16) - expected).mean()
     if apart > (_ROUNDING if encoding == "JPEG" else 0):
-        raise ValueError("it is damaged: OpenCV, which training decodes with, makes other pixels "
+        raise ValueError("it is damaged: OpenCV, which MXNet decodes with, makes other pixels "
                          "of it than Pillow; save it anew")

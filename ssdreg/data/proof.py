@@ -7,16 +7,14 @@ until the file changes, and where a record fails it, a copy of the file without 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import struct
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
-from PIL import Image
+from PIL import UnidentifiedImageError
 from ssdreg_runtime.io.decoding import decode
 from ssdreg_runtime.system.caches import cache
 from ssdreg_runtime.system.files import replacing, write_json
@@ -30,11 +28,8 @@ from ssdreg.data.recordio import RecordIndex, image_of, index_records, read_reco
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress, Telling, Work
 
-_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-#: Bytes at the end of a JPEG among which its end is: some cameras write others behind it.
-_TAIL = 4096
 #: Raise it when the proof asks for more.
-_VERSION = 1
+_VERSION = 2
 
 
 def proved(packed: Packed, progress: Progress | None = None) -> Packed:
@@ -89,37 +84,25 @@ def _remembered(file: Path) -> dict[int, str] | None:
 
 def _damaged(index: RecordIndex, progress: Progress | None) -> dict[int, str]:
     """Decode every record, several at once; return what is wrong with those that cannot be."""
-    from ssdreg.mx import mx
-
-    def look(number: int) -> str:
-        content = image_of(index, number)
-        if not content:
-            return "it holds no image"
-        try:
-            mx.image.imdecode(content).wait_to_read()
-        except mx.base.MXNetError:
-            return "its image cannot be decoded"
-        return _doubt(content)
-
     count = len(index.offsets)
     work = Work(what=f"looking at {index.path.name}", unit="records", total=count)
     with ThreadPoolExecutor(len(usable_processors())) as pool:
-        found: Iterator[str] = Telling(progress, work).over(pool.map(look, range(count)))
-        return {number: why for number, why in enumerate(found) if why}
+        faults = Telling(progress, work).over(
+            pool.map(lambda number: _fault(image_of(index, number)), range(count)))
+        return {number: why for number, why in enumerate(faults) if why}
 
 
-def _doubt(content: bytes) -> str:
-    """Say what is wrong with an image that MXNet decodes; "" for nothing.
-
-    MXNet takes pixels as stored and fills up what a JPEG lacks, in silence.
-    """
+def _fault(content: bytes) -> str:
+    """Decode an image as training does, and say what is wrong with it; "" for nothing."""
+    if not content:
+        return "it holds no image"
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            orientation = orientation_of(image)
-        if content.startswith(_JPEG) and _JPEG_END not in content[-_TAIL:]:
-            decode(content)
+        image, *_ = decode(content)
+    except UnidentifiedImageError:
+        return "its image cannot be decoded"
     except UNREADABLE as error:
         return f"its image is damaged: {error}"
+    orientation = orientation_of(image)
     if orientation != UPRIGHT:
         return (f"its camera noted orientation {orientation}, and a record does not tell whether "
                 f"its boxes are on the picture as stored: pack it again from upright pictures")

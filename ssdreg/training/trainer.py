@@ -132,9 +132,8 @@ class _Trainer:
         began, first = time.monotonic(), state.updates
         batches = self._open_train(state.epoch)
         try:
-            for index, batch in enumerate(batches):
-                if index < state.step:
-                    continue  # done before the run was stopped
+            batches.start_at(state.step)  # those before were done when the run was stopped
+            for index, batch in enumerate(batches, state.step):
                 if stop.asked:
                     return state
                 rate = self.options.rate(state.updates, self.steps_per_epoch)

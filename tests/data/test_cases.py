@@ -92,8 +92,8 @@ def test_classes_that_are_none(name, sentence):
 
 
 @pytest.mark.parametrize(("name", "sentence"), [
-    ("undecodable-200.png", "OpenCV, which training decodes with, cannot decode it"),
-    ("differs-486.png", "OpenCV, which training decodes with, makes other pixels"),
+    ("undecodable-200.png", "OpenCV, which MXNet decodes with, cannot decode it"),
+    ("differs-486.png", "OpenCV, which MXNet decodes with, makes other pixels"),
     ("textbomb.png", "Decompressed data too large")])
 def test_pictures_that_two_decoders_see_otherwise(tmp_path, name, sentence):
     good = tmp_path / "good.png"

@@ -226,7 +226,7 @@ def test_what_cannot_be_read_is_an_error_that_names_the_file(packed, tmp_path):
     header = mx.recordio.IRHeader(0, [2, 5, 0, 0, 0, 1, 1], 0, 0)
     writer.write(mx.recordio.pack(header, b"no image at all"))
     writer.close()
-    with pytest.raises(DataError, match=r"bad\.rec: MXNet cannot read one of the records \[0\]"):
+    with pytest.raises(DataError, match=r"bad\.rec: the image of record 0 cannot be decoded"):
         open_eval(open_rec(tmp_path / "bad.rec"), (32, 32), 1).next()
 
 
@@ -249,7 +249,8 @@ def test_the_iterator_feeds_a_module(packed):
 
 @pytest.mark.parametrize("wrong", [
     {"crop_probability": 1.5}, {"crop_overlaps": ()}, {"crop_overlaps": (1.0,)},
-    {"crop_scale": (0.5, 0.5)}, {"pad_scale": 0.5}, {"hue": 1.5}])
+    {"crop_scale": (0.5, 0.5)}, {"pad_scale": 0.5}, {"hue": 1.5}, {"saturation": 2.0},
+    {"grey_probability": -0.1}, {"cutout_scale": 1.5}])
 def test_an_augmentation_that_cannot_be_is_refused(wrong):
     with pytest.raises((ValueError, TypeError)):
         Augmentation(**wrong)

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from support.records import write_rec
 
-from ssdreg.data import open_rec
+from ssdreg.data import Preprocessing, open_eval, open_rec
 from ssdreg.data.originals import image_sizes, read_image
+from ssdreg.data.proof import proved
 from ssdreg.errors import DataError
 
 LABEL = [2, 5, 0, 0.1, 0.1, 0.5, 0.5]
@@ -45,12 +46,19 @@ def test_images_that_hold_the_bytes_which_divide_records(tmp_path, shift):
     np.testing.assert_array_equal(read_image(packed, 1), pixels)
 
 
-def test_an_image_is_turned_as_its_tag_says(tmp_path):
+def test_an_image_is_what_training_sees(tmp_path):
+    """As it is stored: packing turns what lies on its side, and a tag in another's is a fault."""
     tag = Image.Exif()
     tag[0x0112] = 6
     rec = write_rec(tmp_path / "a.rec", LABEL,
-                    content=encoded(Image.new("RGB", (40, 20)), "JPEG", exif=tag))
-    assert read_image(open_rec(rec), 0).size == (20, 40)
+                    content=encoded(Image.new("RGB", (40, 20), (9, 90, 200)), "JPEG", exif=tag))
+    packed = open_rec(rec)
+    image = read_image(packed, 0)
+    assert image.size == (40, 20)
+    (batch,) = open_eval(packed, (20, 40), 1, Preprocessing((0, 0, 0)))
+    np.testing.assert_array_equal(batch.data[0].asnumpy()[0].transpose(1, 2, 0), image)
+    with pytest.raises(DataError, match="its camera noted orientation 6"):
+        proved(packed)
 
 
 def test_records_without_images_are_refused(tmp_path):
