@@ -114,8 +114,8 @@ class Listing(Columns):
         try:
             # a line is 0]=name(output), or 0]=name(output) version=number
             heads, *sources = [
-                tuple([places[line.rpartition("(")[0].partition("]=")[2]] for line in each])
-                for each in (outputs.split("\n\toutput[")[1:], *lines)]
+                tuple([places[line.rpartition("(")[0].partition("]=")[2]] for line in listed])
+                for listed in (outputs.split("\n\toutput[")[1:], *lines)]
         except KeyError:
             return None
         return cls(names, ops, sources, heads, symbol, lines, settings)

@@ -70,8 +70,8 @@ def _mark(graph: Graph, anatomy: Anatomy, name: str) -> Mark:
     if node is None or node.is_variable:
         raise TapError(f"there is no node {name!r}: {graph.suggest(name)}")
     places: list[tuple[int, int, Part]] = [
-        (stage, block, part) for stage, each in enumerate(anatomy.stages)
-        for block, part in enumerate(each.blocks)]
+        (stage, block, part) for stage, anatomy_stage in enumerate(anatomy.stages)
+        for block, part in enumerate(anatomy_stage.blocks)]
     places.append((len(anatomy.stages), 0, anatomy.tail))
     for stage, block, part in places:
         if node.index in part.members and node.stride is not None:

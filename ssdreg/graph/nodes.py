@@ -142,11 +142,11 @@ class Net:
 
     def readers(self) -> tuple[tuple[Entry, ...], ...]:
         """Return, for each node, which nodes read it, and as which of their inputs."""
-        found: list[list[Entry]] = [[] for _ in self.nodes]
+        readers: list[list[Entry]] = [[] for _ in self.nodes]
         for index, node in enumerate(self.nodes):
             for place, source in enumerate(node.sources):
-                found[source].append((index, place))
-        return tuple(map(tuple, found))
+                readers[source].append((index, place))
+        return tuple(map(tuple, readers))
 
     def upstream(self, *indices: int) -> frozenset[int]:
         """Return these nodes and all that they are computed from."""
@@ -204,11 +204,11 @@ class Net:
     def cut(self, *heads: Entry) -> mx.sym.Symbol:
         """Return these outputs as one symbol: a group where there are several."""
         from ssdreg.mx import mx
-        found = self.ordered(*heads)
+        part = self.ordered(*heads)
         # without a version MXNet would take it for one of long ago, and upgrade it
-        document = {"nodes": list(map(_written, found.nodes)),
-                    "arg_nodes": found.find(VARIABLE),
-                    "heads": [[*head, 0] for head in found.heads],
+        document = {"nodes": list(map(_written, part.nodes)),
+                    "arg_nodes": part.find(VARIABLE),
+                    "heads": [[*head, 0] for head in part.heads],
                     "attrs": {"mxnet_version": ["int", _version()]}}
         with mx.name.NameManager():
             return mx.sym.load_json(json.dumps(document))

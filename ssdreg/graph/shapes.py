@@ -72,10 +72,10 @@ def infer_strides(wiring: Wiring, shapes: Sequence[Shape]) -> list[Stride | None
     strides: list[Stride | None] = [None] * len(shapes)
     for index, before in enumerate(wiring.data_sources):
         if before:
-            pictures = [each for each in before if strides[each] is not None]
+            pictures = [source for source in before if strides[source] is not None]
             if pictures:
                 coarsest = pictures[0] if len(pictures) == 1 else max(
-                    pictures, key=lambda each: math.prod(strides[each] or (0, 0)))
+                    pictures, key=lambda source: math.prod(strides[source] or (0, 0)))
                 strides[index] = _stride(wiring, index, strides[coarsest] or (1, 1),
                                          shapes[coarsest], shapes[index])
         elif before is not None:

@@ -57,8 +57,8 @@ def parse(text: str, where: str) -> Net:
     upgraded = json.loads(symbol.tojson())
     # MXNet does not look whether an operator has the output that another reads
     rows = upgraded["node_row_ptr"]
-    for entry in (*upgraded["heads"], *(each for node in upgraded["nodes"]
-                                        for each in node["inputs"])):
+    for entry in (*upgraded["heads"], *(source for node in upgraded["nodes"]
+                                        for source in node["inputs"])):
         if entry[1] >= rows[entry[0] + 1] - rows[entry[0]]:
             name = upgraded["nodes"][entry[0]]["name"]
             raise RunError(f"{where} is no symbol of MXNet: {name!r} has no output {entry[1]}")

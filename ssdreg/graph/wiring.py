@@ -137,11 +137,11 @@ class Wiring:
 
     def upstream(self, indices: Sequence[int]) -> frozenset[int]:
         """Return these nodes and all that they are computed from."""
-        found = set(indices)
+        reached = set(indices)
         for index in self._reading:  # what a node reads comes before it
-            if index in found:
-                found.update(self.sources[index])
-        return frozenset(found)
+            if index in reached:
+                reached.update(self.sources[index])
+        return frozenset(reached)
 
     def joins(self, index: int) -> bool:
         """Tell whether anything but activations lies between the trunk and a node's inputs."""
@@ -176,10 +176,11 @@ def read_wiring(symbol: mx.sym.Symbol) -> Wiring:
 
 
 def _data_sources(columns: Columns) -> list[tuple[int, ...] | None]:
-    found: list[tuple[int, ...] | None] = []
+    data_sources: list[tuple[int, ...] | None] = []
     for name, op, read in zip(columns.names, columns.ops, columns.sources):
         if op == VARIABLE:
-            found.append(() if name == DATA else None)
+            data_sources.append(() if name == DATA else None)
         else:
-            found.append(tuple([index for index in read if found[index] is not None]) or None)
-    return found
+            data_sources.append(
+                tuple([index for index in read if data_sources[index] is not None]) or None)
+    return data_sources
