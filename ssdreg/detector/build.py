@@ -48,13 +48,13 @@ class Design:
         the ends of the backbone's stages.
         """
         sized, taps = self.sized, self.plan.taps
-        found = prove(sized)
-        if found.taps != taps:
+        verification = prove(sized)
+        if verification.taps != taps:
             declared = {tap.node: tap for tap in sized.backbone.taps}
-            found = verify_taps(sized.graph, [declared.get(node, node) for node in taps])
-        tell_unused(sized, found)
+            verification = verify_taps(sized.graph, [declared.get(node, node) for node in taps])
+        tell_unused(sized, verification)
         tell_small(self.plan)
-        return found
+        return verification
 
     def symbol(self, mode: str) -> mx.sym.Symbol:
         """Assemble the detector; see :func:`build` for the modes."""
@@ -130,14 +130,14 @@ def build(backbone: str | Backbone, num_classes: int = 20,
     All are float32. The same call gives the same symbol, whatever was built before. Raises
     TapError when the taps are not the ends of the backbone's stages, and what `plan` raises.
     """
-    made = design(backbone, num_classes, data_shape, head, Overrides(
+    detector = design(backbone, num_classes, data_shape, head, Overrides(
         tap_strides=tap_strides, from_layers=from_layers, num_filters=num_filters,
         strides=strides, pads=pads, sizes=sizes, ratios=ratios, normalizations=normalizations,
         projections=projections, steps=steps, variances=variances, nms_threshold=nms_threshold,
         nms_topk=nms_topk, force_suppress=force_suppress, loss=loss,
         preprocessing=preprocessing))
-    made.verify()
-    return made.symbol(mode)
+    detector.verify()
+    return detector.symbol(mode)
 
 
 def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",
@@ -148,13 +148,13 @@ def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",
     """
     if mode not in MODES:
         raise PlanError(f"mode={mode!r}: there are {', '.join(MODES)}")
-    made = get_head(head or plan.head)
+    chosen_head = get_head(head or plan.head)
     with _head_names():
-        predictions = _ask(made, "predict", symbol, plan)
+        predictions = _ask(chosen_head, "predict", symbol, plan)
         if not isinstance(predictions, Predictions):
-            raise PluginError(f"the head {made.name!r} cannot be used: its predict gives "
+            raise PluginError(f"the head {chosen_head.name!r} cannot be used: its predict gives "
                               f"{type(predictions).__name__}, and not ssdreg.Predictions")
-        return MODES[mode](made, predictions, plan)
+        return MODES[mode](chosen_head, predictions, plan)
 
 
 def _ask(head: Head, step: str, *arguments: Any) -> Any:
@@ -171,11 +171,11 @@ def _ask(head: Head, step: str, *arguments: Any) -> Any:
 def _outputs(head: Head, step: str, *arguments: Any) -> tuple[mx.sym.Symbol, list[str]]:
     """Take a step that makes a symbol, and return that with the names of its outputs."""
     from ssdreg.mx import mx
-    made = _ask(head, step, *arguments)
-    if not isinstance(made, mx.sym.Symbol):
+    symbol = _ask(head, step, *arguments)
+    if not isinstance(symbol, mx.sym.Symbol):
         raise PluginError(f"the head {head.name!r} cannot be used: its {step} gives "
-                          f"{type(made).__name__}, and not an mx.sym.Symbol")
-    return made, made.list_outputs()
+                          f"{type(symbol).__name__}, and not an mx.sym.Symbol")
+    return symbol, symbol.list_outputs()
 
 
 def _head_names() -> mx.name.NameManager:
@@ -195,22 +195,22 @@ def _head_names() -> mx.name.NameManager:
 
 def _train(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
     from ssdreg.mx import mx
-    made, outputs = _outputs(head, "train", predictions, mx.sym.Variable("label"), plan)
+    symbol, outputs = _outputs(head, "train", predictions, mx.sym.Variable("label"), plan)
     missing = [name for name in TRAIN_OUTPUTS if name not in outputs]
     if missing:
         raise PlanError(f"the head {head.name!r} cannot be trained: its train gives "
                         f"{', '.join(outputs)}, and not {', '.join(missing)}; see "
                         f"ssdreg.Head for what it must give")
-    return made
+    return symbol
 
 
 def _deploy(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
-    made, outputs = _outputs(head, "detect", predictions, plan)
+    symbol, outputs = _outputs(head, "detect", predictions, plan)
     if outputs != [DETECTION]:
         raise PlanError(f"the head {head.name!r} cannot detect: its detect gives "
                         f"{', '.join(outputs)}, and not {DETECTION} alone; see "
                         f"ssdreg.Head for what it must give")
-    return made
+    return symbol
 
 
 MODES: dict[str, Callable[[Head, Predictions, Plan], mx.sym.Symbol]] = {

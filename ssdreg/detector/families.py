@@ -62,7 +62,7 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
     """
     require()  # without MXNet no backbone is wrong, and none can be checked
     # what is checked counts for what is registered under its name
-    everybody = {each.name: each for each in (*list_backbones(), *chosen)}.values()
+    everybody = {member.name: member for member in (*list_backbones(), *chosen)}.values()
     return tuple(_check(backbone, everybody) for backbone in chosen)
 
 
@@ -76,8 +76,8 @@ def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
 def family_issues(backbone: Backbone, others: Iterable[Backbone]) -> list[str]:
     """Say which shallower members of its family, among `others`, are as large or larger."""
     size = _size(backbone)
-    relatives = ((each, _size(each)) for each in others
-                 if each.family == backbone.family and each.depth < backbone.depth)
+    relatives = ((member, _size(member)) for member in others
+                 if member.family == backbone.family and member.depth < backbone.depth)
     return [f"is deeper ({backbone.depth}) than {other.name} ({other.depth}) but has fewer or "
             f"as many parameters: {size:,} against {others_size:,}"
             for other, others_size in relatives
@@ -129,10 +129,10 @@ def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
         try:
             built = built or BuiltBackbone.of(backbone)
             sized = built.at(shape)
-            found = prove(sized)
-            coverages.append(found.coverage)
+            verification = prove(sized)
+            coverages.append(verification.coverage)
             derive(sized, CLASSES, get_head(HEAD), DERIVED)
-            complaints[shape] = unused(built.backbone, found)
+            complaints[shape] = unused(built.backbone, verification)
         except TapError as error:
             complaints[shape] = str(error)
             coverages += [] if error.coverage is None else [error.coverage]

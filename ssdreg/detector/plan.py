@@ -124,8 +124,8 @@ def after(size: tuple[int, int], stride: int, pad: int) -> tuple[int, int]:
 def _in_order(_plan: type, fields: list[Field]) -> list[Field]:
     """Put what a detector is of in front of its levels, as files and tables have it."""
     places = {"backbone": 0, "head": 0, "num_classes": 0, "data_shape": 0,
-              **{each.name: 1 for each in attrs.fields(Entries)}, "levels": 2, "projections": 3}
-    return sorted(fields, key=lambda each: places.get(each.name, 4))
+              **{entry.name: 1 for entry in attrs.fields(Entries)}, "levels": 2, "projections": 3}
+    return sorted(fields, key=lambda plan_field: places.get(plan_field.name, 4))
 
 
 @frozen(kw_only=True, field_transformer=_in_order)
