@@ -49,10 +49,10 @@ class Confusion:
         Only where both are classes and not the same; the most frequent come first.
         """
         count = len(self.classes)
-        found = [(int(self.matrix[row, column]), self.classes[row], self.classes[column])
-                 for row in range(count) for column in range(count)
-                 if row != column and self.matrix[row, column]]
-        return sorted(found, key=lambda pair: -pair[0])
+        confused = [(int(self.matrix[row, column]), self.classes[row], self.classes[column])
+                    for row in range(count) for column in range(count)
+                    if row != column and self.matrix[row, column]]
+        return sorted(confused, key=lambda pair: -pair[0])
 
     def to_dict(self) -> dict[str, object]:
         """Return everything for JSON."""
