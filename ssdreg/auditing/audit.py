@@ -54,8 +54,8 @@ def audit(file: str | os.PathLike[str] | None = None, *, gluoncv: bool = False,
         raise AuditError(f"{path}: {error.strerror}") from error
     if _is_symbol(path):
         shape = data_shape or DATA_SHAPE
-        names = [each for each in (layers.split(",") if isinstance(layers, str) else layers)
-                 if each.strip()]
+        names = [layer for layer in (layers.split(",") if isinstance(layers, str) else layers)
+                 if layer.strip()]
         return audit_symbol(path, names, (shape, shape) if isinstance(shape, int) else shape,
                             num_classes)
     if layers:

@@ -46,5 +46,5 @@ def with_sizes(audited: Audited, built: BuiltBackbone, levels: int, overrides: O
 
 def _size(built: BuiltBackbone, overrides: Overrides, num_classes: int,
           data_shape: tuple[int, int]) -> int:
-    made = design(built, num_classes, data_shape, overrides=overrides)
-    return parameter_count(made.symbol("deploy"), data_shape)
+    detector = design(built, num_classes, data_shape, overrides=overrides)
+    return parameter_count(detector.symbol("deploy"), data_shape)

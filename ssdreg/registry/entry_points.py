@@ -124,7 +124,7 @@ def _entry_points(distribution: metadata.Distribution) -> Iterator[EntryPoint]:
         if points and not name:
             raise ValueError("the distribution has no name")
         requires = tuple(text for text in headers.get_all("Requires-Dist") or ()
-                         if (asked := _REQUIREMENT.match(text)) and asked[1])
+                         if (requirement := _REQUIREMENT.match(text)) and requirement[1])
     except Exception as error:
         yield _damaged(distribution, error)
         return

@@ -122,8 +122,8 @@ def _draw_predictions(out: Path, data_folder: Path, run: Run) -> None:
     from ssdreg.deploy.executor import detect_images, open_inference
     samples = read_voc(data_folder, "val").samples[:PICTURES]
     images = [Image.open(sample.image).convert("RGB") for sample in samples]
-    found = detect_images(open_inference(run), run, images)
+    detections = detect_images(open_inference(run), run, images)
     sheet = contact_sheet([draw_boxes(image, rows, run.classes)
-                           for image, rows in zip(images, found)], columns=6, cell=(256, 256))
+                           for image, rows in zip(images, detections)], columns=6, cell=(256, 256))
     with replacing(out) as beside:
         sheet.save(beside)

@@ -65,15 +65,15 @@ def names(name: str) -> Names:
         raise NewPluginError(f"a plug-in cannot be called {name!r}: take small letters and digits, "
                              f"a letter first, with single hyphens or underscores in between, as "
                              f"in tiny-net")
-    for each in list_backbones():
-        if any(same_name(backbone, other) for other in (each.name, *each.aliases)):
+    for registered in list_backbones():
+        if any(same_name(backbone, other) for other in (registered.name, *registered.aliases)):
             raise NewPluginError(f"a plug-in cannot be called {name!r}: there is a backbone called "
-                                 f"{each.name} already; take another name")
-    found = Names(backbone)
-    if find_spec(found.package) is not None:
+                                 f"{registered.name} already; take another name")
+    plugin = Names(backbone)
+    if find_spec(plugin.package) is not None:
         raise NewPluginError(f"a plug-in cannot be called {name!r}: there is a package called "
-                             f"{found.package} already; take another name")
-    return found
+                             f"{plugin.package} already; take another name")
+    return plugin
 
 
 def write_plugin(called: Names, out: Path) -> Path:

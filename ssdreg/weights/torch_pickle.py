@@ -249,7 +249,7 @@ class _Reader(pickle._Unpickler):
         if not (isinstance(name, Name) and name.text in _MAKERS and isinstance(arguments, tuple)):
             raise WeightsError(f"it calls {getattr(name, 'text', type(name).__name__)!r}, which "
                                f"makes no tensor; it was refused, and nothing in it was executed")
-        self.spend(sum(len(each) for each in arguments if isinstance(each, Sized)))
+        self.spend(sum(len(argument) for argument in arguments if isinstance(argument, Sized)))
         self.stack[-1] = _MAKERS[name.text](*arguments)
 
     def drop_state(self) -> None:
