@@ -64,10 +64,10 @@ def continued_run(pretrained: str | os.PathLike[str] | bool | None,
     folder = Path(pretrained)
     if not (folder / CONFIG).is_file():
         return None
-    for each in fields(DetectorChoice):
-        if getattr(detector, each.name) != each.default:
-            raise SsdregError(f"--{each.name.replace('_', '-')} goes with --backbone: without one, "
-                              f"the network of {folder} goes on as it is")
+    for option in fields(DetectorChoice):
+        if getattr(detector, option.name) != option.default:
+            raise SsdregError(f"--{option.name.replace('_', '-')} goes with --backbone: without "
+                              f"one, the network of {folder} goes on as it is")
     return open_run(folder)
 
 

@@ -44,9 +44,9 @@ def fixed(symbol: mx.sym.Symbol, plan: Plan, options: TrainOptions) -> Fixed:
         norms.update(dict.fromkeys(_norms(part)))
     if options.freeze_norm:
         part = _up_to(symbol, plan.taps)
-        found = _norms(part)
-        norms.update(dict.fromkeys(found))
-        parameters.update(dict.fromkeys(name for norm in found.values() for name in norm))
+        frozen_norms = _norms(part)
+        norms.update(dict.fromkeys(frozen_norms))
+        parameters.update(dict.fromkeys(name for norm in frozen_norms.values() for name in norm))
     return Fixed(tuple(parameters), tuple(norms))
 
 
@@ -69,12 +69,12 @@ def _matching(symbol: mx.sym.Symbol, pattern: str | None) -> list[str]:
     if pattern is None:
         return []
     names = _parameters(symbol)
-    found = [name for name in names if re.match(pattern, name)]
-    if not found or len(found) == len(names):
-        count = "none" if not found else "every one"
+    matching = [name for name in names if re.match(pattern, name)]
+    if not matching or len(matching) == len(names):
+        count = "none" if not matching else "every one"
         raise RunError(f"--freeze {pattern!r} matches {count} of the {len(names)} parameters, "
                        f"such as {', '.join(names[:3])} and {names[-1]}")
-    return found
+    return matching
 
 
 def _stage_end(symbol: mx.sym.Symbol, plan: Plan, count: int) -> str:

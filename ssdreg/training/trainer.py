@@ -124,7 +124,7 @@ class _Trainer:
                 states.drop_old(self.run, self.options.keep_epochs)
                 if self.after_epoch is not None:
                     self.after_epoch(log[-1])
-                if stop.asked:
+                if stop.requested:
                     raise Interrupted
 
     def _epoch(self, state: State, told: TrainingProgress, stop: StopRequest) -> State:
@@ -135,7 +135,7 @@ class _Trainer:
             for index, batch in enumerate(batches):
                 if index < state.step:
                     continue  # done before the run was stopped
-                if stop.asked:
+                if stop.requested:
                     return state
                 rate = self.options.rate(state.updates, self.steps_per_epoch)
                 sums = self.engine.step(batch, rate)
