@@ -78,7 +78,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[
     outside of it, a link, a device, two members of one wanted name, too many members, or too
     much in them. Whatever goes wrong, nothing is written outside of `folder`.
     """
-    found: dict[str, Path] = {}
+    unpacked: dict[str, Path] = {}
     with _opened(archive) as members:
         for number, member in enumerate(members):
             if number >= MAX_MEMBERS:
@@ -87,16 +87,16 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[
             name = _checked_name(archive, member)
             if not member.isreg() or not wanted(name) or _lies_hidden(member):
                 continue
-            if name in found:
+            if name in unpacked:
                 raise RunError(f"{archive} holds {name!r} twice: which one is meant cannot be "
                                f"told")
-            found[name] = folder / name
+            unpacked[name] = folder / name
             _extract(members, member, folder, name)
         # the checksum stands behind everything, and what is cut off may be that alone
         assert members.fileobj is not None
         while members.fileobj.read(CHUNK):
             pass
-    return tuple(found.values())
+    return tuple(unpacked.values())
 
 
 @contextmanager

@@ -146,9 +146,9 @@ def _steps(priors: Sequence[Prior], features: Sequence[ShapedNode]) -> tuple[Ste
     """Return the steps where a level has any; levels without one are a cell apart."""
     if all(min(prior.steps) <= 0 for prior in priors):
         return ()
-    found: list[Step] = []
+    steps: list[Step] = []
     for prior, node in zip(priors, features):
         cell = (1 / node.shape[2], 1 / node.shape[3])
         down, across = prior.steps if min(prior.steps) > 0 else cell
-        found.append(down if down == across else (down, across))
-    return tuple(found)
+        steps.append(down if down == across else (down, across))
+    return tuple(steps)

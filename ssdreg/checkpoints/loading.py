@@ -265,13 +265,13 @@ def _recognize(measured: Measured, opened: _Opened) -> Recognized | None:
 
 def _exported_priors(opened: _Opened, where: str) -> tuple[Prior, ...]:
     """Read the anchors that a GluonCV export holds among its parameters."""
-    found = []
+    priors = []
     for level, name in enumerate(opened.layout.constants):
         table = opened.params.args.get(name) if opened.params else None
         if table is None:
             raise RunError(f"{where} has its anchors in parameters, and {name!r} is not there")
-        found.append(read_prior(table.asnumpy(), opened.data_shape, f"level {level} of {where}"))
-    return tuple(found)
+        priors.append(read_prior(table.asnumpy(), opened.data_shape, f"level {level} of {where}"))
+    return tuple(priors)
 
 
 def _class_names(classes: Sequence[str] | None, count: int, where: str,

@@ -62,11 +62,11 @@ def recognize(measured: Measured, candidates: Iterable[Backbone],
     taps = tuple((names or {}).get(node.name, node.name) for node in measured.features[:count])
     declared = {tap.node: tap for tap in complete(backbone).taps}
     try:
-        found = verify(backbone.symbol(), [declared.get(tap, tap) for tap in taps],
-                       measured.data_shape)
+        verification = verify(backbone.symbol(), [declared.get(tap, tap) for tap in taps],
+                              measured.data_shape)
     except TapError as error:
         return Recognized(backbone, taps, None, str(error))
-    return Recognized(backbone, taps, found, "")
+    return Recognized(backbone, taps, verification, "")
 
 
 def verify_layout(layout: Layout, measured: Measured) -> tuple[Verification | None, str]:
