@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
 
     print("1. The story: ResNet-101 with the taps that were copied from ResNet-50")
     print(text_table(("network", "taps", "parameters", "file"),
-                     [(each.network, ", ".join(each.taps), f"{each.parameters:,}",
-                       f"{each.mebibytes:.1f} MiB") for each in demo.story()]))
+                     [(network.network, ", ".join(network.taps), f"{network.parameters:,}",
+                       f"{network.mebibytes:.1f} MiB") for network in demo.story()]))
     print(f"   ssdreg refuses the copied taps:\n{demo.refusal()}\n")
     print(f"2. Training {demo.BACKBONE.name} at {demo.SHAPE}x{demo.SHAPE} on drawn shapes")
     best = demo.train_on_shapes(out, progress=show)

@@ -28,14 +28,14 @@ def run(options: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         # all that they would say is in the table
         warnings.simplefilter("ignore", PluginWarning)
-        found = reports()
+        plugins = reports()
     if options.json:
-        print(json.dumps([attrs.asdict(each) for each in found], indent=2))
+        print(json.dumps([attrs.asdict(plugin) for plugin in plugins], indent=2))
     else:
-        print(text_table(HEADER, [(each.distribution, each.version, each.plugin, each.state,
-                                   each.brings) for each in found]))
-        for each in found:
-            for reason in each.reasons:
-                print(f"\n{each.distribution}:{each.plugin}: {reason}"
-                      if each.plugin != each.distribution else f"\n{each.plugin}: {reason}")
-    return int(any(each.state in (FAILED, PARTLY) for each in found))
+        print(text_table(HEADER, [(plugin.distribution, plugin.version, plugin.plugin, plugin.state,
+                                   plugin.brings) for plugin in plugins]))
+        for plugin in plugins:
+            for reason in plugin.reasons:
+                print(f"\n{plugin.distribution}:{plugin.plugin}: {reason}"
+                      if plugin.plugin != plugin.distribution else f"\n{plugin.plugin}: {reason}")
+    return int(any(plugin.state in (FAILED, PARTLY) for plugin in plugins))

@@ -38,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.detector.overrides import Overrides
     from ssdreg.graph.coverage import choose
     from ssdreg.graph.summary import dissect
-    made = design(options.backbone, options.num_classes, options.data_shape, options.head,
-                  Overrides(**arguments.overrides(options)))
-    plan, backbone, graph = made.plan, made.sized.backbone, made.sized.graph
+    detector = design(options.backbone, options.num_classes, options.data_shape, options.head,
+                      Overrides(**arguments.overrides(options)))
+    plan, backbone, graph = detector.plan, detector.sized.backbone, detector.sized.graph
     anatomy = dissect(graph, plan.data_shape, backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
     chosen = set(backbone.nodes_at(plan.data_shape))

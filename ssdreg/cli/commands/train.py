@@ -154,9 +154,9 @@ def _refuse_another_recipe(options: argparse.Namespace, run: Run) -> None:
     given = _given(options)
     if not given.keys() - {"epochs"}:
         return
-    asked, had = recipe(given), state.load_options(run)
+    wanted, had = recipe(given), state.load_options(run)
     for name in given:
-        value, before = getattr(asked, name), getattr(had, name)
+        value, before = getattr(wanted, name), getattr(had, name)
         if name != "epochs" and value != before:
             raise SsdregError(f"--{name.replace('_', '-')} {value} differs from the run's "
                               f"{before}: a resumed run keeps its recipe, only --epochs may change")
