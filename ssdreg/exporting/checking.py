@@ -37,14 +37,14 @@ def compare_file(source: DeployModel, file: Path, images: np.ndarray, threads: i
             for backend in opened}
 
 
-def agrees(found: Parity, precision: str) -> bool:
+def agrees(parity: Parity, precision: str) -> bool:
     """Tell whether a comparison found the same, as far as a file of this precision can."""
-    return found.mismatches <= MAY_DIFFER[precision] * found.boxes
+    return parity.mismatches <= MAY_DIFFER[precision] * parity.boxes
 
 
 def run(backend: Backend, images: np.ndarray, size: int) -> np.ndarray:
     """Detect in groups of one size; the last is filled up with black images."""
     missing = -len(images) % size
     filled = np.concatenate([images, np.zeros_like(images[:1]).repeat(missing, axis=0)])
-    found = [backend.run(filled[start:start + size]) for start in range(0, len(filled), size)]
-    return np.concatenate(found)[:len(images)]
+    detections = [backend.run(filled[start:start + size]) for start in range(0, len(filled), size)]
+    return np.concatenate(detections)[:len(images)]

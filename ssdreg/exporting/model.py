@@ -55,15 +55,16 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
         writer.reserve(name)
     values = write_network(network, [index for index, _ in last.inputs],
                            lambda operator: _leaf(operator, source, writer), writer)
-    found, rules = _predictions(network, last, values, writer), PostProcessing.read(last.attrs)
+    predictions = _predictions(network, last, values, writer)
+    rules = PostProcessing.read(last.attrs)
     writer.dtype = _FLOAT32
     if chosen.nms:
-        outputs = {"detection": (write_detections(found, rules, writer),
-                                 (rules.kept(found.count) if rules.suppresses else found.count, 6))}
+        rows = rules.kept(predictions.count) if rules.suppresses else predictions.count
+        outputs = {"detection": (write_detections(predictions, rules, writer), (rows, 6))}
     else:
-        scores, boxes = write_raw(found, rules, writer)
-        outputs = {"scores": (scores, (found.count, found.classes)),
-                   "boxes": (boxes, (found.count, 4))}
+        scores, boxes = write_raw(predictions, rules, writer)
+        outputs = {"scores": (scores, (predictions.count, predictions.classes)),
+                   "boxes": (boxes, (predictions.count, 4))}
     model = _model(writer, source, {name: (value.name, sizes)
                                     for name, (value, sizes) in outputs.items()})
     for key, value in _facts(source, rules, chosen).items():

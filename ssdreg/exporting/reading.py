@@ -101,7 +101,7 @@ def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int],
         for index, (node, outputs) in enumerate(zip(net.nodes, _shapes(net, data_shape,
                                                                        params or {}))))
     return Network(operators, net.heads[0],
-                   tuple(tuple(reader for reader, _ in each) for each in net.readers()))
+                   tuple(tuple(reader for reader, _ in readers) for readers in net.readers()))
 
 
 def _shapes(net: Net, data_shape: tuple[int, int],
@@ -114,11 +114,11 @@ def _shapes(net: Net, data_shape: tuple[int, int],
     variables = {f"node{index}": net.name(index) for index in net.find(VARIABLE)}
     one, other = (_infer(inside, variables, (batch, 3, *data_shape), params)
                   for batch in _BATCHES)
-    found: list[list[Shape]] = [[] for _ in net.nodes]
+    shapes: list[list[Shape]] = [[] for _ in net.nodes]
     for name, first, second in zip(inside.list_outputs(), one, other):
         index = int(name.split("_")[0].replace("node", ""))
-        found[index].append(_shape(first, second, net.nodes[index]))
-    return [tuple(shapes) for shapes in found]
+        shapes[index].append(_shape(first, second, net.nodes[index]))
+    return [tuple(outputs) for outputs in shapes]
 
 
 def _infer(inside: mx.sym.Symbol, variables: Mapping[str, str], images: tuple[int, ...],
