@@ -32,9 +32,9 @@ def prepare(job: Mapping[str, Any]) -> Ready:
         raise BenchError(f"{job['model']} is computed in {backend.precision}, not in "
                          f"{job['precision']}")
     looked_at = batches(np.load(job["images"])[:LOOKED_AT], job["batch"])
-    found = np.concatenate([backend.run(images) for images in looked_at])
+    detections = np.concatenate([backend.run(images) for images in looked_at])
     coming = cycle(looked_at)
-    return ({"precision": backend.precision, "boxes": int((found[..., 0] >= 0).sum())},
+    return ({"precision": backend.precision, "boxes": int((detections[..., 0] >= 0).sum())},
             lambda: backend.run(next(coming)))
 
 

@@ -55,9 +55,9 @@ def open_calibration(data: Path, taken: str | None, measured: str | None, classe
     """
     taken, measured = choose_splits(data, taken, measured, format)
     if measured == HELD_OUT:
-        found = splits.open_data(splits.choose(data, taken, format=format), classes,
-                                 progress=progress)
-        opened = [packed for packed in found if packed is not None]
+        halves = splits.open_data(splits.choose(data, taken, format=format), classes,
+                                  progress=progress)
+        opened = [packed for packed in halves if packed is not None]
     else:
         opened = [splits.open_split(data, split, classes, format, progress=progress)
                   for split in dict.fromkeys((taken, measured))]

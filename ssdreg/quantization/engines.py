@@ -63,15 +63,15 @@ def engine(backend: str, precision: str) -> Engine:
     if precision not in PRECISIONS:
         raise ModelError(f"there is no precision {precision!r} to quantise to: choose one of "
                          f"{', '.join(PRECISIONS)}")
-    found = ENGINES[backend]
+    chosen = ENGINES[backend]
     if precision == "bfloat16":
-        if found.bfloat16 is None:
+        if chosen.bfloat16 is None:
             raise ModelError("ONNX Runtime has no bfloat16 on processors: use the backend "
                              "openvino, or int8")
         if not multiplies_bfloat16():
             raise ModelError("this processor has no bfloat16 (AVX-512 BF16, AMX or ARM's), which "
                              "would make it slower: use int8")
-    return found
+    return chosen
 
 
 #: What can be made.
@@ -113,9 +113,9 @@ def _openvino_bfloat16(source: DeployModel) -> openvino.Model:
 
 def _openvino(source: DeployModel, precision: str) -> openvino.Model:
     model = _export(source)
-    made = read_model(model.SerializeToString())
-    write_facts(made, with_precision(stated_facts(model), precision))
-    return made
+    read = read_model(model.SerializeToString())
+    write_facts(read, with_precision(stated_facts(model), precision))
+    return read
 
 
 def _openvino_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> openvino.Model:
@@ -154,9 +154,9 @@ def _mxnet_open(source: DeployModel) -> Backend:
 
 def _weigh(write: Callable[[Made, Path], None], name: str) -> Callable[[Made], int]:
     """Return what tells how many bytes `write` writes."""
-    def weigh(made: Made) -> int:
+    def weigh(model: Made) -> int:
         with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
-            write(made, Path(folder) / name)
+            write(model, Path(folder) / name)
             return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     return weigh
 

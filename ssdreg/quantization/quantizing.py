@@ -27,7 +27,7 @@ class Quantized:
     """A detector in fewer bits.
 
     - `backend`, `precision`: what it is for; `source`: what it was made of
-    - `made`: the detector as that backend has it: an ONNX model, a model of OpenVINO, a
+    - `model`: the detector as that backend has it: an ONNX model, a model of OpenVINO, a
       `DeployModel`
     - `kept`: the convolutions that stay float32
     - `exact_map`: what float32 has on the calibration images; nan where that was not measured
@@ -39,7 +39,7 @@ class Quantized:
     backend: str
     precision: str
     source: DeployModel = field(repr=False)
-    made: Made = field(repr=False)
+    model: Made = field(repr=False)
     kept: tuple[str, ...] = ()
     exact_map: float = float("nan")
     trials: tuple[Trial, ...] = ()
@@ -47,17 +47,17 @@ class Quantized:
 
     def open(self) -> Backend:
         """Open it on its backend, ready to run."""
-        return engine(self.backend, self.precision).open(self.made)
+        return engine(self.backend, self.precision).open(self.model)
 
     def save(self, path: str | Path) -> None:
         """Write it, whole or not at all: a file ``.onnx`` or ``.xml``, or a run's folder."""
         file = Path(path)
         file.absolute().parent.mkdir(parents=True, exist_ok=True)
-        engine(self.backend, self.precision).write(self.made, file)
+        engine(self.backend, self.precision).write(self.model, file)
 
     def size(self) -> int:
         """Return how many bytes it takes on disk."""
-        return engine(self.backend, self.precision).weigh(self.made)
+        return engine(self.backend, self.precision).weigh(self.model)
 
 
 def quantize_model(source: DeployModel, examples: Sequence[Example],
@@ -99,9 +99,9 @@ def quantize_model(source: DeployModel, examples: Sequence[Example],
     for extra in choices(measure):
         kept = tuple(dict.fromkeys((*keep, *extra)))
         say(f"quantising, {count_layers(kept)} kept in float32")
-        made = chosen.int8(source, images, kept)
-        trial = exact.trial(kept, chosen.open(made), examples, source.classes)
-        trials[trial] = made
+        quantized = chosen.int8(source, images, kept)
+        trial = exact.trial(kept, chosen.open(quantized), examples, source.classes)
+        trials[trial] = quantized
         if exact.accepts(trial, drop):
             break
     taken = exact.best(tuple(trials), drop)

@@ -52,8 +52,10 @@ class Exact:
     def of(cls, backend: Backend, examples: Sequence[Example], classes: Sequence[str]) -> Exact:
         """Run float32 on the calibration images."""
         rows = _detect(backend, examples)
-        sure = tuple(each[(each[:, 0] >= 0) & (each[:, 1] >= _SCORE)] for each in rows)
-        return cls(_map(rows, examples, classes), tuple(each[:, [0, 2, 3, 4, 5]] for each in sure))
+        sure = tuple(detections[(detections[:, 0] >= 0) & (detections[:, 1] >= _SCORE)]
+                     for detections in rows)
+        return cls(_map(rows, examples, classes),
+                   tuple(detections[:, [0, 2, 3, 4, 5]] for detections in sure))
 
     def trial(self, kept: tuple[str, ...], backend: Backend, examples: Sequence[Example],
               classes: Sequence[str]) -> Trial:
@@ -95,11 +97,11 @@ def _map(rows: Sequence[np.ndarray], examples: Sequence[Example], classes: Seque
 def evaluate(backends: Sequence[Backend], examples: Iterable[Example],
              classes: Sequence[str]) -> list[Evaluation]:
     """Measure the average precision of several backends on the same images, read only once."""
-    found = [Accumulator(classes) for _ in backends]
+    accumulators = [Accumulator(classes) for _ in backends]
     for example in examples:
-        for accumulator, backend in zip(found, backends):
+        for accumulator, backend in zip(accumulators, backends):
             accumulator.add(backend.run(example.image)[0], example.boxes)
-    return [accumulator.result() for accumulator in found]
+    return [accumulator.result() for accumulator in accumulators]
 
 
 def choices(measure: Callable[[], Sequence[Layer]]) -> Iterator[tuple[str, ...]]:

@@ -56,9 +56,9 @@ def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[L
     disturbed = _Disturbed(source)
     noise = np.mean([disturbed.noise(image)
                      for image in normalized(images, source.plan.preprocessing)], axis=0)
-    found = [Layer(layer.name, layer.weight, float(each))
-             for layer, each in zip(disturbed.layers, noise)]
-    return tuple(sorted(found, key=lambda layer: -layer.noise))
+    measured = [Layer(layer.name, layer.weight, float(layer_noise))
+                for layer, layer_noise in zip(disturbed.layers, noise)]
+    return tuple(sorted(measured, key=lambda layer: -layer.noise))
 
 
 def worst(layers: Sequence[Layer], share: float) -> tuple[Layer, ...]:
@@ -105,13 +105,13 @@ class _Disturbed:
         data = mx.nd.array(image)
         maps = self._maps.forward(is_train=False, data=data)
         exact = self._predict(data)
-        found = []
+        noises = []
         for layer, values in zip(self.layers, maps):
             place = self._network.arg_dict[_error_of(layer)]
             self._error(layer, values).copyto(place)
-            found.append(_noise(exact, self._predict(data)))
+            noises.append(_noise(exact, self._predict(data)))
             place[:] = 0
-        return found
+        return noises
 
     def _error(self, layer: _Convolution, values: mx.nd.NDArray) -> mx.nd.NDArray:
         """Return the error that 8 bits make in what a convolution gives out."""
@@ -129,8 +129,8 @@ class _Disturbed:
         return probabilities[1:], offsets.reshape(-1, 4)
 
 
-def _noise(exact: tuple[np.ndarray, np.ndarray], found: tuple[np.ndarray, np.ndarray]) -> float:
-    (scores, offsets), (other_scores, other_offsets) = exact, found
+def _noise(exact: tuple[np.ndarray, np.ndarray], disturbed: tuple[np.ndarray, np.ndarray]) -> float:
+    (scores, offsets), (other_scores, other_offsets) = exact, disturbed
     weight = scores.max(axis=0)[:, None]
     parts = ((np.square(other_scores - scores), np.square(scores)),
              (weight * np.square(other_offsets - offsets), weight * np.square(offsets)))

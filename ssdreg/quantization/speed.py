@@ -35,7 +35,7 @@ def measure_latency(backends: Mapping[str, Backend], image: np.ndarray,
             backend.run(image)
             if number >= _WARM_UP:
                 times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: _latency(each) for name, each in times.items()}
+    return {name: _latency(taken) for name, taken in times.items()}
 
 
 def _latency(times: list[float]) -> Latency:

@@ -55,10 +55,10 @@ def weights_of(symbol: mx.sym.Symbol, names: Sequence[str]) -> tuple[str, ...]:
     Raises ModelError, with names that are alike, for one that is none.
     """
     net = Net.of(symbol)
-    found = {net.name(index): net.name(net.inputs(index)[1][0]) for index in net.find(*WEIGHTED)}
+    weights = {net.name(index): net.name(net.inputs(index)[1][0]) for index in net.find(*WEIGHTED)}
     for name in names:
-        if name not in found:
-            close = difflib.get_close_matches(name, found, n=3) or list(found)[:3]
+        if name not in weights:
+            close = difflib.get_close_matches(name, weights, n=3) or list(weights)[:3]
             raise ModelError(f"the network has no convolution {name!r}: there are "
                              f"{', '.join(map(repr, close))} and others")
-    return tuple(found[name] for name in names)
+    return tuple(weights[name] for name in names)
