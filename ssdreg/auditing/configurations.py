@@ -34,7 +34,7 @@ FIELDS = ("num_filters", "strides", "pads", "sizes", "ratios", "normalizations")
 
 
 @frozen
-class Configuration:
+class NetworkConfiguration:
     """One network's configuration, and where it was found; `issue` says why there is none."""
 
     label: str
@@ -57,7 +57,7 @@ def audit_configurations(file: Path, data_shape: int | None = None,
     return Audit(tuple(items), COUNTED.format(classes=num_classes))
 
 
-def read_configurations(file: Path, data_shape: int | None = None) -> list[Configuration]:
+def read_configurations(file: Path, data_shape: int | None = None) -> list[NetworkConfiguration]:
     """Read the configurations in a file; see :func:`audit_configurations`."""
     if file.stat().st_size > MAX_SOURCE:
         raise AuditError(f"{file} has {file.stat().st_size:,} bytes: no file of configurations "
@@ -83,21 +83,22 @@ def read_configurations(file: Path, data_shape: int | None = None) -> list[Confi
     if not factory.networks:
         raise AuditError(f"{file}: its get_config compares its first argument with no name of "
                          f"a network")
-    configurations: list[Configuration] = []
+    configurations: list[NetworkConfiguration] = []
     for network in factory.networks:
         read = []
         for shape in shapes:
             try:
-                read.append(Configuration(network, network, shape,
-                                          factory.config(network, shape)))
+                read.append(NetworkConfiguration(network, network, shape,
+                                                 factory.config(network, shape)))
             except NoConfigurationError as error:
-                read.append(Configuration(network, network, shape, {},
-                                          f"{error} of {file.name}; {_INSTEAD}"))
+                read.append(NetworkConfiguration(network, network, shape, {},
+                                                 f"{error} of {file.name}; {_INSTEAD}"))
         configurations += _distinct(read)
     return configurations
 
 
-def _from_dictionary(file: Path, value: Any, data_shape: int | None) -> Iterable[Configuration]:
+def _from_dictionary(file: Path, value: Any, data_shape: int | None
+                     ) -> Iterable[NetworkConfiguration]:
     """Read one configuration, a list of them, or a dictionary of them by network.
 
     Each may have a `data_shape` of its own, which the given one goes before.
@@ -119,7 +120,7 @@ def _from_dictionary(file: Path, value: Any, data_shape: int | None) -> Iterable
         if not isinstance(shape, int) or not 1 <= shape <= MAX_SIDE:
             raise AuditError(f"{file}: the data_shape of {entry['network']!r} must be a side in "
                              f"pixels, not {shape!r}; the longest is {MAX_SIDE}")
-        yield Configuration(entry["network"], entry["network"], shape, entry)
+        yield NetworkConfiguration(entry["network"], entry["network"], shape, entry)
     if not entries:
         raise AuditError(f"{file} holds no configurations")
 
@@ -142,13 +143,13 @@ def _complaint(value: Any) -> str:
     return ""
 
 
-def _distinct(read: Sequence[Configuration]) -> list[Configuration]:
+def _distinct(read: Sequence[NetworkConfiguration]) -> list[NetworkConfiguration]:
     """Keep one of those that agree, and those there are; name the input size where it matters."""
-    def key(configuration: Configuration) -> tuple[Any, str]:
+    def key(configuration: NetworkConfiguration) -> tuple[Any, str]:
         fields = {name: configuration.fields.get(name) for name in ("from_layers", *FIELDS)}
         return fields, configuration.issue
 
-    kept: list[Configuration] = []
+    kept: list[NetworkConfiguration] = []
     sound = [configuration for configuration in read if not configuration.issue]
     for configuration in sound or read:
         if key(configuration) not in map(key, kept):
@@ -160,7 +161,7 @@ def _distinct(read: Sequence[Configuration]) -> list[Configuration]:
             for configuration in kept]
 
 
-def _audit(configuration: Configuration, num_classes: int) -> Audited:
+def _audit(configuration: NetworkConfiguration, num_classes: int) -> Audited:
     shape = (configuration.data_shape, configuration.data_shape)
     layers = configuration.fields.get("from_layers", ())
     issue = configuration.issue
@@ -183,7 +184,7 @@ def _audit(configuration: Configuration, num_classes: int) -> Audited:
     return _on_backbone(configuration, source, taps, num_classes)
 
 
-def _on_backbone(configuration: Configuration, source: Backbone, taps: Sequence[str],
+def _on_backbone(configuration: NetworkConfiguration, source: Backbone, taps: Sequence[str],
                  num_classes: int) -> Audited:
     shape = (configuration.data_shape, configuration.data_shape)
     try:

@@ -26,7 +26,7 @@ from ssdreg.bench.peak import measure_peaks
 from ssdreg.bench.post import POST_BACKENDS, measure_post
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task, Worker
-from ssdreg.bench.workload import Prepared
+from ssdreg.bench.workload import PreparedWorkload
 from ssdreg.errors import BenchError
 
 FLOAT32 = "float32"
@@ -51,7 +51,7 @@ class Models:
     failures: Mapping[str, str]
 
 
-def compare(prepared: Prepared, choice: Choice, settings: Settings, folder: Path,
+def compare(prepared: PreparedWorkload, choice: Choice, settings: Settings, folder: Path,
             report: Listener = quiet) -> Figures:
     """Measure every contender at every batch size; `folder` takes the models that are made.
 
@@ -90,7 +90,7 @@ def compare(prepared: Prepared, choice: Choice, settings: Settings, folder: Path
                    settings.schedule.timed, tuple(rows), tuple(missing), peaks, tuple(post))
 
 
-def make_models(configurations: Sequence[Configuration], prepared: Prepared, batch: int,
+def make_models(configurations: Sequence[Configuration], prepared: PreparedWorkload, batch: int,
                 folder: Path, report: Listener = quiet) -> Models:
     """Make what the contenders run, each in a process of its own, below `folder`."""
     model_of: dict[str, str] = {"source": str(prepared.folder)}
@@ -122,7 +122,7 @@ def _kind(contender: Configuration) -> str:
     return "source" if contender.backend == "mxnet" else "onnx"
 
 
-def engine_task(configuration: Configuration, model: str, prepared: Prepared, batch: int,
+def engine_task(configuration: Configuration, model: str, prepared: PreparedWorkload, batch: int,
                 threads: int | None) -> Task:
     """Return the worker that measures a contender."""
     job = {"backend": configuration.backend, "precision": configuration.precision, "model": model,

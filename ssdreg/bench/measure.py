@@ -50,7 +50,7 @@ class Times:
 
 
 @frozen
-class Measured:
+class Measurements:
     """Times by the names of tasks, and for those that failed the sentence that says why."""
 
     times: Mapping[str, Times]
@@ -61,7 +61,7 @@ def quiet(words: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
-def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet) -> Measured:
+def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet) -> Measurements:
     """Start a worker for each task and let them take turns; end them all, whatever happens.
 
     They prepare one after the other, so that none is measured while another is busy. A worker
@@ -93,5 +93,5 @@ def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet)
                 except BenchError as error:
                     failures[worker.task.name] = str(error)
         report("measured", schedule.rounds, schedule.rounds)
-    return Measured({name: Times(facts[name], tuple(seconds[name]))
-                     for name in seconds if name not in failures}, failures)
+    return Measurements({name: Times(facts[name], tuple(seconds[name]))
+                         for name in seconds if name not in failures}, failures)

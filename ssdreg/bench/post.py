@@ -19,7 +19,7 @@ from ssdreg.bench.figures import Configuration, Missing, Post, make_post
 from ssdreg.bench.measure import Listener, Schedule, measure, quiet
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
-from ssdreg.bench.workload import Prepared
+from ssdreg.bench.workload import PreparedWorkload
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.graph.nodes import Entry, Net, reached
 from ssdreg.quantization.onnxruntime.graph import sources
@@ -39,7 +39,7 @@ _LAYOUT = {"Transpose", "Reshape", "Flatten", "Concat", "Identity", "Squeeze", "
 
 
 def measure_post(configurations: Sequence[Configuration], models: Mapping[str, str],
-                 prepared: Prepared, batch: int, threads: int | None, schedule: Schedule,
+                 prepared: PreparedWorkload, batch: int, threads: int | None, schedule: Schedule,
                  report: Listener = quiet) -> tuple[list[Post], list[Missing]]:
     """Measure post-processing of each contender; where that fails, say why."""
     tasks = [Task(f"{contender.name} {part}",

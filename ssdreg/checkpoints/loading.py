@@ -18,7 +18,7 @@ from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
 from ssdreg.checkpoints.gluon_zoo import members, unscoped
 from ssdreg.checkpoints.layout import Layout, Prior, predictions, read_layout
-from ssdreg.checkpoints.levels import MAX_SIDE, Measured, derive_shape, make_plan, measure
+from ssdreg.checkpoints.levels import MAX_SIDE, MeasuredDetector, derive_shape, make_plan, measure
 from ssdreg.checkpoints.preprocessing import stated_shape, take_out
 from ssdreg.checkpoints.rebuild import rebuild
 from ssdreg.checkpoints.recognition import Recognized, recognize, registered, verify_layout
@@ -256,7 +256,7 @@ def _unusual(plan: Plan, priors: Sequence[Prior]) -> Iterator[str]:
                    f"little beyond")
 
 
-def _recognize(measured: Measured, opened: _Opened) -> Recognized | None:
+def _recognize(measured: MeasuredDetector, opened: _Opened) -> Recognized | None:
     if opened.candidates is None:
         return recognize(measured, registered(measured))
     _, bare = unscoped(node.name for node in measured.graph.nodes)
@@ -288,7 +288,7 @@ def _class_names(classes: Sequence[str] | None, count: int, where: str,
     return names
 
 
-def _fitting(params: Params, measured: Measured, where: str) -> Params:
+def _fitting(params: Params, measured: MeasuredDetector, where: str) -> Params:
     """Return the parameters a network needs, as float32; raise RunError when they are not its."""
     args: dict[str, mx.nd.NDArray] = {}
     auxs: dict[str, mx.nd.NDArray] = {}

@@ -28,7 +28,7 @@ HEAD, CLASSES = "ssd", 20
 
 
 @frozen
-class Checked:
+class CheckedBackbone:
     """The verdict on one backbone: what is wrong with it, if anything.
 
     `parameters` counts all values of its own symbol. `coverage` is the share of its weights, 0..1,
@@ -50,7 +50,7 @@ class Checked:
         return not self.issues
 
 
-def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
+def check(chosen: Sequence[Backbone]) -> tuple[CheckedBackbone, ...]:
     """Verify backbones at every size in `SHAPES` and of their presets, and the family rule.
 
     A backbone declares the end of every stage, and detection uses most of its weights unless the
@@ -118,10 +118,10 @@ def shapes_of(backbone: Backbone) -> tuple[tuple[int, int], ...]:
     return (*SHAPES, *(shape for shape in presets if shape not in SHAPES))
 
 
-def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
+def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> CheckedBackbone:
     size = _size(backbone)
     if isinstance(size, str):
-        return Checked(backbone.name, backbone.family, 0, None, None, SHAPES[:1], (size,))
+        return CheckedBackbone(backbone.name, backbone.family, 0, None, None, SHAPES[:1], (size,))
     complaints: dict[tuple[int, int], str] = {}
     coverages: list[float] = []
     built: BuiltBackbone | None = None
@@ -138,6 +138,6 @@ def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
             coverages += [] if error.coverage is None else [error.coverage]
         except SsdregError as error:
             complaints[shape] = str(error)
-    return Checked(backbone.name, backbone.family, size, min(coverages, default=None),
-                   backbone.stops_at, shapes_of(backbone),
-                   (*by_sizes(complaints), *family_issues(backbone, everybody)))
+    return CheckedBackbone(backbone.name, backbone.family, size, min(coverages, default=None),
+                           backbone.stops_at, shapes_of(backbone),
+                           (*by_sizes(complaints), *family_issues(backbone, everybody)))

@@ -29,7 +29,7 @@ class Mark:
 
 
 @frozen
-class Choice:
+class TapChoice:
     """Some taps and the part of the backbone that they need, its classifier left out.
 
     `weights_used` of `weights` values, in arguments and auxiliary states, are upstream of them.
@@ -50,7 +50,7 @@ class Choice:
         return not self.nodes.isdisjoint(part.members)
 
 
-def choose(graph: Graph, anatomy: Anatomy, taps: Iterable[str]) -> Choice:
+def choose(graph: Graph, anatomy: Anatomy, taps: Iterable[str]) -> TapChoice:
     """Find taps, right or wrong, on a graph and its anatomy.
 
     Raises TapError for a node that does not exist and for one that is no feature map, or when no
@@ -62,7 +62,8 @@ def choose(graph: Graph, anatomy: Anatomy, taps: Iterable[str]) -> Choice:
     marks = tuple(_mark(graph, anatomy, name) for name in names)
     used = graph.upstream(names)
     backbone = {index for part in anatomy.backbone for index in part.members}
-    return Choice(marks, graph.weights(used & backbone), graph.weights(backbone), frozenset(used))
+    return TapChoice(marks, graph.weights(used & backbone), graph.weights(backbone),
+                     frozenset(used))
 
 
 def _mark(graph: Graph, anatomy: Anatomy, name: str) -> Mark:

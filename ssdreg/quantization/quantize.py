@@ -16,7 +16,7 @@ from ssdreg.quantization.engines import Engine, engine
 from ssdreg.quantization.images import read_examples
 from ssdreg.quantization.mxnet.int8 import refuse_unless_float32
 from ssdreg.quantization.quantizing import Quantized, quantize_model
-from ssdreg.quantization.report import QuantizationReport, Side
+from ssdreg.quantization.report import PrecisionFigures, QuantizationReport
 from ssdreg.quantization.searching import evaluate as average_precision
 from ssdreg.quantization.speed import measure_latency
 from ssdreg.registry.preprocessing import Preprocessing
@@ -113,15 +113,15 @@ def _refuse_out(out: Path, chosen: Engine) -> None:
                              f"away, or choose another name") from error
 
 
-def _weighed(quantized: Quantized) -> tuple[Side, Side]:
+def _weighed(quantized: Quantized) -> tuple[PrecisionFigures, PrecisionFigures]:
     """Return the detector before and after, by its size alone."""
     chosen = engine(quantized.backend, quantized.precision)
-    return (Side("float32", chosen.weigh(chosen.exact(quantized.source))),
-            Side(quantized.precision, quantized.size()))
+    return (PrecisionFigures("float32", chosen.weigh(chosen.exact(quantized.source))),
+            PrecisionFigures(quantized.precision, quantized.size()))
 
 
 def _measured(quantized: Quantized, measured: Packed, rounds: int, say: Callable[[str], None]
-              ) -> tuple[Side, Side]:
+              ) -> tuple[PrecisionFigures, PrecisionFigures]:
     """Return the detector before and after, its accuracy and time measured."""
     chosen = engine(quantized.backend, quantized.precision)
     exact = chosen.exact(quantized.source)
@@ -133,5 +133,5 @@ def _measured(quantized: Quantized, measured: Packed, rounds: int, say: Callable
                                     quantized.source.classes)
     image = next(iter(read_examples(measured, shape, 1))).image
     times = measure_latency({"before": backends[0], "after": backends[1]}, image, rounds)
-    return (Side("float32", sizes[0], evaluations[0], times["before"]),
-            Side(quantized.precision, sizes[1], evaluations[1], times["after"]))
+    return (PrecisionFigures("float32", sizes[0], evaluations[0], times["before"]),
+            PrecisionFigures(quantized.precision, sizes[1], evaluations[1], times["after"]))

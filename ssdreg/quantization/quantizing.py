@@ -14,7 +14,7 @@ from ssdreg.quantization.engines import Made, engine
 from ssdreg.quantization.images import Example
 from ssdreg.quantization.mxnet.int8 import refuse_unless_float32
 from ssdreg.quantization.searching import Exact, Trial, choices
-from ssdreg.quantization.sensitivity import Layer, measure_layers
+from ssdreg.quantization.sensitivity import LayerNoise, measure_layers
 
 #: Images that the sensitivity of layers is measured on.
 _MEASURED_ON = 2
@@ -43,7 +43,7 @@ class Quantized:
     kept: tuple[str, ...] = ()
     exact_map: float = float("nan")
     trials: tuple[Trial, ...] = ()
-    layers: tuple[Layer, ...] = field(default=(), repr=False)
+    layers: tuple[LayerNoise, ...] = field(default=(), repr=False)
 
     def open(self) -> Backend:
         """Open it on its backend, ready to run."""
@@ -88,9 +88,9 @@ def quantize_model(source: DeployModel, examples: Sequence[Example],
                          tuple(keep))
     say("measuring float32 on the calibration images")
     exact = Exact.of(chosen.open(chosen.exact(source)), examples, source.classes)
-    layers: list[Layer] = []
+    layers: list[LayerNoise] = []
 
-    def measure() -> Sequence[Layer]:
+    def measure() -> Sequence[LayerNoise]:
         say("measuring which layers 8 bits cost most in")
         layers.extend(measure_layers(source, images[:_MEASURED_ON]))
         return layers

@@ -20,7 +20,7 @@ _MEBI = 2**20
 
 
 @frozen
-class Side:
+class PrecisionFigures:
     """A detector before or after: its size in bytes, and what was measured of it, if it was."""
 
     precision: str
@@ -41,8 +41,8 @@ class QuantizationReport:
     quantized: Quantized
     calibrated: int
     drop: float
-    before: Side
-    after: Side
+    before: PrecisionFigures
+    after: PrecisionFigures
     issues: tuple[DataIssue, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class QuantizationReport:
         return one is not None and other is not None and one.map - other.map > self.drop
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: PrecisionFigures) -> dict[str, Any]:
     return {"precision": side.precision, "bytes": side.size,
             "evaluation": side.evaluation.to_dict() if side.evaluation else None,
             "milliseconds": attrs.asdict(side.latency) if side.latency else None}

@@ -18,7 +18,7 @@ from ssdreg_runtime.backends import Backend
 from ssdreg.metrics.voc import Accumulator, Evaluation
 from ssdreg.metrics.voc import evaluate as average_precision
 from ssdreg.quantization.images import Example
-from ssdreg.quantization.sensitivity import Layer, worst
+from ssdreg.quantization.sensitivity import LayerNoise, worst
 
 #: Shares of all noise that are taken away by keeping layers, one after another until it is enough.
 SHARES = (0.5, 0.75, 0.9, 0.97)
@@ -104,7 +104,7 @@ def evaluate(backends: Sequence[Backend], examples: Iterable[Example],
     return [accumulator.result() for accumulator in accumulators]
 
 
-def choices(measure: Callable[[], Sequence[Layer]]) -> Iterator[tuple[str, ...]]:
+def choices(measure: Callable[[], Sequence[LayerNoise]]) -> Iterator[tuple[str, ...]]:
     """Give what to keep, more and more of it; layers are measured only if nothing is too little."""
     yield ()
     layers = measure()

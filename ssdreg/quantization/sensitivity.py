@@ -33,7 +33,7 @@ _NOT_COPIED = ("no_bias", "workspace", "cudnn_tune", "cudnn_off")
 
 
 @frozen
-class Layer:
+class LayerNoise:
     """A convolution of the network and the name of its weights.
 
     `noise` is what 8 bits in this layer alone do to the predictions: the mean square of the error
@@ -46,7 +46,7 @@ class Layer:
     noise: float
 
 
-def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[Layer, ...]:
+def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[LayerNoise, ...]:
     """Measure every convolution of a float32 detector; return them with the worst first.
 
     `images` are (1, H, W, 3) uint8, of the plan's size; two or three will do. Each costs as many
@@ -56,12 +56,12 @@ def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[L
     disturbed = _Disturbed(source)
     noise = np.mean([disturbed.noise(image)
                      for image in normalized(images, source.plan.preprocessing)], axis=0)
-    measured = [Layer(layer.name, layer.weight, float(layer_noise))
+    measured = [LayerNoise(layer.name, layer.weight, float(layer_noise))
                 for layer, layer_noise in zip(disturbed.layers, noise)]
     return tuple(sorted(measured, key=lambda layer: -layer.noise))
 
 
-def worst(layers: Sequence[Layer], share: float) -> tuple[Layer, ...]:
+def worst(layers: Sequence[LayerNoise], share: float) -> tuple[LayerNoise, ...]:
     """Return the fewest layers that make this share of all noise; `layers` are the worst first."""
     sums = np.cumsum([layer.noise for layer in layers])
     return tuple(layers[:int(np.searchsorted(sums, share * sums[-1])) + 1])

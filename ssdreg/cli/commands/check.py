@@ -76,19 +76,18 @@ def _conformance(options: argparse.Namespace) -> int:
     package = Package(options.plugin, *options.names)
     work = Work(f"examining {options.plugin}", "subjects", 1 + len(package.subjects))
     examined = list(progress(work).over(examine(package)))
-    verdicts = [verdict for subject in examined for verdict in subject]
+    verdicts = [verdict for group in examined for verdict in group]
     if options.json:
         print(json.dumps([{**attrs.asdict(verdict), "passed": verdict.passed}
                           for verdict in verdicts], indent=2))
     else:
         print(text_table(
             ("examined", "verdict", "passed", "failed", "not looked at"),
-            [(subject[0].title, "ok" if all(verdict.passed for verdict in subject) else "WRONG",
-              f"{sum(_examined(verdict) and verdict.passed for verdict in subject)} of "
-              f"{len(subject)}",
-              " ".join(verdict.check for verdict in subject if verdict.issue) or "-",
-              " ".join(verdict.check for verdict in subject if not _examined(verdict)) or "-")
-             for subject in examined]))
+            [(group[0].title, "ok" if all(verdict.passed for verdict in group) else "WRONG",
+              f"{sum(_examined(verdict) and verdict.passed for verdict in group)} of {len(group)}",
+              " ".join(verdict.check for verdict in group if verdict.issue) or "-",
+              " ".join(verdict.check for verdict in group if not _examined(verdict)) or "-")
+             for group in examined]))
         _tell_stops((subject.title, subject.backbone.stops_at) for subject in package.subjects
                     if isinstance(subject, Subject) and subject.head is None)
         for verdict in verdicts:

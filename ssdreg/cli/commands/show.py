@@ -15,7 +15,7 @@ from ssdreg.detector.overrides import UNUSED
 
 if TYPE_CHECKING:
     from ssdreg.detector.plan import Plan
-    from ssdreg.graph.coverage import Choice
+    from ssdreg.graph.coverage import TapChoice
     from ssdreg.graph.summary import Anatomy, Part, Stage
     from ssdreg.registry.backbone import StopsAt
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _for_people(anatomy: Anatomy, choice: Choice, plan: Plan, stop: StopsAt | None) -> str:
+def _for_people(anatomy: Anatomy, choice: TapChoice, plan: Plan, stop: StopsAt | None) -> str:
     height, width = plan.data_shape
     parts: list[tuple[str, Part | Stage | Anatomy]] = [
         *((str(stage.number), stage) for stage in anatomy.stages),
@@ -121,7 +121,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: range) -
     return text_table(aligned[0], aligned[1:])
 
 
-def _for_machines(anatomy: Anatomy, choice: Choice, plan: Plan,
+def _for_machines(anatomy: Anatomy, choice: TapChoice, plan: Plan,
                   stop: StopsAt | None) -> dict[str, Any]:
     def weight(part: Part | Stage | Anatomy) -> dict[str, int]:
         return {"parameters": part.parameters, "multiply_adds": part.multiply_adds}
