@@ -1,4 +1,4 @@
-"""Which engines and precisions there are, and which of them can be measured here."""
+"""The engines and precisions, and which of them can be measured here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTENDERS = tuple(Configuration(backend, precision) for backend, precision in (
 BACKENDS = tuple(dict.fromkeys(contender.backend for contender in CONTENDERS))
 PRECISIONS = tuple(dict.fromkeys(contender.precision for contender in CONTENDERS))
 
-#: What no package brings.
+#: Contenders that no package provides.
 NEVER = {Configuration("onnxruntime", "bfloat16"): "ONNX Runtime has no bfloat16 on processors"}
 
 #: Packages that a contender needs besides those that ssdreg itself needs.
@@ -31,7 +31,7 @@ NEEDS: Mapping[Configuration, tuple[str, ...]] = {
 
 @frozen
 class Choice:
-    """What can be measured, and what cannot, each with the reason."""
+    """The contenders that can be measured, and those that cannot, with the reason."""
 
     configurations: tuple[Configuration, ...]
     missing: tuple[Missing, ...]
@@ -49,7 +49,7 @@ def choose(backends: Collection[str] = (), precisions: Collection[str] = ()) -> 
                 raise BenchError(f"there is no {kind} {name!r}: choose among {', '.join(known)}")
     wanted = [contender for contender in CONTENDERS if contender.backend in (backends or BACKENDS)
               and contender.precision in (precisions or PRECISIONS)]
-    # said only to those who ask for it
+    # reported only where it was named
     missing = [Missing(contender, why) for contender, why in NEVER.items()
                if contender.backend in backends and contender.precision in precisions]
     installed = []

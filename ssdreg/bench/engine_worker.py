@@ -44,7 +44,7 @@ def _open(job: Mapping[str, Any]) -> Backend:
         from ssdreg.deploy.mxnet_backend import MXNetBackend
         return MXNetBackend(open_deploy_model(job["model"]), job["batch"])
     from ssdreg_runtime.backends import open_backend
-    # what a file was quantised to, it says itself
+    # an exported file states its own precision
     precision = "bfloat16" if job["precision"] == "bfloat16" else "auto"
     return open_backend(job["model"], job["backend"], job["threads"], precision)
 

@@ -1,4 +1,4 @@
-"""What a measurement comes to: rows of medians, spread and ratios, and what could not be had."""
+"""The figures of a measurement: rows of medians, spread and ratios, and missing contenders."""
 
 from __future__ import annotations
 

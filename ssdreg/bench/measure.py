@@ -20,7 +20,7 @@ from ssdreg.errors import BenchError
 #: Times that a worker works untimed at the start of its turn: others had the caches before it,
 #: and their threads may still have been on their way to sleep.
 UNTIMED = 1
-#: Turns of everybody before any time counts.
+#: Warm-up rounds of all workers, not counted.
 WARM_UP = 2
 
 #: Told what happens: (words, rounds done, rounds in all).
@@ -58,7 +58,7 @@ class Measurements:
 
 
 def quiet(words: str, done: int, total: int) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet) -> Measurements:

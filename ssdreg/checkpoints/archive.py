@@ -92,7 +92,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[
                                f"told")
             unpacked[name] = folder / name
             _extract(members, member, folder, name)
-        # the checksum stands behind everything, and what is cut off may be that alone
+        # read to the checksum at the end: the file may be cut off just before it
         assert members.fileobj is not None
         while members.fileobj.read(CHUNK):
             pass
@@ -101,7 +101,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
-    """Open an archive; what breaks while it is read is the archive's fault."""
+    """Open an archive; turn errors in reading it into a RunError."""
     try:
         with gzip.open(archive) as stream, tarfile.open(
                 fileobj=_Bounded(stream, str(archive)), mode="r:") as members:

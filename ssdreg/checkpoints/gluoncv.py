@@ -42,7 +42,7 @@ _PREDICTOR = re.compile(r"(class|box)_predictors\.(\d+)\.predictor\.(weight|bias
 class Stated:
     """A GluonCV detector with a symbol: as a deploy symbol, and its parameters by its names.
 
-    `network` is the name of what it stands on, `backbone` that network; None where it is
+    `network` is the name of its backbone, `backbone` the backbone itself; None where it is
     GluonCV's own.
     """
 
@@ -88,7 +88,7 @@ def state(params: Params, data_shape: tuple[int, int] | None, where: str) -> Sta
         auxiliary = set(symbol.list_auxiliary_states())
         parts = [{name: arrays[key] for name, key in names.items() if (name in auxiliary) == wanted}
                  for wanted in (False, True)]
-    except KeyError as error:  # what the structure has and the file has not
+    except KeyError as error:  # a parameter of the structure that the file lacks
         raise RunError(f"{where} lacks {error.args[0]!r}, which a GluonCV SSD of this form has: "
                        f"it is damaged, or of a network that is not known here") from error
     scale = arrays.get("features.init_scale")

@@ -1,4 +1,4 @@
-"""Where in a detector's symbol its predictions, levels and anchors are.
+"""The places of predictions, levels and anchors in a detector's symbol.
 
 Read off the graph alone, for the three forms that detectors of MXNet come in: with a
 MultiBoxDetection (deploy symbols, and training symbols that show detections), with a
@@ -127,7 +127,7 @@ def _from_target(net: Net, node: int, where: str) -> Layout:
                if entry[0] != node]
     if len(offsets) != 1:
         raise _unlike(where, f"nothing is compared with the targets of {net.name(node)!r}")
-    # of all of them, targets have the variances alone
+    # MultiBoxTarget has the variances, and none of the other settings
     rules = evolve(PostProcessing.read(net.attrs(node)), nms_topk=400)
     return _assemble(net, cls_pred, offsets[0], anchors, rules, where)
 
@@ -179,8 +179,8 @@ def _unscaled(net: Net, node: int) -> tuple[int, str]:
 def _sources(net: Net, node: int, op: str) -> Iterator[int]:
     """Yield, in order, the nodes of an operator whose values a node only moves about.
 
-    Raises ValueError when that takes too many steps: two ways to one node, node after node, are
-    more ways than anybody could follow.
+    Raises ValueError after too many steps: the number of paths doubles where two meet in a node,
+    one node after the other.
     """
     waiting = [node]
     for _ in range(_MOST_MOVES):
@@ -217,7 +217,7 @@ def _from_gluoncv(net: Net, where: str) -> Layout:
 
 
 def _stds(net: Net, decoders: Sequence[int]) -> tuple[float, float, float, float]:
-    """Return what offsets are multiplied by; GluonCV's default where it spells decoding out."""
+    """Return the factors of the offsets; GluonCV's default where decoding is spelt out."""
     attrs = [net.attrs(node) for node in decoders if net.op(node) == "_contrib_box_decode"]
     if not attrs:
         return PostProcessing().variances

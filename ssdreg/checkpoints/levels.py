@@ -61,7 +61,7 @@ def derive_shape(layout: Layout) -> tuple[int, int] | None:
     if node.stride is None:
         return None
     down, across = (stride / step for stride, step in zip(node.stride, layout.priors[0].steps))
-    # a step that is hardly one makes a size that is no whole number any more
+    # a step close to zero makes a size too large for an integer
     return round(min(down, MAX_SIDE + 1)), round(min(across, MAX_SIDE + 1))
 
 

@@ -1,4 +1,4 @@
-"""From a path to a detector, whatever trained it."""
+"""From a path to a detector, for checkpoints of every supported program."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _LEAST_REACH = 0.8
 
 @frozen(eq=False)
 class _Opened:
-    """A checkpoint whose network and input size are known, whatever it came in."""
+    """A checkpoint whose network and input size are known, from any packaging."""
 
     where: str
     kind: str
@@ -166,7 +166,7 @@ def _input_shape(layout: Layout, source: CheckpointFiles, given: tuple[int, int]
 
 
 def _with_scales(net: Net, params: Params | None) -> Net:
-    """Write to the variables that features are multiplied by what follows from nothing else.
+    """Write attributes to the scale variables of features that inference cannot derive.
 
     Their shape, and for one that the input is multiplied by (GluonCV's VGG has a constant there)
     that training leaves it alone.
@@ -244,7 +244,7 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> C
 
 
 def _unusual(plan: Plan, priors: Sequence[Prior]) -> Iterator[str]:
-    """Say what of the anchors the plan does not tell, or what they leave without any."""
+    """Describe anchors that the plan does not state, and the part of the image without any."""
     if any(prior.chosen for prior in priors):
         yield "a cell has only some of the anchors that its level's sizes and ratios make together"
     for index, (level, step) in enumerate(zip(plan.levels, plan.steps)):

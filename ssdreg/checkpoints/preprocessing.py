@@ -1,4 +1,4 @@
-"""What a network does to pixels before its first layer, taken out of its symbol.
+"""The preprocessing inside a network's symbol, taken out of it.
 
 GluonCV's ``export_block`` puts it there by default: an input of (B, H, W, 3) from 0 to 255, minus
 a mean, over a deviation, transposed to (B, 3, H, W). Here it becomes a `Preprocessing`, and the
@@ -39,7 +39,7 @@ _SHIFTS = (operator.add, operator.sub)
 
 @frozen(eq=False)
 class _Pixels:
-    """What has become of the input so far: ``factor * pixel + shift``, and its layout."""
+    """The input after some operators: ``factor * pixel + shift``, and its layout."""
 
     end: Entry
     factor: np.ndarray
@@ -50,7 +50,7 @@ class _Pixels:
 
 
 def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Preprocessing | None]:
-    """Take what is done to the pixels out of a network whose symbol does it.
+    """Take the preprocessing of pixels out of a network whose symbol does it.
 
     Returns the network behind it, whose input is (B, 3, H, W), and what it did; the same network
     and None where its symbol begins with a layer. Raises RunError when it does what no

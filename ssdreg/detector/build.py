@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @frozen(eq=False)
 class Design:
-    """A detector on paper: the backbone it stands on, its head, and its plan."""
+    """A detector before it is assembled: its backbone, its head, and its plan."""
 
     sized: SizedBackbone
     head: Head = field(repr=False)
@@ -43,8 +43,8 @@ class Design:
     def verify(self) -> Verification:
         """Verify the backbone's declaration and the plan's taps on the backbone's own symbol.
 
-        Returned is what the graph says of the plan's taps. What leaves a good part of the backbone
-        unused, or the finest level without cells, is warned of. Raises TapError when taps are not
+        Returns the verification of the plan's taps. Warns where a good part of the backbone stays
+        unused, and where the finest level has next to no cells. Raises TapError when taps are not
         the ends of the backbone's stages.
         """
         sized, taps = self.sized, self.plan.taps
@@ -163,7 +163,7 @@ def _ask(head: Head, step: str, *arguments: Any) -> Any:
         return resolve(getattr(head, step))(*arguments)
     except SsdregError:
         raise
-    except Exception as error:  # a stranger's module may raise anything
+    except Exception as error:  # a plug-in's module may raise any exception
         raise PluginError(f"the head {head.name!r} cannot be used: its {step} raised "
                           f"{type(error).__name__}: {error}") from error
 
@@ -179,7 +179,7 @@ def _outputs(head: Head, step: str, *arguments: Any) -> tuple[mx.sym.Symbol, lis
 
 
 def _head_names() -> mx.name.NameManager:
-    """Return a manager whose automatic names are none of a backbone's.
+    """Return a name manager whose automatic names differ from all of a backbone's.
 
     Both are numbered from 0: a sum in a loss would be called ``_plus0``, as the first one in a
     ResNet is, and a convolution without a name would share the weights of the backbone's first.

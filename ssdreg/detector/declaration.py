@@ -123,7 +123,7 @@ def _missing(graph: Graph, backbone: Backbone) -> list[str]:
     if parted:
         complaints.append(f"the network is no chain of stages: {parted}")
     coarsest = graph.find(taps[-1].node)
-    assert coarsest is not None  # there is no complaint about it
+    assert coarsest is not None  # a tap without a node is a complaint, and there is none
     more = beyond(graph, coarsest)
     if more is not None and not any(end.stride > taps[-1].stride for end in missing):
         last = backbone_end(graph)

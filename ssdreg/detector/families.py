@@ -32,8 +32,8 @@ class CheckedBackbone:
     """The verdict on one backbone: what is wrong with it, if anything.
 
     `parameters` counts all values of its own symbol. `coverage` is the share of its weights, 0..1,
-    that detection uses by default, at the input size where that is least; None where the taps are
-    wrong and lose nothing, which would say nothing good of them, or it is not known.
+    that detection uses by default, at the input size where that is least; None where it is not
+    known, and where the taps are wrong but lose no weights, since a full share would mislead.
     """
 
     name: str
@@ -60,8 +60,8 @@ def check(chosen: Sequence[Backbone]) -> tuple[CheckedBackbone, ...]:
     family are built too, when one of it is checked. Whatever goes wrong with a backbone is among
     its problems: a plug-in that cannot be built does not hide the verdict on the others.
     """
-    require()  # without MXNet no backbone is wrong, and none can be checked
-    # what is checked counts for what is registered under its name
+    require()  # without MXNet no backbone can be checked
+    # a backbone to be checked replaces the registered one of its name
     everybody = {member.name: member for member in (*list_backbones(), *chosen)}.values()
     return tuple(_check(backbone, everybody) for backbone in chosen)
 
@@ -99,7 +99,7 @@ def _size(backbone: Backbone) -> int | str:
 
 
 def by_sizes(complaints: Mapping[tuple[int, int], str]) -> list[str]:
-    """Say complaints, given by input size, once each, with the sizes at which they hold.
+    """Return each complaint, given by input size, once, with the sizes at which it holds.
 
     Sizes without a complaint have an empty one.
     """

@@ -1,4 +1,4 @@
-"""A choice of taps seen on a network taken apart: where each lies, and what of it they use."""
+"""The taps chosen on a network: the place of each in the anatomy, and the weights they use."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _not_accepted(error: Exception, data_shape: tuple[int, int]) -> InputShapeEr
 
 
 def _classifier_from(wiring: Wiring, name: str | None) -> set[str]:
-    """Return the names of a node and all behind it; none if there is still work among them."""
+    """Return the names of a node and all behind it; none if one still does a stage's work."""
     behind: set[int] = set()
     for index, sources in enumerate(wiring.sources):
         if wiring.names[index] == name or not behind.isdisjoint(sources):

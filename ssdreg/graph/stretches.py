@@ -1,7 +1,7 @@
 """The stretches between convolutions: what of a detector is its network, and what stands around it.
 
 In front is the input's normalisation; behind are the last predictions, which are laid out, and
-all that is made of them. The same of a symbol, and of the models that are made of it.
+all that is computed from them. The rule is the same for a symbol and for exported models.
 """
 
 from __future__ import annotations

@@ -82,10 +82,10 @@ class Nodes(Sequence[ShapedNode]):
             from_data=self._wiring.data_sources[index] is not None)
 
 
-# without slots, so that it has a place for what is worked out of it once
+# without slots: cached properties need a __dict__
 @frozen(eq=False, slots=False)
 class Graph:
-    """A symbol for one size of its input: what it says whatever that is, and shapes and strides.
+    """A symbol for one input size: its wiring, and the shapes and strides of its nodes.
 
     A column has an entry for each node, in topological order.
     """
@@ -128,11 +128,11 @@ class Graph:
         return self.nodes[min(places)] if places else None
 
     def count(self, name: str) -> int:
-        """Count the operators called `name`: MXNet reads a symbol at no name that is not unique."""
+        """Count the operators called `name`: MXNet cuts a symbol only at a unique name."""
         return self.wiring.operators.get(name, 0)
 
     def suggest(self, name: str) -> str:
-        """Say which nodes somebody may have meant who wrote `name`, of which there is none."""
+        """Suggest the nodes whose names are closest to `name`, which no node has."""
         operators = [name for name, op in zip(self.wiring.names, self.wiring.ops)
                      if op != VARIABLE]
         close = difflib.get_close_matches(name, operators, n=3)
@@ -140,7 +140,7 @@ class Graph:
                 f"the last ones are {', '.join(map(repr, operators[-3:]))}.")
 
     def upstream(self, nodes: Iterable[str | ShapedNode]) -> frozenset[int]:
-        """Return the indices of these nodes, or those so called, and of all they come from."""
+        """Return the indices of these nodes, or nodes of these names, and of all upstream."""
         ends = (node if isinstance(node, ShapedNode) else self.find(node) for node in nodes)
         return self.wiring.upstream([node.index for node in ends if node is not None])
 

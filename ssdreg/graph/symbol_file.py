@@ -18,7 +18,7 @@ MAX_NAME = 1_000
 _RENAMED = {name: f"_contrib_{name}" for name in MULTIBOX}
 #: A value of nothing but numbers, such as ``(3L, 3L)``: Python 2 wrote its long integers so.
 _NUMBERS = re.compile(r"[\d\s.,()\[\]eE+L-]+")
-#: Hands a node to code registered in Python by whoever wrote it.
+#: The operator that runs Python code registered by the author of the symbol.
 _FOREIGN = {"Custom", "_Native", "_NDArray"}
 
 

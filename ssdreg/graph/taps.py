@@ -237,7 +237,7 @@ def _stage_complaints(graph: Graph, taps: Sequence[Tap]) -> list[str]:
     """Say which stage numbers are not the stages' places, counted from 0 for a stem or from 1."""
     places = {end.stride: place for place, end in enumerate(tappable_ends(graph))}
     firsts = [tap.stage - places[tap.stride] for tap in taps if tap.stride in places]
-    # as most of them are counted, where that is a way to count
+    # the first number by which most taps agree, 0 or 1
     first = max((0, 1), key=firsts.count)
     return [f"{tap.node!r} is declared as the end of stage {tap.stage}, but stride {tap.stride} is "
             f"stage {places[tap.stride] + first} of {len(places) - 1 + first}, the first being "

@@ -38,7 +38,7 @@ def coco_block(figures: CocoFigures) -> str:
 
 
 def class_block(measures: Measures) -> str:
-    """Return the best threshold of every class, with what it makes of precision and recall."""
+    """Return the best threshold of every class, with the precision and recall there."""
     named = [*(measure.name for measure in measures.voc.classes), "all"]
     curves = [*measures.curves.classes, measures.curves.pooled]
     lines: list[Sequence[str]] = [

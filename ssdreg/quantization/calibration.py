@@ -1,4 +1,4 @@
-"""Which images scales are taken from, and which the effect is measured on."""
+"""The images that scales are taken from, and those that the effect is measured on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CalibrationData:
 
     @property
     def issues(self) -> tuple[DataIssue, ...]:
-        """What is wrong with either, said once."""
+        """The issues of both data sets, each once."""
         return tuple(dict.fromkeys((*self.scales.issues, *self.measured.issues)))
 
 

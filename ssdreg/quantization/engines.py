@@ -1,4 +1,4 @@
-"""What a detector is on each backend: made, quantised, opened, weighed and written.
+"""The model of a detector on each backend: made, quantised, opened, weighed and written.
 
 `Made` is that backend's own form of it: an ONNX model, a model of OpenVINO, a `DeployModel` of
 MXNet.
@@ -38,7 +38,7 @@ Images = Sequence[np.ndarray]
 
 @frozen
 class Engine:
-    """How a backend's detectors are handled.
+    """The operations on a backend's models.
 
     - `exact`: make it of a source, in float32
     - `int8`: make it of a source, images (1, H, W, 3) uint8, and the convolutions to keep
@@ -134,7 +134,7 @@ def _openvino_write(model: openvino.Model, file: Path) -> None:
     import openvino
     # the description last, because it is what is opened
     with replacing(file, ".bin") as beside:
-        # it would halve what stays float, and numbers that decode boxes are among it
+        # halving to float16 would include the numbers that decode boxes
         openvino.save_model(model, beside, compress_to_fp16=False)
 
 
@@ -153,7 +153,7 @@ def _mxnet_open(source: DeployModel) -> Backend:
 
 
 def _weigh(write: Callable[[Made, Path], None], name: str) -> Callable[[Made], int]:
-    """Return what tells how many bytes `write` writes."""
+    """Return a function that counts the bytes `write` writes."""
     def weigh(model: Made) -> int:
         with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
             write(model, Path(folder) / name)

@@ -26,12 +26,12 @@ Say = Callable[[str], None]
 class Quantized:
     """A detector in fewer bits.
 
-    - `backend`, `precision`: what it is for; `source`: what it was made of
+    - `backend`, `precision`: those it was made for; `source`: the float32 detector
     - `model`: the detector as that backend has it: an ONNX model, a model of OpenVINO, a
       `DeployModel`
     - `kept`: the convolutions that stay float32
-    - `exact_map`: what float32 has on the calibration images; nan where that was not measured
-    - `trials`: what was tried, in its order; empty where nothing was measured
+    - `exact_map`: float32's mAP on the calibration images; nan where that was not measured
+    - `trials`: the choices of layers tried, in order; empty where nothing was measured
     - `layers`: all convolutions with the noise 8 bits make in them, the worst first, where it was
       measured
     """

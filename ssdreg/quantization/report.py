@@ -1,4 +1,4 @@
-"""What quantising cost and brought: accuracy, time and size, before and after."""
+"""The effect of quantisation on accuracy, time and size: figures before and after."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEBI = 2**20
 
 @frozen
 class PrecisionFigures:
-    """A detector before or after: its size in bytes, and what was measured of it, if it was."""
+    """The figures of one precision: size in bytes, and accuracy and time where measured."""
 
     precision: str
     size: int
@@ -31,7 +31,7 @@ class PrecisionFigures:
 
 @frozen
 class QuantizationReport:
-    """What was quantised, for whom, and what came of it.
+    """The quantised detector, and its figures before and after.
 
     `out` is what was written, `calibrated` counts the images that scales were taken from, `drop`
     is the loss of mAP that was allowed, `issues` are what is wrong with the data.

@@ -1,6 +1,6 @@
 """Which layers to keep in float32, so that detections stay as good as they were.
 
-Two things are asked of a choice, both on the calibration images. The mAP may fall by `drop` at
+A choice must meet two conditions, both on the calibration images. The mAP may fall by `drop` at
 most. That alone says little, since the mAP of a hundred images is itself uncertain by that much;
 so what is detected must also agree with what float32 detects: taken for the truth, with boxes
 that overlap by three quarters and not by half, it must be found again but for a few times `drop`.
@@ -30,7 +30,7 @@ _SLACK = 2.5
 
 @frozen
 class Trial:
-    """One choice of layers: those kept in float32, and what the detector then is worth.
+    """One choice of layers to keep in float32, and the accuracy of the detector with it.
 
     `map` is that on the calibration images, `agreement` the mAP of its detections where those of
     float32 are taken for the truth; nan without objects, or without detections.
@@ -43,7 +43,7 @@ class Trial:
 
 @frozen(eq=False)
 class Exact:
-    """What float32 makes of the calibration images: its mAP, and its detections image by image."""
+    """The results of float32 on the calibration images: its mAP, and detections by image."""
 
     map: float
     _found: tuple[np.ndarray, ...] = field(repr=False)

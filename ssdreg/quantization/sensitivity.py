@@ -1,4 +1,4 @@
-"""Which layers suffer most from 8 bits, measured on a few images.
+"""The sensitivity of layers to 8 bits, measured on a few images.
 
 The error that 8 bits make in one layer, in its input and its weights, is worked out and added to
 what that layer gives out, all others left exact; what then becomes of the predictions tells how

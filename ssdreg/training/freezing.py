@@ -1,4 +1,4 @@
-"""What of a network does not learn: named parameters, whole stages, batch normalisation."""
+"""The parts of a network that do not learn: named parameters, whole stages, batch normalisation."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def backbone_parameters(symbol: mx.sym.Symbol, plan: Plan) -> set[str]:
 
 
 def with_fixed_norms(symbol: mx.sym.Symbol, norms: Collection[str]) -> mx.sym.Symbol:
-    """Return the same network, in which these normalisations never look at their batch."""
+    """Return the same network, in which these normalisations use no batch statistics."""
     if not norms:
         return symbol
     net = Net.of(symbol)
@@ -80,7 +80,7 @@ def _matching(symbol: mx.sym.Symbol, pattern: str | None) -> list[str]:
 def _stage_end(symbol: mx.sym.Symbol, plan: Plan, count: int) -> str:
     """Return the end of the `count`-th stage, found on the network up to its last tap.
 
-    So it is known for a network that only its checkpoint knows, too.
+    This works for a network that only its checkpoint describes, too.
     """
     taps = find_taps(_up_to(symbol, plan.taps[-1:]), plan.data_shape)
     if count > len(taps):

@@ -81,7 +81,7 @@ def choose_start(backbone: Backbone, source: str | None, *,
     if source and Path(source).exists():
         return Start(read_checkpoint(Path(source)), source)
     if source and not any(same_name(source, declared.name) for declared in weights_of(backbone)):
-        read_checkpoint(Path(source))  # says that it is not there
+        read_checkpoint(Path(source))  # raises RunError: the file is not there
     weights = (weights_on_disk(backbone) if source is None
                else find_weights(backbone, source or None))
     if weights is None:

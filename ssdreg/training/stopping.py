@@ -1,4 +1,4 @@
-"""Ctrl-C and termination, heard between two steps instead of in the middle of one."""
+"""Ctrl-C and SIGTERM, acted on between two steps instead of in the middle of one."""
 
 from __future__ import annotations
 

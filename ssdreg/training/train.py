@@ -30,7 +30,7 @@ from ssdreg.training.watching import draw, watching
 
 @frozen
 class TrainingResult:
-    """What a training came to.
+    """The result of a training.
 
     - `run`: its folder, see `ssdreg.Run`
     - `best_epoch`: the one on disk with the best validation mAP, the last where none was validated
@@ -191,7 +191,7 @@ def _take(start: Start, network: Network, data: Data) -> Taken:
 
 
 def _describe(plan: Plan, data: Data, recipe: TrainOptions) -> str:
-    """Say what is trained on what."""
+    """Describe the network and its data in a sentence."""
     classes, negatives = data.train.classes, ""
     if data.train.negatives:
         negatives = (f", {data.train.negatives} of them without any, "

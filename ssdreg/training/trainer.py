@@ -44,7 +44,7 @@ class Data:
 
     @property
     def issues(self) -> tuple[datasets.DataIssue, ...]:
-        """What is wrong with either, said once."""
+        """The issues of both data sets, each once."""
         return tuple(dict.fromkeys([*self.train.issues,
                                     *(self.validation.issues if self.validation else ())]))
 
@@ -149,7 +149,7 @@ class _Trainer:
         return evolve(state, epoch=state.epoch + 1, step=0)
 
     def _check(self, sums: Sums, state: State, rate: float) -> None:
-        """Stop when the loss is no number any more, and say where and the likely cause."""
+        """Raise RunError when the loss is not finite, with the place and the likely cause."""
         if math.isfinite(sums.cls_loss) and math.isfinite(sums.loc_loss):
             return
         cause = (f"the learning rate ({rate:g}) is too high for this network: try --lr "

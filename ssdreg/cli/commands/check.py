@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check and print; the exit status is 1 when anything fails."""
-    require()  # once, instead of as everything's fault
+    require()  # one error, instead of one for every backbone
     return _conformance(options) if options.plugin else _declarations(options)
 
 

@@ -24,11 +24,11 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.compat.mxnet_package import require
     from ssdreg.progress import Note
     from ssdreg.scaffold import demo
-    require()  # before the story begins
+    require()  # before anything is printed
     console, out, began = Console(), options.out, time.monotonic()
 
     def show(event: object) -> None:
-        # what the run is has been said already
+        # the heading above describes the run already
         if not isinstance(event, Note):
             console(event)
 

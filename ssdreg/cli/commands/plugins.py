@@ -1,4 +1,4 @@
-"""``ssdreg plugins``: who is there, what they bring, and what is wrong with whom."""
+"""``ssdreg plugins``: the installed plug-ins, what each brings, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the table; the exit status is 1 when a plug-in failed, in whole or in part."""
     with warnings.catch_warnings():
-        # all that they would say is in the table
+        # the table has everything that these warnings say
         warnings.simplefilter("ignore", PluginWarning)
         plugins = reports()
     if options.json:

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     anatomy = dissect(graph, plan.data_shape, backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
     chosen = set(backbone.nodes_at(plan.data_shape))
-    # what the backbone says of its own choice does not excuse another one
+    # the reason for the backbone's own choice of taps holds for no other choice
     stop = backbone.stops_at if set(plan.taps) == chosen else None
     print(json.dumps(_for_machines(anatomy, choice, plan, stop), indent=2) if options.json
           else _for_people(anatomy, choice, plan, stop))

@@ -22,7 +22,7 @@ NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
-#: What decides the network, with defaults; they cannot be told from nothing given.
+#: Options of the network, with defaults; a value equal to its default counts as not given.
 DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "head": arguments.HEAD,
             "data_shape": arguments.DATA_SHAPE}
 #: What `--pretrained` alone stands for.

@@ -1,4 +1,4 @@
-"""A deploy symbol rearranged as MXNet's int8 wants it. Nothing computed changes but by rounding."""
+"""A deploy symbol rearranged for MXNet's int8. Results change by rounding only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssdreg.graph.operators import BATCH_NORM, CONVOLUTIONS, CROPS, ELEMENTWISE,
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-#: Whether these stand before or behind a cut makes no difference: they work on each value alone.
+#: Operators that may stand before or behind a cut: they work on each value alone.
 _POINTWISE = ELEMENTWISE | {BATCH_NORM}
 
 
@@ -23,8 +23,8 @@ def cuts_last(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     """Move cuts from between a convolution and its normalisation and activation behind these.
 
     A network with uneven padding pads more and cuts the surplus off. Between the convolution and
-    what follows it the cut keeps MXNet from joining them, and int8 would then have to hold what
-    the activation is about to throw away.
+    what follows it the cut keeps MXNet from joining them, and the int8 range would then have to
+    cover values that the activation drops.
     """
     net = Net.of(symbol)
     for cut in net.find(*CROPS):

@@ -19,7 +19,7 @@ from ssdreg.errors import RunError
 from ssdreg.runs.params import write_params
 from ssdreg.runs.run import PREFIX, create_run
 
-#: What makes a run one that was quantised.
+#: The file that marks a run as quantised.
 FILE = "quantised.json"
 _EPOCH = 1
 

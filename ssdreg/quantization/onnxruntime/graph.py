@@ -1,4 +1,4 @@
-"""An ONNX detector's graph, as it has to be before it is quantised.
+"""An ONNX detector's graph, prepared for quantisation.
 
 Three things are done to it, none of which changes what it computes:
 
