@@ -1,4 +1,4 @@
-"""Published detectors, judged by what their taps are: `ssdreg.audit`."""
+"""Published detectors, judged by their taps: `ssdreg.audit`."""
 
 from __future__ import annotations
 
@@ -76,5 +76,5 @@ def _is_symbol(file: Path) -> bool:
     try:
         value = json.loads(file.read_text(encoding="utf-8", errors="replace"))
     except (ValueError, RecursionError):
-        return file.suffix == ".json"  # broken; MXNet will say so
+        return file.suffix == ".json"  # a damaged file: MXNet's reader reports the error
     return isinstance(value, dict) and "nodes" in value

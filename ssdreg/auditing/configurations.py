@@ -74,7 +74,7 @@ def read_configurations(file: Path, data_shape: int | None = None) -> list[Netwo
         raise
     except NoConfigurationError as error:
         raise AuditError(f"{file}, line {error.line}: {error.reason}; {_INSTEAD}") from error
-    # Python's own reader has too little memory for what is nested too deep
+    # Python's own parser raises MemoryError for text that is nested too deep
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f", line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else ""
         raise AuditError(f"{file} holds no configurations: it is neither Python 3 with the "
@@ -126,7 +126,7 @@ def _from_dictionary(file: Path, value: Any, data_shape: int | None
 
 
 def _complaint(value: Any) -> str:
-    """Say what in a dictionary no configuration has, if anything: whatever follows trusts it."""
+    """Say which limit a dictionary's values exceed, if any; later code relies on these limits."""
     waiting = [(value, 0)]
     while waiting:
         part, depth = waiting.pop()
@@ -144,7 +144,7 @@ def _complaint(value: Any) -> str:
 
 
 def _distinct(read: Sequence[NetworkConfiguration]) -> list[NetworkConfiguration]:
-    """Keep one of those that agree, and those there are; name the input size where it matters."""
+    """Keep one of equal configurations; put the input size into the label where they differ."""
     def key(configuration: NetworkConfiguration) -> tuple[Any, str]:
         fields = {name: configuration.fields.get(name) for name in ("from_layers", *FIELDS)}
         return fields, configuration.issue
@@ -213,7 +213,7 @@ def _overrides(fields: Mapping[str, Any], taps: int) -> Overrides:
         if name == "normalizations" and not isinstance(value, (list, tuple)):
             value = [value] * len(fields["from_layers"])
         if name == "num_filters" and isinstance(value, (list, tuple)):
-            # a tap's entry repeats its channels, which the right tap may have others of
+            # a tap's entry repeats its channels, and the right tap may have other ones
             value = [*[UNUSED] * taps, *value[taps:]]
         settings[name] = value
     return Overrides(**settings)

@@ -31,7 +31,7 @@ def with_sizes(audited: Audited, built: BuiltBackbone, levels: int, overrides: O
         if len(taps) < len(audited.declared):
             reasons.append(f"there is no corrected detector: {len(audited.declared)} taps are "
                            f"declared, the network has {len(taps)} stages")
-        # `verify` has already said of a layer that it is missing or no feature map
+        # `verify` has already reported a layer that is missing or no feature map
         elif all(tap.channels for tap in taps):
             layers = [*(tap.name for tap in taps), *[""] * (levels - len(taps))]
             try:

@@ -20,7 +20,7 @@ from ssdreg.registry.preprocessing import Preprocessing
 if TYPE_CHECKING:
     import numpy as np
 
-#: What the name of a checkpoint ends with; the file is called as it without that.
+#: Endings of checkpoint names, left out of the exported file's name.
 _ENDINGS = (".tar.gz", ".tgz", "-symbol.json", ".json", ".params")
 
 

@@ -16,15 +16,15 @@ from attrs import evolve, frozen
 
 from ssdreg.detector.post_processing import PostProcessing
 
-#: What rounding may do to an overlap that is computed anew.
+#: The rounding error of an overlap that is computed anew.
 ROUNDING = 1e-6
-#: How many mismatches are told one by one.
+#: Mismatches that are described one by one.
 TOLD = 10
 
 
 @frozen
 class Tolerance:
-    """How far apart the same may be.
+    """The differences within which two values count as the same.
 
     `value`: scores and coordinates of one row; `tie`: scores that count as equal; `overlap`: two
     computations of one IoU at its limit.
@@ -41,7 +41,7 @@ HALF = Tolerance(value=3e-2, tie=1e-2, overlap=1e-1)
 
 @frozen
 class Parity:
-    """What a comparison found.
+    """The result of a comparison.
 
     `boxes` is how many rows of the reference were compared, `score` and `coordinate` the largest
     differences among those that are the same on both sides. `ties` counts rows that stand in
@@ -227,7 +227,7 @@ class _Image:
                 continue
             here = self.pairs[1 - keeper].get(int(rival))
             if here is None:
-                return True  # this side did not look at it, which is examined by itself
+                return True  # this side did not look at the rival: `_lone` examines that row
             if here > index:
                 tied = [abs(rows[one, 1] - rows[two, 1]) <= self.tolerance.tie
                         for rows, one, two in ((side.rows, index, here),

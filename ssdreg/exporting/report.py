@@ -1,4 +1,4 @@
-"""What was exported, and how it compares with MXNet, as text."""
+"""An exported file and its comparison with MXNet, as text."""
 
 from __future__ import annotations
 

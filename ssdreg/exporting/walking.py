@@ -1,4 +1,4 @@
-"""From a network's inputs to what is asked of it, operator by operator."""
+"""From a network's inputs to the wanted outputs, operator by operator."""
 
 from __future__ import annotations
 

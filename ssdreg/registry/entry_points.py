@@ -68,7 +68,7 @@ class EntryPoint:
         return metadata.EntryPoint(self.name, self.value, GROUP).load()
 
     def unmet(self) -> str:
-        """Say what is asked of ssdreg that this version is not; empty when all is well."""
+        """Return the requirement on ssdreg that this version does not meet; empty when met."""
         if not self.requires:
             return ""
         # imported only here: most plug-ins ask for nothing
@@ -114,12 +114,12 @@ def _entry_points(distribution: metadata.Distribution) -> Iterator[EntryPoint]:
         if GROUP not in (distribution.read_text("entry_points.txt") or ""):
             return
     except Exception as error:
-        if _asks_for_ssdreg(distribution):  # anybody else's files are no concern of ssdreg's
+        if _asks_for_ssdreg(distribution):  # other packages' files are no concern of ssdreg's
             yield _damaged(distribution, error)
         return
     try:
         points = [point for point in distribution.entry_points if point.group == GROUP]
-        headers = distribution.metadata  # parsed anew by each look at it
+        headers = distribution.metadata  # parsed anew at each access
         name, version = headers.get("Name") or "", headers.get("Version") or ""
         if points and not name:
             raise ValueError("the distribution has no name")

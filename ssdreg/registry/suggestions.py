@@ -1,4 +1,4 @@
-"""Names for somebody who wrote another one: the close ones first, few of them, then how to list."""
+"""Suggestions for an unknown name: the closest names, few of them, then how to list all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as a page: HTML that holds its style and its pictures and asks nobody for anything."""
+"""The report as a page: HTML that holds its style and its pictures, and loads nothing."""
 
 from __future__ import annotations
 
