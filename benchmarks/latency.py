@@ -50,7 +50,7 @@ from ssdreg.bench.progress import BenchProgress
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
 from ssdreg.bench.workload import (
-    Prepared,
+    PreparedWorkload,
     batches,
     drawn_images,
     prepare_workload,
@@ -165,8 +165,8 @@ def measure_latency(options: argparse.Namespace, folder: Path, report: Listener)
                    schedule.timed, tuple(rows), tuple(dict.fromkeys(missing)), peaks)
 
 
-def peer_tasks(options: argparse.Namespace, source: DeployModel, prepared: Prepared, batch: int,
-               folder: Path) -> tuple[dict[Configuration, Task], list[Missing]]:
+def peer_tasks(options: argparse.Namespace, source: DeployModel, prepared: PreparedWorkload,
+               batch: int, folder: Path) -> tuple[dict[Configuration, Task], list[Missing]]:
     """Write what peers read into `folder`; return those that can run, and why others cannot."""
     folder.mkdir(parents=True)
     expected = write_peer_files(source, prepared, batch, folder)
@@ -194,7 +194,8 @@ def peer_tasks(options: argparse.Namespace, source: DeployModel, prepared: Prepa
     return tasks, missing
 
 
-def write_peer_files(source: DeployModel, prepared: Prepared, batch: int, folder: Path) -> Path:
+def write_peer_files(source: DeployModel, prepared: PreparedWorkload, batch: int,
+                     folder: Path) -> Path:
     """Write the network for PyTorch, what MXNet makes of the first batch, and plain's inputs.
 
     Returns the file of the inputs, (n, batch, 3, H, W) float32.

@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py DATA [--split S] [--size 300] [--batch 16] [--rounds 3]
 
-In turns, in one run: ssdreg's batches and ``mx.io.ImageDetRecordIter``, by threads and augmentation.
+In turns, in one run: ssdreg's batches and ``mx.io.ImageDetRecordIter``, by threads and recipe.
 Images a second, and processor time an image, which is what training has less of where it learns on
 the same processors. MXNet's iterator gets what is nearest to each recipe among its parameters.
 """
@@ -47,7 +47,8 @@ def main() -> None:
     for _ in range(options.rounds):
         for key, opened in subjects.items():
             measured[key].append(_measure(opened(), options.batch))
-    print(text_table(("batches by", "augmentation", "threads", "images/s", "processor ms an image"), [
+    heading = ("batches by", "augmentation", "threads", "images/s", "processor ms an image")
+    print(text_table(heading, [
         (who, name, str(threads), f"{statistics.median(rate for rate, _ in runs):.0f}",
          f"{statistics.median(cost for _, cost in runs) * 1e3:.2f}")
         for (who, name, threads), runs in measured.items()]))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from ssdreg.drawing.canvas import Box, Line, Picture, Text, text_width, write_picture
+from ssdreg.drawing.canvas import Picture, Polyline, Rectangle, Text, text_width, write_picture
 
 FILE = Path(__file__).with_name("architecture.svg")
 
@@ -106,8 +106,8 @@ STEPS = (
 
 def picture() -> Picture:
     """Lay out the steps from top to bottom, what comes in on the left, what goes out right."""
-    boxes: list[Box] = []
-    lines: list[Line] = []
+    boxes: list[Rectangle] = []
+    lines: list[Polyline] = []
     texts: list[Text] = []
     places = _places()
     for place, after in zip(places, (*places[1:], None)):
@@ -129,36 +129,37 @@ def _places() -> list[Place]:
     return places
 
 
-def _draw_step(place: Place, boxes: list[Box], texts: list[Text]) -> None:
-    boxes.append(Box(STEP_X, place.top, STEP_WIDTH, place.height, PALE_BLUE, BLUE, 1.2))
+def _draw_step(place: Place, boxes: list[Rectangle], texts: list[Text]) -> None:
+    boxes.append(Rectangle(STEP_X, place.top, STEP_WIDTH, place.height, PALE_BLUE, BLUE, 1.2))
     middle, left = place.top + place.height / 2, STEP_X + PADDING
     texts += [Text(left, middle - LINE_HEIGHT, place.step.title, TITLE, INK, bold=True),
               Text(left, middle, place.step.told, PLAIN, INK),
               Text(left, middle + LINE_HEIGHT, place.step.modules, SMALL, MUTED)]
 
 
-def _draw_result(place: Place, after: Place, lines: list[Line], texts: list[Text]) -> None:
+def _draw_result(place: Place, after: Place, lines: list[Polyline], texts: list[Text]) -> None:
     """Draw an arrow to the next step, and beside it what is handed on."""
     x = STEP_X + 4 * PADDING
-    lines.append(Line(((x, place.bottom), (x, after.top)), BLUE, 1.6, arrow=True))
+    lines.append(Polyline(((x, place.bottom), (x, after.top)), BLUE, 1.6, arrow=True))
     texts.append(Text(x + PADDING, (place.bottom + after.top) / 2, place.step.result, PLAIN, BLUE))
 
 
-def _draw_sides(place: Place, sides: tuple[Side, ...], x: float, boxes: list[Box],
-                lines: list[Line], texts: list[Text]) -> None:
+def _draw_sides(place: Place, sides: tuple[Side, ...], x: float, boxes: list[Rectangle],
+                lines: list[Polyline], texts: list[Text]) -> None:
     """Draw what comes in or goes out, with an arrow each, beside the middle of a step."""
     coming = x < STEP_X
     high = len(sides) * (SIDE_HEIGHT + SIDE_GAP) - SIDE_GAP
     top = place.top + (place.height - high) / 2
     for side in sides:
         middle = top + SIDE_HEIGHT / 2
-        boxes.append(Box(x, top, SIDE_WIDTH, SIDE_HEIGHT, PALE_GREY if coming else PALE_VERMILION,
-                         MUTED if coming else VERMILION))
+        boxes.append(Rectangle(x, top, SIDE_WIDTH, SIDE_HEIGHT,
+                               PALE_GREY if coming else PALE_VERMILION,
+                               MUTED if coming else VERMILION))
         texts += [Text(x + PADDING, middle - 0.1, side.title, PLAIN, INK, bold=True),
                   Text(x + PADDING, middle + 0.1, side.about, SMALL, MUTED)]
         ends = ((x + SIDE_WIDTH, middle), (STEP_X, middle)) if coming else (
             (STEP_X + STEP_WIDTH, middle), (x, middle))
-        lines.append(Line(ends, MUTED if coming else VERMILION, arrow=True))
+        lines.append(Polyline(ends, MUTED if coming else VERMILION, arrow=True))
         top += SIDE_HEIGHT + SIDE_GAP
 
 

@@ -30,7 +30,7 @@ if threads.set_here:
 
 #: Settings of MXNet that only silence or tame it; the user's own values win.
 DEFAULTS = {
-    # one line on standard error for every symbol bound, for nobody to read
+    # else one line on standard error for every symbol bound
     "MXNET_SUBGRAPH_VERBOSE": "0",
     # with several devices, keeps the optimizer in this process, where checkpoints find its state
     "MXNET_UPDATE_ON_KVSTORE": "0",

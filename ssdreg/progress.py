@@ -22,7 +22,7 @@ Self = TypeVar("Self", bound="Telling")
 
 
 def silent(event: object) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 @frozen

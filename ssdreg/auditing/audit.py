@@ -1,4 +1,4 @@
-"""Published detectors, judged by what their taps are: `ssdreg.audit`."""
+"""Published detectors, judged by their taps: `ssdreg.audit`."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def audit(file: str | os.PathLike[str] | None = None, *, gluoncv: bool = False,
         raise AuditError(f"{path}: {error.strerror}") from error
     if _is_symbol(path):
         shape = data_shape or DATA_SHAPE
-        names = [each for each in (layers.split(",") if isinstance(layers, str) else layers)
-                 if each.strip()]
+        names = [layer for layer in (layers.split(",") if isinstance(layers, str) else layers)
+                 if layer.strip()]
         return audit_symbol(path, names, (shape, shape) if isinstance(shape, int) else shape,
                             num_classes)
     if layers:
@@ -76,5 +76,5 @@ def _is_symbol(file: Path) -> bool:
     try:
         value = json.loads(file.read_text(encoding="utf-8", errors="replace"))
     except (ValueError, RecursionError):
-        return file.suffix == ".json"  # broken; MXNet will say so
+        return file.suffix == ".json"  # a damaged file: MXNet's reader reports the error
     return isinstance(value, dict) and "nodes" in value

@@ -34,7 +34,7 @@ FIELDS = ("num_filters", "strides", "pads", "sizes", "ratios", "normalizations")
 
 
 @frozen
-class Configuration:
+class NetworkConfiguration:
     """One network's configuration, and where it was found; `issue` says why there is none."""
 
     label: str
@@ -52,11 +52,12 @@ def audit_configurations(file: Path, data_shape: int | None = None,
     at 512, where they are configured differently. Raises AuditError when the file is neither a
     source file with ``get_config`` nor a dictionary of configurations.
     """
-    items = [_audit(each, num_classes) for each in read_configurations(file, data_shape)]
+    items = [_audit(configuration, num_classes)
+             for configuration in read_configurations(file, data_shape)]
     return Audit(tuple(items), COUNTED.format(classes=num_classes))
 
 
-def read_configurations(file: Path, data_shape: int | None = None) -> list[Configuration]:
+def read_configurations(file: Path, data_shape: int | None = None) -> list[NetworkConfiguration]:
     """Read the configurations in a file; see :func:`audit_configurations`."""
     if file.stat().st_size > MAX_SOURCE:
         raise AuditError(f"{file} has {file.stat().st_size:,} bytes: no file of configurations "
@@ -73,7 +74,7 @@ def read_configurations(file: Path, data_shape: int | None = None) -> list[Confi
         raise
     except NoConfigurationError as error:
         raise AuditError(f"{file}, line {error.line}: {error.reason}; {_INSTEAD}") from error
-    # Python's own reader has too little memory for what is nested too deep
+    # Python's own parser raises MemoryError for text that is nested too deep
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f", line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else ""
         raise AuditError(f"{file} holds no configurations: it is neither Python 3 with the "
@@ -82,21 +83,22 @@ def read_configurations(file: Path, data_shape: int | None = None) -> list[Confi
     if not factory.networks:
         raise AuditError(f"{file}: its get_config compares its first argument with no name of "
                          f"a network")
-    found: list[Configuration] = []
+    configurations: list[NetworkConfiguration] = []
     for network in factory.networks:
         read = []
         for shape in shapes:
             try:
-                read.append(Configuration(network, network, shape,
-                                          factory.config(network, shape)))
+                read.append(NetworkConfiguration(network, network, shape,
+                                                 factory.config(network, shape)))
             except NoConfigurationError as error:
-                read.append(Configuration(network, network, shape, {},
-                                          f"{error} of {file.name}; {_INSTEAD}"))
-        found += _distinct(read)
-    return found
+                read.append(NetworkConfiguration(network, network, shape, {},
+                                                 f"{error} of {file.name}; {_INSTEAD}"))
+        configurations += _distinct(read)
+    return configurations
 
 
-def _from_dictionary(file: Path, value: Any, data_shape: int | None) -> Iterable[Configuration]:
+def _from_dictionary(file: Path, value: Any, data_shape: int | None
+                     ) -> Iterable[NetworkConfiguration]:
     """Read one configuration, a list of them, or a dictionary of them by network.
 
     Each may have a `data_shape` of its own, which the given one goes before.
@@ -118,81 +120,85 @@ def _from_dictionary(file: Path, value: Any, data_shape: int | None) -> Iterable
         if not isinstance(shape, int) or not 1 <= shape <= MAX_SIDE:
             raise AuditError(f"{file}: the data_shape of {entry['network']!r} must be a side in "
                              f"pixels, not {shape!r}; the longest is {MAX_SIDE}")
-        yield Configuration(entry["network"], entry["network"], shape, entry)
+        yield NetworkConfiguration(entry["network"], entry["network"], shape, entry)
     if not entries:
         raise AuditError(f"{file} holds no configurations")
 
 
 def _complaint(value: Any) -> str:
-    """Say what in a dictionary no configuration has, if anything: whatever follows trusts it."""
+    """Say which limit a dictionary's values exceed, if any; later code relies on these limits."""
     waiting = [(value, 0)]
     while waiting:
-        each, depth = waiting.pop()
+        part, depth = waiting.pop()
         if depth > DEPTH:
             return f"it is nested more than {DEPTH} levels deep"
-        if isinstance(each, int) and each.bit_length() > BITS:
-            return f"it has a number of {each.bit_length():,} bits"
-        if isinstance(each, (str, list, tuple, Mapping)) and len(each) > LENGTH:
-            return f"it has a {type(each).__name__} of {len(each):,} entries"
-        if isinstance(each, (list, tuple, Mapping)):
+        if isinstance(part, int) and part.bit_length() > BITS:
+            return f"it has a number of {part.bit_length():,} bits"
+        if isinstance(part, (str, list, tuple, Mapping)) and len(part) > LENGTH:
+            return f"it has a {type(part).__name__} of {len(part):,} entries"
+        if isinstance(part, (list, tuple, Mapping)):
             waiting += [(inner, depth + 1) for inner in (
-                each.values() if isinstance(each, Mapping) else each)]
-            waiting += [(key, depth + 1) for key in each] if isinstance(each, Mapping) else []
+                part.values() if isinstance(part, Mapping) else part)]
+            waiting += [(key, depth + 1) for key in part] if isinstance(part, Mapping) else []
     return ""
 
 
-def _distinct(read: Sequence[Configuration]) -> list[Configuration]:
-    """Keep one of those that agree, and those there are; name the input size where it matters."""
-    def key(each: Configuration) -> tuple[Any, str]:
-        return {name: each.fields.get(name) for name in ("from_layers", *FIELDS)}, each.issue
+def _distinct(read: Sequence[NetworkConfiguration]) -> list[NetworkConfiguration]:
+    """Keep one of equal configurations; put the input size into the label where they differ."""
+    def key(configuration: NetworkConfiguration) -> tuple[Any, str]:
+        fields = {name: configuration.fields.get(name) for name in ("from_layers", *FIELDS)}
+        return fields, configuration.issue
 
-    kept: list[Configuration] = []
-    for each in [each for each in read if not each.issue] or read:
-        if key(each) not in map(key, kept):
-            kept.append(each)
-    if len(kept) == 1 and (kept[0].issue or not any(each.issue for each in read)):
+    kept: list[NetworkConfiguration] = []
+    sound = [configuration for configuration in read if not configuration.issue]
+    for configuration in sound or read:
+        if key(configuration) not in map(key, kept):
+            kept.append(configuration)
+    if len(kept) == 1 and (kept[0].issue or len(sound) == len(read)):
         return kept
-    return [Configuration(f"{each.network} at {each.data_shape}", each.network, each.data_shape,
-                          each.fields, each.issue) for each in kept]
+    return [evolve(configuration,
+                   label=f"{configuration.network} at {configuration.data_shape}")
+            for configuration in kept]
 
 
-def _audit(found: Configuration, num_classes: int) -> Audited:
-    shape = (found.data_shape, found.data_shape)
-    layers = found.fields.get("from_layers", ())
-    issue = found.issue
+def _audit(configuration: NetworkConfiguration, num_classes: int) -> Audited:
+    shape = (configuration.data_shape, configuration.data_shape)
+    layers = configuration.fields.get("from_layers", ())
+    issue = configuration.issue
     if isinstance(layers, Computed):
         issue = f"its from_layers are computed, on line {layers.line}, not written out"
     elif not issue and not (isinstance(layers, (list, tuple)) and any(layers)
                             and all(isinstance(layer, str) for layer in layers)):
         issue = f"its from_layers are no list of names: {str(layers)[:60]}"
     if issue:
-        return undecided(found.label, found.network, shape, (), issue)
+        return undecided(configuration.label, configuration.network, shape, (), issue)
     taps = [layer for layer in layers if layer.strip()]
     try:
-        source = get_backbone(found.network)
+        source = get_backbone(configuration.network)
     except UnknownNameError:
-        return undecided(found.label, found.network, shape, taps,
-                         f"no registered backbone is called {found.network!r}; a plug-in may "
-                         f"bring it, and its symbol can be audited with --layers")
+        return undecided(configuration.label, configuration.network, shape, taps,
+                         f"no registered backbone is called {configuration.network!r}; a plug-in "
+                         f"may bring it, and its symbol can be audited with --layers")
     except PluginError as error:
-        return undecided(found.label, found.network, shape, taps, str(error))
-    return _on_backbone(found, source, taps, num_classes)
+        return undecided(configuration.label, configuration.network, shape, taps, str(error))
+    return _on_backbone(configuration, source, taps, num_classes)
 
 
-def _on_backbone(found: Configuration, source: Backbone, taps: Sequence[str],
+def _on_backbone(configuration: NetworkConfiguration, source: Backbone, taps: Sequence[str],
                  num_classes: int) -> Audited:
-    shape = (found.data_shape, found.data_shape)
+    shape = (configuration.data_shape, configuration.data_shape)
     try:
         built = BuiltBackbone.of(source)
-        judged = judge(found.label, source.name, built.symbol, taps, shape)
+        judged = judge(configuration.label, source.name, built.symbol, taps, shape)
     except TapError as error:
-        return undecided(found.label, source.name, shape, taps, str(error))
+        return undecided(configuration.label, source.name, shape, taps, str(error))
     try:
-        overrides = _overrides(found.fields, len(taps))
+        overrides = _overrides(configuration.fields, len(taps))
     except PlanError as error:
         return evolve(judged, reasons=(*judged.reasons,
                                        f"its parameters cannot be counted: {error}"))
-    return with_sizes(judged, built, len(found.fields["from_layers"]), overrides, num_classes)
+    return with_sizes(judged, built, len(configuration.fields["from_layers"]), overrides,
+                      num_classes)
 
 
 def _overrides(fields: Mapping[str, Any], taps: int) -> Overrides:
@@ -207,7 +213,7 @@ def _overrides(fields: Mapping[str, Any], taps: int) -> Overrides:
         if name == "normalizations" and not isinstance(value, (list, tuple)):
             value = [value] * len(fields["from_layers"])
         if name == "num_filters" and isinstance(value, (list, tuple)):
-            # a tap's entry repeats its channels, which the right tap may have others of
+            # a tap's entry repeats its channels, and the right tap may have other ones
             value = [*[UNUSED] * taps, *value[taps:]]
         settings[name] = value
     return Overrides(**settings)

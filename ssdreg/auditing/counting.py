@@ -31,7 +31,7 @@ def with_sizes(audited: Audited, built: BuiltBackbone, levels: int, overrides: O
         if len(taps) < len(audited.declared):
             reasons.append(f"there is no corrected detector: {len(audited.declared)} taps are "
                            f"declared, the network has {len(taps)} stages")
-        # `verify` has already said of a layer that it is missing or no feature map
+        # `verify` has already reported a layer that is missing or no feature map
         elif all(tap.channels for tap in taps):
             layers = [*(tap.name for tap in taps), *[""] * (levels - len(taps))]
             try:
@@ -46,5 +46,5 @@ def with_sizes(audited: Audited, built: BuiltBackbone, levels: int, overrides: O
 
 def _size(built: BuiltBackbone, overrides: Overrides, num_classes: int,
           data_shape: tuple[int, int]) -> int:
-    made = design(built, num_classes, data_shape, overrides=overrides)
-    return parameter_count(made.symbol("deploy"), data_shape)
+    detector = design(built, num_classes, data_shape, overrides=overrides)
+    return parameter_count(detector.symbol("deploy"), data_shape)

@@ -38,9 +38,9 @@ def audit_symbol(file: Path, layers: Sequence[str], data_shape: tuple[int, int],
         raise AuditError(f"{file} is a symbol: say which layers the detector taps, as in "
                          f"`--layers FIRST,SECOND`")
     symbol = _load(file)
-    found = judge(file.name, file.stem.removesuffix("-symbol"), symbol, layers, data_shape)
-    source = _backbone(found.network, symbol, data_shape)
-    counted = with_sizes(found, BuiltBackbone.of(source), max(LEVELS, len(layers)), DERIVED,
+    judged = judge(file.name, file.stem.removesuffix("-symbol"), symbol, layers, data_shape)
+    source = _backbone(judged.network, symbol, data_shape)
+    counted = with_sizes(judged, BuiltBackbone.of(source), max(LEVELS, len(layers)), DERIVED,
                          num_classes)
     return Audit((counted,), COUNTED.format(classes=num_classes))
 

@@ -19,19 +19,19 @@ MARKDOWN_HEADER = ("preset", "declared taps (stride: node, channels)", "verdict"
 
 def text(audit: Audit) -> str:
     """Show an audit for a terminal."""
-    rows = [row for each in audit.items for row in _text_rows(each)]
+    rows = [row for audited in audit.items for row in _text_rows(audited)]
     return f"{text_table(TEXT_HEADER, rows)}\n{_explained(audit)}"
 
 
 def markdown(audit: Audit) -> str:
     """Show an audit as Markdown."""
-    rows = [_markdown_row(each) for each in audit.items]
+    rows = [_markdown_row(audited) for audited in audit.items]
     return f"{markdown_table(MARKDOWN_HEADER, rows)}\n{_explained(audit)}"
 
 
 def to_dicts(audit: Audit) -> list[dict[str, Any]]:
     """Return what JSON says of an audit."""
-    return [{**attrs.asdict(each), "share": each.share} for each in audit.items]
+    return [{**attrs.asdict(audited), "share": audited.share} for audited in audit.items]
 
 
 def _text_rows(audited: Audited) -> Iterator[tuple[str, ...]]:
@@ -93,8 +93,8 @@ def _text(layer: Layer) -> str:
 def _explained(audit: Audit) -> str:
     """Give the reasons, and say how parameters were counted."""
     lines: list[str] = []
-    for each in audit.items:
-        if each.reasons:
-            lines += ["", f"{each.preset}: {VERDICTS[each.verdict]}",
-                      *(f"- {reason}" for reason in each.reasons)]
+    for audited in audit.items:
+        if audited.reasons:
+            lines += ["", f"{audited.preset}: {VERDICTS[audited.verdict]}",
+                      *(f"- {reason}" for reason in audited.reasons)]
     return "\n".join([*lines, "", f"Parameters {audit.counted}."])

@@ -26,7 +26,7 @@ from ssdreg.bench.peak import measure_peaks
 from ssdreg.bench.post import POST_BACKENDS, measure_post
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task, Worker
-from ssdreg.bench.workload import Prepared
+from ssdreg.bench.workload import PreparedWorkload
 from ssdreg.errors import BenchError
 
 FLOAT32 = "float32"
@@ -51,51 +51,54 @@ class Models:
     failures: Mapping[str, str]
 
 
-def compare(prepared: Prepared, choice: Choice, settings: Settings, folder: Path,
+def compare(prepared: PreparedWorkload, choice: Choice, settings: Settings, folder: Path,
             report: Listener = quiet) -> Figures:
     """Measure every contender at every batch size; `folder` takes the models that are made.
 
     A contender whose model cannot be made, or whose process fails, becomes a line that says why.
     Raises BenchError when that is true of all.
     """
-    precisions = dict.fromkeys(each.precision for each in choice.configurations)
+    precisions = dict.fromkeys(contender.precision for contender in choice.configurations)
     peaks = measure_peaks(precisions, settings.threads, settings.sides, report)
     rows: list[Row] = []
     post: list[Post] = []
     missing = list(choice.missing)
     for batch in settings.batches:
-        made = make_models(choice.configurations, prepared, batch, folder / f"batch{batch}", report)
-        tasks = [engine_task(each, made.paths[each.name], prepared, batch, settings.threads)
-                 for each in choice.configurations if each.name in made.paths]
-        found = measure(tasks, settings.schedule, report)
-        rows += make_rows(choice.configurations, found.times, batch,
+        models = make_models(choice.configurations, prepared, batch, folder / f"batch{batch}",
+                             report)
+        tasks = [engine_task(contender, models.paths[contender.name], prepared, batch,
+                             settings.threads)
+                 for contender in choice.configurations if contender.name in models.paths]
+        measured = measure(tasks, settings.schedule, report)
+        rows += make_rows(choice.configurations, measured.times, batch,
                           prepared.workload.multiply_adds, peaks)
-        failures = {**made.failures, **found.failures}
-        missing += [Missing(each, failures[each.name], batch) for each in choice.configurations
-                    if each.name in failures]
+        failures = {**models.failures, **measured.failures}
+        missing += [Missing(contender, failures[contender.name], batch)
+                    for contender in choice.configurations if contender.name in failures]
         if settings.post:
             parts, absent = measure_post(
-                [each for each in choice.configurations if each.name in found.times
-                 and each.precision == FLOAT32 and each.backend in POST_BACKENDS],
-                made.paths, prepared, batch, settings.threads, settings.schedule, report)
+                [contender for contender in choice.configurations
+                 if contender.name in measured.times and contender.precision == FLOAT32
+                 and contender.backend in POST_BACKENDS],
+                models.paths, prepared, batch, settings.threads, settings.schedule, report)
             post += parts
             missing += absent
     if not rows:
         raise BenchError("nothing could be measured: " + "; ".join(
-            f"{each.configuration.name}: {each.why}" for each in missing))
+            f"{absent.configuration.name}: {absent.why}" for absent in missing))
     return Figures(prepared.workload, describe_machine(settings.threads), settings.schedule.rounds,
                    settings.schedule.timed, tuple(rows), tuple(missing), peaks, tuple(post))
 
 
-def make_models(configurations: Sequence[Configuration], prepared: Prepared, batch: int,
+def make_models(configurations: Sequence[Configuration], prepared: PreparedWorkload, batch: int,
                 folder: Path, report: Listener = quiet) -> Models:
     """Make what the contenders run, each in a process of its own, below `folder`."""
-    made: dict[str, str] = {"source": str(prepared.folder)}
+    model_of: dict[str, str] = {"source": str(prepared.folder)}
     failures: dict[str, str] = {}
     paths: dict[str, str] = {}
-    for each in configurations:
-        kind = _kind(each)
-        if kind not in made and kind not in failures:
+    for contender in configurations:
+        kind = _kind(contender)
+        if kind not in model_of and kind not in failures:
             report(f"making {kind}, batch {batch}", 0, 1)
             (folder / kind).mkdir(parents=True, exist_ok=True)
             job = {"kind": kind, "source": str(prepared.folder), "images": str(prepared.images),
@@ -103,23 +106,23 @@ def make_models(configurations: Sequence[Configuration], prepared: Prepared, bat
             task = Task(kind, (sys.executable, "-m", "ssdreg.bench.model_worker"), job)
             try:
                 with Worker(task) as worker:
-                    made[kind] = worker.prepare()["model"]
+                    model_of[kind] = worker.prepare()["model"]
             except BenchError as error:
                 failures[kind] = str(error)
-        if kind in made:
-            paths[each.name] = made[kind]
-    return Models(paths, {each.name: failures[_kind(each)] for each in configurations
-                          if _kind(each) in failures})
+        if kind in model_of:
+            paths[contender.name] = model_of[kind]
+    return Models(paths, {contender.name: failures[_kind(contender)]
+                          for contender in configurations if _kind(contender) in failures})
 
 
-def _kind(configuration: Configuration) -> str:
+def _kind(contender: Configuration) -> str:
     """Return the kind of model (see `ssdreg.bench.model_worker`) that a contender runs."""
-    if configuration.precision == "int8" or configuration.name == "mxnet bfloat16":
-        return configuration.name
-    return "source" if configuration.backend == "mxnet" else "onnx"
+    if contender.precision == "int8" or contender.name == "mxnet bfloat16":
+        return contender.name
+    return "source" if contender.backend == "mxnet" else "onnx"
 
 
-def engine_task(configuration: Configuration, model: str, prepared: Prepared, batch: int,
+def engine_task(configuration: Configuration, model: str, prepared: PreparedWorkload, batch: int,
                 threads: int | None) -> Task:
     """Return the worker that measures a contender."""
     job = {"backend": configuration.backend, "precision": configuration.precision, "model": model,

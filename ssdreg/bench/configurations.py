@@ -1,4 +1,4 @@
-"""Which engines and precisions there are, and which of them can be measured here."""
+"""The engines and precisions, and which of them can be measured here."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ CONTENDERS = tuple(Configuration(backend, precision) for backend, precision in (
     ("mxnet", "float32"), ("mxnet", "bfloat16"), ("mxnet", "int8"),
     ("onnxruntime", "float32"), ("onnxruntime", "int8"),
     ("openvino", "float32"), ("openvino", "bfloat16"), ("openvino", "int8")))
-BACKENDS = tuple(dict.fromkeys(each.backend for each in CONTENDERS))
-PRECISIONS = tuple(dict.fromkeys(each.precision for each in CONTENDERS))
+BACKENDS = tuple(dict.fromkeys(contender.backend for contender in CONTENDERS))
+PRECISIONS = tuple(dict.fromkeys(contender.precision for contender in CONTENDERS))
 
-#: What no package brings.
+#: Contenders that no package provides.
 NEVER = {Configuration("onnxruntime", "bfloat16"): "ONNX Runtime has no bfloat16 on processors"}
 
 #: Packages that a contender needs besides those that ssdreg itself needs.
 NEEDS: Mapping[Configuration, tuple[str, ...]] = {
-    **{each: () if each.backend == "mxnet" else (each.backend,) for each in CONTENDERS},
+    **{contender: () if contender.backend == "mxnet" else (contender.backend,)
+       for contender in CONTENDERS},
     Configuration("openvino", "int8"): ("openvino", "nncf")}
 
 
 @frozen
 class Choice:
-    """What can be measured, and what cannot, each with the reason."""
+    """The contenders that can be measured, and those that cannot, with the reason."""
 
     configurations: tuple[Configuration, ...]
     missing: tuple[Missing, ...]
@@ -41,25 +42,25 @@ def choose(backends: Collection[str] = (), precisions: Collection[str] = ()) -> 
 
     Raises BenchError for a name there is not, and where nothing at all is left to measure.
     """
-    for kind, asked, known in (("backend", backends, BACKENDS),
+    for kind, names, known in (("backend", backends, BACKENDS),
                                ("precision", precisions, PRECISIONS)):
-        for name in asked:
+        for name in names:
             if name not in known:
                 raise BenchError(f"there is no {kind} {name!r}: choose among {', '.join(known)}")
-    wanted = [each for each in CONTENDERS if each.backend in (backends or BACKENDS)
-              and each.precision in (precisions or PRECISIONS)]
-    # said only to those who ask for it
-    missing = [Missing(each, why) for each, why in NEVER.items()
-               if each.backend in backends and each.precision in precisions]
-    found = []
-    for each in wanted:
-        absent = [package for package in NEEDS[each] if find_spec(package) is None]
+    wanted = [contender for contender in CONTENDERS if contender.backend in (backends or BACKENDS)
+              and contender.precision in (precisions or PRECISIONS)]
+    # reported only where it was named
+    missing = [Missing(contender, why) for contender, why in NEVER.items()
+               if contender.backend in backends and contender.precision in precisions]
+    installed = []
+    for contender in wanted:
+        absent = [package for package in NEEDS[contender] if find_spec(package) is None]
         if absent:
-            missing.append(Missing(each, f"{' and '.join(absent)} not installed: run "
-                                         f"`{install(each.backend, 'ssdreg')}`"))
+            missing.append(Missing(contender, f"{' and '.join(absent)} not installed: run "
+                                              f"`{install(contender.backend, 'ssdreg')}`"))
         else:
-            found.append(each)
-    if not found:
+            installed.append(contender)
+    if not installed:
         raise BenchError("nothing is left to measure: " + "; ".join(
-            f"{each.configuration.name}: {each.why}" for each in missing))
-    return Choice(tuple(found), tuple(missing))
+            f"{absent.configuration.name}: {absent.why}" for absent in missing))
+    return Choice(tuple(installed), tuple(missing))

@@ -32,9 +32,9 @@ def prepare(job: Mapping[str, Any]) -> Ready:
         raise BenchError(f"{job['model']} is computed in {backend.precision}, not in "
                          f"{job['precision']}")
     looked_at = batches(np.load(job["images"])[:LOOKED_AT], job["batch"])
-    found = np.concatenate([backend.run(images) for images in looked_at])
+    detections = np.concatenate([backend.run(images) for images in looked_at])
     coming = cycle(looked_at)
-    return ({"precision": backend.precision, "boxes": int((found[..., 0] >= 0).sum())},
+    return ({"precision": backend.precision, "boxes": int((detections[..., 0] >= 0).sum())},
             lambda: backend.run(next(coming)))
 
 
@@ -44,7 +44,7 @@ def _open(job: Mapping[str, Any]) -> Backend:
         from ssdreg.deploy.mxnet_backend import MXNetBackend
         return MXNetBackend(open_deploy_model(job["model"]), job["batch"])
     from ssdreg_runtime.backends import open_backend
-    # what a file was quantised to, it says itself
+    # an exported file states its own precision
     precision = "bfloat16" if job["precision"] == "bfloat16" else "auto"
     return open_backend(job["model"], job["backend"], job["threads"], precision)
 

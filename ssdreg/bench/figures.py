@@ -1,4 +1,4 @@
-"""What a measurement comes to: rows of medians, spread and ratios, and what could not be had."""
+"""The figures of a measurement: rows of medians, spread and ratios, and missing contenders."""
 
 from __future__ import annotations
 
@@ -156,16 +156,16 @@ def make_rows(configurations: Sequence[Configuration], times: Mapping[str, Times
               multiply_adds: int, peaks: Sequence[Peak]) -> tuple[Row, ...]:
     """Make the rows of one batch size, in the order of the configurations that have times."""
     best = {peak.precision: peak.gflops for peak in peaks}
-    present = [each for each in configurations if each.name in times]
+    present = [configuration for configuration in configurations if configuration.name in times]
     rows = []
-    for each in present:
-        found, first = times[each.name], times[present[0].name]
-        samples = [second for turn in found.seconds for second in turn]
+    for configuration in present:
+        timed, first = times[configuration.name], times[present[0].name]
+        samples = [second for turn in timed.seconds for second in turn]
         taken = spread(samples)
         gflops = 2 * multiply_adds * batch / taken.median / 1e9
-        peak = best.get(each.precision)
-        rows.append(Row(each, batch, taken, len(samples), batch / taken.median,
-                        ratio(found, first), gflops, None if peak is None else gflops / peak))
+        peak = best.get(configuration.precision)
+        rows.append(Row(configuration, batch, taken, len(samples), batch / taken.median,
+                        ratio(timed, first), gflops, None if peak is None else gflops / peak))
     return tuple(rows)
 
 

@@ -20,7 +20,7 @@ from ssdreg.errors import BenchError
 #: Times that a worker works untimed at the start of its turn: others had the caches before it,
 #: and their threads may still have been on their way to sleep.
 UNTIMED = 1
-#: Turns of everybody before any time counts.
+#: Warm-up rounds of all workers, not counted.
 WARM_UP = 2
 
 #: Told what happens: (words, rounds done, rounds in all).
@@ -50,7 +50,7 @@ class Times:
 
 
 @frozen
-class Measured:
+class Measurements:
     """Times by the names of tasks, and for those that failed the sentence that says why."""
 
     times: Mapping[str, Times]
@@ -58,10 +58,10 @@ class Measured:
 
 
 def quiet(words: str, done: int, total: int) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
-def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet) -> Measured:
+def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet) -> Measurements:
     """Start a worker for each task and let them take turns; end them all, whatever happens.
 
     They prepare one after the other, so that none is measured while another is busy. A worker
@@ -93,5 +93,5 @@ def measure(tasks: Sequence[Task], schedule: Schedule, report: Listener = quiet)
                 except BenchError as error:
                     failures[worker.task.name] = str(error)
         report("measured", schedule.rounds, schedule.rounds)
-    return Measured({name: Times(facts[name], tuple(seconds[name]))
-                     for name in seconds if name not in failures}, failures)
+    return Measurements({name: Times(facts[name], tuple(seconds[name]))
+                         for name in seconds if name not in failures}, failures)

@@ -22,9 +22,9 @@ from ssdreg.errors import SsdregError
 
 def prepare(job: Mapping[str, Any]) -> Ready:
     """Make the model; there is nothing to be timed then."""
-    made = KINDS[job["kind"]](open_deploy_model(job["source"]), np.load(job["images"]),
+    path = KINDS[job["kind"]](open_deploy_model(job["source"]), np.load(job["images"]),
                               job["batch"], Path(job["folder"]))
-    return {"model": str(made)}, lambda: None
+    return {"model": str(path)}, lambda: None
 
 
 def _onnx(source: DeployModel, images: np.ndarray, batch: int, folder: Path) -> Path:

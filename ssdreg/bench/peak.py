@@ -48,9 +48,9 @@ def measure_peaks(precisions: Iterable[str], threads: int | None = None,
     """Measure the peak of each precision; one that no engine here multiplies in has none."""
     wanted = tuple(precisions)
     tasks = peak_tasks(wanted, threads, sides)
-    found = measure(tuple(tasks.values()), schedule, report)
+    measured = measure(tuple(tasks.values()), schedule, report)
     best: dict[str, Peak] = {}
-    for name, times in found.times.items():
+    for name, times in measured.times.items():
         job = tasks[name].job
         seconds = statistics.median(second for turn in times.seconds for second in turn)
         peak = Peak(job["precision"], f"{job['engine']}, {job['side']}x{job['side']}",

@@ -57,7 +57,7 @@ def _onnx(nodes: list[Any], left: np.ndarray, constants: Mapping[str, np.ndarray
         nodes, "peak", [helper.make_tensor_value_info("left", kind, left.shape)],
         [helper.make_empty_tensor_value_info("product")],
         [numpy_helper.from_array(value, name) for name, value in constants.items()])
-    # of an age that every runtime in use reads
+    # IR version 8 and opset 17: the supported versions of both runtimes read them
     model: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)],
                                      ir_version=8).SerializeToString()
     return model

@@ -19,7 +19,7 @@ from ssdreg.bench.figures import Configuration, Missing, Post, make_post
 from ssdreg.bench.measure import Listener, Schedule, measure, quiet
 from ssdreg.bench.settings import environment, thread_count
 from ssdreg.bench.workers import Task
-from ssdreg.bench.workload import Prepared
+from ssdreg.bench.workload import PreparedWorkload
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.graph.nodes import Entry, Net, reached
 from ssdreg.quantization.onnxruntime.graph import sources
@@ -39,26 +39,26 @@ _LAYOUT = {"Transpose", "Reshape", "Flatten", "Concat", "Identity", "Squeeze", "
 
 
 def measure_post(configurations: Sequence[Configuration], models: Mapping[str, str],
-                 prepared: Prepared, batch: int, threads: int | None, schedule: Schedule,
+                 prepared: PreparedWorkload, batch: int, threads: int | None, schedule: Schedule,
                  report: Listener = quiet) -> tuple[list[Post], list[Missing]]:
     """Measure post-processing of each contender; where that fails, say why."""
-    tasks = [Task(f"{each.name} {part}",
+    tasks = [Task(f"{contender.name} {part}",
                   (sys.executable, "-m", "ssdreg.bench.post_worker"),
-                  {"backend": each.backend, "part": part, "model": models[each.name],
+                  {"backend": contender.backend, "part": part, "model": models[contender.name],
                    "images": str(prepared.images), "batch": batch,
                    "threads": thread_count(threads)}, environment(threads))
-             for each in configurations for part in PARTS]
-    found = measure(tasks, schedule, report)
+             for contender in configurations for part in PARTS]
+    timed = measure(tasks, schedule, report)
     measured, missing = [], []
-    for each in configurations:
-        names = {part: f"{each.name} {part}" for part in PARTS}
-        failed = [name for name in names.values() if name in found.failures]
+    for contender in configurations:
+        names = {part: f"{contender.name} {part}" for part in PARTS}
+        failed = [name for name in names.values() if name in timed.failures]
         if failed:
-            missing.append(Missing(each, f"post-processing, {failed[0]}: "
-                                         f"{found.failures[failed[0]]}", batch))
+            missing.append(Missing(contender, f"post-processing, {failed[0]}: "
+                                              f"{timed.failures[failed[0]]}", batch))
         else:
-            whole, network, rest = (found.times[names[part]] for part in PARTS)
-            measured.append(make_post(each, whole, network, rest, batch))
+            whole, network, rest = (timed.times[names[part]] for part in PARTS)
+            measured.append(make_post(contender, whole, network, rest, batch))
     return measured, missing
 
 
@@ -101,8 +101,8 @@ def rest_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return what `cut_model` cuts off; its inputs are called as the outputs of the other."""
     from onnx import shape_inference
     network = _network(model.graph)
-    known = {each.name: each
-             for each in shape_inference.infer_shapes(model, data_prop=True).graph.value_info}
+    known = {value.name: value
+             for value in shape_inference.infer_shapes(model, data_prop=True).graph.value_info}
     return _part(model,
                  [node for index, node in enumerate(model.graph.node) if index not in network],
                  [known[name] for name in _ends(model.graph, network)], model.graph.output)

@@ -53,11 +53,11 @@ def prepare(job: Mapping[str, Any]) -> Ready:
     if job["part"] == REST:
         network = make(job, NETWORK)
         # copied, because an engine may hand out its own memory
-        inputs = [{name: value.copy() for name, value in network(each).items()}
-                  for each in inputs]
+        inputs = [{name: value.copy() for name, value in network(images).items()}
+                  for images in inputs]
     run = make(job, job["part"])
-    for each in inputs:
-        run(each)
+    for values in inputs:
+        run(values)
     coming = cycle(inputs)
     return {}, lambda: run(next(coming))
 
@@ -75,8 +75,8 @@ def _mxnet(job: Mapping[str, Any], part: str) -> Run:
 
     def run(inputs: Inputs) -> Mapping[str, np.ndarray]:
         values = ((inputs[IMAGES] - mean) / std).transpose(0, 3, 1, 2)
-        found = executor.forward(is_train=False, data=mx.nd.array(values))
-        return dict(zip(("scores", "offsets"), (output.asnumpy() for output in found)))
+        outputs = executor.forward(is_train=False, data=mx.nd.array(values))
+        return dict(zip(("scores", "offsets"), (output.asnumpy() for output in outputs)))
     return run
 
 
@@ -90,16 +90,16 @@ def _bind(source: DeployModel, symbol: mx.sym.Symbol, shape: tuple[int, ...]) ->
 
 def _mxnet_rest(source: DeployModel, shape: tuple[int, ...]) -> Run:
     from ssdreg.mx import mx
-    made = _bind(source, source.symbol.get_children(), shape).forward(is_train=False)
-    read = dict(zip(("scores", "offsets", "anchors"), made))
+    arrays = _bind(source, source.symbol.get_children(), shape).forward(is_train=False)
+    read = dict(zip(("scores", "offsets", "anchors"), arrays))
     executor = rest_symbol(source.symbol).simple_bind(
         mx.cpu(), grad_req="null", **{name: value.shape for name, value in read.items()})
     executor.copy_params_from({"anchors": read["anchors"]})
 
     def run(inputs: Inputs) -> Mapping[str, np.ndarray]:
-        found = executor.forward(is_train=False, **{
+        outputs = executor.forward(is_train=False, **{
             name: mx.nd.array(value) for name, value in inputs.items()})
-        return {"detection": found[0].asnumpy()}
+        return {"detection": outputs[0].asnumpy()}
     return run
 
 
@@ -120,7 +120,7 @@ def _onnxruntime(job: Mapping[str, Any], part: str) -> Run:
     options.intra_op_num_threads = job["threads"]
     session = onnxruntime.InferenceSession(_model(job, part), options,
                                            providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_outputs()]
+    names = [output.name for output in session.get_outputs()]
     return lambda inputs: dict(zip(names, session.run(names, dict(inputs))))
 
 
@@ -136,8 +136,8 @@ def _openvino(job: Mapping[str, Any], part: str) -> Run:
 
     def run(inputs: Inputs) -> Mapping[str, np.ndarray]:
         # looked at in place: copying what is cut off would be counted as the network's
-        found = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
-        return {min(port.get_names()): value for port, value in found.items()}
+        outputs = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+        return {min(port.get_names()): value for port, value in outputs.items()}
     return run
 
 

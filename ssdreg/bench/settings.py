@@ -23,8 +23,8 @@ def environment(threads: int | None, environ: Mapping[str, str] | None = None) -
     never stop, and take the cores from whoever's turn it is.
     """
     count = str(thread_count(threads))
-    found = {**(os.environ if environ is None else environ), VARIABLE: count,
-             "OPENBLAS_NUM_THREADS": count}
-    if found.get(WAITING, "").lower() == "active":
-        del found[WAITING]
-    return found
+    variables = {**(os.environ if environ is None else environ), VARIABLE: count,
+                 "OPENBLAS_NUM_THREADS": count}
+    if variables.get(WAITING, "").lower() == "active":
+        del variables[WAITING]
+    return variables

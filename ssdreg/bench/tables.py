@@ -53,9 +53,9 @@ def _all(figures: Figures, table: Table) -> str:
     if figures.missing:
         listed = "- " if table is markdown_table else ""
         parts.append("\n".join(
-            f"{listed}{each.configuration.name}"
-            f"{'' if each.batch is None else f', batch {each.batch}'}: {each.why}"
-            for each in figures.missing))
+            f"{listed}{missing.configuration.name}"
+            f"{'' if missing.batch is None else f', batch {missing.batch}'}: {missing.why}"
+            for missing in figures.missing))
     return "\n\n".join(parts)
 
 

@@ -19,7 +19,7 @@ LOOKED_AT, CALIBRATION = 8, 32
 
 
 @frozen
-class Prepared:
+class PreparedWorkload:
     """A detector that workers can open: `folder` is a run, `images` a ``.npy`` of its images.
 
     These are uint8 (n, H, W, 3) at the size of the network's input.
@@ -30,14 +30,14 @@ class Prepared:
     images: Path
 
 
-def prepare_workload(source: DeployModel, images: np.ndarray, folder: Path) -> Prepared:
+def prepare_workload(source: DeployModel, images: np.ndarray, folder: Path) -> PreparedWorkload:
     """Write what workers need into `folder`."""
     save_deploy_model(source, folder / "source")
     np.save(folder / "images.npy", images)
     plan = source.plan
     workload = Workload(plan.backbone, plan.head, plan.data_shape, plan.num_classes, plan.anchors,
                         count_multiply_adds(source))
-    return Prepared(workload, folder / "source", folder / "images.npy")
+    return PreparedWorkload(workload, folder / "source", folder / "images.npy")
 
 
 def save_deploy_model(source: DeployModel, folder: Path) -> None:

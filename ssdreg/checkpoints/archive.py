@@ -78,7 +78,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[
     outside of it, a link, a device, two members of one wanted name, too many members, or too
     much in them. Whatever goes wrong, nothing is written outside of `folder`.
     """
-    found: dict[str, Path] = {}
+    unpacked: dict[str, Path] = {}
     with _opened(archive) as members:
         for number, member in enumerate(members):
             if number >= MAX_MEMBERS:
@@ -87,21 +87,21 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> tuple[
             name = _checked_name(archive, member)
             if not member.isreg() or not wanted(name) or _lies_hidden(member):
                 continue
-            if name in found:
+            if name in unpacked:
                 raise RunError(f"{archive} holds {name!r} twice: which one is meant cannot be "
                                f"told")
-            found[name] = folder / name
+            unpacked[name] = folder / name
             _extract(members, member, folder, name)
-        # the checksum stands behind everything, and what is cut off may be that alone
+        # read to the checksum at the end: the file may be cut off just before it
         assert members.fileobj is not None
         while members.fileobj.read(CHUNK):
             pass
-    return tuple(found.values())
+    return tuple(unpacked.values())
 
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
-    """Open an archive; what breaks while it is read is the archive's fault."""
+    """Open an archive; turn errors in reading it into a RunError."""
     try:
         with gzip.open(archive) as stream, tarfile.open(
                 fileobj=_Bounded(stream, str(archive)), mode="r:") as members:

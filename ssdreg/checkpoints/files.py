@@ -1,4 +1,4 @@
-"""What is read of a checkpoint, whatever it came in: a symbol, parameters, hyperparameters."""
+"""The contents of a checkpoint in any packaging: a symbol, parameters, hyperparameters."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _wanted(name: str) -> bool:
 def _from_folder(folder: Path, named: Path, epoch: int | None) -> CheckpointFiles:
     """Find the one symbol of a folder (an unpacked archive) and what belongs to it."""
     symbols = [file for file in visible(folder) if file.name.endswith(SYMBOL)]
-    # of a network and its deploy form, which lie together, the first knows more
+    # a network beside its deploy form: the training symbol holds more
     symbols = [file for file in symbols if not file.name.startswith(_DEPLOY)] or symbols
     if len(symbols) != 1:
         names = ", ".join(file.name for file in symbols) or "none"

@@ -170,7 +170,7 @@ def resnet_v1b(shapes: Shapes) -> Features:
     x = mx.sym.Pooling(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="max",
                        name="stage1_pool")
     features, units = [], 0
-    # the parts that follow one another, with their strides; a level is taken where a part ends
+    # consecutive parts with their strides; a level is the end of a part
     for part, sections in (("stage1", ((4, 1), (5, 2))), ("stage2", ((0, 1), (1, 2)))):
         for section, stride in sections:
             for unit in _numbers(shapes, rf"{part}\.{section}\.(\d+)\.conv1\.weight"):

@@ -34,12 +34,12 @@ def unscoped(names: Iterable[str]) -> tuple[str, dict[str, str]]:
 
     Names outside of the network's own scope are left out.
     """
-    found = {name: match for name in names if (match := _SCOPED.fullmatch(name))}
-    families = {match[1] for match in found.values()}
+    scoped = {name: match for name in names if (match := _SCOPED.fullmatch(name))}
+    families = {match[1] for match in scoped.values()}
     if len(families) != 1:
         return "", {}
     family = families.pop()
-    return family, {name: f"{family}0_{match[2]}" for name, match in found.items()}
+    return family, {name: f"{family}0_{match[2]}" for name, match in scoped.items()}
 
 
 def members(family: str) -> tuple[Backbone, ...]:

@@ -42,7 +42,7 @@ _PREDICTOR = re.compile(r"(class|box)_predictors\.(\d+)\.predictor\.(weight|bias
 class Stated:
     """A GluonCV detector with a symbol: as a deploy symbol, and its parameters by its names.
 
-    `network` is the name of what it stands on, `backbone` that network; None where it is
+    `network` is the name of its backbone, `backbone` the backbone itself; None where it is
     GluonCV's own.
     """
 
@@ -82,18 +82,18 @@ def state(params: Params, data_shape: tuple[int, int] | None, where: str) -> Sta
               for level, grid in enumerate(grids)]
     try:
         with mx.name.NameManager():
-            made, backbone = _features(arrays, len(levels), data_shape, where)
-            names = dict(made.names)
-            symbol = _detector(made.features, arrays, priors, names)
+            features, backbone = _features(arrays, len(levels), data_shape, where)
+            names = dict(features.names)
+            symbol = _detector(features.features, arrays, priors, names)
         auxiliary = set(symbol.list_auxiliary_states())
         parts = [{name: arrays[key] for name, key in names.items() if (name in auxiliary) == wanted}
                  for wanted in (False, True)]
-    except KeyError as error:  # what the structure has and the file has not
+    except KeyError as error:  # a parameter of the structure that the file lacks
         raise RunError(f"{where} lacks {error.args[0]!r}, which a GluonCV SSD of this form has: "
                        f"it is damaged, or of a network that is not known here") from error
     scale = arrays.get("features.init_scale")
     std = np.array(STD) / (1 if scale is None else scale.asnumpy().ravel())
-    return Stated(symbol, Params(*parts), data_shape, made.network, backbone,
+    return Stated(symbol, Params(*parts), data_shape, features.network, backbone,
                   Preprocessing(MEAN, tuple(map(float, std.round(4)))), tuple(priors))
 
 
@@ -155,7 +155,7 @@ def _detector(features: Sequence[mx.sym.Symbol], arrays: Mapping[str, mx.nd.NDAr
               priors: Sequence[Prior], names: dict[str, str]) -> mx.sym.Symbol:
     """Put predictors, anchors and detection on the levels; note the predictors' `names`."""
     from ssdreg.mx import mx
-    found: dict[str, list[mx.sym.Symbol]] = {"class": [], "box": []}
+    predicted: dict[str, list[mx.sym.Symbol]] = {"class": [], "box": []}
     classes = arrays["class_predictors.0.predictor.weight"].shape[0] // priors[0].per_cell
     for level, feature in enumerate(features):
         for kind, short in (("class", "cls"), ("box", "loc")):
@@ -165,9 +165,9 @@ def _detector(features: Sequence[mx.sym.Symbol], arrays: Mapping[str, mx.nd.NDAr
             outputs, _, *kernel = arrays[f"{key}.weight"].shape
             x = mx.sym.Convolution(feature, num_filter=outputs, kernel=tuple(kernel),
                                    pad=tuple(side // 2 for side in kernel), name=name)
-            found[kind].append(mx.sym.Flatten(mx.sym.transpose(x, axes=(0, 2, 3, 1))))
-    scores = mx.sym.Reshape(mx.sym.Concat(*found["class"], dim=1), shape=(0, -1, classes))
+            predicted[kind].append(mx.sym.Flatten(mx.sym.transpose(x, axes=(0, 2, 3, 1))))
+    scores = mx.sym.Reshape(mx.sym.Concat(*predicted["class"], dim=1), shape=(0, -1, classes))
     cls_pred = mx.sym.transpose(scores, axes=(0, 2, 1), name="multibox_cls_pred")
-    loc_pred = mx.sym.Concat(*found["box"], dim=1, name="multibox_loc_pred")
+    loc_pred = mx.sym.Concat(*predicted["box"], dim=1, name="multibox_loc_pred")
     return ops.detection(mx.sym.softmax(cls_pred, axis=1, name="cls_prob"), loc_pred,
                          make_anchors(features, priors), POST_PROCESSING)

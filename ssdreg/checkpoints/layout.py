@@ -1,4 +1,4 @@
-"""Where in a detector's symbol its predictions, levels and anchors are.
+"""The places of predictions, levels and anchors in a detector's symbol.
 
 Read off the graph alone, for the three forms that detectors of MXNet come in: with a
 MultiBoxDetection (deploy symbols, and training symbols that show detections), with a
@@ -83,11 +83,11 @@ def read_layout(net: Net, where: str) -> Layout:
 
 
 def _read(net: Net, where: str) -> Layout:
-    found, targets = net.find(DETECTION), net.find(TARGET)
-    if len(found) == 1:
-        return _from_detection(net, found[0], where)
-    if len(found) > 1:
-        raise _unlike(where, f"it has {len(found)} MultiBoxDetection nodes")
+    detections, targets = net.find(DETECTION), net.find(TARGET)
+    if len(detections) == 1:
+        return _from_detection(net, detections[0], where)
+    if len(detections) > 1:
+        raise _unlike(where, f"it has {len(detections)} MultiBoxDetection nodes")
     if len(targets) == 1:
         return _from_target(net, targets[0], where)
     if net.find("_contrib_box_nms"):
@@ -101,11 +101,11 @@ def _unlike(where: str, why: str) -> RunError:
 
 def _from_detection(net: Net, node: int, where: str) -> Layout:
     scores, loc_pred, anchors = net.inputs(node)
-    found = PostProcessing.read(net.attrs(node))
-    if found.background_id != 0:
+    rules = PostProcessing.read(net.attrs(node))
+    if rules.background_id != 0:
         raise _unlike(where, f"{net.name(node)!r} has its background at class "
-                             f"{found.background_id}, and not at 0")
-    return _assemble(net, _before_softmax(net, scores, where), loc_pred, anchors, found, where)
+                             f"{rules.background_id}, and not at 0")
+    return _assemble(net, _before_softmax(net, scores, where), loc_pred, anchors, rules, where)
 
 
 def _before_softmax(net: Net, entry: Entry, where: str) -> Entry:
@@ -121,14 +121,15 @@ def _before_softmax(net: Net, entry: Entry, where: str) -> Entry:
 def _from_target(net: Net, node: int, where: str) -> Layout:
     """Read a training symbol without detections: offsets are what targets are taken from."""
     anchors, _, cls_pred = net.inputs(node)
-    differences = [each for each in net.find("elemwise_sub", "_minus", "_Minus", "_sub")
-                   if (node, 0) in net.inputs(each)]
-    offsets = [entry for each in differences for entry in net.inputs(each) if entry[0] != node]
+    differences = [difference for difference in net.find("elemwise_sub", "_minus", "_Minus", "_sub")
+                   if (node, 0) in net.inputs(difference)]
+    offsets = [entry for difference in differences for entry in net.inputs(difference)
+               if entry[0] != node]
     if len(offsets) != 1:
         raise _unlike(where, f"nothing is compared with the targets of {net.name(node)!r}")
-    # of all of them, targets have the variances alone
-    found = evolve(PostProcessing.read(net.attrs(node)), nms_topk=400)
-    return _assemble(net, cls_pred, offsets[0], anchors, found, where)
+    # MultiBoxTarget has the variances, and none of the other settings
+    rules = evolve(PostProcessing.read(net.attrs(node)), nms_topk=400)
+    return _assemble(net, cls_pred, offsets[0], anchors, rules, where)
 
 
 def _assemble(net: Net, cls_pred: Entry, loc_pred: Entry, anchors: Entry,
@@ -178,8 +179,8 @@ def _unscaled(net: Net, node: int) -> tuple[int, str]:
 def _sources(net: Net, node: int, op: str) -> Iterator[int]:
     """Yield, in order, the nodes of an operator whose values a node only moves about.
 
-    Raises ValueError when that takes too many steps: two ways to one node, node after node, are
-    more ways than anybody could follow.
+    Raises ValueError after too many steps: the number of paths doubles where two meet in a node,
+    one node after the other.
     """
     waiting = [node]
     for _ in range(_MOST_MOVES):
@@ -216,7 +217,7 @@ def _from_gluoncv(net: Net, where: str) -> Layout:
 
 
 def _stds(net: Net, decoders: Sequence[int]) -> tuple[float, float, float, float]:
-    """Return what offsets are multiplied by; GluonCV's default where it spells decoding out."""
+    """Return the factors of the offsets; GluonCV's default where decoding is spelt out."""
     attrs = [net.attrs(node) for node in decoders if net.op(node) == "_contrib_box_decode"]
     if not attrs:
         return PostProcessing().variances

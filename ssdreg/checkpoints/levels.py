@@ -25,7 +25,7 @@ MAX_SIDE = 16_384
 
 
 @frozen(eq=False)
-class Measured:
+class MeasuredDetector:
     """A detector at one input size.
 
     `graph` is that of its predictions, `features` the levels' nodes in it, `taps` how many of
@@ -61,11 +61,11 @@ def derive_shape(layout: Layout) -> tuple[int, int] | None:
     if node.stride is None:
         return None
     down, across = (stride / step for stride, step in zip(node.stride, layout.priors[0].steps))
-    # a step that is hardly one makes a size that is no whole number any more
+    # a step close to zero makes a size too large for an integer
     return round(min(down, MAX_SIDE + 1)), round(min(across, MAX_SIDE + 1))
 
 
-def measure(layout: Layout, data_shape: tuple[int, int], where: str) -> Measured:
+def measure(layout: Layout, data_shape: tuple[int, int], where: str) -> MeasuredDetector:
     """Read a detector's levels at an input size; raise RunError when it cannot be of it."""
     try:
         graph = feature_graph(layout, data_shape)
@@ -86,10 +86,10 @@ def measure(layout: Layout, data_shape: tuple[int, int], where: str) -> Measured
     taps = 1
     while taps < len(features) and not _is_extra(graph, features[taps - 1], features[taps]):
         taps += 1
-    return Measured(graph, features, taps, scores.shape[axis] - 1, data_shape)
+    return MeasuredDetector(graph, features, taps, scores.shape[axis] - 1, data_shape)
 
 
-def make_plan(layout: Layout, measured: Measured, priors: Sequence[Prior], backbone: str,
+def make_plan(layout: Layout, measured: MeasuredDetector, priors: Sequence[Prior], backbone: str,
               preprocessing: Preprocessing) -> Plan:
     """State a detector's numbers; `priors` are its anchors, a level each."""
     taps, features = measured.taps, measured.features
@@ -146,9 +146,9 @@ def _steps(priors: Sequence[Prior], features: Sequence[ShapedNode]) -> tuple[Ste
     """Return the steps where a level has any; levels without one are a cell apart."""
     if all(min(prior.steps) <= 0 for prior in priors):
         return ()
-    found: list[Step] = []
+    steps: list[Step] = []
     for prior, node in zip(priors, features):
         cell = (1 / node.shape[2], 1 / node.shape[3])
         down, across = prior.steps if min(prior.steps) > 0 else cell
-        found.append(down if down == across else (down, across))
-    return tuple(found)
+        steps.append(down if down == across else (down, across))
+    return tuple(steps)

@@ -1,4 +1,4 @@
-"""From a path to a detector, whatever trained it."""
+"""From a path to a detector, for checkpoints of every supported program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
 from ssdreg.checkpoints.gluon_zoo import members, unscoped
 from ssdreg.checkpoints.layout import Layout, Prior, predictions, read_layout
-from ssdreg.checkpoints.levels import MAX_SIDE, Measured, derive_shape, make_plan, measure
+from ssdreg.checkpoints.levels import MAX_SIDE, MeasuredDetector, derive_shape, make_plan, measure
 from ssdreg.checkpoints.preprocessing import stated_shape, take_out
 from ssdreg.checkpoints.rebuild import rebuild
 from ssdreg.checkpoints.recognition import Recognized, recognize, registered, verify_layout
@@ -56,7 +56,7 @@ _LEAST_REACH = 0.8
 
 @frozen(eq=False)
 class _Opened:
-    """A checkpoint whose network and input size are known, whatever it came in."""
+    """A checkpoint whose network and input size are known, from any packaging."""
 
     where: str
     kind: str
@@ -166,7 +166,7 @@ def _input_shape(layout: Layout, source: CheckpointFiles, given: tuple[int, int]
 
 
 def _with_scales(net: Net, params: Params | None) -> Net:
-    """Write to the variables that features are multiplied by what follows from nothing else.
+    """Write attributes to the scale variables of features that inference cannot derive.
 
     Their shape, and for one that the input is multiplied by (GluonCV's VGG has a constant there)
     that training leaves it alone.
@@ -244,7 +244,7 @@ def _understand(path: Path, opened: _Opened, classes: Sequence[str] | None) -> C
 
 
 def _unusual(plan: Plan, priors: Sequence[Prior]) -> Iterator[str]:
-    """Say what of the anchors the plan does not tell, or what they leave without any."""
+    """Describe anchors that the plan does not state, and the part of the image without any."""
     if any(prior.chosen for prior in priors):
         yield "a cell has only some of the anchors that its level's sizes and ratios make together"
     for index, (level, step) in enumerate(zip(plan.levels, plan.steps)):
@@ -256,7 +256,7 @@ def _unusual(plan: Plan, priors: Sequence[Prior]) -> Iterator[str]:
                    f"little beyond")
 
 
-def _recognize(measured: Measured, opened: _Opened) -> Recognized | None:
+def _recognize(measured: MeasuredDetector, opened: _Opened) -> Recognized | None:
     if opened.candidates is None:
         return recognize(measured, registered(measured))
     _, bare = unscoped(node.name for node in measured.graph.nodes)
@@ -265,13 +265,13 @@ def _recognize(measured: Measured, opened: _Opened) -> Recognized | None:
 
 def _exported_priors(opened: _Opened, where: str) -> tuple[Prior, ...]:
     """Read the anchors that a GluonCV export holds among its parameters."""
-    found = []
+    priors = []
     for level, name in enumerate(opened.layout.constants):
         table = opened.params.args.get(name) if opened.params else None
         if table is None:
             raise RunError(f"{where} has its anchors in parameters, and {name!r} is not there")
-        found.append(read_prior(table.asnumpy(), opened.data_shape, f"level {level} of {where}"))
-    return tuple(found)
+        priors.append(read_prior(table.asnumpy(), opened.data_shape, f"level {level} of {where}"))
+    return tuple(priors)
 
 
 def _class_names(classes: Sequence[str] | None, count: int, where: str,
@@ -288,7 +288,7 @@ def _class_names(classes: Sequence[str] | None, count: int, where: str,
     return names
 
 
-def _fitting(params: Params, measured: Measured, where: str) -> Params:
+def _fitting(params: Params, measured: MeasuredDetector, where: str) -> Params:
     """Return the parameters a network needs, as float32; raise RunError when they are not its."""
     args: dict[str, mx.nd.NDArray] = {}
     auxs: dict[str, mx.nd.NDArray] = {}

@@ -1,4 +1,4 @@
-"""What a network does to pixels before its first layer, taken out of its symbol.
+"""The preprocessing inside a network's symbol, taken out of it.
 
 GluonCV's ``export_block`` puts it there by default: an input of (B, H, W, 3) from 0 to 255, minus
 a mean, over a deviation, transposed to (B, 3, H, W). Here it becomes a `Preprocessing`, and the
@@ -39,7 +39,7 @@ _SHIFTS = (operator.add, operator.sub)
 
 @frozen(eq=False)
 class _Pixels:
-    """What has become of the input so far: ``factor * pixel + shift``, and its layout."""
+    """The input after some operators: ``factor * pixel + shift``, and its layout."""
 
     end: Entry
     factor: np.ndarray
@@ -50,7 +50,7 @@ class _Pixels:
 
 
 def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Preprocessing | None]:
-    """Take what is done to the pixels out of a network whose symbol does it.
+    """Take the preprocessing of pixels out of a network whose symbol does it.
 
     Returns the network behind it, whose input is (B, 3, H, W), and what it did; the same network
     and None where its symbol begins with a layer. Raises RunError when it does what no
@@ -59,26 +59,26 @@ def take_out(net: Net, params: Params | None, where: str) -> tuple[Net, Preproce
     begin = _input(net)
     if begin is None:
         return net, None
-    found: _Pixels | None = _Pixels((begin, 0), np.ones(3), np.zeros(3))
+    pixels: _Pixels | None = _Pixels((begin, 0), np.ones(3), np.zeros(3))
     steps = []
-    while found:
-        steps.append(found)
-        found = _next(net, found, params, where)
+    while pixels:
+        steps.append(pixels)
+        pixels = _next(net, pixels, params, where)
     if not steps[-1].planes:
         _refuse_pixels_last(net, begin, where)
     # a scale alone is a layer of the network, as in GluonCV's VGG
     ends = [after for before, after in zip(steps, steps[1:])
             if (after.planes and not before.planes) or after.shifted]
-    found = ends[-1] if ends else None
-    if found is None:
+    last = ends[-1] if ends else None
+    if last is None:
         return net, None
-    if (found.factor <= 0).any() or (found.shift > 0).any():
-        raise RunError(f"{where} makes of a pixel x {found.factor.round(6).tolist()} * x + "
-                       f"{found.shift.round(6).tolist()}, which is no (x - mean) / deviation: "
+    if (last.factor <= 0).any() or (last.shift > 0).any():
+        raise RunError(f"{where} makes of a pixel x {last.factor.round(6).tolist()} * x + "
+                       f"{last.shift.round(6).tolist()}, which is no (x - mean) / deviation: "
                        f"export it without its preprocessing")
-    behind = net.rewired({found.end: (begin, 0)})
+    behind = net.rewired({last.end: (begin, 0)})
     return behind.ordered(*behind.heads), Preprocessing(
-        _short(-found.shift / found.factor), _short(1 / found.factor))
+        _short(-last.shift / last.factor), _short(1 / last.factor))
 
 
 def _refuse_pixels_last(net: Net, begin: int, where: str) -> None:
@@ -86,7 +86,7 @@ def _refuse_pixels_last(net: Net, begin: int, where: str) -> None:
     for node in net.find("transpose", "_image_to_tensor"):
         line = list(net.main_line(node))
         turns = net.op(node) != "transpose" or net.attrs(node).sequence("axes") == _TO_PLANES
-        if turns and line[-1] == begin and not any(net.op(each) in CONVOLUTIONS for each in line):
+        if turns and line[-1] == begin and not any(net.op(index) in CONVOLUTIONS for index in line):
             raise RunError(f"{where} takes images as height x width x channels, and what it does "
                            f"to them before {net.name(node)!r} is not understood: export it as "
                            f"channels x height x width (GluonCV: export_block with "
@@ -99,18 +99,18 @@ def _short(values: np.ndarray) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _next(net: Net, found: _Pixels, params: Params | None, where: str) -> _Pixels | None:
+def _next(net: Net, pixels: _Pixels, params: Params | None, where: str) -> _Pixels | None:
     """Follow the input through one operator; None where the network begins."""
-    readers = [index for index in range(len(net.nodes)) if found.end in net.inputs(index)]
-    if len(readers) != 1 or found.end in net.heads:
+    readers = [index for index in range(len(net.nodes)) if pixels.end in net.inputs(index)]
+    if len(readers) != 1 or pixels.end in net.heads:
         return None
     node, op, attrs = readers[0], net.op(readers[0]), net.attrs(readers[0])
-    ahead = evolve(found, end=(node, 0))
+    ahead = evolve(pixels, end=(node, 0))
     if op in _SAME:
         return ahead
-    if op == "transpose" and not found.planes and attrs.sequence("axes") == _TO_PLANES:
+    if op == "transpose" and not pixels.planes and attrs.sequence("axes") == _TO_PLANES:
         return evolve(ahead, planes=True, shifted=False)
-    if op == "_image_to_tensor" and not found.planes:
+    if op == "_image_to_tensor" and not pixels.planes:
         return evolve(_done(ahead, operator.truediv, 255.0), planes=True, shifted=False)
     if op in _WITH_NUMBER:
         return _done(ahead, _WITH_NUMBER[op], attrs.number("scalar", 1.0))
@@ -119,19 +119,19 @@ def _next(net: Net, found: _Pixels, params: Params | None, where: str) -> _Pixel
         return _done(once, operator.truediv, np.array(attrs.numbers("std", (1.0,))))
     if op in _WITH_ARRAY:
         left, right = net.inputs(node)
-        other = right if left == found.end else left
+        other = right if left == pixels.end else left
         if net.op(other[0]) != VARIABLE or (other is left and op not in _EITHER_WAY):
             return None
-        values = _by_channel(net.name(other[0]), found.planes, params, where)
+        values = _by_channel(net.name(other[0]), pixels.planes, params, where)
         return None if values is None else _done(ahead, _WITH_ARRAY[op], values)
     return None
 
 
-def _done(found: _Pixels, change: _Change, value: Any) -> _Pixels:
-    shift = change(found.shift, value)
+def _done(pixels: _Pixels, change: _Change, value: Any) -> _Pixels:
+    shift = change(pixels.shift, value)
     if change in _SHIFTS:
-        return evolve(found, shift=shift, shifted=True)
-    return evolve(found, factor=change(found.factor, value), shift=shift)
+        return evolve(pixels, shift=shift, shifted=True)
+    return evolve(pixels, factor=change(pixels.factor, value), shift=shift)
 
 
 def _by_channel(name: str, planes: bool, params: Params | None, where: str) -> np.ndarray | None:

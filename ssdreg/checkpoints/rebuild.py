@@ -53,25 +53,26 @@ def rebuild(backbone: Backbone, stated: Plan, layout: Layout, original: Predicti
         return None
     settings = {name: getattr(stated, name) for name in _FIELDS}
     try:
-        made = design(backbone, stated.num_classes, stated.data_shape, HEAD, Overrides(**settings))
-        deploy, train = made.symbol("deploy"), made.symbol("train")
-        ours = resolve(made.head.predict)(made.sized.symbol, made.plan)
+        detector = design(backbone, stated.num_classes, stated.data_shape, HEAD,
+                          Overrides(**settings))
+        deploy, train = detector.symbol("deploy"), detector.symbol("train")
+        ours = resolve(detector.head.predict)(detector.sized.symbol, detector.plan)
     except SsdregError:  # a network whose numbers ssdreg would not take
         return None
-    if made.plan.levels != stated.levels:
+    if detector.plan.levels != stated.levels:
         return None
     difference = _difference(original, ours, params, stated.data_shape)
     if difference is None or difference > TOLERANCE:
         return None
-    return Rebuilt(made.plan, deploy, train, difference)
+    return Rebuilt(detector.plan, deploy, train, difference)
 
 
 def _difference(left: Predictions, right: Predictions, params: Params | None,
                 data_shape: tuple[int, int]) -> float | None:
     """Return the greatest relative difference of predictions; None for other parameters."""
     from ssdreg.mx import mx
-    symbols = [mx.sym.Group([each.cls_pred, each.loc_pred, each.anchors])
-               for each in (left, right)]
+    symbols = [mx.sym.Group([predictions.cls_pred, predictions.loc_pred, predictions.anchors])
+               for predictions in (left, right)]
     shapes = [_shapes(symbol, data_shape) for symbol in symbols]
     if shapes[0] != shapes[1]:
         return None
@@ -81,8 +82,8 @@ def _difference(left: Predictions, right: Predictions, params: Params | None,
               for name, shape in shapes[0].items()}
     if params is not None:
         # copies, because a batch norm with a fixed gamma writes ones into it
-        values.update({name: array.copy() for each in (params.args, params.auxs)
-                       for name, array in each.items()})
+        values.update({name: array.copy() for arrays in (params.args, params.auxs)
+                       for name, array in arrays.items()})
     outputs = [_run(symbol, values) for symbol in symbols]
     return max(float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-30))
                for one, other in zip(*outputs))

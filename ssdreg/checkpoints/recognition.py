@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from attrs import frozen
 
 from ssdreg.checkpoints.layout import Layout
-from ssdreg.checkpoints.levels import Measured
+from ssdreg.checkpoints.levels import MeasuredDetector
 from ssdreg.errors import TapError
 from ssdreg.graph.finding import complete
 from ssdreg.graph.symbol import read_graph
@@ -30,7 +30,7 @@ class Recognized:
     complaint: str
 
 
-def registered(measured: Measured) -> tuple[Backbone, ...]:
+def registered(measured: MeasuredDetector) -> tuple[Backbone, ...]:
     """Return the registered backbones that may be in a checkpoint, the smallest first.
 
     Those with a tap whose node the checkpoint has too; the others need not be built.
@@ -40,7 +40,7 @@ def registered(measured: Measured) -> tuple[Backbone, ...]:
                  if any(tap.node in names for tap in backbone.taps))
 
 
-def recognize(measured: Measured, candidates: Iterable[Backbone],
+def recognize(measured: MeasuredDetector, candidates: Iterable[Backbone],
               names: Mapping[str, str] | None = None) -> Recognized | None:
     """Find the first of `candidates` that has all a checkpoint's taps are computed from.
 
@@ -62,14 +62,14 @@ def recognize(measured: Measured, candidates: Iterable[Backbone],
     taps = tuple((names or {}).get(node.name, node.name) for node in measured.features[:count])
     declared = {tap.node: tap for tap in complete(backbone).taps}
     try:
-        found = verify(backbone.symbol(), [declared.get(tap, tap) for tap in taps],
-                       measured.data_shape)
+        verification = verify(backbone.symbol(), [declared.get(tap, tap) for tap in taps],
+                              measured.data_shape)
     except TapError as error:
         return Recognized(backbone, taps, None, str(error))
-    return Recognized(backbone, taps, found, "")
+    return Recognized(backbone, taps, verification, "")
 
 
-def verify_layout(layout: Layout, measured: Measured) -> tuple[Verification | None, str]:
+def verify_layout(layout: Layout, measured: MeasuredDetector) -> tuple[Verification | None, str]:
     """Verify the taps of a network that nobody declared, on the checkpoint's own graph.
 
     Returns what the graph says, or the complaint. What lies behind the last tap is not in a
@@ -83,7 +83,7 @@ def verify_layout(layout: Layout, measured: Measured) -> tuple[Verification | No
         return None, str(error)
 
 
-def _fitting(measured: Measured, candidate: Backbone, names: Mapping[str, str]) -> int:
+def _fitting(measured: MeasuredDetector, candidate: Backbone, names: Mapping[str, str]) -> int:
     """Count the taps, from the finest on, that a candidate has with all they are computed from."""
     try:
         graph = read_graph(candidate.symbol(), measured.data_shape)

@@ -72,7 +72,7 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 
 def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser for the command that is called; of all where none is, or a wrong one."""
-    called = next((each for each in arguments if not each.startswith("-")), "")
+    called = next((argument for argument in arguments if not argument.startswith("-")), "")
     return parser((called,) if called in MODULES else tuple(MODULES))
 
 
@@ -84,12 +84,12 @@ def parser(names: Sequence[str] = tuple(MODULES)) -> argparse.ArgumentParser:
     top.add_argument(NO_PLUGINS, action="store_true",
                      help="load no installed plug-in")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for each in map(command, names):
-        sentence = f"{each.SUMMARY[0].upper()}{each.SUMMARY[1:]}."
-        sub = commands.add_parser(each.NAME, help=each.SUMMARY, description=sentence,
+    for module in map(command, names):
+        sentence = f"{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}."
+        sub = commands.add_parser(module.NAME, help=module.SUMMARY, description=sentence,
                                   formatter_class=_Defaults)
-        each.add_arguments(sub)
-        sub.set_defaults(run=each.run)
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
     return top
 
 

@@ -65,10 +65,10 @@ class Inference:
 
     def evaluate(self, batches: DetectionIter, classes: Sequence[str]) -> Evaluation:
         """Detect in every batch and compare with its labels: mAP at IoU 0.5."""
-        found = Accumulator(classes)
+        accumulator = Accumulator(classes)
         for detections, labels in self.detect_all(batches):
-            found.add(detections, labels)
-        return found.result()
+            accumulator.add(detections, labels)
+        return accumulator.result()
 
 
 def open_inference(run: Run, batch_size: int = 1, epoch: int | None = None,
@@ -103,14 +103,14 @@ def detect_images(inference: Inference, run: Run,
                   images: Iterable[Image.Image]) -> list[np.ndarray]:
     """Detect in images of any size; per image rows (N, 6) of what was found, best first."""
     from ssdreg.mx import mx
-    found: list[np.ndarray] = []
+    detections: list[np.ndarray] = []
     waiting: list[np.ndarray] = []
 
     def flush() -> None:
         count = len(waiting)
         waiting.extend([np.zeros_like(waiting[0])] * (inference.batch_size - count))
         for rows in inference.detect(mx.nd.array(np.stack(waiting)))[:count]:
-            found.append(rows[rows[:, 0] >= 0])
+            detections.append(rows[rows[:, 0] >= 0])
         waiting.clear()
 
     for image in images:
@@ -119,4 +119,4 @@ def detect_images(inference: Inference, run: Run,
             flush()
     if waiting:
         flush()
-    return found
+    return detections

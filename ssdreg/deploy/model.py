@@ -63,11 +63,12 @@ def open_deploy_model(path: str | Path, epoch: int | None = None,
         run = open_run(folder)
         return DeployModel(str(folder), run.load_symbol(), run.load_params(epoch), run.plan,
                            run.classes)
-    found = load_checkpoint(folder, epoch, classes, data_shape, preprocessing)
-    if found.params is None:
+    checkpoint = load_checkpoint(folder, epoch, classes, data_shape, preprocessing)
+    if checkpoint.params is None:
         raise RunError(f"{folder} is a symbol without parameters: there is nothing to deploy; "
                        f"give the .params file that belongs to it, beside it")
-    return DeployModel(str(folder), found.symbol, found.params, found.plan, found.classes)
+    return DeployModel(str(folder), checkpoint.symbol, checkpoint.params, checkpoint.plan,
+                       checkpoint.classes)
 
 
 def random_deploy_model(backbone: str | Backbone, num_classes: int = 20,

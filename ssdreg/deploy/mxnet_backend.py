@@ -36,12 +36,12 @@ class MXNetBackend:
 
     name = MXNET
 
-    def __init__(self, source: DeployModel, batch_size: int = BATCH_SIZE,
+    def __init__(self, model: DeployModel, batch_size: int = BATCH_SIZE,
                  threads: int | None = None, context: mx.Context | None = None) -> None:
         _set_threads(threads)
-        self.facts = facts_of(source)
+        self.facts = facts_of(model)
         self.precision = self.facts.precision
-        self._source, self._batch_size, self._context = source, batch_size, context
+        self._model, self._batch_size, self._context = model, batch_size, context
         # for each size an executor of its own: one that is bound anew to other sizes or
         # parameters keeps weights that batch norm was folded into
         self._bound: dict[int, Inference] = {}
@@ -52,14 +52,14 @@ class MXNetBackend:
     def run(self, images: np.ndarray) -> np.ndarray:
         """See `Backend.run`."""
         with self._lock:
-            found = [self._run(images[start:start + self._batch_size])
-                     for start in range(0, len(images), self._batch_size)]
-        return np.concatenate(found)
+            detections = [self._run(images[start:start + self._batch_size])
+                          for start in range(0, len(images), self._batch_size)]
+        return np.concatenate(detections)
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         from ssdreg.mx import mx
         count = 1 if len(images) == 1 else self._batch_size
-        preprocessing = self._source.plan.preprocessing
+        preprocessing = self._model.plan.preprocessing
         mean, std = (np.array(values, np.float32).reshape(3, 1, 1)
                      for values in (preprocessing.mean, preprocessing.std))
         batch = np.zeros((count, 3, *self.facts.data_shape), np.float32)
@@ -69,20 +69,20 @@ class MXNetBackend:
 
     def _inference(self, count: int) -> Inference:
         if count not in self._bound:
-            self._bound[count] = Inference(self._source.symbol, self._source.params, count,
-                                           self._source.plan.data_shape, self._context)
+            self._bound[count] = Inference(self._model.symbol, self._model.params, count,
+                                           self._model.plan.data_shape, self._context)
         return self._bound[count]
 
 
-def facts_of(source: DeployModel) -> ModelFacts:
-    """Say of a source what an exported file says of itself."""
-    plan, rules = source.plan, source.post_processing
+def facts_of(model: DeployModel) -> ModelFacts:
+    """Return of a model what an exported file states of itself."""
+    plan, rules = model.plan, model.post_processing
     return ModelFacts(
-        classes=source.classes, data_shape=plan.data_shape, batch=None, backbone=plan.backbone,
+        classes=model.classes, data_shape=plan.data_shape, batch=None, backbone=plan.backbone,
         head=plan.head, threshold=rules.threshold, nms_threshold=rules.nms_threshold,
         nms_topk=rules.nms_topk, force_suppress=rules.force_suppress,
         mean=tuple(plan.preprocessing.mean), std=tuple(plan.preprocessing.std),
-        precision=_precision(Net.of(source.symbol)), version=__version__)
+        precision=_precision(Net.of(model.symbol)), version=__version__)
 
 
 def _precision(net: Net) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @frozen(eq=False)
 class Design:
-    """A detector on paper: the backbone it stands on, its head, and its plan."""
+    """A detector before it is assembled: its backbone, its head, and its plan."""
 
     sized: SizedBackbone
     head: Head = field(repr=False)
@@ -43,18 +43,18 @@ class Design:
     def verify(self) -> Verification:
         """Verify the backbone's declaration and the plan's taps on the backbone's own symbol.
 
-        Returned is what the graph says of the plan's taps. What leaves a good part of the backbone
-        unused, or the finest level without cells, is warned of. Raises TapError when taps are not
+        Returns the verification of the plan's taps. Warns where a good part of the backbone stays
+        unused, and where the finest level has next to no cells. Raises TapError when taps are not
         the ends of the backbone's stages.
         """
         sized, taps = self.sized, self.plan.taps
-        found = prove(sized)
-        if found.taps != taps:
+        verification = prove(sized)
+        if verification.taps != taps:
             declared = {tap.node: tap for tap in sized.backbone.taps}
-            found = verify_taps(sized.graph, [declared.get(node, node) for node in taps])
-        tell_unused(sized, found)
+            verification = verify_taps(sized.graph, [declared.get(node, node) for node in taps])
+        tell_unused(sized, verification)
         tell_small(self.plan)
-        return found
+        return verification
 
     def symbol(self, mode: str) -> mx.sym.Symbol:
         """Assemble the detector; see :func:`build` for the modes."""
@@ -130,14 +130,14 @@ def build(backbone: str | Backbone, num_classes: int = 20,
     All are float32. The same call gives the same symbol, whatever was built before. Raises
     TapError when the taps are not the ends of the backbone's stages, and what `plan` raises.
     """
-    made = design(backbone, num_classes, data_shape, head, Overrides(
+    detector = design(backbone, num_classes, data_shape, head, Overrides(
         tap_strides=tap_strides, from_layers=from_layers, num_filters=num_filters,
         strides=strides, pads=pads, sizes=sizes, ratios=ratios, normalizations=normalizations,
         projections=projections, steps=steps, variances=variances, nms_threshold=nms_threshold,
         nms_topk=nms_topk, force_suppress=force_suppress, loss=loss,
         preprocessing=preprocessing))
-    made.verify()
-    return made.symbol(mode)
+    detector.verify()
+    return detector.symbol(mode)
 
 
 def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",
@@ -148,13 +148,13 @@ def assemble(symbol: mx.sym.Symbol, plan: Plan, mode: str = "train",
     """
     if mode not in MODES:
         raise PlanError(f"mode={mode!r}: there are {', '.join(MODES)}")
-    made = get_head(head or plan.head)
+    chosen_head = get_head(head or plan.head)
     with _head_names():
-        predictions = _ask(made, "predict", symbol, plan)
+        predictions = _ask(chosen_head, "predict", symbol, plan)
         if not isinstance(predictions, Predictions):
-            raise PluginError(f"the head {made.name!r} cannot be used: its predict gives "
+            raise PluginError(f"the head {chosen_head.name!r} cannot be used: its predict gives "
                               f"{type(predictions).__name__}, and not ssdreg.Predictions")
-        return MODES[mode](made, predictions, plan)
+        return MODES[mode](chosen_head, predictions, plan)
 
 
 def _ask(head: Head, step: str, *arguments: Any) -> Any:
@@ -163,7 +163,7 @@ def _ask(head: Head, step: str, *arguments: Any) -> Any:
         return resolve(getattr(head, step))(*arguments)
     except SsdregError:
         raise
-    except Exception as error:  # a stranger's module may raise anything
+    except Exception as error:  # a plug-in's module may raise any exception
         raise PluginError(f"the head {head.name!r} cannot be used: its {step} raised "
                           f"{type(error).__name__}: {error}") from error
 
@@ -171,15 +171,15 @@ def _ask(head: Head, step: str, *arguments: Any) -> Any:
 def _outputs(head: Head, step: str, *arguments: Any) -> tuple[mx.sym.Symbol, list[str]]:
     """Take a step that makes a symbol, and return that with the names of its outputs."""
     from ssdreg.mx import mx
-    made = _ask(head, step, *arguments)
-    if not isinstance(made, mx.sym.Symbol):
+    symbol = _ask(head, step, *arguments)
+    if not isinstance(symbol, mx.sym.Symbol):
         raise PluginError(f"the head {head.name!r} cannot be used: its {step} gives "
-                          f"{type(made).__name__}, and not an mx.sym.Symbol")
-    return made, made.list_outputs()
+                          f"{type(symbol).__name__}, and not an mx.sym.Symbol")
+    return symbol, symbol.list_outputs()
 
 
 def _head_names() -> mx.name.NameManager:
-    """Return a manager whose automatic names are none of a backbone's.
+    """Return a name manager whose automatic names differ from all of a backbone's.
 
     Both are numbered from 0: a sum in a loss would be called ``_plus0``, as the first one in a
     ResNet is, and a convolution without a name would share the weights of the backbone's first.
@@ -195,22 +195,22 @@ def _head_names() -> mx.name.NameManager:
 
 def _train(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
     from ssdreg.mx import mx
-    made, outputs = _outputs(head, "train", predictions, mx.sym.Variable("label"), plan)
+    symbol, outputs = _outputs(head, "train", predictions, mx.sym.Variable("label"), plan)
     missing = [name for name in TRAIN_OUTPUTS if name not in outputs]
     if missing:
         raise PlanError(f"the head {head.name!r} cannot be trained: its train gives "
                         f"{', '.join(outputs)}, and not {', '.join(missing)}; see "
                         f"ssdreg.Head for what it must give")
-    return made
+    return symbol
 
 
 def _deploy(head: Head, predictions: Predictions, plan: Plan) -> mx.sym.Symbol:
-    made, outputs = _outputs(head, "detect", predictions, plan)
+    symbol, outputs = _outputs(head, "detect", predictions, plan)
     if outputs != [DETECTION]:
         raise PlanError(f"the head {head.name!r} cannot detect: its detect gives "
                         f"{', '.join(outputs)}, and not {DETECTION} alone; see "
                         f"ssdreg.Head for what it must give")
-    return made
+    return symbol
 
 
 MODES: dict[str, Callable[[Head, Predictions, Plan], mx.sym.Symbol]] = {

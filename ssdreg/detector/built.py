@@ -40,7 +40,7 @@ class BuiltBackbone:
 
     @classmethod
     def read(cls, declared: Backbone, symbol: mx.sym.Symbol) -> BuiltBackbone:
-        """Do what :meth:`of` does with a backbone's own symbol, where that was built before."""
+        """Do what :meth:`of` does, given the backbone's own symbol."""
         wiring = read_wiring(symbol)
         return cls(complete(declared, wiring), symbol, wiring)
 

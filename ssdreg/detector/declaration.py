@@ -64,35 +64,35 @@ def prove(sized: SizedBackbone) -> Verification:
     return verification(graph, names)
 
 
-def unused(backbone: Backbone, found: Verification) -> str:
+def unused(backbone: Backbone, verification: Verification) -> str:
     """Say what detection by default leaves unused, if it is much and `stops_at` does not say why.
 
-    `backbone` has its taps, `found` is what :func:`verify_backbone` returned of it.
+    `backbone` has its taps, `verification` is what :func:`verify_backbone` returned of it.
     """
-    if backbone.stops_at is not None or found.coverage >= LEAST_COVERAGE:
+    if backbone.stops_at is not None or verification.coverage >= LEAST_COVERAGE:
         return ""
-    coarsest = next(tap for tap in backbone.taps if tap.node == found.taps[-1])
+    coarsest = next(tap for tap in backbone.taps if tap.node == verification.taps[-1])
     coarser = [str(tap.stride) for tap in backbone.taps if tap.stride > coarsest.stride]
     mend = f"add stride {' and '.join(coarser)} to tap_strides, or say" if coarser else "say"
-    return (f"detection uses {found.coverage:.1%} of the backbone's weights "
-            f"({found.weights_used:,} of {found.weights:,}), less than {LEAST_COVERAGE:.0%}: what "
-            f"lies behind {coarsest.node!r} feeds nothing; {mend} why not with "
-            f"stops_at=ssdreg.StopsAt({coarsest.stride}, \"the reason\")")
+    return (f"detection uses {verification.coverage:.1%} of the backbone's weights "
+            f"({verification.weights_used:,} of {verification.weights:,}), less than "
+            f"{LEAST_COVERAGE:.0%}: what lies behind {coarsest.node!r} feeds nothing; {mend} why "
+            f"not with stops_at=ssdreg.StopsAt({coarsest.stride}, \"the reason\")")
 
 
-def tell_unused(sized: SizedBackbone, found: Verification) -> None:
+def tell_unused(sized: SizedBackbone, verification: Verification) -> None:
     """Warn of what a detector's taps leave unused, unless the backbone itself says why.
 
-    `found` is the verification of the taps that were chosen for this one detector.
+    `verification` is that of the taps which were chosen for this one detector.
     """
     backbone = sized.backbone
     stated = (backbone.stops_at is not None
-              and set(found.taps) == set(backbone.nodes_at(sized.data_shape)))
-    if found.coverage < LEAST_COVERAGE and not stated:
+              and set(verification.taps) == set(backbone.nodes_at(sized.data_shape)))
+    if verification.coverage < LEAST_COVERAGE and not stated:
         warnings.warn(
-            f"this detector uses {found.coverage:.1%} of the weights of {backbone.name} "
-            f"({found.weights_used:,} of {found.weights:,}): what lies behind {found.taps[-1]!r} "
-            f"feeds nothing", DetectorWarning, stacklevel=4)
+            f"this detector uses {verification.coverage:.1%} of the weights of {backbone.name} "
+            f"({verification.weights_used:,} of {verification.weights:,}): what lies behind "
+            f"{verification.taps[-1]!r} feeds nothing", DetectorWarning, stacklevel=4)
 
 
 def tell_small(plan: Plan) -> None:
@@ -123,7 +123,7 @@ def _missing(graph: Graph, backbone: Backbone) -> list[str]:
     if parted:
         complaints.append(f"the network is no chain of stages: {parted}")
     coarsest = graph.find(taps[-1].node)
-    assert coarsest is not None  # there is no complaint about it
+    assert coarsest is not None  # a tap without a node is a complaint, and there is none
     more = beyond(graph, coarsest)
     if more is not None and not any(end.stride > taps[-1].stride for end in missing):
         last = backbone_end(graph)

@@ -86,11 +86,11 @@ def choose_layers(source: Backbone, shape: tuple[int, int], defaults: PlanDefaul
         taps = tuple(layer for layer in layers if layer)
         return Layers(taps, tuple(Extra(_extra_channels(level, defaults))
                                   for level in range(len(taps), len(layers))))
-    asked = overrides.tap_strides
-    preset = None if asked is not None or defaults.own_levels else source.preset(shape)
+    given = overrides.tap_strides
+    preset = None if given is not None or defaults.own_levels else source.preset(shape)
     tap_strides = (preset.tap_strides if preset else ()) or _natural(source, defaults)
-    if asked is not None:
-        tap_strides = rules.listed("tap_strides", asked)
+    if given is not None:
+        tap_strides = rules.listed("tap_strides", given)
     if (not tap_strides or not all(map(rules.is_whole, tap_strides))
             or len(set(tap_strides)) < len(tap_strides)):
         raise PlanError(f"tap_strides={tap_strides} must list at least one stride, each once")
@@ -177,11 +177,11 @@ def _entries(sized: SizedBackbone, layers: Layers, defaults: PlanDefaults,
         "projections": [*projections, *behind],
         "steps": [step / sized.data_shape[0] for step in layers.steps],
         **overrides.per_level()}
-    asked: Any = values["sizes"]
+    sizes: Any = values["sizes"]
     cells: tuple[float, ...] = ()
-    if isinstance(asked, str):
-        cells = defaults.cells if asked == anchors.HEAD_SIZES else ()
-        values["sizes"] = (cells,) * count if cells else anchors.named_sizes(asked, count)
+    if isinstance(sizes, str):
+        cells = defaults.cells if sizes == anchors.HEAD_SIZES else ()
+        values["sizes"] = (cells,) * count if cells else anchors.named_sizes(sizes, count)
     for name in values:
         values[name] = rules.listed(name, values[name])
         rules.check_per_level(name, values[name], count)

@@ -28,12 +28,12 @@ HEAD, CLASSES = "ssd", 20
 
 
 @frozen
-class Checked:
+class CheckedBackbone:
     """The verdict on one backbone: what is wrong with it, if anything.
 
     `parameters` counts all values of its own symbol. `coverage` is the share of its weights, 0..1,
-    that detection uses by default, at the input size where that is least; None where the taps are
-    wrong and lose nothing, which would say nothing good of them, or it is not known.
+    that detection uses by default, at the input size where that is least; None where it is not
+    known, and where the taps are wrong but lose no weights, since a full share would mislead.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Checked:
         return not self.issues
 
 
-def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
+def check(chosen: Sequence[Backbone]) -> tuple[CheckedBackbone, ...]:
     """Verify backbones at every size in `SHAPES` and of their presets, and the family rule.
 
     A backbone declares the end of every stage, and detection uses most of its weights unless the
@@ -60,9 +60,9 @@ def check(chosen: Sequence[Backbone]) -> tuple[Checked, ...]:
     family are built too, when one of it is checked. Whatever goes wrong with a backbone is among
     its problems: a plug-in that cannot be built does not hide the verdict on the others.
     """
-    require()  # without MXNet no backbone is wrong, and none can be checked
-    # what is checked counts for what is registered under its name
-    everybody = {each.name: each for each in (*list_backbones(), *chosen)}.values()
+    require()  # without MXNet no backbone can be checked
+    # a backbone to be checked replaces the registered one of its name
+    everybody = {member.name: member for member in (*list_backbones(), *chosen)}.values()
     return tuple(_check(backbone, everybody) for backbone in chosen)
 
 
@@ -76,8 +76,8 @@ def parameter_count(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> int:
 def family_issues(backbone: Backbone, others: Iterable[Backbone]) -> list[str]:
     """Say which shallower members of its family, among `others`, are as large or larger."""
     size = _size(backbone)
-    relatives = ((each, _size(each)) for each in others
-                 if each.family == backbone.family and each.depth < backbone.depth)
+    relatives = ((member, _size(member)) for member in others
+                 if member.family == backbone.family and member.depth < backbone.depth)
     return [f"is deeper ({backbone.depth}) than {other.name} ({other.depth}) but has fewer or "
             f"as many parameters: {size:,} against {others_size:,}"
             for other, others_size in relatives
@@ -99,7 +99,7 @@ def _size(backbone: Backbone) -> int | str:
 
 
 def by_sizes(complaints: Mapping[tuple[int, int], str]) -> list[str]:
-    """Say complaints, given by input size, once each, with the sizes at which they hold.
+    """Return each complaint, given by input size, once, with the sizes at which it holds.
 
     Sizes without a complaint have an empty one.
     """
@@ -118,10 +118,10 @@ def shapes_of(backbone: Backbone) -> tuple[tuple[int, int], ...]:
     return (*SHAPES, *(shape for shape in presets if shape not in SHAPES))
 
 
-def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
+def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> CheckedBackbone:
     size = _size(backbone)
     if isinstance(size, str):
-        return Checked(backbone.name, backbone.family, 0, None, None, SHAPES[:1], (size,))
+        return CheckedBackbone(backbone.name, backbone.family, 0, None, None, SHAPES[:1], (size,))
     complaints: dict[tuple[int, int], str] = {}
     coverages: list[float] = []
     built: BuiltBackbone | None = None
@@ -129,15 +129,15 @@ def _check(backbone: Backbone, everybody: Iterable[Backbone]) -> Checked:
         try:
             built = built or BuiltBackbone.of(backbone)
             sized = built.at(shape)
-            found = prove(sized)
-            coverages.append(found.coverage)
+            verification = prove(sized)
+            coverages.append(verification.coverage)
             derive(sized, CLASSES, get_head(HEAD), DERIVED)
-            complaints[shape] = unused(built.backbone, found)
+            complaints[shape] = unused(built.backbone, verification)
         except TapError as error:
             complaints[shape] = str(error)
             coverages += [] if error.coverage is None else [error.coverage]
         except SsdregError as error:
             complaints[shape] = str(error)
-    return Checked(backbone.name, backbone.family, size, min(coverages, default=None),
-                   backbone.stops_at, shapes_of(backbone),
-                   (*by_sizes(complaints), *family_issues(backbone, everybody)))
+    return CheckedBackbone(backbone.name, backbone.family, size, min(coverages, default=None),
+                           backbone.stops_at, shapes_of(backbone),
+                           (*by_sizes(complaints), *family_issues(backbone, everybody)))

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from ssdreg.errors import PlanError
 from ssdreg.registry.preprocessing import Preprocessing
 
-#: Stands where a level has no such number: a tap is not made by a convolution.
+#: The entry of a level without such a number: a tap is not made by a convolution.
 UNUSED = -1
 #: What a plan holds where nobody says otherwise: variances as Liu et al., SSD, 2016 have them.
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
@@ -80,7 +80,7 @@ SCALARS: dict[str, Rule] = {
     "nms_topk": Rule(lambda value: is_whole(value) and (value > 0 or value == -1),
                      "a positive whole number, or -1 for all"),
     "force_suppress": Rule(lambda value: isinstance(value, bool), "True or False"),
-    # which ones there are is the head's to say
+    # the head knows which losses there are
     "loss": Rule(lambda value: isinstance(value, str), "the name of a loss"),
     "preprocessing": Rule(lambda value: isinstance(value, Preprocessing),
                           "a ssdreg.Preprocessing"),

@@ -44,7 +44,7 @@ def _entries(name: str, **default: Any) -> Any:
 
 
 def _hold_for_each_level(entries: Entries, attribute: Field, value: tuple[Any, ...]) -> None:
-    # a plan without projections is one of a time before there were any, or a checkpoint's own
+    # a plan without projections is older than these, or a checkpoint's own
     if value or attribute.name != "projections":
         rules.check_per_level(attribute.name, value, len(entries.from_layers))
 
@@ -122,10 +122,10 @@ def after(size: tuple[int, int], stride: int, pad: int) -> tuple[int, int]:
 
 
 def _in_order(_plan: type, fields: list[Field]) -> list[Field]:
-    """Put what a detector is of in front of its levels, as files and tables have it."""
+    """Put the fields of the whole detector before those of levels, as files and tables do."""
     places = {"backbone": 0, "head": 0, "num_classes": 0, "data_shape": 0,
-              **{each.name: 1 for each in attrs.fields(Entries)}, "levels": 2, "projections": 3}
-    return sorted(fields, key=lambda each: places.get(each.name, 4))
+              **{entry.name: 1 for entry in attrs.fields(Entries)}, "levels": 2, "projections": 3}
+    return sorted(fields, key=lambda plan_field: places.get(plan_field.name, 4))
 
 
 @frozen(kw_only=True, field_transformer=_in_order)
@@ -170,7 +170,7 @@ class Plan(Entries):
         rules.check_classes(value)
 
     def __attrs_post_init__(self) -> None:
-        # what a checkpoint does to predictions is what its symbol says, whatever that may be
+        # a checkpoint's post-processing is that of its symbol, with any numbers
         for name in ("variances", "nms_threshold", "nms_topk"):
             rules.check(name, getattr(self, name),
                         (rules.OWN if self.head == OWN_HEAD else rules.SCALARS)[name])

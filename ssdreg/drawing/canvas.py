@@ -32,7 +32,7 @@ SETTINGS: dict[Any, Any] = {
 
 
 @frozen
-class Box:
+class Rectangle:
     """A rectangle; `x` and `y` are its upper left corner, `hatch` and `dash` matplotlib's."""
 
     x: float
@@ -63,7 +63,7 @@ class Text:
 
 
 @frozen
-class Line:
+class Polyline:
     """A line through points; `arrow` puts a head on its end."""
 
     points: tuple[tuple[float, float], ...]
@@ -78,8 +78,8 @@ class Picture:
 
     width: float
     height: float
-    boxes: tuple[Box, ...] = field(repr=False)
-    lines: tuple[Line, ...] = field(repr=False)
+    boxes: tuple[Rectangle, ...] = field(repr=False)
+    lines: tuple[Polyline, ...] = field(repr=False)
     texts: tuple[Text, ...] = field(repr=False)
 
 

@@ -31,7 +31,7 @@ from ssdreg.drawing.layout import (
     StageRow,
     lay_out,
 )
-from ssdreg.graph.coverage import Choice, Mark
+from ssdreg.graph.coverage import Mark, TapChoice
 from ssdreg.graph.summary import Anatomy, Part, Stage
 
 MAX_LINE_BLOCKS = 16  # boxes in a line, at most
@@ -50,8 +50,8 @@ class _FeatureMap(Protocol):
     def channels(self) -> int: ...
 
 
-def draw_anatomy(anatomy: Anatomy, plan: Plan, choice: Choice,
-                 compared: Choice | None = None) -> Picture:
+def draw_anatomy(anatomy: Anatomy, plan: Plan, choice: TapChoice,
+                 compared: TapChoice | None = None) -> Picture:
     """Draw a network, the taps that feed a plan's levels, and the levels.
 
     `choice` are the plan's taps on this anatomy. `compared` is another choice, drawn beside it:
@@ -72,7 +72,7 @@ def shorten(count: int) -> str:
     return str(count)
 
 
-def _header(anatomy: Anatomy, plan: Plan, choice: Choice, compared: Choice | None) -> Header:
+def _header(anatomy: Anatomy, plan: Plan, choice: TapChoice, compared: TapChoice | None) -> Header:
     height, width = plan.data_shape
     subtitle = (f"{shorten(anatomy.parameters)} parameters, "
                 f"{shorten(anatomy.multiply_adds)} multiply-adds. "
@@ -92,7 +92,7 @@ def _header(anatomy: Anatomy, plan: Plan, choice: Choice, compared: Choice | Non
          LegendItem(ABSENT, "not part of either detector"))))
 
 
-def _weight_share_text(name: str, choice: Choice) -> str:
+def _weight_share_text(name: str, choice: TapChoice) -> str:
     """Return the sentence on the share of the weights that a choice of taps uses."""
     taps = ", ".join(mark.node for mark in choice.marks)
     uses = "uses" if len(choice.marks) == 1 else "use"
@@ -100,8 +100,8 @@ def _weight_share_text(name: str, choice: Choice) -> str:
             f"({shorten(choice.weights_used)})")
 
 
-def _stage_row(position: int, stage: Stage, anatomy: Anatomy, plan: Plan, choice: Choice,
-               compared: Choice | None) -> StageRow:
+def _stage_row(position: int, stage: Stage, anatomy: Anatomy, plan: Plan, choice: TapChoice,
+               compared: TapChoice | None) -> StageRow:
     cells = [_block_cell(str(index + 1), block, (position, index), anatomy, plan, choice, compared)
              for index, block in enumerate(stage.blocks)]
     last = cells[-1]
@@ -115,7 +115,7 @@ def _stage_row(position: int, stage: Stage, anatomy: Anatomy, plan: Plan, choice
                      _parameter_text(stage.parameters, anatomy)), _wrap(cells))
 
 
-def _classifier_row(anatomy: Anatomy, plan: Plan, choice: Choice, compared: Choice | None
+def _classifier_row(anatomy: Anatomy, plan: Plan, choice: TapChoice, compared: TapChoice | None
                     ) -> StageRow:
     """Return the row behind the stages: the layers after the last stage, and the classifier."""
     position = len(anatomy.stages), 0
@@ -138,7 +138,7 @@ def _parameter_text(parameters: int, anatomy: Anatomy) -> str:
 
 
 def _block_cell(text: str, part: Part, position: tuple[int, int], anatomy: Anatomy, plan: Plan,
-                choice: Choice, compared: Choice | None) -> BlockCell:
+                choice: TapChoice, compared: TapChoice | None) -> BlockCell:
     marks, compared_marks = _marks_in_block(choice, position), _marks_in_block(compared, position)
     flags = [Flag(f"{mark.node}: {_size_text(mark)}", DERIVED, bold=True) for mark in marks]
     flags += [Flag(f"{mark.node}: {_size_text(mark)}{_left_out_text(mark, anatomy)}", COMPARED,
@@ -147,8 +147,8 @@ def _block_cell(text: str, part: Part, position: tuple[int, int], anatomy: Anato
                      plan.taps.index(marks[0].node) if marks else None)
 
 
-def _box_style(part: Part, marks: list[Mark], compared_marks: list[Mark], choice: Choice,
-               compared: Choice | None) -> BoxStyle:
+def _box_style(part: Part, marks: list[Mark], compared_marks: list[Mark], choice: TapChoice,
+               compared: TapChoice | None) -> BoxStyle:
     if marks or compared_marks:
         return DETECTS if not compared_marks else BOTH if marks else WRONG
     if compared is not None:
@@ -158,7 +158,7 @@ def _box_style(part: Part, marks: list[Mark], compared_marks: list[Mark], choice
     return PLAIN if choice.uses(part) else ABSENT
 
 
-def _marks_in_block(choice: Choice | None, position: tuple[int, int]) -> list[Mark]:
+def _marks_in_block(choice: TapChoice | None, position: tuple[int, int]) -> list[Mark]:
     """Return the taps of a choice in the block at `position`: its stage's index, and its own."""
     if choice is None:
         return []

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
-from ssdreg.drawing.canvas import POINTS, Box, Line, Picture, Text, text_width
+from ssdreg.drawing.canvas import POINTS, Picture, Polyline, Rectangle, Text, text_width
 
 # blue and vermilion of Okabe and Ito's palette, which people with any sight tell apart
 DERIVED, DERIVED_LIGHT, COMPARED = "#0072B2", "#CCE3F0", "#D55E00"
@@ -111,15 +111,15 @@ class PictureBuilder:
     `tap_ends` are the right ends, (x, y), of the boxes that feed levels, by the level's index.
     """
 
-    boxes: list[Box] = field(factory=list)
-    lines: list[Line] = field(factory=list)
+    boxes: list[Rectangle] = field(factory=list)
+    lines: list[Polyline] = field(factory=list)
     texts: list[Text] = field(factory=list)
     tap_ends: dict[int, tuple[float, float]] = field(factory=dict)
 
     def box(self, x: float, y: float, width: float, height: float, style: BoxStyle) -> None:
         """Add a box whose upper left corner is at x, y."""
-        self.boxes.append(Box(x, y, width, height, style.face, style.edge, style.line, style.hatch,
-                              style.dash))
+        self.boxes.append(Rectangle(x, y, width, height, style.face, style.edge, style.line,
+                                    style.hatch, style.dash))
 
     @property
     def right(self) -> float:
@@ -185,7 +185,7 @@ def _place_line(builder: PictureBuilder, line: Sequence[BlockCell], left: float,
     """
     middle = top + SIDE / 2
     last = left + (len(line) - 1) * PITCH
-    builder.lines.append(Line(((left + SIDE / 2, middle), (last + SIDE / 2, middle)), FAINT))
+    builder.lines.append(Polyline(((left + SIDE / 2, middle), (last + SIDE / 2, middle)), FAINT))
     y = top + SIDE
     for index in reversed(range(len(line))):
         cell, x = line[index], left + index * PITCH
@@ -198,8 +198,8 @@ def _place_line(builder: PictureBuilder, line: Sequence[BlockCell], left: float,
         for flag in cell.flags:
             y += LEADING
             stem = x + SIDE / 2
-            builder.lines.append(Line(((stem, top + SIDE), (stem, y), (stem + STUB, y)),
-                                      flag.color, 0.8))
+            builder.lines.append(Polyline(((stem, top + SIDE), (stem, y), (stem + STUB, y)),
+                                          flag.color, 0.8))
             builder.texts.append(Text(stem + FLAG, y, flag.text, TEXT_SIZE, flag.color,
                                       bold=flag.bold))
     return y + (LEADING / 2 if y > top + SIDE else 0)
@@ -224,11 +224,12 @@ def _place_levels(builder: PictureBuilder, labels: Sequence[LevelLabel], column:
         middle = bottom + LEVEL_GAP + LEVEL_HEIGHT / 2
         if level in builder.tap_ends:
             x, middle = builder.tap_ends[level]
-            builder.lines.append(Line(((x, middle), (column, middle)), DERIVED, 1.4, arrow=True))
+            builder.lines.append(Polyline(((x, middle), (column, middle)), DERIVED, 1.4,
+                                          arrow=True))
         elif label.behind:
-            builder.lines.append(Line(((column + width / 2, bottom),
-                                       (column + width / 2, bottom + LEVEL_GAP)), DERIVED, 1.4,
-                                      arrow=True))
+            builder.lines.append(Polyline(((column + width / 2, bottom),
+                                           (column + width / 2, bottom + LEVEL_GAP)), DERIVED, 1.4,
+                                          arrow=True))
         builder.box(column, middle - LEVEL_HEIGHT / 2, width, LEVEL_HEIGHT,
                     BoxStyle(PAPER if label.behind else DERIVED_LIGHT, DERIVED))
         for text, below, bold in ((label.first, -0.5, True), (label.second, 0.5, False)):

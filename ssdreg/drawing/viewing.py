@@ -160,14 +160,14 @@ def _worst(issues: Sequence[DataIssue], count: int) -> list[DataIssue]:
     return ranked[:count]
 
 
-def _issue_sheet(found: Sequence[tuple[DataIssue, AnnotatedPicture | None]]) -> Image.Image:
+def _issue_sheet(entries: Sequence[tuple[DataIssue, AnnotatedPicture | None]]) -> Image.Image:
     """Lay the complaints out in rows: a picture, and beside it what is said of it."""
     width, height = _CELL
     gap, text_width = 12, 620
-    sheet = Image.new("RGB", (width + text_width + 3 * gap, len(found) * (height + gap) + gap),
+    sheet = Image.new("RGB", (width + text_width + 3 * gap, len(entries) * (height + gap) + gap),
                       _PAPER)
     pen = ImageDraw.Draw(sheet)
-    for row, (issue, picture) in enumerate(found):
+    for row, (issue, picture) in enumerate(entries):
         top = gap + row * (height + gap)
         image = _offender(issue, picture)
         if image is not None:

@@ -24,8 +24,8 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
 def write_onnx(source: DeployModel, file: str | Path, options: Options | None = None) -> None:
     """Write a detector as an ONNX file, whole or not at all; raises what `to_onnx` raises."""
     from ssdreg_runtime.system.files import replacing
-    made = to_onnx(source, options)
+    model = to_onnx(source, options)
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as beside:
-        beside.write_bytes(made.SerializeToString())
+        beside.write_bytes(model.SerializeToString())

@@ -12,7 +12,7 @@ from ssdreg.deploy.model import DeployModel
 from ssdreg.deploy.mxnet_backend import MXNetBackend
 from ssdreg.exporting.parity import HALF, Parity, Tolerance, compare
 
-#: The share of boxes that may differ: what is nearly a tie falls the other way in half precision.
+#: The share of boxes that may differ: near ties are decided otherwise in half precision.
 MAY_DIFFER = {"float32": 0.0, "float16": 0.01}
 #: Images at a time, where the file takes any number.
 BATCH_SIZE = 4
@@ -37,14 +37,14 @@ def compare_file(source: DeployModel, file: Path, images: np.ndarray, threads: i
             for backend in opened}
 
 
-def agrees(found: Parity, precision: str) -> bool:
-    """Tell whether a comparison found the same, as far as a file of this precision can."""
-    return found.mismatches <= MAY_DIFFER[precision] * found.boxes
+def agrees(parity: Parity, precision: str) -> bool:
+    """Tell whether a comparison found no more differences than the precision allows."""
+    return parity.mismatches <= MAY_DIFFER[precision] * parity.boxes
 
 
 def run(backend: Backend, images: np.ndarray, size: int) -> np.ndarray:
     """Detect in groups of one size; the last is filled up with black images."""
     missing = -len(images) % size
     filled = np.concatenate([images, np.zeros_like(images[:1]).repeat(missing, axis=0)])
-    found = [backend.run(filled[start:start + size]) for start in range(0, len(filled), size)]
-    return np.concatenate(found)[:len(images)]
+    detections = [backend.run(filled[start:start + size]) for start in range(0, len(filled), size)]
+    return np.concatenate(detections)[:len(images)]

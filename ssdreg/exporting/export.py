@@ -20,7 +20,7 @@ from ssdreg.registry.preprocessing import Preprocessing
 if TYPE_CHECKING:
     import numpy as np
 
-#: What the name of a checkpoint ends with; the file is called as it without that.
+#: Endings of checkpoint names, left out of the exported file's name.
 _ENDINGS = (".tar.gz", ".tgz", "-symbol.json", ".json", ".params")
 
 
@@ -45,7 +45,7 @@ class Exported:
     def agrees(self) -> bool:
         """Whether every runtime found what MXNet finds, as far as the precision allows."""
         from ssdreg.exporting.checking import agrees
-        return all(agrees(each, self.options.precision) for each in self.parity.values())
+        return all(agrees(parity, self.options.precision) for parity in self.parity.values())
 
 
 def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None = None,
@@ -80,7 +80,7 @@ def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None 
     file = default_file(path) if out is None else Path(out)
     _refuse(file)
     named = [check] if isinstance(check, (str, os.PathLike)) else check
-    files = _check_images([Path(each) for each in named], options)
+    files = _check_images([Path(image) for image in named], options)
     source = open_deploy_model(path, epoch, classes, data_shape, preprocessing)
     images = _pixels(files, source) if files else None
     replaced = file.exists()
@@ -97,7 +97,7 @@ def default_file(path: Path) -> Path:
     """Return where a run or a checkpoint is exported to, unless a file is named."""
     if path.is_dir():
         return path / "model.onnx"
-    ending = next((each for each in _ENDINGS if path.name.endswith(each)), "")
+    ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), "")
     return path.with_name(f"{path.name[:len(path.name) - len(ending)]}.onnx")
 
 

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ssdreg.exporting.operators.convolutions import dilated_groups, window
 from ssdreg.exporting.operators.normalizing import BATCH_NORMS, affine, channel_axis
-from ssdreg.exporting.reading import Network, Operator
+from ssdreg.exporting.reading import Operator, OperatorGraph
 from ssdreg.exporting.writer import Value, Writer
 from ssdreg.graph.nodes import Entry
 
@@ -44,14 +44,14 @@ class Chain:
         return self.operators[-1]
 
 
-def find_chains(network: Network, constants: frozenset[int]) -> tuple[Chain, ...]:
+def find_chains(network: OperatorGraph, constants: frozenset[int]) -> tuple[Chain, ...]:
     """Return the chains of two operators or more; `constants` are the constant operators."""
     chains = (_chain(network, operator, constants) for operator in network.operators
               if operator.op in _CONVOLUTIONS and operator.index not in constants)
     return tuple(chain for chain in chains if len(chain.operators) > 1)
 
 
-def _chain(network: Network, convolution: Operator, constants: frozenset[int]) -> Chain:
+def _chain(network: OperatorGraph, convolution: Operator, constants: frozenset[int]) -> Chain:
     rank = len(convolution.shape.sizes) - 2
     before = after = convolution.attrs.extent("pad", rank, 0)
     operators, norm = [convolution], None

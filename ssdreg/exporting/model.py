@@ -12,9 +12,9 @@ from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import ExportError
-from ssdreg.exporting.operators.detection import Predictions, write_detections, write_raw
+from ssdreg.exporting.operators.detection import DetectionInputs, write_detections, write_raw
 from ssdreg.exporting.options import Options
-from ssdreg.exporting.reading import Network, Operator, read_network
+from ssdreg.exporting.reading import Operator, OperatorGraph, read_network
 from ssdreg.exporting.translation import unsupported
 from ssdreg.exporting.walking import write_network
 from ssdreg.exporting.writer import Value, Writer
@@ -55,15 +55,16 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
         writer.reserve(name)
     values = write_network(network, [index for index, _ in last.inputs],
                            lambda operator: _leaf(operator, source, writer), writer)
-    found, rules = _predictions(network, last, values, writer), PostProcessing.read(last.attrs)
+    predictions = _predictions(network, last, values, writer)
+    rules = PostProcessing.read(last.attrs)
     writer.dtype = _FLOAT32
     if chosen.nms:
-        outputs = {"detection": (write_detections(found, rules, writer),
-                                 (rules.kept(found.count) if rules.suppresses else found.count, 6))}
+        rows = rules.kept(predictions.count) if rules.suppresses else predictions.count
+        outputs = {"detection": (write_detections(predictions, rules, writer), (rows, 6))}
     else:
-        scores, boxes = write_raw(found, rules, writer)
-        outputs = {"scores": (scores, (found.count, found.classes)),
-                   "boxes": (boxes, (found.count, 4))}
+        scores, boxes = write_raw(predictions, rules, writer)
+        outputs = {"scores": (scores, (predictions.count, predictions.classes)),
+                   "boxes": (boxes, (predictions.count, 4))}
     model = _model(writer, source, {name: (value.name, sizes)
                                     for name, (value, sizes) in outputs.items()})
     for key, value in _facts(source, rules, chosen).items():
@@ -110,8 +111,8 @@ def _normalized_images(operator: Operator, source: DeployModel, writer: Writer) 
     return Value(operator.shape, value.name)
 
 
-def _predictions(network: Network, last: Operator, values: Mapping[Entry, Value],
-                 writer: Writer) -> Predictions:
+def _predictions(network: OperatorGraph, last: Operator, values: Mapping[Entry, Value],
+                 writer: Writer) -> DetectionInputs:
     """Return what the last operator reads, its probabilities anchor by anchor."""
     prob, offsets, anchors = (values[port] for port in last.inputs)
     if anchors.array is None:
@@ -125,11 +126,11 @@ def _predictions(network: Network, last: Operator, values: Mapping[Entry, Value]
     else:
         turned = writer.node("Transpose", [_as_float32(prob, "prob_float32", writer)],
                              "probabilities", perm=[0, 2, 1])
-    return Predictions(turned, _as_float32(offsets, "offsets_float32", writer),
-                       np.asarray(anchors.array, np.float32), count, classes)
+    return DetectionInputs(turned, _as_float32(offsets, "offsets_float32", writer),
+                           np.asarray(anchors.array, np.float32), count, classes)
 
 
-def _turned_logits(network: Network, last: Operator,
+def _turned_logits(network: OperatorGraph, last: Operator,
                    values: Mapping[Entry, Value]) -> Value | None:
     """Return (B, N, C + 1) where the probabilities are a softmax of that, turned."""
     softmax = network.operators[last.inputs[0][0]]

@@ -1,4 +1,4 @@
-"""What an exported file should be like."""
+"""The options of an exported file."""
 
 from __future__ import annotations
 

@@ -16,15 +16,15 @@ from attrs import evolve, frozen
 
 from ssdreg.detector.post_processing import PostProcessing
 
-#: What rounding may do to an overlap that is computed anew.
+#: The rounding error of an overlap that is computed anew.
 ROUNDING = 1e-6
-#: How many mismatches are told one by one.
+#: Mismatches that are described one by one.
 TOLD = 10
 
 
 @frozen
 class Tolerance:
-    """How far apart the same may be.
+    """The differences within which two values count as the same.
 
     `value`: scores and coordinates of one row; `tie`: scores that count as equal; `overlap`: two
     computations of one IoU at its limit.
@@ -41,7 +41,7 @@ HALF = Tolerance(value=3e-2, tie=1e-2, overlap=1e-1)
 
 @frozen
 class Parity:
-    """What a comparison found.
+    """The result of a comparison.
 
     `boxes` is how many rows of the reference were compared, `score` and `coordinate` the largest
     differences among those that are the same on both sides. `ties` counts rows that stand in
@@ -79,13 +79,13 @@ def compare(reference: np.ndarray, other: np.ndarray, rules: PostProcessing | No
     """
     if len(reference) != len(other):
         raise ValueError(f"{len(reference)} and {len(other)} images cannot be compared")
-    found = Parity()
+    total = Parity()
     for index, (one, two) in enumerate(zip(reference, other)):
-        each = _Image(_Side.read(one, rules), _Side.read(two, rules), rules,
-                      tolerance or Tolerance()).compare()
-        found += evolve(each, sentences=tuple(f"image {index}: {sentence}"
-                                              for sentence in each.sentences))
-    return found
+        parity = _Image(_Side.read(one, rules), _Side.read(two, rules), rules,
+                        tolerance or Tolerance()).compare()
+        total += evolve(parity, sentences=tuple(f"image {index}: {sentence}"
+                                                for sentence in parity.sentences))
+    return total
 
 
 @frozen(eq=False)
@@ -187,8 +187,8 @@ class _Image:
                 explained, why = False, f"calls it class {against.rows[pair, 0]:g}"
             else:
                 # of rows that are alike any may be the one, their class being lost
-                explained = any(self._suppressed(keeper, index, int(each))
-                                for each in self._alike(side.rows[index], against))
+                explained = any(self._suppressed(keeper, index, int(alike))
+                                for alike in self._alike(side.rows[index], against))
                 why = "drops it, and no overlap is at its limit"
             yield None if explained else (f"{self._name(keeper, index)} is in the "
                                           f"{_NAMES[keeper]} only: the {_NAMES[1 - keeper]} {why}")
@@ -227,10 +227,11 @@ class _Image:
                 continue
             here = self.pairs[1 - keeper].get(int(rival))
             if here is None:
-                return True  # this side did not look at it, which is examined by itself
+                return True  # this side did not look at the rival: `_lone` examines that row
             if here > index:
-                tied = [abs(each.rows[i, 1] - each.rows[j, 1]) <= self.tolerance.tie
-                        for each, i, j in ((side, index, here), (against, pair, rival))]
+                tied = [abs(rows[one, 1] - rows[two, 1]) <= self.tolerance.tie
+                        for rows, one, two in ((side.rows, index, here),
+                                               (against.rows, pair, rival))]
                 if all(tied):
                     return True
             elif not side.kept[here]:

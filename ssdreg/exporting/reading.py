@@ -60,7 +60,7 @@ class Operator(Node):
 
 
 @frozen(eq=False)
-class Network:
+class OperatorGraph:
     """A symbol's operators in topological order, its output, and who reads each of them."""
 
     operators: tuple[Operator, ...]
@@ -76,7 +76,7 @@ class Network:
 
 
 def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int],
-                 params: Mapping[str, tuple[int, ...]] | None = None) -> Network:
+                 params: Mapping[str, tuple[int, ...]] | None = None) -> OperatorGraph:
     """Read a symbol with the input ``data`` (B, 3, H, W) and one output.
 
     `params` are the shapes of parameters by name, for those that do not follow from the network.
@@ -100,8 +100,8 @@ def read_network(symbol: mx.sym.Symbol, data_shape: tuple[int, int],
                  outputs=outputs)
         for index, (node, outputs) in enumerate(zip(net.nodes, _shapes(net, data_shape,
                                                                        params or {}))))
-    return Network(operators, net.heads[0],
-                   tuple(tuple(reader for reader, _ in each) for each in net.readers()))
+    return OperatorGraph(operators, net.heads[0],
+                         tuple(tuple(reader for reader, _ in readers) for readers in net.readers()))
 
 
 def _shapes(net: Net, data_shape: tuple[int, int],
@@ -114,11 +114,11 @@ def _shapes(net: Net, data_shape: tuple[int, int],
     variables = {f"node{index}": net.name(index) for index in net.find(VARIABLE)}
     one, other = (_infer(inside, variables, (batch, 3, *data_shape), params)
                   for batch in _BATCHES)
-    found: list[list[Shape]] = [[] for _ in net.nodes]
+    shapes: list[list[Shape]] = [[] for _ in net.nodes]
     for name, first, second in zip(inside.list_outputs(), one, other):
         index = int(name.split("_")[0].replace("node", ""))
-        found[index].append(_shape(first, second, net.nodes[index]))
-    return [tuple(shapes) for shapes in found]
+        shapes[index].append(_shape(first, second, net.nodes[index]))
+    return [tuple(outputs) for outputs in shapes]
 
 
 def _infer(inside: mx.sym.Symbol, variables: Mapping[str, str], images: tuple[int, ...],

@@ -1,4 +1,4 @@
-"""What was exported, and how it compares with MXNet, as text."""
+"""An exported file and its comparison with MXNet, as text."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ def compared(exported: Exported) -> str:
     """Say what every runtime found, in a table and a line for each difference."""
     table = text_table(
         ("runtime", "boxes", "scores differ by", "coordinates by", "ties", "verdict"),
-        [(name, f"{each.boxes:,}", f"{each.score:.1e}", f"{each.coordinate:.1e}", str(each.ties),
-          _verdict(each, exported.options.precision)) for name, each in exported.parity.items()])
+        [(name, f"{parity.boxes:,}", f"{parity.score:.1e}", f"{parity.coordinate:.1e}",
+          str(parity.ties), _verdict(parity, exported.options.precision))
+         for name, parity in exported.parity.items()])
     return "\n".join([
         f"compared with MXNet on {exported.images} image{'s' if exported.images > 1 else ''}:",
-        table, *(f"{name}: {sentence}" for name, each in exported.parity.items()
-                 for sentence in each.sentences)])
+        table, *(f"{name}: {sentence}" for name, parity in exported.parity.items()
+                 for sentence in parity.sentences)])
 
 
 def _suppression(facts: ModelFacts) -> str:

@@ -44,9 +44,9 @@ def in_float32(function: Translation) -> Translation:
         wide = [value if value.array is not None else
                 writer.cast(value, _FLOAT32, f"{operator.name}_float32") for value in inputs]
         writer.dtype = _FLOAT32
-        found = function(operator, wide, writer)
+        outputs = function(operator, wide, writer)
         writer.dtype = own
-        return [writer.cast(value, own, f"{operator.name}_{own}") for value in found]
+        return [writer.cast(value, own, f"{operator.name}_{own}") for value in outputs]
     return write
 
 

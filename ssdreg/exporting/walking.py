@@ -1,4 +1,4 @@
-"""From a network's inputs to what is asked of it, operator by operator."""
+"""From a network's inputs to the wanted outputs, operator by operator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ssdreg.exporting.operators import (
 )
 from ssdreg.exporting.operators.constants import evaluate, find_constants
 from ssdreg.exporting.operators.probabilities import LABELLED
-from ssdreg.exporting.reading import Network, Operator
+from ssdreg.exporting.reading import Operator, OperatorGraph
 from ssdreg.exporting.translation import translation_of, unsupported
 from ssdreg.exporting.writer import Value, Writer
 from ssdreg.graph.nodes import Entry, reached
@@ -30,7 +30,7 @@ TRANSLATED_BY = (activations, convolutions, cutting, elementwise, normalizing, p
                  probabilities, products, reducing, resizing, shaping)
 
 
-def write_network(network: Network, wanted: Iterable[int], leaf: Callable[[Operator], Value],
+def write_network(network: OperatorGraph, wanted: Iterable[int], leaf: Callable[[Operator], Value],
                   writer: Writer) -> dict[Entry, Value]:
     """Write all that the wanted operators (by index) are computed from, and themselves.
 
@@ -75,7 +75,7 @@ def _read(operator: Operator) -> tuple[Entry, ...]:
     return operator.inputs[:1] if operator.op in LABELLED else operator.inputs
 
 
-def _needed(network: Network, wanted: Iterable[int]) -> list[Operator]:
+def _needed(network: OperatorGraph, wanted: Iterable[int]) -> list[Operator]:
     """Return all that operators are computed from, in topological order."""
     needed = reached(wanted, lambda index: (
         source for source, _ in _read(network.operators[index])))

@@ -1,4 +1,4 @@
-"""An MXNet operator's settings, which are texts, read as what they mean: the one place that does.
+"""An MXNet operator's settings, stored as text, read as typed values; only this module does.
 
 MXNet writes ``(3, 3)``, its older versions ``(3,3)`` and ``[3,3]``, and Python 2 ``(3L, 3L)``.
 """
@@ -16,7 +16,7 @@ _TRUE = ("true", "1")
 
 @frozen
 class Attributes:
-    """The settings of one node; a name that is not set has the default that is asked with.
+    """The settings of one node; a reader returns its default for a name that is not set.
 
     A setting that is ``None`` counts as not set, as it does in MXNet. What reads numbers raises
     ValueError for a text that holds something else.
@@ -73,7 +73,7 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-# a network says the same few over and over
+# cached: a network repeats the same few texts
 @lru_cache(maxsize=1024)
 def _values(text: str) -> tuple[Any, ...]:
     return tuple(map(_value, _parts(text)))

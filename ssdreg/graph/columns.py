@@ -1,8 +1,8 @@
-"""A symbol's nodes by column, read as fast as MXNet can write them.
+"""A symbol's nodes as columns, read from the text that MXNet writes fastest.
 
-Its JSON takes longer to write and to read than most networks take to build. What MXNet lists of a
-symbol for people is written in a tenth of that time and read in half of it, and says the same as
-long as no two nodes share a name. Where it does not tally with the symbol's outputs, JSON is read.
+Writing and reading a symbol's JSON takes longer than building most networks. MXNet's debug listing
+is written in a tenth of that time and read in half of it, and holds the same information as long
+as no two nodes share a name. Where it does not agree with the symbol's outputs, the JSON is read.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class Document(Columns):
         return self.node(index).attrs
 
 
-# without slots, so that it has a place for the document
+# without slots: the cached document needs a __dict__
 @frozen(eq=False, slots=False)
 class Listing(Columns):
     """The nodes as MXNet lists them: `lines` are what each operator reads, `settings` its own.
 
-    The settings of variables are not listed, and seldom asked for: then JSON is read for them.
+    The settings of variables are not listed; the JSON is read when they are needed.
     """
 
     symbol: mx.sym.Symbol = field(repr=False)
@@ -86,7 +86,7 @@ class Listing(Columns):
 
     @classmethod
     def read(cls, symbol: mx.sym.Symbol) -> Listing | None:
-        """Read what MXNet lists of a symbol; None when that is not all that JSON says."""
+        """Read the debug listing of a symbol; None where the JSON has more than it."""
         text = symbol.debug_str()
         first, *blocks = text.rstrip("\n").split(_OPERATOR)
         outputs, *names = first.split(_VARIABLE)
@@ -114,8 +114,8 @@ class Listing(Columns):
         try:
             # a line is 0]=name(output), or 0]=name(output) version=number
             heads, *sources = [
-                tuple([places[line.rpartition("(")[0].partition("]=")[2]] for line in each])
-                for each in (outputs.split("\n\toutput[")[1:], *lines)]
+                tuple([places[line.rpartition("(")[0].partition("]=")[2]] for line in listed])
+                for listed in (outputs.split("\n\toutput[")[1:], *lines)]
         except KeyError:
             return None
         return cls(names, ops, sources, heads, symbol, lines, settings)
@@ -136,7 +136,7 @@ class Listing(Columns):
         return _attributes(self.settings[index])
 
 
-# a network has the same settings over and over
+# cached: a network repeats the same settings
 @lru_cache(maxsize=1024)
 def _attributes(text: str) -> Attributes:
     """Read settings: a line each, key=value, where a value may have several lines."""

@@ -1,4 +1,4 @@
-"""A choice of taps seen on a network taken apart: where each lies, and what of it they use."""
+"""The taps chosen on a network: the place of each in the anatomy, and the weights they use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Mark:
 
 
 @frozen
-class Choice:
+class TapChoice:
     """Some taps and the part of the backbone that they need, its classifier left out.
 
     `weights_used` of `weights` values, in arguments and auxiliary states, are upstream of them.
@@ -50,7 +50,7 @@ class Choice:
         return not self.nodes.isdisjoint(part.members)
 
 
-def choose(graph: Graph, anatomy: Anatomy, taps: Iterable[str]) -> Choice:
+def choose(graph: Graph, anatomy: Anatomy, taps: Iterable[str]) -> TapChoice:
     """Find taps, right or wrong, on a graph and its anatomy.
 
     Raises TapError for a node that does not exist and for one that is no feature map, or when no
@@ -62,7 +62,8 @@ def choose(graph: Graph, anatomy: Anatomy, taps: Iterable[str]) -> Choice:
     marks = tuple(_mark(graph, anatomy, name) for name in names)
     used = graph.upstream(names)
     backbone = {index for part in anatomy.backbone for index in part.members}
-    return Choice(marks, graph.weights(used & backbone), graph.weights(backbone), frozenset(used))
+    return TapChoice(marks, graph.weights(used & backbone), graph.weights(backbone),
+                     frozenset(used))
 
 
 def _mark(graph: Graph, anatomy: Anatomy, name: str) -> Mark:
@@ -70,8 +71,8 @@ def _mark(graph: Graph, anatomy: Anatomy, name: str) -> Mark:
     if node is None or node.is_variable:
         raise TapError(f"there is no node {name!r}: {graph.suggest(name)}")
     places: list[tuple[int, int, Part]] = [
-        (stage, block, part) for stage, each in enumerate(anatomy.stages)
-        for block, part in enumerate(each.blocks)]
+        (stage, block, part) for stage, anatomy_stage in enumerate(anatomy.stages)
+        for block, part in enumerate(anatomy_stage.blocks)]
     places.append((len(anatomy.stages), 0, anatomy.tail))
     for stage, block, part in places:
         if node.index in part.members and node.stride is not None:

@@ -15,7 +15,7 @@ FIND_AT = (512, 512)
 #: How many taps feed detection where nobody says which: the coarsest ones.
 DETECT = 2
 
-#: What was completed before: the same declaration makes the same symbol.
+#: Completed declarations, cached: the same declaration makes the same symbol.
 _completed: dict[Backbone, Backbone] = {}
 
 

@@ -19,8 +19,8 @@ from ssdreg.graph.operators import CONVOLUTIONS, POOLINGS
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-#: Nodes of a symbol that is read. The deepest detector has some thousands; what is worked out of
-#: more would take gigabytes.
+#: The most nodes of a symbol that is read. The deepest detector has some thousands; the analysis
+#: of many more would take gigabytes of memory.
 MAX_NODES = 20_000
 #: The name of a network's input.
 DATA = "data"
@@ -101,9 +101,8 @@ def _nodes(entries: Iterable[Node | Mapping[str, Any]]) -> tuple[Node, ...]:
 class Net:
     """A symbol: its nodes, each behind those that it reads, and its outputs.
 
-    Both are given as values, or as the JSON of a symbol has them. Whatever is cut out of it by
-    :meth:`cut` is the same graph, so that what is put together of two pieces shares its
-    parameters.
+    Both are given as values, or as the JSON of a symbol has them. A part made by :meth:`cut`
+    keeps its nodes' names, so that a symbol joined from two parts shares their parameters.
     """
 
     nodes: tuple[Node, ...] = field(repr=False, converter=_nodes)
@@ -142,11 +141,11 @@ class Net:
 
     def readers(self) -> tuple[tuple[Entry, ...], ...]:
         """Return, for each node, which nodes read it, and as which of their inputs."""
-        found: list[list[Entry]] = [[] for _ in self.nodes]
+        readers: list[list[Entry]] = [[] for _ in self.nodes]
         for index, node in enumerate(self.nodes):
             for place, source in enumerate(node.sources):
-                found[source].append((index, place))
-        return tuple(map(tuple, found))
+                readers[source].append((index, place))
+        return tuple(map(tuple, readers))
 
     def upstream(self, *indices: int) -> frozenset[int]:
         """Return these nodes and all that they are computed from."""
@@ -170,7 +169,7 @@ class Net:
                                         for index, node in enumerate(self.nodes)))
 
     def rewired(self, instead: Mapping[Entry, Entry]) -> Net:
-        """Return a graph in which all that read an output, heads too, reads another instead.
+        """Return a graph in which the readers of an output, heads included, read another one.
 
         Nodes may then come before what they read, and some may be read by nobody: see `ordered`.
         """
@@ -185,7 +184,7 @@ class Net:
                               for index in self.find(VARIABLE) if self.name(index) in attrs})
 
     def ordered(self, *heads: Entry) -> Net:
-        """Return these outputs and what they are computed from alone, in the order MXNet has."""
+        """Return these outputs and the nodes that compute them, in MXNet's order."""
         places: dict[int, int] = {}
         waiting = [index for index, _ in reversed(heads)]
         while waiting:
@@ -204,11 +203,11 @@ class Net:
     def cut(self, *heads: Entry) -> mx.sym.Symbol:
         """Return these outputs as one symbol: a group where there are several."""
         from ssdreg.mx import mx
-        found = self.ordered(*heads)
-        # without a version MXNet would take it for one of long ago, and upgrade it
-        document = {"nodes": list(map(_written, found.nodes)),
-                    "arg_nodes": found.find(VARIABLE),
-                    "heads": [[*head, 0] for head in found.heads],
+        part = self.ordered(*heads)
+        # without a version MXNet takes the file for one of its oldest, and upgrades it
+        document = {"nodes": list(map(_written, part.nodes)),
+                    "arg_nodes": part.find(VARIABLE),
+                    "heads": [[*head, 0] for head in part.heads],
                     "attrs": {"mxnet_version": ["int", _version()]}}
         with mx.name.NameManager():
             return mx.sym.load_json(json.dumps(document))

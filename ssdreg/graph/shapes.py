@@ -59,7 +59,7 @@ def _not_accepted(error: Exception, data_shape: tuple[int, int]) -> InputShapeEr
 
 
 def _classifier_from(wiring: Wiring, name: str | None) -> set[str]:
-    """Return the names of a node and all behind it; none if there is still work among them."""
+    """Return the names of a node and all behind it; none if one still does a stage's work."""
     behind: set[int] = set()
     for index, sources in enumerate(wiring.sources):
         if wiring.names[index] == name or not behind.isdisjoint(sources):
@@ -72,10 +72,10 @@ def infer_strides(wiring: Wiring, shapes: Sequence[Shape]) -> list[Stride | None
     strides: list[Stride | None] = [None] * len(shapes)
     for index, before in enumerate(wiring.data_sources):
         if before:
-            pictures = [each for each in before if strides[each] is not None]
+            pictures = [source for source in before if strides[source] is not None]
             if pictures:
                 coarsest = pictures[0] if len(pictures) == 1 else max(
-                    pictures, key=lambda each: math.prod(strides[each] or (0, 0)))
+                    pictures, key=lambda source: math.prod(strides[source] or (0, 0)))
                 strides[index] = _stride(wiring, index, strides[coarsest] or (1, 1),
                                          shapes[coarsest], shapes[index])
         elif before is not None:

@@ -88,7 +88,7 @@ def tappable_ends(graph: Graph) -> tuple[StageEnd, ...]:
         node = graph.find(end.node)
         assert node is not None
         if node.stride == (end.stride, end.stride):
-            ends = [each for each in ends if each.stride < end.stride] + [end]
+            ends = [finer for finer in ends if finer.stride < end.stride] + [end]
     return tuple(ends)
 
 
@@ -190,6 +190,6 @@ def backbone_end(graph: Graph) -> ShapedNode | None:
     last = [node for node in trunk if graph.weights(node.sources)][-1:]
     for before, node in zip(pictures, pictures[1:]):
         if ([node] == last and node.op in CONVOLUTIONS and node.kernel == 1
-                and any(each.op in POOLINGS for each in trunk if each.index > node.index)):
+                and any(later.op in POOLINGS for later in trunk if later.index > node.index)):
             return before
     return pictures[-1] if pictures else None

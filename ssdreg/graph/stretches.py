@@ -1,7 +1,7 @@
 """The stretches between convolutions: what of a detector is its network, and what stands around it.
 
 In front is the input's normalisation; behind are the last predictions, which are laid out, and
-all that is made of them. The same of a symbol, and of the models that are made of it.
+all that is computed from them. The rule is the same for a symbol and for exported models.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ def between(sources: Iterable[Iterable[int]], ends: Collection[int]) -> frozense
 
     `sources` are for each node of a graph, of whatever kind, the nodes that it reads.
     """
-    read = [tuple(each) for each in sources]
-    readers: list[list[int]] = [[] for _ in read]
-    for index, each in enumerate(read):
-        for source in each:
+    sources_of = [tuple(read) for read in sources]
+    readers: list[list[int]] = [[] for _ in sources_of]
+    for index, read in enumerate(sources_of):
+        for source in read:
             readers[source].append(index)
-    return reached(ends, read.__getitem__) & reached(ends, readers.__getitem__)
+    return reached(ends, sources_of.__getitem__) & reached(ends, readers.__getitem__)
 
 
 def weighted(node: Node) -> tuple[str, ...]:
     """Return the names of the convolutions that a node is, or holds if it is a joined one."""
-    return tuple(each.name for each in (node, *node.parts) if each.op in WEIGHTED)
+    return tuple(part.name for part in (node, *node.parts) if part.op in WEIGHTED)
 
 
 def outside_network(net: Net) -> tuple[str, ...]:

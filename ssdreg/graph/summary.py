@@ -123,9 +123,9 @@ def dissect(graph: Graph, data_shape: tuple[int, int], taps: Sequence[Tap] = ())
     stages: list[Stage] = []
     done = frozenset[int]()
     start = -1
-    for position, found in enumerate(stage_ends(graph), start=1):
-        tap = declared.get(found.stride)
-        end = _declared_end(graph, tap) or graph.find(found.node)
+    for position, stage_end in enumerate(stage_ends(graph), start=1):
+        tap = declared.get(stage_end.stride)
+        end = _declared_end(graph, tap) or graph.find(stage_end.node)
         assert end is not None
         blocks = []
         for node in _block_ends(graph, start, end):
@@ -135,7 +135,7 @@ def dissect(graph: Graph, data_shape: tuple[int, int], taps: Sequence[Tap] = ())
                                 node.channels, node.shape[2], node.shape[3]))
             done = reached
         start = end.index
-        stages.append(Stage(tap.stage if tap else position, found.stride, tap is not None,
+        stages.append(Stage(tap.stage if tap else position, stage_end.stride, tap is not None,
                             tuple(blocks)))
     if not stages:
         raise TapError("the network has no stages: no convolution or block on the way that every "

@@ -68,11 +68,11 @@ class Nodes(Sequence[ShapedNode]):
 
     def __getitem__(self, index: int | slice) -> ShapedNode | list[ShapedNode]:
         if isinstance(index, slice):
-            return [self[each] for each in range(len(self))[index]]
-        found = self._made[index]
-        if found is None:
-            found = self._made[index] = self._make(range(len(self))[index])
-        return found
+            return [self[place] for place in range(len(self))[index]]
+        node = self._made[index]
+        if node is None:
+            node = self._made[index] = self._make(range(len(self))[index])
+        return node
 
     def _make(self, index: int) -> ShapedNode:
         node = self._wiring.columns.node(index)
@@ -82,10 +82,10 @@ class Nodes(Sequence[ShapedNode]):
             from_data=self._wiring.data_sources[index] is not None)
 
 
-# without slots, so that it has a place for what is worked out of it once
+# without slots: cached properties need a __dict__
 @frozen(eq=False, slots=False)
 class Graph:
-    """A symbol for one size of its input: what it says whatever that is, and shapes and strides.
+    """A symbol for one input size: its wiring, and the shapes and strides of its nodes.
 
     A column has an entry for each node, in topological order.
     """
@@ -123,15 +123,16 @@ class Graph:
     def find(self, name: str) -> ShapedNode | None:
         """Return the node called `name` (``_output`` at its end does not count)."""
         first = self.wiring.first
-        found = [first[each] for each in (name, name.removesuffix("_output")) if each in first]
-        return self.nodes[min(found)] if found else None
+        places = [first[spelling] for spelling in (name, name.removesuffix("_output"))
+                  if spelling in first]
+        return self.nodes[min(places)] if places else None
 
     def count(self, name: str) -> int:
-        """Count the operators called `name`: MXNet reads a symbol at no name that is not unique."""
+        """Count the operators called `name`: MXNet cuts a symbol only at a unique name."""
         return self.wiring.operators.get(name, 0)
 
     def suggest(self, name: str) -> str:
-        """Say which nodes somebody may have meant who wrote `name`, of which there is none."""
+        """Suggest the nodes whose names are closest to `name`, which no node has."""
         operators = [name for name, op in zip(self.wiring.names, self.wiring.ops)
                      if op != VARIABLE]
         close = difflib.get_close_matches(name, operators, n=3)
@@ -139,9 +140,9 @@ class Graph:
                 f"the last ones are {', '.join(map(repr, operators[-3:]))}.")
 
     def upstream(self, nodes: Iterable[str | ShapedNode]) -> frozenset[int]:
-        """Return the indices of these nodes, or those so called, and of all they come from."""
-        found = (node if isinstance(node, ShapedNode) else self.find(node) for node in nodes)
-        return self.wiring.upstream([node.index for node in found if node is not None])
+        """Return the indices of these nodes, or nodes of these names, and of all upstream."""
+        ends = (node if isinstance(node, ShapedNode) else self.find(node) for node in nodes)
+        return self.wiring.upstream([node.index for node in ends if node is not None])
 
     def weights(self, indices: Iterable[int]) -> int:
         """Count the values in the parameters among these nodes."""
@@ -149,11 +150,11 @@ class Graph:
 
     def parameters(self, indices: Iterable[int] | None = None) -> dict[str, Shape]:
         """Return the shapes of the parameters among these nodes, by name; of all where None."""
-        found = self.wiring.parameters
+        parameters = self.wiring.parameters
         if indices is not None:
             among = frozenset(indices)
-            found = [index for index in found if index in among]
-        return {self.wiring.names[index]: self.shapes[index] for index in found}
+            parameters = [index for index in parameters if index in among]
+        return {self.wiring.names[index]: self.shapes[index] for index in parameters}
 
     def data_inputs(self, node: ShapedNode) -> list[ShapedNode]:
         """Return the inputs of a node that depend on the data (parameters left out)."""

@@ -18,7 +18,7 @@ MAX_NAME = 1_000
 _RENAMED = {name: f"_contrib_{name}" for name in MULTIBOX}
 #: A value of nothing but numbers, such as ``(3L, 3L)``: Python 2 wrote its long integers so.
 _NUMBERS = re.compile(r"[\d\s.,()\[\]eE+L-]+")
-#: Hands a node to code registered in Python by whoever wrote it.
+#: The operator that runs Python code registered by the author of the symbol.
 _FOREIGN = {"Custom", "_Native", "_NDArray"}
 
 
@@ -57,8 +57,8 @@ def parse(text: str, where: str) -> Net:
     upgraded = json.loads(symbol.tojson())
     # MXNet does not look whether an operator has the output that another reads
     rows = upgraded["node_row_ptr"]
-    for entry in (*upgraded["heads"], *(each for node in upgraded["nodes"]
-                                        for each in node["inputs"])):
+    for entry in (*upgraded["heads"], *(source for node in upgraded["nodes"]
+                                        for source in node["inputs"])):
         if entry[1] >= rows[entry[0] + 1] - rows[entry[0]]:
             name = upgraded["nodes"][entry[0]]["name"]
             raise RunError(f"{where} is no symbol of MXNet: {name!r} has no output {entry[1]}")

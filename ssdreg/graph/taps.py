@@ -173,19 +173,19 @@ def _complaints(graph: Graph, tap: Tap | str) -> list[str]:
     if node.stride is None:
         return [f"{name!r} is no feature map: its shape is {node.shape}, behind the point where "
                 f"the picture is pooled away"]
-    found = []
+    complaints = []
     if isinstance(tap, Tap):
         if node.stride != (tap.stride, tap.stride):
-            found.append(f"{name!r} is declared at stride {tap.stride} but lies at stride "
-                         f"{stride_text(node.stride)}")
+            complaints.append(f"{name!r} is declared at stride {tap.stride} but lies at stride "
+                              f"{stride_text(node.stride)}")
         if node.channels != tap.channels:
-            found.append(f"{name!r} is declared with {tap.channels} channels but has "
-                         f"{node.channels}")
+            complaints.append(f"{name!r} is declared with {tap.channels} channels but has "
+                              f"{node.channels}")
     if node.index not in graph.wiring.on_trunk:
-        found.append(_off_trunk(graph, node))
+        complaints.append(_off_trunk(graph, node))
     else:
-        found += _unfinished(graph, node, tap)
-    return found
+        complaints += _unfinished(graph, node, tap)
+    return complaints
 
 
 def _ambiguous(graph: Graph, name: str) -> str:
@@ -196,9 +196,9 @@ def _ambiguous(graph: Graph, name: str) -> str:
 def _off_trunk(graph: Graph, node: ShapedNode) -> str:
     """Say that paths go around a node, and where they meet again."""
     after = {node.index}
-    for each in graph.nodes[node.index + 1:]:
-        if after.intersection(each.sources):
-            after.add(each.index)
+    for later in graph.nodes[node.index + 1:]:
+        if after.intersection(later.sources):
+            after.add(later.index)
     meets = next((graph.nodes[index] for index in graph.trunk
                   if index > node.index and index in after), None)
     where = f"; the paths meet at {meets.name!r}" if meets is not None else ""
@@ -210,7 +210,7 @@ def _unfinished(graph: Graph, node: ShapedNode, tap: Tap | str) -> list[str]:
     """Say what of its stage is still to come behind a node on the trunk, if anything is."""
     behind = graph.trunk[bisect_right(graph.trunk, node.index):]
     rest = [graph.nodes[index] for index in behind if graph.strides[index] == node.stride]
-    working = [each for each in rest if graph.mixes(each)]
+    working = [later for later in rest if graph.mixes(later)]
     if not working:
         return []
     stride = stride_text(node.stride)
@@ -218,7 +218,7 @@ def _unfinished(graph: Graph, node: ShapedNode, tap: Tap | str) -> list[str]:
     if isinstance(tap, Tap) and node.stride == (tap.stride, tap.stride):
         stage = f"stage {tap.stage}"
     stage += f" (stride {stride})"
-    merges = [each for each in working if graph.merges(each)]
+    merges = [later for later in working if graph.merges(later)]
     last = working[-1]
     if merges:
         units = "1 unit" if len(merges) == 1 else f"{len(merges)} units"
@@ -237,7 +237,7 @@ def _stage_complaints(graph: Graph, taps: Sequence[Tap]) -> list[str]:
     """Say which stage numbers are not the stages' places, counted from 0 for a stem or from 1."""
     places = {end.stride: place for place, end in enumerate(tappable_ends(graph))}
     firsts = [tap.stage - places[tap.stride] for tap in taps if tap.stride in places]
-    # as most of them are counted, where that is a way to count
+    # the first number by which most taps agree, 0 or 1
     first = max((0, 1), key=firsts.count)
     return [f"{tap.node!r} is declared as the end of stage {tap.stage}, but stride {tap.stride} is "
             f"stage {places[tap.stride] + first} of {len(places) - 1 + first}, the first being "
@@ -249,18 +249,18 @@ def _order_complaints(graph: Graph, names: Sequence[str]) -> list[str]:
     """Say which neighbours share a stride or come in the wrong order."""
     nodes = [node for node in map(graph.find, names)
              if node is not None and node.stride is not None]
-    found = []
+    complaints = []
     for left, right in zip(nodes, nodes[1:]):
         assert left.stride is not None
         assert right.stride is not None
         if left.stride == right.stride:
-            found.append(f"{left.name!r} and {right.name!r} are both at stride "
-                         f"{stride_text(left.stride)}: a stage has one end")
+            complaints.append(f"{left.name!r} and {right.name!r} are both at stride "
+                              f"{stride_text(left.stride)}: a stage has one end")
         elif left.stride > right.stride:
-            found.append(f"{left.name!r} at stride {stride_text(left.stride)} comes before "
-                         f"{right.name!r} at stride {stride_text(right.stride)}: the finest goes "
-                         f"first")
-    return found
+            complaints.append(f"{left.name!r} at stride {stride_text(left.stride)} comes before "
+                              f"{right.name!r} at stride {stride_text(right.stride)}: the finest "
+                              f"goes first")
+    return complaints
 
 
 def as_pair(data_shape: int | tuple[int, int]) -> tuple[int, int]:

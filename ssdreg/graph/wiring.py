@@ -1,7 +1,7 @@
-"""A symbol by columns: what it says of its nodes whatever the size of its input.
+"""A symbol's nodes as columns: everything that does not depend on the input size.
 
-It is read once, and serves every size that the network is looked at: see `ssdreg.graph.symbol`.
-Thousands of nodes are gone through at every step, so that there are columns, and no value a node.
+It is read once and shared by the graphs of all input sizes, see `ssdreg.graph.symbol`. Every step
+walks thousands of nodes: columns are faster than an object a node.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WINDOWS = CONVOLUTIONS | POOLINGS
 _ON_EACH_VALUE = ELEMENTWISE | PRODUCTS
 
 
-# without slots, so that it has a place for what is worked out of it once
+# without slots: cached properties need a __dict__
 @frozen(eq=False, slots=False)
 class Wiring:
     """The nodes of a symbol with an input ``data``, in topological order; a column has one each.
@@ -93,7 +93,7 @@ class Wiring:
     def working(self) -> frozenset[int]:
         """The convolutions above 1x1, and all that is computed into them.
 
-        What is not among them is behind the last stage's work: a classifier, most of it.
+        The other nodes are behind the work of the last stage: most of a classifier.
         """
         return self.upstream([index for index in self.windows if self.ops[index] in CONVOLUTIONS])
 
@@ -116,7 +116,7 @@ class Wiring:
                         reach[before] = index
         on_paths = [index for index, before in enumerate(self.data_sources)
                     if before is not None and reach[index] >= 0]
-        # several variables may be called as the data are
+        # several variables may have the name of the data
         farthest = max((index for index in on_paths if self.data_sources[index] == ()), default=0)
         trunk = []
         for index in on_paths:
@@ -137,18 +137,18 @@ class Wiring:
 
     def upstream(self, indices: Sequence[int]) -> frozenset[int]:
         """Return these nodes and all that they are computed from."""
-        found = set(indices)
+        reached = set(indices)
         for index in self._reading:  # what a node reads comes before it
-            if index in found:
-                found.update(self.sources[index])
-        return frozenset(found)
+            if index in reached:
+                reached.update(self.sources[index])
+        return frozenset(reached)
 
     def joins(self, index: int) -> bool:
         """Tell whether anything but activations lies between the trunk and a node's inputs."""
         waiting = list(self.data_sources[index] or ())
         if len(waiting) < 2:
             return False
-        # what was seen too: two ways to one node, node after node, are many ways
+        # nodes that were passed too: the number of paths doubles where two meet in a node
         passed: set[int] = set()
         while waiting:
             before = waiting.pop()
@@ -176,10 +176,11 @@ def read_wiring(symbol: mx.sym.Symbol) -> Wiring:
 
 
 def _data_sources(columns: Columns) -> list[tuple[int, ...] | None]:
-    found: list[tuple[int, ...] | None] = []
+    data_sources: list[tuple[int, ...] | None] = []
     for name, op, read in zip(columns.names, columns.ops, columns.sources):
         if op == VARIABLE:
-            found.append(() if name == DATA else None)
+            data_sources.append(() if name == DATA else None)
         else:
-            found.append(tuple([index for index in read if found[index] is not None]) or None)
-    return found
+            data_sources.append(
+                tuple([index for index in read if data_sources[index] is not None]) or None)
+    return data_sources

@@ -79,16 +79,16 @@ def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO
         return backends.open_backend(path, backend, threads, precision)
     # before anything imports MXNet, which takes its threads then
     offer_threads(threads)
-    source = path if isinstance(path, DeployModel) else open_deploy_model(Path(path), epoch, **told)
-    stored = facts_of(source).precision
+    model = path if isinstance(path, DeployModel) else open_deploy_model(Path(path), epoch, **told)
+    stored = facts_of(model).precision
     if backend == AUTO:
-        return _first(source, stored, threads, precision, context)
+        return _first(model, stored, threads, precision, context)
     if backend == MXNET:
-        return MXNetBackend(_in_precision(source, precision), threads=threads, context=context)
+        return MXNetBackend(_in_precision(model, precision), threads=threads, context=context)
     if stored != "float32":
-        raise ModelError(f"{source.name} was made for MXNet in {stored}: use the backend mxnet, or "
+        raise ModelError(f"{model.name} was made for MXNet in {stored}: use the backend mxnet, or "
                          f"give the run that it was made from")
-    return _exported(source, backend, threads, precision)
+    return _exported(model, backend, threads, precision)
 
 
 def choose_device(path: str | os.PathLike[str], backend: str, ctx: str
@@ -109,46 +109,46 @@ def choose_device(path: str | os.PathLike[str], backend: str, ctx: str
     return backend, devices(ctx)[0]
 
 
-def _first(source: DeployModel, stored: str, threads: int | None, precision: str,
+def _first(model: DeployModel, stored: str, threads: int | None, precision: str,
            context: mx.Context | None) -> Backend:
-    """Open a source with the first backend that is installed and can run it."""
+    """Open a model with the first backend that is installed and can run it."""
     candidates = (*backends.installed(), MXNET) if stored == "float32" else (MXNET,)
     for name in candidates[:-1]:
         try:
-            return _exported(source, name, threads, precision)
+            return _exported(model, name, threads, precision)
         except (ExportError, ModelError):
             # an operator without a translation, or a precision that it does not have; what MXNet
             # says of it, where it cannot either, is said
             continue
-    return MXNetBackend(_in_precision(source, precision), threads=threads, context=context)
+    return MXNetBackend(_in_precision(model, precision), threads=threads, context=context)
 
 
-def _exported(source: DeployModel, backend: str, threads: int | None, precision: str) -> Backend:
-    """Export a source in memory and open it."""
+def _exported(model: DeployModel, backend: str, threads: int | None, precision: str) -> Backend:
+    """Export a model in memory, as ONNX, and open that."""
     from ssdreg.exporting import Options, to_onnx
     # images run one by one: on a processor a batch of these takes as long as they do singly, and
     # OpenVINO runs a model of one size faster than one of any
     options = Options(batch=1, precision="float16" if precision == "float16" else "float32")
     try:
-        model = to_onnx(source, options)
+        onnx_model = to_onnx(model, options)
     except ExportError as error:
         raise ExportError(f"{error}; the backend mxnet runs it as it is") from error
-    return backends.open_backend(model.SerializeToString(), backend, threads, precision,
-                                 source.name)
+    return backends.open_backend(onnx_model.SerializeToString(), backend, threads, precision,
+                                 model.name)
 
 
-def _in_precision(source: DeployModel, precision: str) -> DeployModel:
-    """Return a source that MXNet computes in this precision."""
-    stored = facts_of(source).precision
+def _in_precision(model: DeployModel, precision: str) -> DeployModel:
+    """Return a model that MXNet computes in this precision."""
+    stored = facts_of(model).precision
     if precision in (AUTO, stored):
-        return source
+        return model
     if precision not in PRECISIONS:
         raise ModelError(f"there is no precision {precision!r}: choose one of "
                          f"{', '.join((AUTO, *PRECISIONS))}")
     if precision != "bfloat16" or stored != "float32":
-        raise ModelError(f"{source.name} is computed in {stored} by MXNet, not in {precision}: "
+        raise ModelError(f"{model.name} is computed in {stored} by MXNet, not in {precision}: "
                          f"give a run that is; `ssdreg quantize RUN --backend mxnet` makes int8")
     if not multiplies_bfloat16():
-        raise ModelError(f"{source.name}: {NO_BFLOAT16}")
+        raise ModelError(f"{model.name}: {NO_BFLOAT16}")
     from ssdreg.quantization import bfloat16_mxnet
-    return bfloat16_mxnet(source)
+    return bfloat16_mxnet(model)

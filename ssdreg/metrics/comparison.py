@@ -1,4 +1,4 @@
-"""What was found and what is there, image by image: what every measure but mAP is taken from."""
+"""Detections and ground truths, image by image: the input of every measure but mAP."""
 
 from __future__ import annotations
 

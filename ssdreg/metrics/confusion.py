@@ -26,7 +26,7 @@ from attrs import field, frozen
 from ssdreg.metrics.comparison import Comparison, ImageBoxes
 from ssdreg.metrics.voc import iou_matrix
 
-#: What a detection takes that takes no object, and one that is left out.
+#: The object taken by a detection that takes none, and by one that is left out.
 BACKGROUND, LEFT_OUT = -1, -2
 
 
@@ -49,10 +49,10 @@ class Confusion:
         Only where both are classes and not the same; the most frequent come first.
         """
         count = len(self.classes)
-        found = [(int(self.matrix[row, column]), self.classes[row], self.classes[column])
-                 for row in range(count) for column in range(count)
-                 if row != column and self.matrix[row, column]]
-        return sorted(found, key=lambda pair: -pair[0])
+        confused = [(int(self.matrix[row, column]), self.classes[row], self.classes[column])
+                    for row in range(count) for column in range(count)
+                    if row != column and self.matrix[row, column]]
+        return sorted(confused, key=lambda pair: -pair[0])
 
     def to_dict(self) -> dict[str, object]:
         """Return everything for JSON."""
@@ -62,7 +62,7 @@ class Confusion:
 
 @frozen(eq=False)
 class Assignment:
-    """Who took what in one image.
+    """The assignment of detections to objects in one image.
 
     `detections` are the (K,) rows of the detections whose score suffices, by falling score;
     `takes` the (K,) row of the object that each takes, `BACKGROUND` or `LEFT_OUT`;
@@ -106,7 +106,7 @@ def measure_confusion(comparison: Comparison, threshold: float,
         assigned = assign(image, threshold, iou_threshold)
         kept = assigned.takes != LEFT_OUT
         named = image.detections[assigned.detections[kept], 0].astype(np.int64)
-        # the background's number behind the objects', where -1 finds it
+        # the background's number is last, where the index -1 finds it
         labels = np.append(image.truths[:, 0], background).astype(np.int64)
         np.add.at(matrix, (labels[assigned.takes[kept]], named), 1)
         np.add.at(matrix, (labels[assigned.missed], background), 1)

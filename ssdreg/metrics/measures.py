@@ -19,7 +19,7 @@ USUAL_THRESHOLD = 0.5
 
 @frozen(eq=False)
 class Measures:
-    """What a detector is worth on a set of images.
+    """The measures of a detector on a set of images.
 
     `voc` has the mAP at IoU 0.5 that decides which epoch is the best one; `coco` COCO's twelve
     figures; `curves` precision and recall over the threshold; `confusion` which classes are taken

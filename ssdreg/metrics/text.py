@@ -38,8 +38,8 @@ def coco_block(figures: CocoFigures) -> str:
 
 
 def class_block(measures: Measures) -> str:
-    """Return the best threshold of every class, with what it makes of precision and recall."""
-    named = [*(each.name for each in measures.voc.classes), "all"]
+    """Return the best threshold of every class, with the precision and recall there."""
+    named = [*(measure.name for measure in measures.voc.classes), "all"]
     curves = [*measures.curves.classes, measures.curves.pooled]
     lines: list[Sequence[str]] = [
         ("class", "COCO AP", "threshold", "precision", "recall", "F1")]
@@ -74,7 +74,7 @@ def _many(confusion: Confusion) -> str:
     if not pairs:
         return told
     lines = [("object", "taken for", "times")]
-    lines += [(wanted, found, str(times)) for times, wanted, found in pairs[:MOST_PAIRS]]
+    lines += [(wanted, detected, str(times)) for times, wanted, detected in pairs[:MOST_PAIRS]]
     return f"{told}; most often\n" + aligned(lines)
 
 

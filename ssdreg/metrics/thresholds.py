@@ -24,7 +24,7 @@ from ssdreg.metrics.voc import IGNORED, TRUE_POSITIVE, match
 
 @frozen
 class OperatingPoint:
-    """What a threshold on the score makes of a detector; all four are 0 to 1."""
+    """A threshold on the score, with precision, recall and F1 there; all are 0 to 1."""
 
     threshold: float
     precision: float

@@ -108,7 +108,7 @@ class _Judged:
     """Detections (N,) by class, score, kind of error, what it would be mended to, and size.
 
     `mended` is a class, or -1 where the detection vanishes. Of the objects (M,) `labels`, whether
-    they were `found` or `missed`, and their sizes.
+    they were `detected` or `missed`, and their sizes.
     """
 
     classes: np.ndarray = field(repr=False)
@@ -117,7 +117,7 @@ class _Judged:
     mended: np.ndarray = field(repr=False)
     sizes: np.ndarray = field(repr=False)
     labels: np.ndarray = field(repr=False)
-    found: np.ndarray = field(repr=False)
+    detected: np.ndarray = field(repr=False)
     missed: np.ndarray = field(repr=False)
     object_sizes: np.ndarray = field(repr=False)
 
@@ -147,15 +147,15 @@ def measure_errors(comparison: Comparison, iou_threshold: float = 0.5,
 
     behind = _mean_ap(judged.classes, np.where(right, judged.scores, -math.inf), right, objects,
                       counted)
-    found = np.bincount(judged.labels[judged.found], minlength=len(objects))
+    taken = np.bincount(judged.labels[judged.detected], minlength=len(objects))
     return Errors(
         ap=ap,
         kinds=tuple(ErrorKind(name, cost(kind), tuple(cost(kind, size)
                                                       for size in range(len(SIZES))))
                     for kind, name in enumerate(KINDS)),
         false_positives=Cost(int((~right).sum()), _rise(behind, ap)),
-        false_negatives=Cost(int((~judged.found).sum()), _rise(_mean_ap(
-            judged.classes, judged.scores, right, found, counted), ap)),
+        false_negatives=Cost(int((~judged.detected).sum()), _rise(_mean_ap(
+            judged.classes, judged.scores, right, taken, counted), ap)),
         iou_threshold=iou_threshold, background_threshold=background_threshold)
 
 
@@ -168,14 +168,15 @@ def _judge(image: ImageBoxes, iou_threshold: float, background_threshold: float)
     """Tell the kind of error of every detection of an image, and which objects are missed."""
     counted = image.truths[:, 5] == 0
     truths = image.truths[counted]
-    found = image.detections[np.argsort(-image.detections[:, 1], kind="stable")]
-    overlap = iou_matrix(found[:, 2:], truths[:, 1:5])
-    own = found[:, :1] == truths[:, 0]
+    detections = image.detections[np.argsort(-image.detections[:, 1], kind="stable")]
+    overlap = iou_matrix(detections[:, 2:], truths[:, 1:5])
+    own = detections[:, :1] == truths[:, 0]
     taker = _take(np.where(own, overlap, 0.0), iou_threshold)
-    right = np.zeros(len(found), bool)
+    right = np.zeros(len(detections), bool)
     right[taker[taker >= 0]] = True
-    forgiven = ~right & _lie_in_difficult(found, image.truths[~counted], iou_threshold)
-    found, overlap, own, right = (each[~forgiven] for each in (found, overlap, own, right))
+    forgiven = ~right & _lie_in_difficult(detections, image.truths[~counted], iou_threshold)
+    detections, overlap, own, right = (
+        rows[~forgiven] for rows in (detections, overlap, own, right))
 
     best_own = np.where(own, overlap, 0.0).max(axis=1, initial=0.0)
     best_other = np.where(own, 0.0, overlap).max(axis=1, initial=0.0)
@@ -188,9 +189,10 @@ def _judge(image: ImageBoxes, iou_threshold: float, background_threshold: float)
     mended, mendable = _mend(kinds, np.where(own, overlap, 0.0), np.where(own, 0.0, overlap),
                              truths[:, 0], free)
     return _Judged(
-        classes=found[:, 0].astype(np.int64), scores=found[:, 1], kinds=kinds, mended=mended,
-        sizes=size_indices(image.areas(found[:, 2:])), labels=truths[:, 0].astype(np.int64),
-        found=~free, missed=free & ~mendable,
+        classes=detections[:, 0].astype(np.int64), scores=detections[:, 1],
+        kinds=kinds, mended=mended,
+        sizes=size_indices(image.areas(detections[:, 2:])), labels=truths[:, 0].astype(np.int64),
+        detected=~free, missed=free & ~mendable,
         object_sizes=size_indices(image.areas(truths[:, 1:5])))
 
 
@@ -208,14 +210,14 @@ def _take(overlap: np.ndarray, iou_threshold: float) -> np.ndarray:
     return taker
 
 
-def _lie_in_difficult(found: np.ndarray, difficult: np.ndarray, share: float) -> np.ndarray:
+def _lie_in_difficult(detections: np.ndarray, difficult: np.ndarray, share: float) -> np.ndarray:
     """Tell which (N, 6) detections lie in a difficult object (K, 6) of their class."""
-    boxes, regions = found[:, None, 2:], difficult[None, :, 1:5]
+    boxes, regions = detections[:, None, 2:], difficult[None, :, 1:5]
     sides = np.minimum(boxes[..., 2:], regions[..., 2:]) - np.maximum(boxes[..., :2],
                                                                       regions[..., :2])
     inside = np.clip(sides, 0, None).prod(axis=2)
-    areas = np.clip(found[:, 4:] - found[:, 2:4], 0, None).prod(axis=1)[:, None]
-    lie = (inside >= share * areas) & (areas > 0) & (found[:, :1] == difficult[:, 0])
+    areas = np.clip(detections[:, 4:] - detections[:, 2:4], 0, None).prod(axis=1)[:, None]
+    lie = (inside >= share * areas) & (areas > 0) & (detections[:, :1] == difficult[:, 0])
     return np.asarray(lie.any(axis=1))
 
 
@@ -238,7 +240,7 @@ def _mend(kinds: np.ndarray, own: np.ndarray, other: np.ndarray, labels: np.ndar
 def _together(parts: Sequence[_Judged]) -> _Judged:
     """Put the images together, detections by falling score; equal ones keep their order."""
     empty = np.zeros(0)
-    names = ("classes", "scores", "kinds", "mended", "sizes", "labels", "found", "missed",
+    names = ("classes", "scores", "kinds", "mended", "sizes", "labels", "detected", "missed",
              "object_sizes")
     kept = {name: np.concatenate([empty, *(getattr(part, name) for part in parts)])
             for name in names}
@@ -247,7 +249,7 @@ def _together(parts: Sequence[_Judged]) -> _Judged:
         kept[name] = kept[name][order]
     for name in names:
         if name != "scores":
-            kept[name] = kept[name].astype(bool if name in ("found", "missed") else np.int64)
+            kept[name] = kept[name].astype(bool if name in ("detected", "missed") else np.int64)
     return _Judged(**kept)
 
 

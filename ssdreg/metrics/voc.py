@@ -120,12 +120,12 @@ class Accumulator:
         name, or for a number that is not finite.
         """
         where = f"image {self._images}"
-        found = detection_rows(detections, len(self._class_names), where)
+        detected = detection_rows(detections, len(self._class_names), where)
         wanted = truth_rows(truths, len(self._class_names), where)
         counted = wanted[wanted[:, 5] == 0, 0].astype(np.int64)
         self._objects += np.bincount(counted, minlength=len(self._class_names))
         self._outcomes.append(
-            np.column_stack([found[:, :2], match(found, wanted, self._iou_threshold)]))
+            np.column_stack([detected[:, :2], match(detected, wanted, self._iou_threshold)]))
         self._images += 1
 
     def result(self) -> Evaluation:
@@ -151,8 +151,8 @@ def evaluate(detections: Sequence[ArrayLike], truths: Sequence[ArrayLike],
         raise DataError(f"there are detections for {len(detections)} images and ground truths for "
                         f"{len(truths)}; give one array of each for every image")
     accumulator = Accumulator(class_names, iou_threshold)
-    for found, wanted in zip(detections, truths):
-        accumulator.add(found, wanted)
+    for detected, wanted in zip(detections, truths):
+        accumulator.add(detected, wanted)
     return accumulator.result()
 
 
@@ -173,20 +173,20 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
     return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
 
 
-def match(found: np.ndarray, wanted: np.ndarray, iou_threshold: float) -> np.ndarray:
+def match(detections: np.ndarray, wanted: np.ndarray, iou_threshold: float) -> np.ndarray:
     """Return what became of each detection of one image, all classes at once.
 
-    `found` is (N, 6) and `wanted` (M, 6), as `detection_rows` and `truth_rows` return them; what
-    is returned is (N,): `FALSE_POSITIVE`, `TRUE_POSITIVE` or `IGNORED`.
+    `detections` is (N, 6) and `wanted` (M, 6), as `detection_rows` and `truth_rows` return them;
+    the outcomes returned are (N,): `FALSE_POSITIVE`, `TRUE_POSITIVE` or `IGNORED`.
     """
-    outcome = np.full(len(found), FALSE_POSITIVE)
+    outcome = np.full(len(detections), FALSE_POSITIVE)
     if not len(wanted):
         return outcome
-    overlap = iou_matrix(found[:, 2:], wanted[:, 1:5])
-    overlap[found[:, :1] != wanted[:, 0]] = -1
+    overlap = iou_matrix(detections[:, 2:], wanted[:, 1:5])
+    overlap[detections[:, :1] != wanted[:, 0]] = -1
     best = overlap.argmax(axis=1)
     matching = np.flatnonzero(overlap.max(axis=1) >= iou_threshold)
-    by_score = matching[np.argsort(-found[matching, 1], kind="stable")]
+    by_score = matching[np.argsort(-detections[matching, 1], kind="stable")]
     # an object belongs to the first detection that names it, and unique() returns first places
     _, first = np.unique(best[by_score], return_index=True)
     outcome[by_score[first]] = TRUE_POSITIVE

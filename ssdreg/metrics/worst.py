@@ -30,13 +30,14 @@ class ImageErrors:
 def rank_images(comparison: Comparison, threshold: float,
                 iou_threshold: float = 0.5) -> tuple[ImageErrors, ...]:
     """Return the images with errors, those with most first; of equal ones the first in order."""
-    found = []
+    wrong = []
     for number, image in enumerate(comparison.images):
         assigned = assign(image, threshold, iou_threshold)
         took = assigned.takes >= 0
         named = image.detections[assigned.detections[took], 0]
-        found.append(ImageErrors(
+        wrong.append(ImageErrors(
             number, missed=len(assigned.missed),
             confused=int((named != image.truths[assigned.takes[took], 0]).sum()),
             background=int((assigned.takes == BACKGROUND).sum())))
-    return tuple(sorted((each for each in found if each.errors), key=lambda each: -each.errors))
+    return tuple(sorted((image for image in wrong if image.errors),
+                        key=lambda image: -image.errors))

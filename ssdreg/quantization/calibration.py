@@ -1,4 +1,4 @@
-"""Which images scales are taken from, and which the effect is measured on."""
+"""The images that scales are taken from, and those that the effect is measured on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CalibrationData:
 
     @property
     def issues(self) -> tuple[DataIssue, ...]:
-        """What is wrong with either, said once."""
+        """The issues of both data sets, each once."""
         return tuple(dict.fromkeys((*self.scales.issues, *self.measured.issues)))
 
 
@@ -55,9 +55,9 @@ def open_calibration(data: Path, taken: str | None, measured: str | None, classe
     """
     taken, measured = choose_splits(data, taken, measured, format)
     if measured == HELD_OUT:
-        found = splits.open_data(splits.choose(data, taken, format=format), classes,
-                                 progress=progress)
-        opened = [packed for packed in found if packed is not None]
+        halves = splits.open_data(splits.choose(data, taken, format=format), classes,
+                                  progress=progress)
+        opened = [packed for packed in halves if packed is not None]
     else:
         opened = [splits.open_split(data, split, classes, format, progress=progress)
                   for split in dict.fromkeys((taken, measured))]

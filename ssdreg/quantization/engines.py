@@ -1,4 +1,4 @@
-"""What a detector is on each backend: made, quantised, opened, weighed and written.
+"""The model of a detector on each backend: made, quantised, opened, weighed and written.
 
 `Made` is that backend's own form of it: an ONNX model, a model of OpenVINO, a `DeployModel` of
 MXNet.
@@ -38,7 +38,7 @@ Images = Sequence[np.ndarray]
 
 @frozen
 class Engine:
-    """How a backend's detectors are handled.
+    """The operations on a backend's models.
 
     - `exact`: make it of a source, in float32
     - `int8`: make it of a source, images (1, H, W, 3) uint8, and the convolutions to keep
@@ -63,15 +63,15 @@ def engine(backend: str, precision: str) -> Engine:
     if precision not in PRECISIONS:
         raise ModelError(f"there is no precision {precision!r} to quantise to: choose one of "
                          f"{', '.join(PRECISIONS)}")
-    found = ENGINES[backend]
+    chosen = ENGINES[backend]
     if precision == "bfloat16":
-        if found.bfloat16 is None:
+        if chosen.bfloat16 is None:
             raise ModelError("ONNX Runtime has no bfloat16 on processors: use the backend "
                              "openvino, or int8")
         if not multiplies_bfloat16():
             raise ModelError("this processor has no bfloat16 (AVX-512 BF16, AMX or ARM's), which "
                              "would make it slower: use int8")
-    return found
+    return chosen
 
 
 #: What can be made.
@@ -113,9 +113,9 @@ def _openvino_bfloat16(source: DeployModel) -> openvino.Model:
 
 def _openvino(source: DeployModel, precision: str) -> openvino.Model:
     model = _export(source)
-    made = read_model(model.SerializeToString())
-    write_facts(made, with_precision(stated_facts(model), precision))
-    return made
+    read = read_model(model.SerializeToString())
+    write_facts(read, with_precision(stated_facts(model), precision))
+    return read
 
 
 def _openvino_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> openvino.Model:
@@ -134,7 +134,7 @@ def _openvino_write(model: openvino.Model, file: Path) -> None:
     import openvino
     # the description last, because it is what is opened
     with replacing(file, ".bin") as beside:
-        # it would halve what stays float, and numbers that decode boxes are among it
+        # halving to float16 would include the numbers that decode boxes
         openvino.save_model(model, beside, compress_to_fp16=False)
 
 
@@ -153,10 +153,10 @@ def _mxnet_open(source: DeployModel) -> Backend:
 
 
 def _weigh(write: Callable[[Made, Path], None], name: str) -> Callable[[Made], int]:
-    """Return what tells how many bytes `write` writes."""
-    def weigh(made: Made) -> int:
+    """Return a function that counts the bytes `write` writes."""
+    def weigh(model: Made) -> int:
         with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
-            write(made, Path(folder) / name)
+            write(model, Path(folder) / name)
             return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     return weigh
 

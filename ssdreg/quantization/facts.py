@@ -1,4 +1,4 @@
-"""What a model says of itself: read, and written again with another precision."""
+"""The facts that a model file states, read, and written with another precision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PRECISION = "precision"
 
 
 def set_precision(model: onnx.ModelProto, precision: str) -> None:
-    """Let an ONNX model say that it is of this precision."""
+    """State this precision in an ONNX model."""
     for entry in model.metadata_props:
         if entry.key == f"{PREFIX}{_PRECISION}":
             entry.value = json.dumps(precision)
@@ -33,7 +33,7 @@ def stated_facts(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def write_facts(model: openvino.Model, facts: Mapping[str, str]) -> None:
-    """Let a model of OpenVINO say of itself what an ONNX model's facts say."""
+    """Write an ONNX model's facts into a model of OpenVINO."""
     for key, value in facts.items():
         model.set_rt_info(value, [_OWN, key])
 

@@ -16,7 +16,7 @@ from ssdreg.quantization.engines import Engine, engine
 from ssdreg.quantization.images import read_examples
 from ssdreg.quantization.mxnet.int8 import refuse_unless_float32
 from ssdreg.quantization.quantizing import Quantized, quantize_model
-from ssdreg.quantization.report import QuantizationReport, Side
+from ssdreg.quantization.report import PrecisionFigures, QuantizationReport
 from ssdreg.quantization.searching import evaluate as average_precision
 from ssdreg.quantization.speed import measure_latency
 from ssdreg.registry.preprocessing import Preprocessing
@@ -70,12 +70,13 @@ def quantize(model: str | os.PathLike[str], *, data: str | os.PathLike[str],
         tell(Note(line))
 
     with Telling(tell, Work(what="quantising")):
-        made = quantize_model(source, examples, backend, precision, drop if measure else None,
-                              (keep_layers,) if isinstance(keep_layers, str) else keep_layers, say)
-        made.save(file)
-        before, after = (_measured(made, opened.measured, rounds, say) if measure
-                         else _weighed(made))
-    return QuantizationReport(str(file), made, len(examples), drop, before, after,
+        quantized = quantize_model(
+            source, examples, backend, precision, drop if measure else None,
+            (keep_layers,) if isinstance(keep_layers, str) else keep_layers, say)
+        quantized.save(file)
+        before, after = (_measured(quantized, opened.measured, rounds, say) if measure
+                         else _weighed(quantized))
+    return QuantizationReport(str(file), quantized, len(examples), drop, before, after,
                              opened.issues)
 
 
@@ -112,24 +113,25 @@ def _refuse_out(out: Path, chosen: Engine) -> None:
                              f"away, or choose another name") from error
 
 
-def _weighed(made: Quantized) -> tuple[Side, Side]:
+def _weighed(quantized: Quantized) -> tuple[PrecisionFigures, PrecisionFigures]:
     """Return the detector before and after, by its size alone."""
-    chosen = engine(made.backend, made.precision)
-    return (Side("float32", chosen.weigh(chosen.exact(made.source))),
-            Side(made.precision, made.size()))
+    chosen = engine(quantized.backend, quantized.precision)
+    return (PrecisionFigures("float32", chosen.weigh(chosen.exact(quantized.source))),
+            PrecisionFigures(quantized.precision, quantized.size()))
 
 
-def _measured(made: Quantized, measured: Packed, rounds: int, say: Callable[[str], None]
-              ) -> tuple[Side, Side]:
+def _measured(quantized: Quantized, measured: Packed, rounds: int, say: Callable[[str], None]
+              ) -> tuple[PrecisionFigures, PrecisionFigures]:
     """Return the detector before and after, its accuracy and time measured."""
-    chosen = engine(made.backend, made.precision)
-    exact = chosen.exact(made.source)
-    sizes = chosen.weigh(exact), made.size()
-    backends = [chosen.open(exact), made.open()]
-    shape = made.source.plan.data_shape
+    chosen = engine(quantized.backend, quantized.precision)
+    exact = chosen.exact(quantized.source)
+    sizes = chosen.weigh(exact), quantized.size()
+    backends = [chosen.open(exact), quantized.open()]
+    shape = quantized.source.plan.data_shape
     say("measuring accuracy and time")
-    evaluations = average_precision(backends, read_examples(measured, shape), made.source.classes)
+    evaluations = average_precision(backends, read_examples(measured, shape),
+                                    quantized.source.classes)
     image = next(iter(read_examples(measured, shape, 1))).image
     times = measure_latency({"before": backends[0], "after": backends[1]}, image, rounds)
-    return (Side("float32", sizes[0], evaluations[0], times["before"]),
-            Side(made.precision, sizes[1], evaluations[1], times["after"]))
+    return (PrecisionFigures("float32", sizes[0], evaluations[0], times["before"]),
+            PrecisionFigures(quantized.precision, sizes[1], evaluations[1], times["after"]))

@@ -14,7 +14,7 @@ from ssdreg.quantization.engines import Made, engine
 from ssdreg.quantization.images import Example
 from ssdreg.quantization.mxnet.int8 import refuse_unless_float32
 from ssdreg.quantization.searching import Exact, Trial, choices
-from ssdreg.quantization.sensitivity import Layer, measure_layers
+from ssdreg.quantization.sensitivity import LayerNoise, measure_layers
 
 #: Images that the sensitivity of layers is measured on.
 _MEASURED_ON = 2
@@ -26,12 +26,12 @@ Say = Callable[[str], None]
 class Quantized:
     """A detector in fewer bits.
 
-    - `backend`, `precision`: what it is for; `source`: what it was made of
-    - `made`: the detector as that backend has it: an ONNX model, a model of OpenVINO, a
+    - `backend`, `precision`: those it was made for; `source`: the float32 detector
+    - `model`: the detector as that backend has it: an ONNX model, a model of OpenVINO, a
       `DeployModel`
     - `kept`: the convolutions that stay float32
-    - `exact_map`: what float32 has on the calibration images; nan where that was not measured
-    - `trials`: what was tried, in its order; empty where nothing was measured
+    - `exact_map`: float32's mAP on the calibration images; nan where that was not measured
+    - `trials`: the choices of layers tried, in order; empty where nothing was measured
     - `layers`: all convolutions with the noise 8 bits make in them, the worst first, where it was
       measured
     """
@@ -39,25 +39,25 @@ class Quantized:
     backend: str
     precision: str
     source: DeployModel = field(repr=False)
-    made: Made = field(repr=False)
+    model: Made = field(repr=False)
     kept: tuple[str, ...] = ()
     exact_map: float = float("nan")
     trials: tuple[Trial, ...] = ()
-    layers: tuple[Layer, ...] = field(default=(), repr=False)
+    layers: tuple[LayerNoise, ...] = field(default=(), repr=False)
 
     def open(self) -> Backend:
         """Open it on its backend, ready to run."""
-        return engine(self.backend, self.precision).open(self.made)
+        return engine(self.backend, self.precision).open(self.model)
 
     def save(self, path: str | Path) -> None:
         """Write it, whole or not at all: a file ``.onnx`` or ``.xml``, or a run's folder."""
         file = Path(path)
         file.absolute().parent.mkdir(parents=True, exist_ok=True)
-        engine(self.backend, self.precision).write(self.made, file)
+        engine(self.backend, self.precision).write(self.model, file)
 
     def size(self) -> int:
         """Return how many bytes it takes on disk."""
-        return engine(self.backend, self.precision).weigh(self.made)
+        return engine(self.backend, self.precision).weigh(self.model)
 
 
 def quantize_model(source: DeployModel, examples: Sequence[Example],
@@ -88,9 +88,9 @@ def quantize_model(source: DeployModel, examples: Sequence[Example],
                          tuple(keep))
     say("measuring float32 on the calibration images")
     exact = Exact.of(chosen.open(chosen.exact(source)), examples, source.classes)
-    layers: list[Layer] = []
+    layers: list[LayerNoise] = []
 
-    def measure() -> Sequence[Layer]:
+    def measure() -> Sequence[LayerNoise]:
         say("measuring which layers 8 bits cost most in")
         layers.extend(measure_layers(source, images[:_MEASURED_ON]))
         return layers
@@ -99,9 +99,9 @@ def quantize_model(source: DeployModel, examples: Sequence[Example],
     for extra in choices(measure):
         kept = tuple(dict.fromkeys((*keep, *extra)))
         say(f"quantising, {count_layers(kept)} kept in float32")
-        made = chosen.int8(source, images, kept)
-        trial = exact.trial(kept, chosen.open(made), examples, source.classes)
-        trials[trial] = made
+        quantized = chosen.int8(source, images, kept)
+        trial = exact.trial(kept, chosen.open(quantized), examples, source.classes)
+        trials[trial] = quantized
         if exact.accepts(trial, drop):
             break
     taken = exact.best(tuple(trials), drop)

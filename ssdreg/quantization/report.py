@@ -1,4 +1,4 @@
-"""What quantising cost and brought: accuracy, time and size, before and after."""
+"""The effect of quantisation on accuracy, time and size: figures before and after."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MEBI = 2**20
 
 
 @frozen
-class Side:
-    """A detector before or after: its size in bytes, and what was measured of it, if it was."""
+class PrecisionFigures:
+    """The figures of one precision: size in bytes, and accuracy and time where measured."""
 
     precision: str
     size: int
@@ -31,7 +31,7 @@ class Side:
 
 @frozen
 class QuantizationReport:
-    """What was quantised, for whom, and what came of it.
+    """The quantised detector, and its figures before and after.
 
     `out` is what was written, `calibrated` counts the images that scales were taken from, `drop`
     is the loss of mAP that was allowed, `issues` are what is wrong with the data.
@@ -41,8 +41,8 @@ class QuantizationReport:
     quantized: Quantized
     calibrated: int
     drop: float
-    before: Side
-    after: Side
+    before: PrecisionFigures
+    after: PrecisionFigures
     issues: tuple[DataIssue, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class QuantizationReport:
         return one is not None and other is not None and one.map - other.map > self.drop
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: PrecisionFigures) -> dict[str, Any]:
     return {"precision": side.precision, "bytes": side.size,
             "evaluation": side.evaluation.to_dict() if side.evaluation else None,
             "milliseconds": attrs.asdict(side.latency) if side.latency else None}

@@ -1,6 +1,6 @@
 """Which layers to keep in float32, so that detections stay as good as they were.
 
-Two things are asked of a choice, both on the calibration images. The mAP may fall by `drop` at
+A choice must meet two conditions, both on the calibration images. The mAP may fall by `drop` at
 most. That alone says little, since the mAP of a hundred images is itself uncertain by that much;
 so what is detected must also agree with what float32 detects: taken for the truth, with boxes
 that overlap by three quarters and not by half, it must be found again but for a few times `drop`.
@@ -18,7 +18,7 @@ from ssdreg_runtime.backends import Backend
 from ssdreg.metrics.voc import Accumulator, Evaluation
 from ssdreg.metrics.voc import evaluate as average_precision
 from ssdreg.quantization.images import Example
-from ssdreg.quantization.sensitivity import Layer, worst
+from ssdreg.quantization.sensitivity import LayerNoise, worst
 
 #: Shares of all noise that are taken away by keeping layers, one after another until it is enough.
 SHARES = (0.5, 0.75, 0.9, 0.97)
@@ -30,7 +30,7 @@ _SLACK = 2.5
 
 @frozen
 class Trial:
-    """One choice of layers: those kept in float32, and what the detector then is worth.
+    """One choice of layers to keep in float32, and the accuracy of the detector with it.
 
     `map` is that on the calibration images, `agreement` the mAP of its detections where those of
     float32 are taken for the truth; nan without objects, or without detections.
@@ -43,7 +43,7 @@ class Trial:
 
 @frozen(eq=False)
 class Exact:
-    """What float32 makes of the calibration images: its mAP, and its detections image by image."""
+    """The results of float32 on the calibration images: its mAP, and detections by image."""
 
     map: float
     _found: tuple[np.ndarray, ...] = field(repr=False)
@@ -52,8 +52,10 @@ class Exact:
     def of(cls, backend: Backend, examples: Sequence[Example], classes: Sequence[str]) -> Exact:
         """Run float32 on the calibration images."""
         rows = _detect(backend, examples)
-        sure = tuple(each[(each[:, 0] >= 0) & (each[:, 1] >= _SCORE)] for each in rows)
-        return cls(_map(rows, examples, classes), tuple(each[:, [0, 2, 3, 4, 5]] for each in sure))
+        sure = tuple(detections[(detections[:, 0] >= 0) & (detections[:, 1] >= _SCORE)]
+                     for detections in rows)
+        return cls(_map(rows, examples, classes),
+                   tuple(detections[:, [0, 2, 3, 4, 5]] for detections in sure))
 
     def trial(self, kept: tuple[str, ...], backend: Backend, examples: Sequence[Example],
               classes: Sequence[str]) -> Trial:
@@ -95,14 +97,14 @@ def _map(rows: Sequence[np.ndarray], examples: Sequence[Example], classes: Seque
 def evaluate(backends: Sequence[Backend], examples: Iterable[Example],
              classes: Sequence[str]) -> list[Evaluation]:
     """Measure the average precision of several backends on the same images, read only once."""
-    found = [Accumulator(classes) for _ in backends]
+    accumulators = [Accumulator(classes) for _ in backends]
     for example in examples:
-        for accumulator, backend in zip(found, backends):
+        for accumulator, backend in zip(accumulators, backends):
             accumulator.add(backend.run(example.image)[0], example.boxes)
-    return [accumulator.result() for accumulator in found]
+    return [accumulator.result() for accumulator in accumulators]
 
 
-def choices(measure: Callable[[], Sequence[Layer]]) -> Iterator[tuple[str, ...]]:
+def choices(measure: Callable[[], Sequence[LayerNoise]]) -> Iterator[tuple[str, ...]]:
     """Give what to keep, more and more of it; layers are measured only if nothing is too little."""
     yield ()
     layers = measure()

@@ -1,4 +1,4 @@
-"""Which layers suffer most from 8 bits, measured on a few images.
+"""The sensitivity of layers to 8 bits, measured on a few images.
 
 The error that 8 bits make in one layer, in its input and its weights, is worked out and added to
 what that layer gives out, all others left exact; what then becomes of the predictions tells how
@@ -33,7 +33,7 @@ _NOT_COPIED = ("no_bias", "workspace", "cudnn_tune", "cudnn_off")
 
 
 @frozen
-class Layer:
+class LayerNoise:
     """A convolution of the network and the name of its weights.
 
     `noise` is what 8 bits in this layer alone do to the predictions: the mean square of the error
@@ -46,7 +46,7 @@ class Layer:
     noise: float
 
 
-def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[Layer, ...]:
+def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[LayerNoise, ...]:
     """Measure every convolution of a float32 detector; return them with the worst first.
 
     `images` are (1, H, W, 3) uint8, of the plan's size; two or three will do. Each costs as many
@@ -56,12 +56,12 @@ def measure_layers(source: DeployModel, images: Iterable[np.ndarray]) -> tuple[L
     disturbed = _Disturbed(source)
     noise = np.mean([disturbed.noise(image)
                      for image in normalized(images, source.plan.preprocessing)], axis=0)
-    found = [Layer(layer.name, layer.weight, float(each))
-             for layer, each in zip(disturbed.layers, noise)]
-    return tuple(sorted(found, key=lambda layer: -layer.noise))
+    measured = [LayerNoise(layer.name, layer.weight, float(layer_noise))
+                for layer, layer_noise in zip(disturbed.layers, noise)]
+    return tuple(sorted(measured, key=lambda layer: -layer.noise))
 
 
-def worst(layers: Sequence[Layer], share: float) -> tuple[Layer, ...]:
+def worst(layers: Sequence[LayerNoise], share: float) -> tuple[LayerNoise, ...]:
     """Return the fewest layers that make this share of all noise; `layers` are the worst first."""
     sums = np.cumsum([layer.noise for layer in layers])
     return tuple(layers[:int(np.searchsorted(sums, share * sums[-1])) + 1])
@@ -105,13 +105,13 @@ class _Disturbed:
         data = mx.nd.array(image)
         maps = self._maps.forward(is_train=False, data=data)
         exact = self._predict(data)
-        found = []
+        noises = []
         for layer, values in zip(self.layers, maps):
             place = self._network.arg_dict[_error_of(layer)]
             self._error(layer, values).copyto(place)
-            found.append(_noise(exact, self._predict(data)))
+            noises.append(_noise(exact, self._predict(data)))
             place[:] = 0
-        return found
+        return noises
 
     def _error(self, layer: _Convolution, values: mx.nd.NDArray) -> mx.nd.NDArray:
         """Return the error that 8 bits make in what a convolution gives out."""
@@ -129,8 +129,8 @@ class _Disturbed:
         return probabilities[1:], offsets.reshape(-1, 4)
 
 
-def _noise(exact: tuple[np.ndarray, np.ndarray], found: tuple[np.ndarray, np.ndarray]) -> float:
-    (scores, offsets), (other_scores, other_offsets) = exact, found
+def _noise(exact: tuple[np.ndarray, np.ndarray], disturbed: tuple[np.ndarray, np.ndarray]) -> float:
+    (scores, offsets), (other_scores, other_offsets) = exact, disturbed
     weight = scores.max(axis=0)[:, None]
     parts = ((np.square(other_scores - scores), np.square(scores)),
              (weight * np.square(other_offsets - offsets), weight * np.square(offsets)))

@@ -1,4 +1,4 @@
-"""How long backends take for one image, measured in turns."""
+"""The latency of backends for one image, measured in turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 from ssdreg_runtime.backends import Backend
 
-#: Turns that nobody counts: threads start, memory is taken, caches fill.
+#: Warm-up turns, not counted: threads start, memory is taken, caches fill.
 _WARM_UP = 5
 
 
@@ -24,7 +24,7 @@ class Latency:
 
 def measure_latency(backends: Mapping[str, Backend], image: np.ndarray,
                     rounds: int) -> dict[str, Latency]:
-    """Run backends on an image (1, H, W, 3) uint8 in turns; return what each takes by its name.
+    """Run backends on an image (1, H, W, 3) uint8 in turns; return the latencies by name.
 
     In turns, because machines drift: what is measured one after the other is not comparable.
     """
@@ -35,7 +35,7 @@ def measure_latency(backends: Mapping[str, Backend], image: np.ndarray,
             backend.run(image)
             if number >= _WARM_UP:
                 times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: _latency(each) for name, each in times.items()}
+    return {name: _latency(taken) for name, taken in times.items()}
 
 
 def _latency(times: list[float]) -> Latency:

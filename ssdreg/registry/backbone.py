@@ -258,6 +258,6 @@ class Backbone:
                 return resolve(self.build)(**dict(self.arguments))
         except SsdregError:
             raise
-        except Exception as error:  # a stranger's module may raise anything
+        except Exception as error:  # a plug-in's module may raise any exception
             raise PluginError(f"backbone {self.name!r} cannot be built: {type(error).__name__}: "
                               f"{error}") from error

@@ -44,8 +44,8 @@ def is_name(instance: Any, attribute: Any, value: Any) -> None:
 
 def are_names(instance: Any, attribute: Any, value: tuple[Any, ...]) -> None:
     """Check, for attrs, that every entry is what `is_name` takes."""
-    for each in value:
-        is_name(instance, attribute, each)
+    for name in value:
+        is_name(instance, attribute, name)
 
 
 def _who(instance: Any) -> str:

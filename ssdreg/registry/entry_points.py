@@ -68,7 +68,7 @@ class EntryPoint:
         return metadata.EntryPoint(self.name, self.value, GROUP).load()
 
     def unmet(self) -> str:
-        """Say what is asked of ssdreg that this version is not; empty when all is well."""
+        """Return the requirement on ssdreg that this version does not meet; empty when met."""
         if not self.requires:
             return ""
         # imported only here: most plug-ins ask for nothing
@@ -114,17 +114,17 @@ def _entry_points(distribution: metadata.Distribution) -> Iterator[EntryPoint]:
         if GROUP not in (distribution.read_text("entry_points.txt") or ""):
             return
     except Exception as error:
-        if _asks_for_ssdreg(distribution):  # anybody else's files are no concern of ssdreg's
+        if _asks_for_ssdreg(distribution):  # other packages' files are no concern of ssdreg's
             yield _damaged(distribution, error)
         return
     try:
         points = [point for point in distribution.entry_points if point.group == GROUP]
-        headers = distribution.metadata  # parsed anew by each look at it
+        headers = distribution.metadata  # parsed anew at each access
         name, version = headers.get("Name") or "", headers.get("Version") or ""
         if points and not name:
             raise ValueError("the distribution has no name")
         requires = tuple(text for text in headers.get_all("Requires-Dist") or ()
-                         if (asked := _REQUIREMENT.match(text)) and asked[1])
+                         if (requirement := _REQUIREMENT.match(text)) and requirement[1])
     except Exception as error:
         yield _damaged(distribution, error)
         return

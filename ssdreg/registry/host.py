@@ -246,8 +246,9 @@ def _ask(hook: str, implementation: pluggy.HookImpl, answered: Answers) -> None:
                     f"yielded {reprlib.repr(item)} from {hook}, which is no {kind.__name__}")))
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a stranger's function may raise anything
-        names = (*(name for each in declared for name in each.names), *title.split(":"))
+    except BaseException as error:  # a plug-in's function may raise any exception
+        names = (*(name for declaration in declared for name in declaration.names),
+                 *title.split(":"))
         answered.issues.append(PluginIssue(
             title, f"raised {type(error).__name__} in {hook}: {message(error)}; nothing of it "
                    f"was taken", error, frozenset(map(fold, names))))

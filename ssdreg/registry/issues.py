@@ -1,4 +1,4 @@
-"""What is wrong with a plug-in, said in a line."""
+"""The problems of a plug-in, each in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def one_line(text: str) -> str:
 
 
 def message(error: BaseException) -> str:
-    """Return what an error says; a stranger's may fail even at that."""
+    """Return an error's message; a plug-in's error may fail even at that."""
     try:
         return str(error)
     except Exception as another:

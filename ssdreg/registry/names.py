@@ -81,97 +81,102 @@ def _settled(answered: Answers) -> Registry:
 def _without_colons(declared: Sequence[Declared], issues: list[PluginIssue]) -> list[Declared]:
     """Leave out those with a name that they may not choose."""
     kept = []
-    for each in declared:
-        own = (each.item.name,) if isinstance(each.item, Weights) else each.names
+    for declaration in declared:
+        own = ((declaration.item.name,) if isinstance(declaration.item, Weights)
+               else declaration.names)
         qualified = next((name for name in own if ":" in name), None)
         if qualified is None:
-            kept.append(each)
+            kept.append(declaration)
         else:
-            issues.append(PluginIssue(each.plugin, (
+            issues.append(PluginIssue(declaration.plugin, (
                 f"brings {qualified!r}: a colon stands between a distribution and a name, and is "
-                f"no part of one; it was left out"), names=frozenset(map(fold, each.names))))
+                f"no part of one; it was left out"), names=frozenset(map(fold, declaration.names))))
     return kept
 
 
 def _settle(declared: Sequence[Declared], issues: list[PluginIssue]) -> Names:
     """Give every declaration the name it is listed under; say what cannot have its own."""
     names = Names()
-    own = [each for each in declared if each.distribution == BUILT_IN]
-    others, repeated = _once([each for each in declared if each.distribution != BUILT_IN])
-    reserved = {fold(name) for each in own for name in each.names}
+    own = [declaration for declaration in declared if declaration.distribution == BUILT_IN]
+    others, repeated = _once([declaration for declaration in declared
+                              if declaration.distribution != BUILT_IN])
+    reserved = {fold(name) for declaration in own for name in declaration.names}
     # weights go by their order: the earlier is the default, and keeps its name
-    wanted = _wanted_by(each for each in others if not isinstance(each.item, Weights))
+    wanted = _wanted_by(declaration for declaration in others
+                        if not isinstance(declaration.item, Weights))
     names.contested.update({key: tuple(sorted(qualified)) for key, qualified in wanted.items()
                             if len(qualified) > 1 and key not in reserved})
-    for each in own:
-        _enter(names, each, each.item, issues)
-    for each in others:
-        item = each.item
-        title, *_ = each.names
+    for declaration in own:
+        _enter(names, declaration, declaration.item, issues)
+    for declaration in others:
+        item = declaration.item
+        title, *_ = declaration.names
         if fold(title) in reserved:
-            issues.append(PluginIssue(each.plugin, (
+            issues.append(PluginIssue(declaration.plugin, (
                 f"brings {title!r}, which is the name of a built-in: it can be had as "
-                f"{each.distribution}:{title}")))
-            item = _qualified(each)
+                f"{declaration.distribution}:{title}")))
+            item = _qualified(declaration)
         elif fold(title) in names.contested or (isinstance(item, Weights)
-                                                and _is_anothers(names, each, title)):
-            item = _qualified(each)
-        _enter(names, each, item, issues)
-    for each, first in repeated:
+                                                and _is_anothers(names, declaration, title)):
+            item = _qualified(declaration)
+        _enter(names, declaration, item, issues)
+    for repetition, first in repeated:
         name = names.listed.get(fold(f"{first.distribution}:{first.names[0]}"))
         if name is not None:
-            names.listed.setdefault(fold(f"{each.distribution}:{each.names[0]}"), name)
+            names.listed.setdefault(fold(f"{repetition.distribution}:{repetition.names[0]}"), name)
     return names
 
 
 def _once(declared: Sequence[Declared]) -> tuple[list[Declared], list[tuple[Declared, Declared]]]:
     """Keep the first of declarations that are the same, whoever brings them.
 
-    A plug-in that is installed and registered by hand too is no rival of itself. The others come
-    with the one that they repeat. What one distribution declares twice is left to its quarrel.
+    A plug-in that is both installed and registered by hand does not conflict with itself. The
+    repeated ones come with the one that they repeat. What one distribution declares twice stays
+    in, and is an issue of that distribution.
     """
     once: list[Declared] = []
     repeated: list[tuple[Declared, Declared]] = []
-    for each in declared:
-        first = next((other for other in once if other.distribution != each.distribution
-                      and other.item == each.item), None)
+    for declaration in declared:
+        first = next((other for other in once if other.distribution != declaration.distribution
+                      and other.item == declaration.item), None)
         if first is None:
-            once.append(each)
+            once.append(declaration)
         else:
-            repeated.append((each, first))
+            repeated.append((declaration, first))
     return once, repeated
 
 
 def _wanted_by(declared: Iterable[Declared]) -> dict[str, dict[str, None]]:
     """Return, for each folded name, the qualified names of the distributions that want it."""
     wanted: dict[str, dict[str, None]] = {}
-    for each in declared:
-        title, *_ = each.names
-        for name in each.names:
-            wanted.setdefault(fold(name), {})[f"{each.distribution}:{title}"] = None
-    # a distribution that declares a name twice has a quarrel with itself alone: the first stands
+    for declaration in declared:
+        title, *_ = declaration.names
+        for name in declaration.names:
+            wanted.setdefault(fold(name), {})[f"{declaration.distribution}:{title}"] = None
+    # a distribution that declares a name twice conflicts with itself alone: the first stands
     return {key: dict.fromkeys({title.partition(":")[0]: title for title in reversed(titles)
                                 }.values()) for key, titles in wanted.items()}
 
 
-def _is_anothers(names: Names, each: Declared, title: str) -> bool:
+def _is_anothers(names: Names, declaration: Declared, title: str) -> bool:
     """Tell whether another distribution has this name already."""
     name = names.listed.get(fold(title))
-    return name is not None and names.plugins[name].partition(":")[0] != each.distribution
+    return name is not None and names.plugins[name].partition(":")[0] != declaration.distribution
 
 
-def _qualified(each: Declared) -> Any:
+def _qualified(declaration: Declared) -> Any:
     """Return a declaration under its qualified name."""
-    return attrs.evolve(each.item, name=f"{each.distribution}:{each.item.name}")
+    return attrs.evolve(declaration.item,
+                        name=f"{declaration.distribution}:{declaration.item.name}")
 
 
-def _enter(names: Names, each: Declared, item: Any, issues: list[PluginIssue]) -> None:
+def _enter(names: Names, declaration: Declared, item: Any, issues: list[PluginIssue]) -> None:
     """Enter one declaration, under the names that are free."""
     title, *aliases = names_of(item)
     key = fold(title)
     if key in names.listed:
         name = names.listed[key]
-        issues.append(PluginIssue(each.plugin, (
+        issues.append(PluginIssue(declaration.plugin, (
             f"brings {title!r}, which {name!r} of {names.plugins[name]} is called already: it was "
             f"left out"), names=frozenset({key})))
         return
@@ -179,17 +184,17 @@ def _enter(names: Names, each: Declared, item: Any, issues: list[PluginIssue]) -
     for alias in aliases:
         taken = names.listed.get(fold(alias))
         if taken not in (None, title):
-            issues.append(PluginIssue(each.plugin, f"brings {title!r} with the alias {alias!r}, "
-                                                   f"which is {taken!r}: it goes without"))
+            issues.append(PluginIssue(declaration.plugin, (
+                f"brings {title!r} with the alias {alias!r}, which is {taken!r}: it goes without")))
         elif fold(alias) not in names.contested:
             free.append(alias)
     if len(free) < len(aliases):
         item = attrs.evolve(item, aliases=tuple(free))
-    names.items[title], names.plugins[title] = item, each.plugin
+    names.items[title], names.plugins[title] = item, declaration.plugin
     for name in (title, *free):
         names.listed[fold(name)] = title
-    for name in each.names:
-        names.listed.setdefault(fold(f"{each.distribution}:{name}"), title)
+    for name in declaration.names:
+        names.listed.setdefault(fold(f"{declaration.distribution}:{name}"), title)
 
 
 def _address(declared: Sequence[Declared], backbones: Names, issues: list[PluginIssue]
@@ -200,21 +205,27 @@ def _address(declared: Sequence[Declared], backbones: Names, issues: list[Plugin
     they have to say which.
     """
     addressed: list[Declared] = []
-    for each in declared:
-        wanted = each.item.backbone
+    for declaration in declared:
+        wanted = declaration.item.backbone
         anybodys = backbones.listed.get(fold(wanted))
-        own = backbones.listed.get(fold(f"{each.distribution}:{wanted}"))
+        own = backbones.listed.get(fold(f"{declaration.distribution}:{wanted}"))
         if own is not None and own != anybodys:
-            each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=own))
+            declaration = _addressed_to(own, declaration)
         elif fold(wanted) in backbones.contested:
-            issues.append(PluginIssue(each.plugin, (
-                f"brings {each.item.title!r}, and several plug-ins a backbone of that name: it "
-                f"must be for {' or '.join(backbones.contested[fold(wanted)])}; it was left out")))
+            issues.append(PluginIssue(declaration.plugin, (
+                f"brings {declaration.item.title!r}, and several plug-ins a backbone of that name: "
+                f"it must be for {' or '.join(backbones.contested[fold(wanted)])}; it was left "
+                f"out")))
             continue
         elif ":" in wanted and anybodys is not None:
-            each = attrs.evolve(each, item=attrs.evolve(each.item, backbone=anybodys))
-        addressed.append(each)
+            declaration = _addressed_to(anybodys, declaration)
+        addressed.append(declaration)
     return addressed
+
+
+def _addressed_to(backbone: str, declaration: Declared) -> Declared:
+    """Return weights under the listed name of their backbone."""
+    return attrs.evolve(declaration, item=attrs.evolve(declaration.item, backbone=backbone))
 
 
 # Look up
@@ -287,8 +298,8 @@ def _look_up(kind: str, name: str, names: Names) -> Backbone | Head | DataFormat
     _raise_lost(kind, name)
     # imported only here: most names are right
     from ssdreg.registry.suggestions import close, some
-    by_key = {fold(alias): each for each in names.items.values() for alias in names_of(each)}
-    meant = [by_key[found].name for found in close(key, by_key)]
+    by_key = {fold(alias): item for item in names.items.values() for alias in names_of(item)}
+    meant = [by_key[closest].name for closest in close(key, by_key)]
     hint = (f"did you mean {' or '.join(dict.fromkeys(meant))}?" if meant
             else f"there are {some(sorted(names.items))}.")
     out = len({issue.plugin for issue in _failures()})

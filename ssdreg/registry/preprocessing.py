@@ -26,10 +26,10 @@ class Preprocessing:
 
     @mean.validator
     def _check_mean(self, _attribute: object, value: tuple[float, ...]) -> None:
-        if len(value) != 3 or not all(0 <= each < math.inf for each in value):
+        if len(value) != 3 or not all(0 <= mean < math.inf for mean in value):
             raise ValueError(f"mean has three values of at least 0 in RGB order, not {value}")
 
     @std.validator
     def _check_std(self, _attribute: object, value: tuple[float, ...]) -> None:
-        if len(value) != 3 or not all(0 < each < math.inf for each in value):
+        if len(value) != 3 or not all(0 < deviation < math.inf for deviation in value):
             raise ValueError(f"std has three values above 0 in RGB order, not {value}")

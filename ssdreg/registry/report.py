@@ -45,12 +45,12 @@ def reports() -> tuple[PluginReport, ...]:
 
 
 def _report(title: str) -> PluginReport:
-    host, found = loaded(), registry()
+    host, registered = loaded(), registry()
     entry_point = host.entry_points.get(title)
     owner, _, name = title.partition(":")
-    wrong = [issue for issue in (*host.issues, *found.issues) if issue.plugin == title]
+    wrong = [issue for issue in (*host.issues, *registered.issues) if issue.plugin == title]
     brought = [_brought(names, title) for names in (
-        found.backbone, found.head, found.weight, found.data_format)]
+        registered.backbone, registered.head, registered.weight, registered.data_format)]
     notes = [note for note in host.notes if note.plugin == title]
     reasons = tuple(issue.reason for issue in (*wrong, *notes))
     if title in host.forbidden:

@@ -1,4 +1,4 @@
-"""Names for somebody who wrote another one: the close ones first, few of them, then how to list."""
+"""Suggestions for an unknown name: the closest names, few of them, then how to list all."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def close(wanted: str, names: Collection[str], most: int = 3,
 
     Of names that are as like, those go first that begin as the wanted one does.
     """
-    ranked = sorted(((_likeness(wanted, name), _begin_alike(wanted, name), name)
-                     for name in names), key=lambda found: (-found[0], -found[1], found[2]))
+    scored = [(_likeness(wanted, name), _begin_alike(wanted, name), name) for name in names]
+    ranked = sorted(scored, key=lambda score: (-score[0], -score[1], score[2]))
     return [name for share, _, name in ranked[:most] if share >= alike]
 
 

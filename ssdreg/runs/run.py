@@ -62,9 +62,9 @@ class Run:
 
     def epochs(self) -> tuple[int, ...]:
         """Return the epochs whose parameters are on disk, in order."""
-        found = (re.fullmatch(rf"{PREFIX}-(\d{{4,}})\.params", file.name)
-                 for file in self.path.iterdir())
-        return tuple(sorted(int(match.group(1)) for match in found if match))
+        matches = (re.fullmatch(rf"{PREFIX}-(\d{{4,}})\.params", file.name)
+                   for file in self.path.iterdir())
+        return tuple(sorted(int(match.group(1)) for match in matches if match))
 
     def log(self) -> tuple[Epoch, ...]:
         """Read ``log.csv``; empty before the first epoch has ended."""

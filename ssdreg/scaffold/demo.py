@@ -32,7 +32,7 @@ BACKBONE = attrs.evolve(
 SHAPE = 128
 #: The drawn shapes are a fifth to three fifths of the image's height, and so are the anchors.
 SIZES = ((0.16, 0.2), (0.25, 0.32), (0.4, 0.5), (0.6, 0.7), (0.8, 0.9))
-#: What a shape is does not depend on its colour; nothing else needs to vary, it is drawn so.
+#: The class of a shape does not depend on its colour; all else already varies in the drawing.
 AUGMENTATION = Augmentation(crop_probability=0.0, pad_probability=0.0, color_probability=0.7,
                             hue=180, contrast=0.3)
 TRAIN_IMAGES, VALIDATION_IMAGES = 1200, 100
@@ -122,8 +122,8 @@ def _draw_predictions(out: Path, data_folder: Path, run: Run) -> None:
     from ssdreg.deploy.executor import detect_images, open_inference
     samples = read_voc(data_folder, "val").samples[:PICTURES]
     images = [Image.open(sample.image).convert("RGB") for sample in samples]
-    found = detect_images(open_inference(run), run, images)
+    detections = detect_images(open_inference(run), run, images)
     sheet = contact_sheet([draw_boxes(image, rows, run.classes)
-                           for image, rows in zip(images, found)], columns=6, cell=(256, 256))
+                           for image, rows in zip(images, detections)], columns=6, cell=(256, 256))
     with replacing(out) as beside:
         sheet.save(beside)

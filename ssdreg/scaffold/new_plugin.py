@@ -32,7 +32,7 @@ FILES = {
 
 
 @frozen
-class Names:
+class PluginNames:
     """What a new plug-in is called: its backbone, and the package after it."""
 
     backbone: str
@@ -55,7 +55,7 @@ class Names:
                 .replace("SSDREG_VERSION", __version__))
 
 
-def names(name: str) -> Names:
+def names(name: str) -> PluginNames:
     """Take the name of a backbone, or of its package, apart.
 
     Raises NewPluginError when it cannot be one, or belongs to something that is installed.
@@ -65,18 +65,18 @@ def names(name: str) -> Names:
         raise NewPluginError(f"a plug-in cannot be called {name!r}: take small letters and digits, "
                              f"a letter first, with single hyphens or underscores in between, as "
                              f"in tiny-net")
-    for each in list_backbones():
-        if any(same_name(backbone, other) for other in (each.name, *each.aliases)):
+    for registered in list_backbones():
+        if any(same_name(backbone, other) for other in (registered.name, *registered.aliases)):
             raise NewPluginError(f"a plug-in cannot be called {name!r}: there is a backbone called "
-                                 f"{each.name} already; take another name")
-    found = Names(backbone)
-    if find_spec(found.package) is not None:
+                                 f"{registered.name} already; take another name")
+    plugin = PluginNames(backbone)
+    if find_spec(plugin.package) is not None:
         raise NewPluginError(f"a plug-in cannot be called {name!r}: there is a package called "
-                             f"{found.package} already; take another name")
-    return found
+                             f"{plugin.package} already; take another name")
+    return plugin
 
 
-def write_plugin(called: Names, out: Path) -> Path:
+def write_plugin(called: PluginNames, out: Path) -> Path:
     """Write a new plug-in into a folder of its own in `out`; return that folder.
 
     It appears when it is complete. Raises NewPluginError when there is anything at its place.

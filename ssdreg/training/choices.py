@@ -1,4 +1,4 @@
-"""What a training run is decided by: its network, where that starts from, its recipe, its data."""
+"""The choices behind a training run: its network, starting parameters, recipe and data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ssdreg.training.start import Start, choose_start
 from ssdreg.training.trainer import Data
 from ssdreg.weights.loading import siblings_with_weights, weights_of
 
-#: What is said where a run is to be started from too little.
+#: The message where arguments that a new run needs are missing.
 NEEDED = ("--backbone and --data are needed to start a run (--pretrained RUN stands for a backbone "
           "too, and --resume goes on with a run)")
 
@@ -48,33 +48,33 @@ class DetectorChoice:
 
     @property
     def overrides(self) -> Overrides:
-        """What is given of the plan; sizes that are to fit the data are not."""
+        """The fields of the plan that are given; sizes to be fitted to the data are not."""
         sizes = None if self.sizes == FITTED else self.sizes
         return Overrides(tap_strides=self.tap_strides, sizes=sizes, loss=self.loss)
 
 
 def continued_run(pretrained: str | os.PathLike[str] | bool | None,
                   detector: DetectorChoice) -> Run | None:
-    """Return the run whose network goes on with other data; None where it is no run.
+    """Return the run whose network is trained on; None where `pretrained` is no run.
 
-    Raises SsdregError where something else than that network is asked for.
+    Raises SsdregError where an option of `detector` is given too.
     """
     if not pretrained or pretrained is True:
         return None
     folder = Path(pretrained)
     if not (folder / CONFIG).is_file():
         return None
-    for each in fields(DetectorChoice):
-        if getattr(detector, each.name) != each.default:
-            raise SsdregError(f"--{each.name.replace('_', '-')} goes with --backbone: without one, "
-                              f"the network of {folder} goes on as it is")
+    for option in fields(DetectorChoice):
+        if getattr(detector, option.name) != option.default:
+            raise SsdregError(f"--{option.name.replace('_', '-')} goes with --backbone: without "
+                              f"one, the network of {folder} goes on as it is")
     return open_run(folder)
 
 
 def beginning(backbone: str | Backbone, continued: Run | None,
               pretrained: str | os.PathLike[str] | bool | None, progress: Progress
               ) -> Start | None:
-    """Return what the network starts from; None for nothing."""
+    """Return the parameters that the network starts from; None for random ones."""
     if continued is not None:
         return Start(continued.load_params(), str(continued.path))
     source = get_backbone(backbone)
@@ -85,7 +85,7 @@ def beginning(backbone: str | Backbone, continued: Run | None,
 
 
 def without_weights(backbone: str | Backbone) -> str:
-    """Say that a training starts from nothing, and what would be better where there is such."""
+    """Say that a training starts from random parameters, and name weights to start from."""
     source = get_backbone(backbone)
     if weights_of(source):
         return (f"starts from nothing: the weights of {source.name} are not on disk; "
@@ -114,15 +114,15 @@ def network(backbone: str | Backbone, continued: Run | None, detector: DetectorC
 
 def recipe(given: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
            ) -> TrainOptions:
-    """Return the recipe of which these options are given, those that are None excepted.
+    """Return the recipe with these options; one that is None is not given.
 
-    `defaults` are others than those of `TrainOptions`. Raises SsdregError where it cannot be.
+    `defaults` replace those of `TrainOptions`. Raises SsdregError for invalid options.
     """
     options = {**defaults, **{name: value for name, value in given.items() if value is not None}}
     try:
         return TrainOptions(**options)
     except (ValueError, TypeError) as error:
-        # attrs puts attribute and value behind its sentence
+        # attrs' further arguments are attribute and value
         raise SsdregError(f"this recipe cannot be: {error.args[0]}") from error
     except re.error as error:
         raise SsdregError(f"--freeze {given['freeze']!r} is no regular expression: {error}"

@@ -1,4 +1,4 @@
-"""What of a network does not learn: named parameters, whole stages, batch normalisation."""
+"""The parts of a network that do not learn: named parameters, whole stages, batch normalisation."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def fixed(symbol: mx.sym.Symbol, plan: Plan, options: TrainOptions) -> Fixed:
         norms.update(dict.fromkeys(_norms(part)))
     if options.freeze_norm:
         part = _up_to(symbol, plan.taps)
-        found = _norms(part)
-        norms.update(dict.fromkeys(found))
-        parameters.update(dict.fromkeys(name for norm in found.values() for name in norm))
+        frozen_norms = _norms(part)
+        norms.update(dict.fromkeys(frozen_norms))
+        parameters.update(dict.fromkeys(name for norm in frozen_norms.values() for name in norm))
     return Fixed(tuple(parameters), tuple(norms))
 
 
@@ -56,7 +56,7 @@ def backbone_parameters(symbol: mx.sym.Symbol, plan: Plan) -> set[str]:
 
 
 def with_fixed_norms(symbol: mx.sym.Symbol, norms: Collection[str]) -> mx.sym.Symbol:
-    """Return the same network, in which these normalisations never look at their batch."""
+    """Return the same network, in which these normalisations use no batch statistics."""
     if not norms:
         return symbol
     net = Net.of(symbol)
@@ -69,18 +69,18 @@ def _matching(symbol: mx.sym.Symbol, pattern: str | None) -> list[str]:
     if pattern is None:
         return []
     names = _parameters(symbol)
-    found = [name for name in names if re.match(pattern, name)]
-    if not found or len(found) == len(names):
-        count = "none" if not found else "every one"
+    matching = [name for name in names if re.match(pattern, name)]
+    if not matching or len(matching) == len(names):
+        count = "none" if not matching else "every one"
         raise RunError(f"--freeze {pattern!r} matches {count} of the {len(names)} parameters, "
                        f"such as {', '.join(names[:3])} and {names[-1]}")
-    return found
+    return matching
 
 
 def _stage_end(symbol: mx.sym.Symbol, plan: Plan, count: int) -> str:
     """Return the end of the `count`-th stage, found on the network up to its last tap.
 
-    So it is known for a network that only its checkpoint knows, too.
+    This works for a network that only its checkpoint describes, too.
     """
     taps = find_taps(_up_to(symbol, plan.taps[-1:]), plan.data_shape)
     if count > len(taps):

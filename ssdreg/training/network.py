@@ -33,9 +33,9 @@ def build_network(backbone: Backbone | BuiltBackbone, num_classes: int,
                   data_shape: int | tuple[int, int], head: str | Head = "ssd",
                   overrides: Overrides = DERIVED) -> Network:
     """Plan and verify once, assemble both symbols. What is raised is what `ssdreg.build` raises."""
-    made = design(backbone, num_classes, data_shape, head, overrides)
-    made.verify()
-    return Network(made.plan, made.symbol("train"), made.symbol("deploy"))
+    detector = design(backbone, num_classes, data_shape, head, overrides)
+    detector.verify()
+    return Network(detector.plan, detector.symbol("train"), detector.symbol("deploy"))
 
 
 def network_of(run: Run, num_classes: int) -> Network:

@@ -1,4 +1,4 @@
-"""What a training run can be told."""
+"""The options of a training run."""
 
 from __future__ import annotations
 
@@ -73,6 +73,6 @@ class TrainOptions:
         return self.lr * rise * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-#: What changes in the recipe when training starts from weights: the network knows most already,
+#: Other defaults where training starts from weights: the network knows most already,
 #: and edges and textures, which the first stages see, are the same in all photos.
 FINE_TUNING: Mapping[str, Any] = MappingProxyType({"epochs": 20, "freeze_stages": 2})

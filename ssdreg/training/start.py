@@ -65,11 +65,11 @@ class Start:
     what: str
 
 
-def choose_start(backbone: Backbone, asked: str | None, *,
+def choose_start(backbone: Backbone, source: str | None, *,
                  progress: Progress | None = None) -> Start | None:
     """Read the parameters a training starts from.
 
-    `asked` is a run's folder, a ``.params`` file, the name of weights declared for the backbone
+    `source` is a run's folder, a ``.params`` file, the name of weights declared for the backbone
     or ``""`` for its default ones, fetched if need be. None takes those declared that are on disk
     already, and gives None where there are none. `progress` is told how far a download is.
 
@@ -78,11 +78,12 @@ def choose_start(backbone: Backbone, asked: str | None, *,
     """
     from ssdreg.weights.fetching import fetch
     from ssdreg.weights.loading import find_weights, read_weights, weights_of, weights_on_disk
-    if asked and Path(asked).exists():
-        return Start(read_checkpoint(Path(asked)), asked)
-    if asked and not any(same_name(asked, each.name) for each in weights_of(backbone)):
-        read_checkpoint(Path(asked))  # says that it is not there
-    weights = weights_on_disk(backbone) if asked is None else find_weights(backbone, asked or None)
+    if source and Path(source).exists():
+        return Start(read_checkpoint(Path(source)), source)
+    if source and not any(same_name(source, declared.name) for declared in weights_of(backbone)):
+        read_checkpoint(Path(source))  # raises RunError: the file is not there
+    weights = (weights_on_disk(backbone) if source is None
+               else find_weights(backbone, source or None))
     if weights is None:
         return None
     return Start(read_weights(weights, fetch(weights, progress=progress), backbone),

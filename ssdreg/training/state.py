@@ -79,7 +79,7 @@ class Saved:
 
 
 def save(run: Run, saved: Saved) -> None:
-    """Write a state; drop the files of the state before it that are nobody's checkpoint."""
+    """Write a state; delete the files of the state before it that are no checkpoint."""
     from ssdreg.mx import mx
     state = saved.state
     # only the end of an epoch is a checkpoint, and before the first one there is none
@@ -131,7 +131,7 @@ def load_source(run: Run) -> DataSpec:
 
 @contextmanager
 def _reading(run: Run) -> Iterator[dict[str, Any]]:
-    """Give the state as it was written; what goes wrong while it is read is the file's fault."""
+    """Yield the state as it was written; turn errors in reading it into a RunError."""
     file = run.path / FILE
     if not file.is_file():
         raise RunError(f"{run.path} has no {FILE}: nothing was saved yet, or it was imported, so "

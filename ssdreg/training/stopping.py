@@ -1,4 +1,4 @@
-"""Ctrl-C and termination, heard between two steps instead of in the middle of one."""
+"""Ctrl-C and SIGTERM, acted on between two steps instead of in the middle of one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """A context in which the first Ctrl-C (or SIGTERM) only sets `asked`; the second interrupts.
+    """A context in which the first Ctrl-C (or SIGTERM) only sets `requested`, the next interrupts.
 
     Stopping between two steps is what makes a resumed run exact. Outside the main thread, where
     Python does not deliver signals, nothing is changed.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -33,6 +33,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

@@ -30,7 +30,7 @@ from ssdreg.training.watching import draw, watching
 
 @frozen
 class TrainingResult:
-    """What a training came to.
+    """The result of a training.
 
     - `run`: its folder, see `ssdreg.Run`
     - `best_epoch`: the one on disk with the best validation mAP, the last where none was validated
@@ -46,7 +46,7 @@ class TrainingResult:
     @property
     def map(self) -> float:
         """The validation mAP of the best epoch at IoU 0.5, 0..1; NaN where none was validated."""
-        return next((each.map for each in self.epochs if each.epoch == self.best_epoch), math.nan)
+        return next((line.map for line in self.epochs if line.epoch == self.best_epoch), math.nan)
 
     @property
     def params_file(self) -> Path:
@@ -157,11 +157,11 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
     Interrupted as `ssdreg.train` does.
     """
     tell = progress or silent
-    found = open_run(Path(run))
+    opened_run = open_run(Path(run))
     if data is None and (split or val_data or val_split):
         raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
                           "or leave them out and the run's own data are used")
-    saved = state.load(found)
+    saved = state.load(opened_run)
     if data is not None:
         saved = evolve(saved, data=splits.choose(Path(data), split, _path(val_data), val_split,
                                                  data_format))
@@ -169,16 +169,16 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
         saved = evolve(saved, options=evolve(
             saved.options, epochs=choices.recipe({"epochs": epochs}).epochs))
     if saved.state.epoch >= saved.options.epochs:
-        tell(Note(f"{found.path} has had its {saved.options.epochs} epochs; "
+        tell(Note(f"{opened_run.path} has had its {saved.options.epochs} epochs; "
                   f"give a larger --epochs to go on"))
-        draw(found.path)
-        return _result(found)
+        draw(opened_run.path)
+        return _result(opened_run)
     tell(Note(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
               f"after step {saved.state.step}"))
     opened = choices.open_training(saved.data, saved.augmentation, tell)
-    with watching(found.path, tensorboard) as after_epoch:
-        resume_run(found, saved, opened, devices(ctx), after_epoch=after_epoch, progress=tell)
-    return _result(found, opened.issues)
+    with watching(opened_run.path, tensorboard) as after_epoch:
+        resume_run(opened_run, saved, opened, devices(ctx), after_epoch=after_epoch, progress=tell)
+    return _result(opened_run, opened.issues)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
@@ -191,7 +191,7 @@ def _take(start: Start, network: Network, data: Data) -> Taken:
 
 
 def _describe(plan: Plan, data: Data, recipe: TrainOptions) -> str:
-    """Say what is trained on what."""
+    """Describe the network and its data in a sentence."""
     classes, negatives = data.train.classes, ""
     if data.train.negatives:
         negatives = (f", {data.train.negatives} of them without any, "

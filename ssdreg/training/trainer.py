@@ -44,7 +44,7 @@ class Data:
 
     @property
     def issues(self) -> tuple[datasets.DataIssue, ...]:
-        """What is wrong with either, said once."""
+        """The issues of both data sets, each once."""
         return tuple(dict.fromkeys([*self.train.issues,
                                     *(self.validation.issues if self.validation else ())]))
 
@@ -124,7 +124,7 @@ class _Trainer:
                 states.drop_old(self.run, self.options.keep_epochs)
                 if self.after_epoch is not None:
                     self.after_epoch(log[-1])
-                if stop.asked:
+                if stop.requested:
                     raise Interrupted
 
     def _epoch(self, state: State, told: TrainingProgress, stop: StopRequest) -> State:
@@ -134,7 +134,7 @@ class _Trainer:
         try:
             batches.start_at(state.step)  # those before were done when the run was stopped
             for index, batch in enumerate(batches, state.step):
-                if stop.asked:
+                if stop.requested:
                     return state
                 rate = self.options.rate(state.updates, self.steps_per_epoch)
                 sums = self.engine.step(batch, rate)
@@ -148,7 +148,7 @@ class _Trainer:
         return evolve(state, epoch=state.epoch + 1, step=0)
 
     def _check(self, sums: Sums, state: State, rate: float) -> None:
-        """Stop when the loss is no number any more, and say where and the likely cause."""
+        """Raise RunError when the loss is not finite, with the place and the likely cause."""
         if math.isfinite(sums.cls_loss) and math.isfinite(sums.loc_loss):
             return
         cause = (f"the learning rate ({rate:g}) is too high for this network: try --lr "

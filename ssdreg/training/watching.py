@@ -1,4 +1,4 @@
-"""What is made of a run while it is trained: its curves, and events for TensorBoard."""
+"""The outputs of a run while it is trained: its curves, and events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CURVES = "curves.png"
 
 @contextmanager
 def watching(run: Path, tensorboard: bool) -> Iterator[AfterEpoch]:
-    """Give what is done after every epoch: curves are drawn, and written for TensorBoard.
+    """Yield the function to call after every epoch: it draws curves and writes events.
 
     `run` is the folder. Raises DependencyError where TensorBoard's writer is not installed.
     """

@@ -152,8 +152,8 @@ def _state_dict(value: Any) -> dict[str, Tensor]:
     for _ in range(MAX_DEPTH):
         if not isinstance(value, Mapping):
             break
-        tensors = {name: each for name, each in value.items()
-                   if isinstance(name, str) and isinstance(each, Tensor)}
+        tensors = {name: entry for name, entry in value.items()
+                   if isinstance(name, str) and isinstance(entry, Tensor)}
         if tensors:
             parallel = all(name.startswith(PARALLEL) for name in tensors)
             return {name[len(PARALLEL):] if parallel else name: tensor
@@ -172,19 +172,19 @@ def _arrays(tensors: Mapping[str, Tensor], order: str, size: int,
     """Read the storages and cut the tensors out of them; `size` bounds what they may hold."""
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     held = sum(map(_bytes, storages.values()))
-    asked = sum(math.prod(tensor.shape) * _itemsize(tensor.storage) for tensor in tensors.values())
-    if held > size or asked > MAX_SHARING * size:
-        raise WeightsError(f"its tensors ask for {max(held, asked):,} bytes, but it has {size:,}: "
+    needed = sum(math.prod(tensor.shape) * _itemsize(tensor.storage) for tensor in tensors.values())
+    if held > size or needed > MAX_SHARING * size:
+        raise WeightsError(f"its tensors ask for {max(held, needed):,} bytes, but it has {size:,}: "
                            f"it is truncated, or made to fill the memory")
     parts: dict[str, list[str]] = {key: [] for key in storages}
     for name, tensor in tensors.items():
         parts[tensor.storage.key].append(name)
-    found = {}
+    arrays = {}
     # one storage after the other, so that the file is not in memory twice
     for key, names in parts.items():
         content = read(key, _bytes(storages[key]))
-        found.update({name: _array(name, tensors[name], order, content) for name in names})
-    return {name: found[name] for name in tensors}
+        arrays.update({name: _array(name, tensors[name], order, content) for name in names})
+    return {name: arrays[name] for name in tensors}
 
 
 def _array(name: str, tensor: Tensor, order: str, content: bytes) -> np.ndarray:

@@ -204,7 +204,7 @@ class _Bounded:
 
 
 class _Reader(pickle._Unpickler):
-    """Python's unpickler, with the steps changed in which a file could have its way."""
+    """Python's unpickler, without the steps by which a file could run code."""
 
     # of the unpickler, and not in its annotations
     stack: list[Any]
@@ -217,7 +217,7 @@ class _Reader(pickle._Unpickler):
         self.spent = 0
 
     def spend(self, steps: int) -> None:
-        """Count work, so that a small file cannot ask for an endless amount."""
+        """Count steps, so that a small file cannot cause endless work."""
         self.spent += steps
         if self.spent > MAX_STEPS:
             raise WeightsError(f"its pickle takes more than {MAX_STEPS:,} steps to read")
@@ -244,12 +244,12 @@ class _Reader(pickle._Unpickler):
         return View(storage, view[0][1] if view and view[0] is not None else 0)
 
     def call(self) -> None:
-        """Take arguments and a name, and put what is made of them: see `_MAKERS`."""
+        """Take arguments and a name, and push the value that `_MAKERS` makes of them."""
         arguments, name = self.stack.pop(), self.stack[-1]
         if not (isinstance(name, Name) and name.text in _MAKERS and isinstance(arguments, tuple)):
             raise WeightsError(f"it calls {getattr(name, 'text', type(name).__name__)!r}, which "
                                f"makes no tensor; it was refused, and nothing in it was executed")
-        self.spend(sum(len(each) for each in arguments if isinstance(each, Sized)))
+        self.spend(sum(len(argument) for argument in arguments if isinstance(argument, Sized)))
         self.stack[-1] = _MAKERS[name.text](*arguments)
 
     def drop_state(self) -> None:

@@ -17,9 +17,9 @@ from ssdreg.metrics.voc import ClassAP, Evaluation
 from ssdreg.quantization import Quantized
 from ssdreg.quantization.calibration import choose_splits
 from ssdreg.quantization.quantize import default_out
-from ssdreg.quantization.report import QuantizationReport, Side
+from ssdreg.quantization.report import PrecisionFigures, QuantizationReport
 from ssdreg.quantization.searching import Trial
-from ssdreg.quantization.sensitivity import Layer
+from ssdreg.quantization.sensitivity import LayerNoise
 from ssdreg.quantization.speed import Latency, measure_latency
 from ssdreg.runs.run import open_run
 
@@ -169,13 +169,15 @@ def evaluation(ap):
 
 @pytest.fixture
 def told():
-    layers = (Layer("first", "first_weight", 0.75), Layer("second", "second_weight", 0.25))
+    layers = (LayerNoise("first", "first_weight", 0.75),
+              LayerNoise("second", "second_weight", 0.25))
     trials = (Trial((), 0.85, 0.9), Trial(("first",), 0.895, 0.98))
     source = random_deploy_model("resnet18", 1, SIDE, overrides=Overrides(tap_strides=(8, 16)))
     made = Quantized("openvino", "int8", source, None, ("first",), 0.9, trials, layers)
-    return QuantizationReport("out.xml", made, 100, 0.01,
-                              Side("float32", 4 * 2**20, evaluation(0.9), Latency(10.0, 9.0, 12.0)),
-                              Side("int8", 2**20, evaluation(0.893), Latency(4.0, 3.5, 4.5)))
+    return QuantizationReport(
+        "out.xml", made, 100, 0.01,
+        PrecisionFigures("float32", 4 * 2**20, evaluation(0.9), Latency(10.0, 9.0, 12.0)),
+        PrecisionFigures("int8", 2**20, evaluation(0.893), Latency(4.0, 3.5, 4.5)))
 
 
 def test_the_report(told):
@@ -200,8 +202,9 @@ def test_the_report(told):
 
 
 def test_the_report_of_what_went_wrong(told):
-    slow = QuantizationReport(told.out, told.quantized, 100, 0.001, told.before,
-                         Side("int8", 2**20, evaluation(0.893), Latency(11.0, 10.0, 12.0)))
+    slow = QuantizationReport(
+        told.out, told.quantized, 100, 0.001, told.before,
+        PrecisionFigures("int8", 2**20, evaluation(0.893), Latency(11.0, 10.0, 12.0)))
     assert slow.missed()
     assert slow.text().splitlines()[-1] == ("int8 is not faster than float32 with openvino on this "
                                             "processor: try another backend")

@@ -17,8 +17,8 @@ from ssdreg.backbones import resnet
 from ssdreg.drawing.canvas import (
     PNG_DPI,
     SETTINGS,
-    Box,
     Picture,
+    Rectangle,
     Text,
     draw_figure,
     text_width,
@@ -329,7 +329,7 @@ def test_the_same_picture_is_the_same_file(tmp_path, suffix):
 
 
 def test_a_name_is_no_formula(tmp_path):
-    picture = Picture(3, 1, (Box(0.1, 0.1, 0.2, 0.2, "#000000", "#000000"),), (),
+    picture = Picture(3, 1, (Rectangle(0.1, 0.1, 0.2, 0.2, "#000000", "#000000"),), (),
                       (Text(0.5, 0.5, "a_$b$ <&>", 8, "#000000"),))
     write_picture(picture, tmp_path / "name.svg")
     texts = ElementTree.parse(tmp_path / "name.svg").getroot().iter(

@@ -20,7 +20,7 @@ from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import DependencyError, ExportError
 from ssdreg.exporting import Options, to_onnx, write_onnx
 from ssdreg.exporting import options as options_module
-from ssdreg.exporting.operators.detection import Predictions, write_detections, write_raw
+from ssdreg.exporting.operators.detection import DetectionInputs, write_detections, write_raw
 from ssdreg.exporting.options import newest_opset
 from ssdreg.exporting.parity import compare
 from ssdreg.exporting.reading import Shape
@@ -43,9 +43,9 @@ def onnx_of(shape, anchors, rules, opset=17, batch=None, write=write_detections)
     writer = Writer(opset, batch, FLOAT32)
     for name in ("probabilities", "offsets"):
         writer.reserve(name)
-    found = Predictions(Value(Shape((1, count, rows), (True, False, False)), "probabilities"),
-                        Value(Shape((1, count * 4), (True, False)), "offsets"),
-                        anchors, count, rows - 1)
+    found = DetectionInputs(Value(Shape((1, count, rows), (True, False, False)), "probabilities"),
+                            Value(Shape((1, count * 4), (True, False)), "offsets"),
+                            anchors, count, rows - 1)
     written = write(found, rules, writer)
     outputs = list(written) if isinstance(written, tuple) else [written]
     axis = "batch" if batch is None else batch

@@ -40,7 +40,7 @@ from ssdreg.quantization.engines import ENGINES
 from ssdreg.quantization.mxnet.arranging import cuts_last
 from ssdreg.quantization.onnxruntime.graph import network_nodes, prepare
 from ssdreg.quantization.searching import Exact, Trial, choices
-from ssdreg.quantization.sensitivity import Layer, measure_layers, worst
+from ssdreg.quantization.sensitivity import LayerNoise, measure_layers, worst
 from ssdreg.runs.params import Params
 
 with no_telemetry():
@@ -306,7 +306,7 @@ def test_layers_that_are_measured_as_the_worst_are_the_worst(source, images):
 
 @pytest.mark.parametrize(("share", "count"), [(0.4, 1), (0.5, 1), (0.51, 2), (0.8, 2), (0.9, 3)])
 def test_the_worst_make_a_share_of_the_noise(share, count):
-    layers = [Layer(name, f"{name}_weight", noise)
+    layers = [LayerNoise(name, f"{name}_weight", noise)
               for name, noise in (("a", 5.0), ("b", 3.0), ("c", 2.0))]
     assert worst(layers, share) == tuple(layers[:count])
 
@@ -316,7 +316,7 @@ def test_layers_are_measured_only_when_nothing_kept_is_too_little():
 
     def measure():
         measured.append(True)
-        return [Layer(str(number), "", 2.0**-number) for number in range(9)]
+        return [LayerNoise(str(number), "", 2.0**-number) for number in range(9)]
 
     kept = choices(measure)
     assert next(kept) == ()

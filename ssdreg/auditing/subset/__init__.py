@@ -1,4 +1,4 @@
-"""The subset of Python that a stranger's configuration is read in, without executing it.
+"""The subset of Python that an untrusted configuration is read in, without executing it.
 
 One call of one function is followed, statement by statement, with Python's meaning: lists and
 dictionaries are shared by all names they were given to, ``or`` and ``and`` return one of their

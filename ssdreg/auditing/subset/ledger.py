@@ -1,4 +1,4 @@
-"""The limits of reading a stranger's source, and the objects whose value is no longer known.
+"""The limits of reading an untrusted source, and the objects whose value is no longer known.
 
 Every step, every value made and every comparison is charged, so that the limits here bound the
 time and the memory that any source can take.

@@ -38,10 +38,10 @@ def run(options: argparse.Namespace) -> int:
     """Audit and print; the exit status is 1 when a detector is wrong or none could be judged."""
     from ssdreg.auditing import tables
     from ssdreg.auditing.audit import audit
-    found = audit(options.file, gluoncv=options.gluoncv, layers=options.layers or (),
-                  data_shape=options.data_shape, num_classes=options.num_classes)
+    report = audit(options.file, gluoncv=options.gluoncv, layers=options.layers or (),
+                   data_shape=options.data_shape, num_classes=options.num_classes)
     if options.json:
-        print(json.dumps(tables.to_dicts(found), indent=2))
+        print(json.dumps(tables.to_dicts(report), indent=2))
     else:
-        print((tables.markdown if options.markdown else tables.text)(found))
-    return 0 if found.passed else 1
+        print((tables.markdown if options.markdown else tables.text)(report))
+    return 0 if report.passed else 1

@@ -31,10 +31,10 @@ def run(options: argparse.Namespace) -> int:
 
     from ssdreg.detector.build import design
     from ssdreg.detector.overrides import Overrides
-    made = design(options.backbone, options.num_classes, options.data_shape, options.head,
-                  Overrides(**arguments.overrides(options)))
-    made.verify()
-    plan, symbol = made.plan, made.symbol(options.mode)
+    detector = design(options.backbone, options.num_classes, options.data_shape, options.head,
+                      Overrides(**arguments.overrides(options)))
+    detector.verify()
+    plan, symbol = detector.plan, detector.symbol(options.mode)
     print(f"{plan.backbone} with {plan.head} at {plan.data_shape[0]}x{plan.data_shape[1]}, "
           f"{plan.num_classes} classes: {plan.anchors:,} anchors, taps verified")
     print(text_table(

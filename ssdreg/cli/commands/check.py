@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check and print; the exit status is 1 when anything fails."""
-    require()  # once, instead of as everything's fault
+    require()  # one error, instead of one for every backbone
     return _conformance(options) if options.plugin else _declarations(options)
 
 
@@ -44,28 +44,28 @@ def _declarations(options: argparse.Namespace) -> int:
     chosen = [get_backbone(name) for name in options.names] or list(list_backbones())
     checked = check(chosen)
     if options.json:
-        print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in checked],
-                         indent=2))
+        print(json.dumps([{**attrs.asdict(backbone), "passed": backbone.passed}
+                          for backbone in checked], indent=2))
     else:
         print(text_table(
             ("backbone", "verdict", "parameters", "weights used", "input sizes"),
-            [(each.name, "ok" if each.passed else "WRONG", f"{each.parameters:,}",
-              "-" if each.coverage is None else f"{each.coverage:.1%}",
-              " ".join(f"{h}x{w}" for h, w in each.shapes)) for each in checked]))
-        _tell_stops((each.name, each.stops_at) for each in checked)
-        for each in checked:
-            for issue in each.issues:
-                print(f"\n{each.name}: {issue}")
-    return 0 if all(each.passed for each in checked) else 1
+            [(backbone.name, "ok" if backbone.passed else "WRONG", f"{backbone.parameters:,}",
+              "-" if backbone.coverage is None else f"{backbone.coverage:.1%}",
+              " ".join(f"{h}x{w}" for h, w in backbone.shapes)) for backbone in checked]))
+        _tell_stops((backbone.name, backbone.stops_at) for backbone in checked)
+        for backbone in checked:
+            for issue in backbone.issues:
+                print(f"\n{backbone.name}: {issue}")
+    return 0 if all(backbone.passed for backbone in checked) else 1
 
 
 def _tell_stops(backbones: Iterable[tuple[str, StopsAt | None]]) -> None:
     """Say who stops early on purpose, and why: a family often gives one reason."""
-    found: dict[StopsAt, list[str]] = {}
+    named: dict[StopsAt, list[str]] = {}
     for name, stop in backbones:
         if stop is not None:
-            found.setdefault(stop, []).append(name)
-    for stop, names in found.items():
+            named.setdefault(stop, []).append(name)
+    for stop, names in named.items():
         print(f"\n{', '.join(names)}: stops at stride {stop.stride} on purpose: {stop.reason}")
 
 
@@ -76,18 +76,18 @@ def _conformance(options: argparse.Namespace) -> int:
     package = Package(options.plugin, *options.names)
     work = Work(f"examining {options.plugin}", "subjects", 1 + len(package.subjects))
     examined = list(progress(work).over(examine(package)))
-    verdicts = [verdict for each in examined for verdict in each]
+    verdicts = [verdict for group in examined for verdict in group]
     if options.json:
-        print(json.dumps([{**attrs.asdict(each), "passed": each.passed} for each in verdicts],
-                         indent=2))
+        print(json.dumps([{**attrs.asdict(verdict), "passed": verdict.passed}
+                          for verdict in verdicts], indent=2))
     else:
         print(text_table(
             ("examined", "verdict", "passed", "failed", "not looked at"),
-            [(each[0].title, "ok" if all(verdict.passed for verdict in each) else "WRONG",
-              f"{sum(_examined(verdict) and verdict.passed for verdict in each)} of {len(each)}",
-              " ".join(verdict.check for verdict in each if verdict.issue) or "-",
-              " ".join(verdict.check for verdict in each if not _examined(verdict)) or "-")
-             for each in examined]))
+            [(group[0].title, "ok" if all(verdict.passed for verdict in group) else "WRONG",
+              f"{sum(_examined(verdict) and verdict.passed for verdict in group)} of {len(group)}",
+              " ".join(verdict.check for verdict in group if verdict.issue) or "-",
+              " ".join(verdict.check for verdict in group if not _examined(verdict)) or "-")
+             for group in examined]))
         _tell_stops((subject.title, subject.backbone.stops_at) for subject in package.subjects
                     if isinstance(subject, Subject) and subject.head is None)
         for verdict in verdicts:

@@ -24,18 +24,18 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.compat.mxnet_package import require
     from ssdreg.progress import Note
     from ssdreg.scaffold import demo
-    require()  # before the story begins
+    require()  # before anything is printed
     console, out, began = Console(), options.out, time.monotonic()
 
     def show(event: object) -> None:
-        # what the run is has been said already
+        # the heading above describes the run already
         if not isinstance(event, Note):
             console(event)
 
     print("1. The story: ResNet-101 with the taps that were copied from ResNet-50")
     print(text_table(("network", "taps", "parameters", "file"),
-                     [(each.network, ", ".join(each.taps), f"{each.parameters:,}",
-                       f"{each.mebibytes:.1f} MiB") for each in demo.story()]))
+                     [(network.network, ", ".join(network.taps), f"{network.parameters:,}",
+                       f"{network.mebibytes:.1f} MiB") for network in demo.story()]))
     print(f"   ssdreg refuses the copied taps:\n{demo.refusal()}\n")
     print(f"2. Training {demo.BACKBONE.name} at {demo.SHAPE}x{demo.SHAPE} on drawn shapes")
     best = demo.train_on_shapes(out, progress=show)

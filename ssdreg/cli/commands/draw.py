@@ -34,10 +34,10 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.graph.coverage import choose
     from ssdreg.graph.summary import dissect
     check_format(options.out)
-    made = design(options.backbone, data_shape=options.data_shape,
-                  overrides=Overrides(tap_strides=options.tap_strides))
-    plan, graph = made.plan, made.sized.graph
-    anatomy = dissect(graph, plan.data_shape, made.sized.backbone.taps)
+    detector = design(options.backbone, data_shape=options.data_shape,
+                      overrides=Overrides(tap_strides=options.tap_strides))
+    plan, graph = detector.plan, detector.sized.graph
+    anatomy = dissect(graph, plan.data_shape, detector.sized.backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
     compared = None if options.compare is None else choose(graph, anatomy, options.compare)
     write_picture(draw_anatomy(anatomy, plan, choice, compared), options.out)

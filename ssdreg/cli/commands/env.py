@@ -23,21 +23,23 @@ def run(options: argparse.Namespace) -> int:
     """Print the environment."""
     from ssdreg.cli.environment import describe
     from ssdreg.compat.mxnet_modules import PACKAGES
-    found = describe()
+    environment = describe()
     if options.json:
-        print(json.dumps(attrs.asdict(found), indent=2))
+        print(json.dumps(attrs.asdict(environment), indent=2))
         return 0
-    mxnet_is_there = found.packages["mxnet"] is not None
-    settings = ", ".join(f"{name}={value}" for name, value in found.set_for_mxnet.items())
-    restored = ", ".join(found.restored)
+    mxnet_is_there = environment.packages["mxnet"] is not None
+    settings = ", ".join(f"{name}={value}" for name, value in environment.set_for_mxnet.items())
+    restored = ", ".join(environment.restored)
     for name, value in (
-            ("ssdreg", found.ssdreg), ("Python", f"{found.python} on {found.platform}"),
-            ("packages", _list(found.packages)), ("optional packages", _list(found.optional)),
+            ("ssdreg", environment.ssdreg),
+            ("Python", f"{environment.python} on {environment.platform}"),
+            ("packages", _list(environment.packages)),
+            ("optional packages", _list(environment.optional)),
             ("instructions for", ", ".join(f"{name} ({', '.join(there) or 'none'})"
-                                           for name, there in found.instructions.items())),
-            ("MXNet features", ", ".join(found.features) if mxnet_is_there else MISSING),
-            ("GPUs", found.gpus),
-            ("OpenMP threads", f"{found.threads} ({found.threads_reason})"),
+                                           for name, there in environment.instructions.items())),
+            ("MXNet features", ", ".join(environment.features) if mxnet_is_there else MISSING),
+            ("GPUs", environment.gpus),
+            ("OpenMP threads", f"{environment.threads} ({environment.threads_reason})"),
             ("restored", f"{restored} (for modules of {' and '.join(PACKAGES)} only)" if restored
              else "nothing is missing"),
             ("set for MXNet", settings or ("nothing, you set it all" if mxnet_is_there

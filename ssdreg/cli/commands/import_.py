@@ -35,14 +35,14 @@ def run(options: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         # said below, as a sentence of this command
         warnings.simplefilter("ignore", CheckpointWarning)
-        found = ssdreg.load_checkpoint(options.path, options.epoch, classes, options.data_shape,
-                                       arguments.preprocessing(options))
-    print(found.describe())
-    if found.complaint:
-        print(f"ssdreg: warning: {found.complaint}\n  It detects as it was trained to. A new "
+        checkpoint = ssdreg.load_checkpoint(options.path, options.epoch, classes,
+                                            options.data_shape, arguments.preprocessing(options))
+    print(checkpoint.describe())
+    if checkpoint.complaint:
+        print(f"ssdreg: warning: {checkpoint.complaint}\n  It detects as it was trained to. A new "
               f"training with the right taps would use the whole network.", file=sys.stderr)
     if options.out:
-        run = found.save(options.out)
+        run = checkpoint.save(options.out)
         print(f"written: {run.path}; look at it with: "
               f"{command('ssdreg', 'predict', run.path, 'IMAGE')}")
     return 0

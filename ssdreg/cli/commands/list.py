@@ -26,22 +26,23 @@ def run(options: argparse.Namespace) -> int:
     """Print backbones and heads."""
     if options.json:
         print(json.dumps({
-            "backbones": [{"name": each.name, "aliases": list(each.aliases),
-                           "family": each.family, "depth": each.depth, "paper": each.paper,
-                           "tap_strides": list(each.tap_strides),
+            "backbones": [{"name": backbone.name, "aliases": list(backbone.aliases),
+                           "family": backbone.family, "depth": backbone.depth,
+                           "paper": backbone.paper,
+                           "tap_strides": list(backbone.tap_strides),
                            "taps": [{"stage": tap.stage, "stride": tap.stride,
                                      "channels": tap.channels, "node": tap.node}
-                                    for tap in each.taps]} for each in list_backbones()],
-            "heads": [{"name": each.name, "summary": each.summary, "paper": each.paper}
-                      for each in list_heads()]}, indent=2))
+                                    for tap in backbone.taps]} for backbone in list_backbones()],
+            "heads": [{"name": head.name, "summary": head.summary, "paper": head.paper}
+                      for head in list_heads()]}, indent=2))
         return 0
     if options.markdown:
-        print(markdown_table(HEADER[:3], [row(each)[:3] for each in list_backbones()]))
+        print(markdown_table(HEADER[:3], [row(backbone)[:3] for backbone in list_backbones()]))
         return 0
-    print(text_table(HEADER, [row(each) for each in list_backbones()]))
+    print(text_table(HEADER, [row(backbone) for backbone in list_backbones()]))
     print()
     print(text_table(("head", "what it is", "paper"),
-                     [(each.name, each.summary, each.paper) for each in list_heads()]))
+                     [(head.name, head.summary, head.paper) for head in list_heads()]))
     return 0
 
 

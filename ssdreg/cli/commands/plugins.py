@@ -1,4 +1,4 @@
-"""``ssdreg plugins``: who is there, what they bring, and what is wrong with whom."""
+"""``ssdreg plugins``: the installed plug-ins, what each brings, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the table; the exit status is 1 when a plug-in failed, in whole or in part."""
     with warnings.catch_warnings():
-        # all that they would say is in the table
+        # the table has everything that these warnings say
         warnings.simplefilter("ignore", PluginWarning)
-        found = reports()
+        plugins = reports()
     if options.json:
-        print(json.dumps([attrs.asdict(each) for each in found], indent=2))
+        print(json.dumps([attrs.asdict(plugin) for plugin in plugins], indent=2))
     else:
-        print(text_table(HEADER, [(each.distribution, each.version, each.plugin, each.state,
-                                   each.brings) for each in found]))
-        for each in found:
-            for reason in each.reasons:
-                print(f"\n{each.distribution}:{each.plugin}: {reason}"
-                      if each.plugin != each.distribution else f"\n{each.plugin}: {reason}")
-    return int(any(each.state in (FAILED, PARTLY) for each in found))
+        print(text_table(HEADER, [(plugin.distribution, plugin.version, plugin.plugin, plugin.state,
+                                   plugin.brings) for plugin in plugins]))
+        for plugin in plugins:
+            for reason in plugin.reasons:
+                print(f"\n{plugin.distribution}:{plugin.plugin}: {reason}"
+                      if plugin.plugin != plugin.distribution else f"\n{plugin.plugin}: {reason}")
+    return int(any(plugin.state in (FAILED, PARTLY) for plugin in plugins))

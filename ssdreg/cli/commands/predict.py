@@ -46,6 +46,6 @@ def _detector(options: argparse.Namespace) -> Detector:
     from ssdreg.deploy.mxnet_backend import MXNET
     detector = Detector.on(arguments.open_backend(options))
     if detector.backend == MXNET:
-        # an image is not kept waiting for others, and none is computed for nothing
+        # a batch of one: no image waits for others, and no padding is computed
         detector.batch_size = 1
     return detector

@@ -15,7 +15,7 @@ from ssdreg.detector.overrides import UNUSED
 
 if TYPE_CHECKING:
     from ssdreg.detector.plan import Plan
-    from ssdreg.graph.coverage import Choice
+    from ssdreg.graph.coverage import TapChoice
     from ssdreg.graph.summary import Anatomy, Part, Stage
     from ssdreg.registry.backbone import StopsAt
 
@@ -38,20 +38,20 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.detector.overrides import Overrides
     from ssdreg.graph.coverage import choose
     from ssdreg.graph.summary import dissect
-    made = design(options.backbone, options.num_classes, options.data_shape, options.head,
-                  Overrides(**arguments.overrides(options)))
-    plan, backbone, graph = made.plan, made.sized.backbone, made.sized.graph
+    detector = design(options.backbone, options.num_classes, options.data_shape, options.head,
+                      Overrides(**arguments.overrides(options)))
+    plan, backbone, graph = detector.plan, detector.sized.backbone, detector.sized.graph
     anatomy = dissect(graph, plan.data_shape, backbone.taps)
     choice = choose(graph, anatomy, plan.taps)
     chosen = set(backbone.nodes_at(plan.data_shape))
-    # what the backbone says of its own choice does not excuse another one
+    # the reason for the backbone's own choice of taps holds for no other choice
     stop = backbone.stops_at if set(plan.taps) == chosen else None
     print(json.dumps(_for_machines(anatomy, choice, plan, stop), indent=2) if options.json
           else _for_people(anatomy, choice, plan, stop))
     return 0
 
 
-def _for_people(anatomy: Anatomy, choice: Choice, plan: Plan, stop: StopsAt | None) -> str:
+def _for_people(anatomy: Anatomy, choice: TapChoice, plan: Plan, stop: StopsAt | None) -> str:
     height, width = plan.data_shape
     parts: list[tuple[str, Part | Stage | Anatomy]] = [
         *((str(stage.number), stage) for stage in anatomy.stages),
@@ -121,7 +121,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: range) -
     return text_table(aligned[0], aligned[1:])
 
 
-def _for_machines(anatomy: Anatomy, choice: Choice, plan: Plan,
+def _for_machines(anatomy: Anatomy, choice: TapChoice, plan: Plan,
                   stop: StopsAt | None) -> dict[str, Any]:
     def weight(part: Part | Stage | Anatomy) -> dict[str, int]:
         return {"parameters": part.parameters, "multiply_adds": part.multiply_adds}

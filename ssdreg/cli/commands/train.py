@@ -22,7 +22,7 @@ NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
-#: What decides the network, with defaults; they cannot be told from nothing given.
+#: Options of the network, with defaults; a value equal to its default counts as not given.
 DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "head": arguments.HEAD,
             "data_shape": arguments.DATA_SHAPE}
 #: What `--pretrained` alone stands for.
@@ -154,9 +154,9 @@ def _refuse_another_recipe(options: argparse.Namespace, run: Run) -> None:
     given = _given(options)
     if not given.keys() - {"epochs"}:
         return
-    asked, had = recipe(given), state.load_options(run)
+    wanted, had = recipe(given), state.load_options(run)
     for name in given:
-        value, before = getattr(asked, name), getattr(had, name)
+        value, before = getattr(wanted, name), getattr(had, name)
         if name != "epochs" and value != before:
             raise SsdregError(f"--{name.replace('_', '-')} {value} differs from the run's "
                               f"{before}: a resumed run keeps its recipe, only --epochs may change")

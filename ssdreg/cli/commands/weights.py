@@ -41,14 +41,15 @@ def run(options: argparse.Namespace) -> int:
     if fetched:
         from ssdreg.cli.progress import Console
         console = Console()
-        for each in fetched:
-            fetch(each, progress=console)
-    chosen = (tuple(dict.fromkeys(each for text in options.backbones for each in _named(text)))
+        for weights in fetched:
+            fetch(weights, progress=console)
+    chosen = (tuple(dict.fromkeys(weights for text in options.backbones
+                                  for weights in _named(text)))
               if options.backbones else list_weights())
     if options.json:
-        print(json.dumps([_entry(each) for each in chosen], indent=2))
+        print(json.dumps([_entry(weights) for weights in chosen], indent=2))
     elif chosen:
-        rows = [_row(each) for each in chosen]
+        rows = [_row(weights) for weights in chosen]
         shown = [column for column in range(len(HEADER))
                  if any(row[column] != UNSAID for row in rows)]
         print(text_table([HEADER[column] for column in shown],

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that needs nothing but itself."""
+"""The report of an evaluation: one self-contained HTML page."""
 
 from ssdreg.drawing.report.page import Report, write_report
 from ssdreg.drawing.report.pictures import WorstPicture, draw_worst

@@ -45,16 +45,16 @@ def curves_chart(measures: Measures) -> str:
              if of_class.objects]
     shown = known
     if len(known) > len(LIGHT):
-        shown = sorted(known, key=lambda each: each.ap)[:len(LIGHT)]
+        shown = sorted(known, key=lambda named: named.ap)[:len(LIGHT)]
     drawn = [_grid()]
-    drawn += [f'<path class="faint" d="{_path(each.curve)}"/>' for each in known
-              if all(each is not other for other in shown)]
+    drawn += [f'<path class="faint" d="{_path(named.curve)}"/>' for named in known
+              if all(named is not other for other in shown)]
     key = []
-    for index, each in enumerate(shown):
+    for index, named in enumerate(shown):
         look = f'style="stroke:var(--s{index})" stroke-dasharray="{DASHES[index]}"'
-        drawn.append(f'<path class="curve" {look} d="{_path(each.curve)}"/>'
-                     f'{_mark(each.curve, f"var(--s{index})")}')
-        key.append(_key(f'class="curve" {look}', f"{each.name}, AP {number(each.ap)}"))
+        drawn.append(f'<path class="curve" {look} d="{_path(named.curve)}"/>'
+                     f'{_mark(named.curve, f"var(--s{index})")}')
+        key.append(_key(f'class="curve" {look}', f"{named.name}, AP {number(named.ap)}"))
     pooled = measures.curves.pooled
     drawn.append(f'<path class="pooled" d="{_path(pooled)}"/>{_mark(pooled, "var(--ink)")}')
     key.append(_key('class="pooled"', "all classes together"))

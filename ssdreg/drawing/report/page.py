@@ -1,4 +1,4 @@
-"""The report as a page: HTML that holds its style and its pictures and asks nobody for anything."""
+"""The report as a page: HTML that holds its style and its pictures, and loads nothing."""
 
 from __future__ import annotations
 
@@ -107,13 +107,13 @@ def _tiles(measures: Measures) -> str:
 
 
 def _classes(measures: Measures) -> str:
-    rows = [(each.name, str(each.objects), str(each.detections), number(each.ap),
-             number(each.ap_07), number(coco), *_point(curve.best()))
-            for each, coco, curve in zip(measures.voc.classes, measures.coco.class_ap,
-                                         measures.curves.classes)]
+    rows = [(measure.name, str(measure.objects), str(measure.detections), number(measure.ap),
+             number(measure.ap_07), number(coco), *_point(curve.best()))
+            for measure, coco, curve in zip(measures.voc.classes, measures.coco.class_ap,
+                                            measures.curves.classes)]
     voc = measures.voc
-    rows.append(("all", str(sum(each.objects for each in voc.classes)),
-                 str(sum(each.detections for each in voc.classes)), number(voc.map),
+    rows.append(("all", str(sum(measure.objects for measure in voc.classes)),
+                 str(sum(measure.detections for measure in voc.classes)), number(voc.map),
                  number(voc.map_07), number(measures.coco.figures.ap),
                  *_point(measures.curves.pooled.best())))
     return _section(
@@ -130,13 +130,13 @@ def _point(best: OperatingPoint | None) -> tuple[str, ...]:
 
 
 def _coco(measures: Measures) -> str:
-    found = measures.coco.figures
-    rows = [("all, 100 an image", found.ap, found.ar100),
-            ("at IoU 0.5", found.ap50, None), ("at IoU 0.75", found.ap75, None),
-            ("1 an image", None, found.ar1), ("10 an image", None, found.ar10),
-            ("small", found.ap_small, found.ar_small),
-            ("medium", found.ap_medium, found.ar_medium),
-            ("large", found.ap_large, found.ar_large)]
+    figures = measures.coco.figures
+    rows = [("all, 100 an image", figures.ap, figures.ar100),
+            ("at IoU 0.5", figures.ap50, None), ("at IoU 0.75", figures.ap75, None),
+            ("1 an image", None, figures.ar1), ("10 an image", None, figures.ar10),
+            ("small", figures.ap_small, figures.ar_small),
+            ("medium", figures.ap_medium, figures.ar_medium),
+            ("large", figures.ap_large, figures.ar_large)]
     table = _table(("", "AP", "AR"), [
         (name, *("" if value is None else number(value) for value in values))
         for name, *values in rows])
@@ -160,7 +160,8 @@ def _confusion(measures: Measures) -> str:
     told = ""
     if len(confusion.classes) > MOST_CELLS and pairs:
         told = _table(("object", "taken for", "times"),
-                      [(wanted, found, str(times)) for times, wanted, found in pairs[:MOST_PAIRS]])
+                      [(wanted, detected, str(times))
+                       for times, wanted, detected in pairs[:MOST_PAIRS]])
     return _section("Confusion", text, confusion_chart(confusion) + told)
 
 

@@ -1,4 +1,4 @@
-"""How the report looks, in light and dark and on any width."""
+"""The style of the report, for light and dark modes and any width."""
 
 from __future__ import annotations
 

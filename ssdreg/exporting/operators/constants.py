@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssdreg.exporting.reading import Network, Operator
+from ssdreg.exporting.reading import Operator, OperatorGraph
 from ssdreg.exporting.translation import unsupported
 from ssdreg.exporting.writer import Value
 from ssdreg.graph.nodes import DATA, VARIABLE, Net, Node
@@ -18,7 +18,7 @@ SHAPE_ONLY = {"_contrib_MultiBoxPrior": 0, "zeros_like": 0, "ones_like": 0, "sli
 _RANDOM = ("_random_", "_sample_", "_shuffle")
 
 
-def find_constants(network: Network) -> frozenset[int]:
+def find_constants(network: OperatorGraph) -> frozenset[int]:
     """Return the indices of operators, parameters included, with the same output for any image."""
     constants: set[int] = set()
     for operator in network.operators:

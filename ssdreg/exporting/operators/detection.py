@@ -23,7 +23,7 @@ _INT32_END = 2**31
 
 
 @frozen(eq=False)
-class Predictions:
+class DetectionInputs:
     """The inputs of detection, all float32.
 
     `probabilities` (B, N, C + 1), background first; `offsets` (B, N * 4); `anchors` (1, N, 4)
@@ -37,7 +37,7 @@ class Predictions:
     classes: int
 
 
-def write_detections(predictions: Predictions, rules: PostProcessing, writer: Writer) -> Value:
+def write_detections(predictions: DetectionInputs, rules: PostProcessing, writer: Writer) -> Value:
     """Write the output (B, K, 6): class, score, x1, y1, x2, y2; class -1 for what is dropped."""
     objects = _objects(predictions, writer)
     best = writer.reduce("ReduceMax", objects, [2], False, "best_score")
@@ -95,14 +95,14 @@ def _lower_anchor_first(index: Value, scores: Value, anchors: int, writer: Write
     return writer.node("GatherElements", [index, order], "best_anchor", axis=1)
 
 
-def write_raw(predictions: Predictions, rules: PostProcessing, writer: Writer
+def write_raw(predictions: DetectionInputs, rules: PostProcessing, writer: Writer
               ) -> tuple[Value, Value]:
     """Write ``scores`` (B, N, C) and ``boxes`` (B, N, 4), the inputs of suppression."""
     return (_objects(predictions, writer, name="scores"),
             _decode(predictions.offsets, predictions.anchors[0], rules, writer))
 
 
-def _objects(predictions: Predictions, writer: Writer, name: str = "objects") -> Value:
+def _objects(predictions: DetectionInputs, writer: Writer, name: str = "objects") -> Value:
     """Cut background off the probabilities."""
     one, all_, last = (writer.integers([value], label) for value, label in (
         (1, "first_object"), (predictions.classes + 1, "after_last_object"), (2, "class_axis")))

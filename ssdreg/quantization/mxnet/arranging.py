@@ -1,4 +1,4 @@
-"""A deploy symbol rearranged as MXNet's int8 wants it. Nothing computed changes but by rounding."""
+"""A deploy symbol rearranged for MXNet's int8. Results change by rounding only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssdreg.graph.operators import BATCH_NORM, CONVOLUTIONS, CROPS, ELEMENTWISE,
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-#: Whether these stand before or behind a cut makes no difference: they work on each value alone.
+#: Operators that may stand before or behind a cut: they work on each value alone.
 _POINTWISE = ELEMENTWISE | {BATCH_NORM}
 
 
@@ -23,8 +23,8 @@ def cuts_last(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     """Move cuts from between a convolution and its normalisation and activation behind these.
 
     A network with uneven padding pads more and cuts the surplus off. Between the convolution and
-    what follows it the cut keeps MXNet from joining them, and int8 would then have to hold what
-    the activation is about to throw away.
+    what follows it the cut keeps MXNet from joining them, and the int8 range would then have to
+    cover values that the activation drops.
     """
     net = Net.of(symbol)
     for cut in net.find(*CROPS):
@@ -55,10 +55,10 @@ def weights_of(symbol: mx.sym.Symbol, names: Sequence[str]) -> tuple[str, ...]:
     Raises ModelError, with names that are alike, for one that is none.
     """
     net = Net.of(symbol)
-    found = {net.name(index): net.name(net.inputs(index)[1][0]) for index in net.find(*WEIGHTED)}
+    weights = {net.name(index): net.name(net.inputs(index)[1][0]) for index in net.find(*WEIGHTED)}
     for name in names:
-        if name not in found:
-            close = difflib.get_close_matches(name, found, n=3) or list(found)[:3]
+        if name not in weights:
+            close = difflib.get_close_matches(name, weights, n=3) or list(weights)[:3]
             raise ModelError(f"the network has no convolution {name!r}: there are "
                              f"{', '.join(map(repr, close))} and others")
-    return tuple(found[name] for name in names)
+    return tuple(weights[name] for name in names)

@@ -19,7 +19,7 @@ from ssdreg.errors import RunError
 from ssdreg.runs.params import write_params
 from ssdreg.runs.run import PREFIX, create_run
 
-#: What makes a run one that was quantised.
+#: The file that marks a run as quantised.
 FILE = "quantised.json"
 _EPOCH = 1
 
@@ -34,16 +34,16 @@ def write_run(source: DeployModel, folder: Path) -> None:
     parent.mkdir(parents=True, exist_ok=True)
     # beside, so that it can be renamed; gone with all that is in it when something goes wrong
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{folder.name}.") as beside:
-        made = create_run(Path(beside) / "new", source.classes, source.plan, source.symbol,
-                          source.symbol)
-        (made.path / f"{PREFIX}-symbol.json").unlink()
-        write_params(made.params_file(_EPOCH), source.params)
-        write_json(made.path / FILE, {
+        run = create_run(Path(beside) / "new", source.classes, source.plan, source.symbol,
+                         source.symbol)
+        (run.path / f"{PREFIX}-symbol.json").unlink()
+        write_params(run.params_file(_EPOCH), source.params)
+        write_json(run.path / FILE, {
             "ssdreg": __version__, "precision": facts_of(source).precision, "from": source.name,
             "note": "this run detects and cannot be trained: train the one it was made from"})
         if folder.exists():
             folder.replace(Path(beside) / "old")
-        made.path.replace(folder)
+        run.path.replace(folder)
 
 
 def refuse_folder(folder: Path) -> None:

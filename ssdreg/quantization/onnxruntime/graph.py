@@ -1,4 +1,4 @@
-"""An ONNX detector's graph, as it has to be before it is quantised.
+"""An ONNX detector's graph, prepared for quantisation.
 
 Three things are done to it, none of which changes what it computes:
 
@@ -31,11 +31,11 @@ WEIGHT = "weight:"
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy that is ready to be quantised: weights named apart, no batch normalisation."""
     import onnx
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    _rename_weights(made.graph)
-    _replace_norms(made.graph, network_nodes(made))
-    return made
+    prepared = onnx.ModelProto()
+    prepared.CopyFrom(model)
+    _rename_weights(prepared.graph)
+    _replace_norms(prepared.graph, network_nodes(prepared))
+    return prepared
 
 
 def network_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -74,7 +74,8 @@ def _replace_norms(graph: onnx.GraphProto, network: tuple[str, ...]) -> None:
             continue
         scale, offset, mean, variance = (
             numpy_helper.to_array(weights[name]).astype(np.float64) for name in node.input[1:5])
-        epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), 1e-5)
+        epsilon = next((attribute.f for attribute in node.attribute
+                        if attribute.name == "epsilon"), 1e-5)
         factor = scale / np.sqrt(variance + epsilon)
         kernel, bias = f"{WEIGHT}{node.name}_kernel", f"{WEIGHT}{node.name}_bias"
         graph.initializer.extend([

@@ -63,10 +63,10 @@ def quantize_onnx(model: onnx.ModelProto, batches: Iterable[np.ndarray],
             activation_type=tools.QuantType.QUInt8, weight_type=tools.QuantType.QInt8,
             op_types_to_quantize=[*OPERATORS, *_RANGED], nodes_to_quantize=chosen,
             calibrate_method=tools.CalibrationMethod.MinMax, reduce_range=not multiplies_int8())
-        made = onnx.load(file)
-    made.producer_name = model.producer_name
-    set_precision(made, "int8")
-    return made
+        quantized = onnx.load(file)
+    quantized.producer_name = model.producer_name
+    set_precision(quantized, "int8")
+    return quantized
 
 
 class _Images:

@@ -56,11 +56,11 @@ def quantize_openvino(model: bytes, batches: Iterable[np.ndarray],
             raise DependencyError("int8 for OpenVINO is made by a package that is not installed: "
                                   f"run `{install('openvino', 'ssdreg')}`") from error
     with _quiet():
-        made: openvino.Model = nncf.quantize(
+        quantized: openvino.Model = nncf.quantize(
             read, nncf.Dataset(images), subset_size=len(images),
             ignored_scope=nncf.IgnoredScope(names=_ignored(read, keep), validate=False))
-    write_facts(made, with_precision(facts, "int8"))
-    return made
+    write_facts(quantized, with_precision(facts, "int8"))
+    return quantized
 
 
 def read_model(content: bytes) -> openvino.Model:
