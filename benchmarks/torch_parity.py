@@ -35,7 +35,8 @@ COLUMNS = tuple(field.name for field in attrs.fields(Parity))
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--backbones", type=_names, default=tuple(backbone.name for backbone in list_backbones()))
+    parser.add_argument("--backbones", type=_names,
+                        default=tuple(backbone.name for backbone in list_backbones()))
     parser.add_argument("--heads", type=_names, default=())
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -144,8 +144,8 @@ def _loss(symbol: mx.sym.Symbol, outputs: tuple[np.ndarray, ...]) -> float:
             label = outputs[2]
             picked = np.take_along_axis(output, np.maximum(label, 0)[:, None].astype(int), 1)[:, 0]
             counted = label >= 0
-            picked = np.maximum(picked[counted], np.finfo(picked.dtype).tiny)
-            total += -np.log(picked).sum() / max(counted.sum(), 1)
+            least = np.finfo(output.dtype).tiny
+            total -= np.log(np.maximum(picked[counted], least)).sum() / max(counted.sum(), 1)
         else:
             count = (np.sum(output > 0) if attrs.text("normalization") == "valid" else 1)
             total += attrs.number("grad_scale", 1.0) * output.sum(dtype="float64") / max(count, 1)

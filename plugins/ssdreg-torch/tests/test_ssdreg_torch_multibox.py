@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+import ssdreg_torch.module  # noqa: E402, F401  (fills the table of translations)
 from ssdreg_torch.translation import operation_of  # noqa: E402
 
-import ssdreg_torch.module  # noqa: E402, F401  (fills the table of translations)
 from ssdreg.graph.nodes import Net  # noqa: E402
 from ssdreg.mx import mx  # noqa: E402
 

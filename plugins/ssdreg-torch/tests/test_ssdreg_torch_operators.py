@@ -8,11 +8,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import ssdreg_torch  # noqa: E402
+from ssdreg_torch import params as parameters  # noqa: E402
+from ssdreg_torch.names import attribute, parameter  # noqa: E402
+
 from ssdreg.deploy.random_params import values  # noqa: E402
 from ssdreg.mx import mx  # noqa: E402
 from ssdreg.runs.params import Params, read_params, write_params  # noqa: E402
-from ssdreg_torch import params as parameters  # noqa: E402
-from ssdreg_torch.names import attribute, parameter  # noqa: E402
 
 sym, contrib, linalg = mx.sym, mx.sym.contrib, mx.sym.linalg
 SHAPE = (2, 3, 9, 14)
@@ -224,6 +225,10 @@ def close(found, expected, what):
     assert np.abs(found - expected).max(initial=0) <= TOLERANCE * scale, what
 
 
+#: Whose gradient MXNet computes wrongly in float32: it is held against differences below.
+WRONG_IN_MXNET = ("pool avg, full, padded", "leaky selu")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_translation_is_mxnets(name):
     symbol = CASES[name](sym.Variable("data"))
@@ -237,6 +242,11 @@ def test_a_translation_is_mxnets(name):
         expected = expected.asnumpy()
         close(found.detach().numpy(), expected, "output")
         assert float(loss) == 0
+    if name in WRONG_IN_MXNET:
+        module.double()
+        assert torch.autograd.gradcheck(lambda data: module(data=data).outputs[0],
+                                        data.detach().double().requires_grad_())
+        return
     weights = np.random.default_rng(4).normal(0, 1, expected.shape).astype(np.float32)
     executor.backward([mx.nd.array(weights)])
     mx.nd.waitall()

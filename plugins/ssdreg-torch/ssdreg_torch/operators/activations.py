@@ -24,7 +24,10 @@ def activation(node: Node) -> Compute:
 
 @translates("LeakyReLU")
 def leaky(node: Node) -> Compute | Operation:
-    """Return an activation of MXNet's LeakyReLU: leaky, rrelu, elu, selu, prelu or gelu."""
+    """Return an activation of MXNet's LeakyReLU: leaky, rrelu, elu, selu, prelu or gelu.
+
+    The gradient of selu is its derivative, which MXNet's is not below 0.
+    """
     attrs = node.attrs
     kind, slope = attrs.text("act_type", "leaky"), attrs.number("slope", 0.25)
     if kind == "rrelu":

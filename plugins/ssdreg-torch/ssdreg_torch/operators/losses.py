@@ -7,6 +7,8 @@ a loss that has the gradient; the losses of a symbol are summed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -101,8 +103,8 @@ def _divisor(data: Tensor, label: Tensor, attrs: Attributes) -> Tensor | int:
 def make_loss(node: Node) -> Operation:
     """Return a value that is a loss: ``grad_scale`` times its sum, normalized.
 
-    That is over the number of values above ``valid_thresh`` (``normalization`` valid), or the
-    batch.
+    That is over the number of values above ``valid_thresh`` (``normalization`` valid), or, for
+    ``batch``, over the sizes of all axes but the last, which is the batch of a matrix.
     """
     attrs = node.attrs
     scale, normalization = attrs.number("grad_scale", 1.0), attrs.text("normalization", "null")
@@ -111,7 +113,7 @@ def make_loss(node: Node) -> Operation:
     def loss(data: Tensor) -> Tensor:
         total = wide(data).sum() * scale
         if normalization == "batch":
-            return total / data.shape[0]
+            return total * (data.shape[-1] / data.numel())
         if normalization == "valid":
             return total / (data.detach() > least).sum().clamp(min=1)
         return total
@@ -124,7 +126,8 @@ def make_loss_plainly(node: Node) -> Operation:
     return Operation(torch.detach, torch.detach, lambda data: wide(data).sum())
 
 
-def _regression(node: Node, output: Compute, distance: Compute) -> Operation:
+def _regression(node: Node, output: Callable[[Tensor], Tensor],
+                distance: Callable[[Tensor, Tensor], Tensor]) -> Operation:
     """Return a regression: the loss is the sum of distances over the values of an image."""
     scale = node.attrs.number("grad_scale", 1.0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -46,7 +46,9 @@ def pooling(node: Node) -> Compute:
 
 def _global(kind: str) -> Compute:
     """Return the maximum, average or sum of a whole map."""
-    reduce = {"max": torch.amax, "avg": torch.mean, "sum": torch.sum}[kind]
+    kinds: dict[str, Callable[..., Tensor]] = {
+        "max": torch.amax, "avg": torch.mean, "sum": torch.sum}
+    reduce = kinds[kind]
     return lambda data: reduce(data, tuple(range(2, data.ndim)), keepdim=True)
 
 
@@ -82,7 +84,9 @@ def _maxima(kernel: tuple[int, ...], stride: tuple[int, ...], before: tuple[int,
         # PyTorch's own padding holds where the map ends no later than it does
         if all(last <= first <= side // 2 for first, last, side in zip(before, after, kernel)):
             return pool(data, kernel, stride, before)
-        return pool(_padded(data, before, after, -math.inf), kernel, stride)
+        # what MXNet returns for a window in the padding alone
+        least = torch.finfo(data.dtype).min
+        return pool(_padded(data, before, after, least), kernel, stride)
     return compute
 
 
@@ -101,7 +105,9 @@ def _averages(kernel: tuple[int, ...], stride: tuple[int, ...], before: tuple[in
               convention: str, counts_padding: bool) -> Compute:
     """Return averages over the cells of a window, its padding too where that counts.
 
-    Cells beyond the padding, which windows of the convention ``full`` reach, never count.
+    Cells beyond the padding, which windows of the convention ``full`` reach, never count. (The
+    gradient that MXNet takes in float32 counts them; this one is the derivative, as MXNet's is in
+    float64.)
     """
     pool = AVERAGES[len(kernel)]
 
