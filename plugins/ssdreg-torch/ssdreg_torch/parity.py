@@ -117,7 +117,7 @@ def step_by_mxnet(symbol: mx.sym.Symbol, params: Params, images: np.ndarray, lab
     # the backward pass writes running moments without telling MXNet's engine
     mx.nd.waitall()
     outputs = tuple(output.asnumpy() for output in executor.outputs)
-    return TrainingStep(outputs, _loss(symbol, outputs),
+    return TrainingStep(outputs, loss_of(symbol, outputs),
                         {name: executor.grad_dict[name].asnumpy() for name in names},
                         {name: array.asnumpy() for name, array in executor.aux_dict.items()})
 
@@ -135,7 +135,7 @@ def step_by_torch(symbol: mx.sym.Symbol, params: Params, images: np.ndarray, lab
         {name: moment.numpy() for name, moment in module.moments().items()})
 
 
-def _loss(symbol: mx.sym.Symbol, outputs: tuple[np.ndarray, ...]) -> float:
+def loss_of(symbol: mx.sym.Symbol, outputs: tuple[np.ndarray, ...]) -> float:
     """Return the value of the losses that MXNet's outputs belong to."""
     net, total = Net.of(symbol), 0.0
     for (index, _), output in zip(net.heads, outputs):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,21 +17,20 @@ def place_anchors(feature: Tensor, sizes: Sequence[float], ratios: Sequence[floa
     does.
     """
     height, width = feature.shape[2:]
-    down, across = (np.float32(step if step > 0 else 1 / side)
-                    for step, side in zip(steps, (height, width)))
-    halves = torch.from_numpy(_halves(height, width, sizes, ratios)).to(feature.device)
-    y = (torch.arange(height, dtype=torch.float32) + offsets[0]) * float(down)
-    x = (torch.arange(width, dtype=torch.float32) + offsets[1]) * float(across)
-    y, x = torch.meshgrid(y.to(feature.device), x.to(feature.device), indexing="ij")
+    down, across = (step if step > 0 else 1 / side for step, side in zip(steps, (height, width)))
+    halves = _halves(feature, sizes, ratios)
+    y = (torch.arange(height, device=feature.device).float() + offsets[0]) * down
+    x = (torch.arange(width, device=feature.device).float() + offsets[1]) * across
+    y, x = torch.meshgrid(y, x, indexing="ij")
     centers = torch.stack((x, y), -1)[:, :, None]
     return torch.cat((centers - halves, centers + halves), -1).reshape(1, -1, 4)
 
 
-def _halves(height: int, width: int, sizes: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
+def _halves(feature: Tensor, sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
     """Return half the width and height of a cell's anchors, (A, 2) float32."""
-    single = np.float32
-    roots = [np.sqrt(single(ratio)) for ratio in ratios]
-    shapes = [(single(size), roots[0]) for size in sizes]
-    shapes += [(single(sizes[0]), root) for root in roots[1:]]
-    return np.array([(size * single(height) / single(width) * root / single(2),
-                      size / root / single(2)) for size, root in shapes], single)
+    height, width = feature.shape[2:]
+    size, ratio = torch.tensor([(size, ratios[0]) for size in sizes]
+                               + [(sizes[0], ratio) for ratio in ratios[1:]],
+                               dtype=torch.float32, device=feature.device).unbind(1)
+    root = torch.sqrt(ratio)
+    return torch.stack((size * height / width * root / 2, size / root / 2), 1)

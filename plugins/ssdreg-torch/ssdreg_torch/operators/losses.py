@@ -53,7 +53,7 @@ def softmax_output(node: Node) -> Operation:
     multi, preserve = attrs.flag("multi_output"), attrs.flag("preserve_shape")
 
     def output(data: Tensor, label: Tensor | None = None) -> Tensor:
-        data = data.detach()
+        data = wide(data.detach())
         if multi:
             return torch.softmax(data, 1)
         if preserve:
