@@ -9,7 +9,6 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import ssdreg_torch  # noqa: E402
 from ssdreg_torch import params as parameters  # noqa: E402
-from ssdreg_torch.names import attribute, parameter  # noqa: E402
 
 from ssdreg.deploy.random_params import values  # noqa: E402
 from ssdreg.mx import mx  # noqa: E402
@@ -333,11 +332,3 @@ def test_parameters_come_back_as_they_went(tmp_path):
         assert torch.equal(tensor, changed[name])
     with pytest.raises(ssdreg_torch.TranslationError, match=r"'a.b_weight' .* missing"):
         other.load({})
-
-
-@pytest.mark.parametrize("name", ["conv1_weight", "a.b", "100%", "train", "%train", "a%2Eb"])
-def test_a_name_is_read_back_from_its_attribute(name):
-    written = attribute(name, dir(torch.nn.Module))
-    assert parameter(written) == name
-    assert "." not in written
-    assert not hasattr(torch.nn.Module, written)
