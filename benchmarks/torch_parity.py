@@ -1,6 +1,7 @@
 """Does PyTorch compute what MXNet computes? Every backbone and head, as a table.
 
     python benchmarks/torch_parity.py [--backbones A,B,...] [--heads A,B,...] [--threads N]
+    python benchmarks/torch_parity.py --operators    # what these symbols are made of
 
 Needs the plug-in ssdreg-torch. Every registered backbone gets the head ssd, and a few get every
 head, at the smallest size that a detector can be planned for; parameters are random, a batch is two
@@ -17,13 +18,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import attrs
 import torch
 from ssdreg_torch.parity import Parity, compare
+from ssdreg_torch.translation import known
 
 from ssdreg.detector.built import BuiltBackbone
+from ssdreg.graph.nodes import Net
 from ssdreg.registry.names import list_backbones, list_heads
 from ssdreg.testing.small import smallest_detector
 
@@ -39,8 +43,14 @@ def main() -> int:
                         default=tuple(backbone.name for backbone in list_backbones()))
     parser.add_argument("--heads", type=_names, default=())
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--operators", action="store_true",
+                        help="only count the operators of all training and deploy symbols")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.operators:
+        for op, count in sorted(count_operators(options).items()):
+            print(f"{count:8,} {op}{'' if op in known() else ' (no translation)'}")
+        return 0
     print(f"| backbone | head | {' | '.join(COLUMNS).replace('_', ', ')} |")
     print(f"| {' | '.join(['---'] * (len(COLUMNS) + 2))} |")
     failed = False
@@ -51,6 +61,18 @@ def main() -> int:
             print(f"| {backbone} | {head} | {' | '.join(cells(parity))} |", flush=True)
             failed = failed or wrong(parity)
     return int(failed)
+
+
+def count_operators(options: argparse.Namespace) -> Counter[str]:
+    """Count the operators of the training and deploy symbols of backbones with their heads."""
+    found: Counter[str] = Counter()
+    for backbone in options.backbones:
+        built = BuiltBackbone.of(backbone)
+        for head in options.heads or heads_for(backbone):
+            detector = smallest_detector(built, head)
+            for symbol in (detector.train, detector.deploy):
+                found.update(node.op for node in Net.of(symbol).nodes if not node.is_variable)
+    return found
 
 
 def _names(text: str) -> tuple[str, ...]:

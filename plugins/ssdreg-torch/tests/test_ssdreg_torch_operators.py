@@ -9,8 +9,11 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import ssdreg_torch  # noqa: E402
 from ssdreg_torch import params as parameters  # noqa: E402
+from ssdreg_torch.translation import known  # noqa: E402
 
 from ssdreg.deploy.random_params import values  # noqa: E402
+from ssdreg.exporting import walking  # noqa: E402
+from ssdreg.exporting.translation import TRANSLATIONS  # noqa: E402
 from ssdreg.mx import mx  # noqa: E402
 from ssdreg.runs.params import Params, read_params, write_params  # noqa: E402
 
@@ -47,6 +50,8 @@ CASES = {
     "conv": lambda x: conv(x, kernel=(3, 2)),
     "conv, all set": lambda x: conv(x, 6, (3, 2), stride=(2, 1), pad=(2, 1), dilate=(1, 2),
                                     num_group=3, no_bias=True),
+    "conv of the first kind": lambda x: sym.Convolution_v1(
+        x, num_filter=4, kernel=(3, 2), stride=(2, 1), pad=(1, 1), num_group=1),
     "conv of rows": lambda x: conv(rows(x), kernel=(3,), stride=(2,), pad=(1,), dilate=(2,)),
     "conv of volumes": lambda x: conv(sym.expand_dims(x, axis=1), 2, (2, 3, 3), pad=(1, 0, 1)),
     "deconv": lambda x: sym.Deconvolution(x, num_filter=4, kernel=(3, 2)),
@@ -64,6 +69,9 @@ CASES = {
     "batch norm of a matrix": lambda x: sym.BatchNorm(sym.Flatten(x), fix_gamma=False, eps=.1),
     "batch norm of one value": lambda x: sym.BatchNorm(
         sym.mean(x, axis=(0, 2, 3), keepdims=True), fix_gamma=False),
+    "batch norm of the first kind": lambda x: sym.BatchNorm_v1(x, fix_gamma=False),
+    "batch norm over devices": lambda x: contrib.SyncBatchNorm(x, fix_gamma=False, key="a"),
+    "batch norm with ReLU": lambda x: contrib.BatchNormWithReLU(x, fix_gamma=False),
     "instance norm": lambda x: sym.InstanceNorm(x, eps=.3),
     "layer norm": lambda x: sym.LayerNorm(x, axis=1, eps=.2),
     "group norm": lambda x: sym.GroupNorm(channels(x, 6), num_groups=2),
@@ -81,6 +89,12 @@ CASES = {
             pooling_convention=convention)) for convention in ("valid", "full")},
     **{f"pool {kind} of all": lambda x, kind=kind: sym.Pooling(
         x, pool_type=kind, global_pool=True) for kind in ("max", "avg", "sum")},
+    **{f"pool of the first kind, {kind}, {convention}": (
+        lambda x, kind=kind, convention=convention: sym.Pooling_v1(
+            x, pool_type=kind, kernel=(2, 3), stride=(2, 2), pooling_convention=convention))
+       for kind in ("max", "avg", "sum") for convention in ("valid", "full")},
+    "pool of the first kind, padded": lambda x: sym.Pooling_v1(
+        x, pool_type="avg", kernel=(3, 3), stride=(2, 2), pad=(1, 1), pooling_convention="full"),
     "pool of rows": lambda x: sym.Pooling(rows(x), pool_type="avg", kernel=(4,), stride=(3,),
                                           pad=(1,), pooling_convention="full"),
     "pool to parts": lambda x: contrib.AdaptiveAvgPooling2D(x, output_size=(4, 3)),
@@ -111,6 +125,14 @@ CASES = {
     "power of a number": lambda x: positive(x) ** 1.7 + .3 ** x,
     "limits": lambda x: sym.maximum(sym.minimum(x, .3), -.4),
     "comparisons": lambda x: x * (x > 0) + (sym.floor(x) >= 0) * 2 + (x < 1) * 4 + (x <= 1) * 8,
+    **{f"compare {name}": lambda x, name=name: getattr(sym, f"broadcast_{name}")(
+        sym.floor(x), sym.floor(-x)) for name in (
+        "equal", "not_equal", "greater_equal", "lesser_equal")},
+    **{name: lambda x, name=name: getattr(sym, name)(sym.tanh(x) * .9) for name in (
+        "tan", "arcsin", "arccos")},
+    "divided by a root": lambda x: contrib.div_sqrt_dim(x),
+    "cast twice": lambda x: sym.amp_cast(sym.Cast(x, dtype="float64"), dtype="float32"),
+    "cast many": lambda x: sym.add_n(*sym.amp_multicast(x, x * 2, num_outputs=2)),
     "where": lambda x: sym.where(x > 0, x, x * 3),
     "smooth l1": lambda x: sym.smooth_l1(x * 2, scalar=1.5),
     "one hot": lambda x: sym.one_hot(sym.floor(x * 2), depth=3, on_value=2, off_value=.5),
@@ -121,6 +143,9 @@ CASES = {
         (0, 0, -4, 3, 3, 0))},
     "reshape, from behind": lambda x: sym.Reshape(x, shape=(-1, 0, 7, 2), reverse=True),
     "expand and squeeze": lambda x: sym.squeeze(sym.expand_dims(x, axis=-2) + 1, axis=3),
+    "reshape like": lambda x: sym.reshape_like(sym.Flatten(x), x),
+    "flatten": lambda x: sym.Flatten(x),
+    "transpose all": lambda x: sym.transpose(x * 2),
     "transpose": lambda x: sym.transpose(x, axes=(0, 2, 3, 1)),
     "swap": lambda x: sym.SwapAxis(x, dim1=1, dim2=3),
     "concat": lambda x: sym.Concat(x, x * 2, dim=-1),
@@ -174,6 +199,7 @@ CASES = {
     "norm 1": lambda x: sym.norm(x, ord=1, axis=1, keepdims=True),
     "cumsum": lambda x: sym.cumsum(x, axis=3),
     "argmax": lambda x: sym.argmax(x, axis=1),
+    "argmin": lambda x: sym.argmin(x, axis=-1, keepdims=True),
     "batch dot": lambda x: sym.batch_dot(rows(x), rows(x * x), transpose_b=True),
     "gemm2": lambda x: linalg.gemm2(x, x + 1, transpose_b=True, alpha=.3),
     "dot": lambda x: sym.dot(x, sym.Variable("w", shape=(5, 14)), transpose_b=True),
@@ -302,6 +328,11 @@ def test_a_label_that_inference_has_not_is_not_needed():
 def test_what_has_no_translation_is_refused_by_name(make, message):
     with pytest.raises(ssdreg_torch.TranslationError, match=message):
         ssdreg_torch.translate(make(sym.Variable("data")), Params({}, {}))
+
+
+def test_every_operator_that_is_exported_is_translated():
+    assert walking.TRANSLATED_BY  # importing it fills the table
+    assert set(TRANSLATIONS) <= set(known())
 
 
 def test_dropout_drops_in_training_only():
