@@ -4,11 +4,11 @@
     python benchmarks/torch_parity.py --operators    # what these symbols are made of
 
 Needs the plug-in ssdreg-torch. Every registered backbone gets the head ssd, and a few get every
-head, at the smallest size that a detector can be planned for; parameters are random, a batch is two
-pictures of noise with an object on every level. Both engines compute a training step and a
-detection in double precision, and `ssdreg_torch.parity` compares them; see there what each column
-is. The last is a training step's outputs in float32: it is large for networks that normalise few
-values, and says how sensitive the network is.
+head, at the smallest size that a detector can be planned for; parameters are random, a batch is
+three pictures of noise, two with an object on every level and one with none. Both engines compute
+a training step and a detection in double precision, and `ssdreg_torch.parity` compares them; see
+there what each column is. The last is a training step's outputs in float32: it is large for
+networks that normalise few values, and says how sensitive the network is.
 
 Prints a Markdown table, and ends with exit status 1 when a figure is above `LIMIT`, or a target
 differs.

@@ -8,7 +8,7 @@ epsilon counts for less in them. Both give the weights less decay by name: see `
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -49,15 +49,20 @@ class _Optimizer(torch.optim.Optimizer):
             group["lr"] = rate
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Update all parameters that have a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters that have a gradient; return what a closure returns before that."""
+        value = None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
         for group in self.param_groups:
             tensors = [tensor for tensor in group["params"] if tensor.grad is not None]
             if not tensors:
                 continue
             gradients = torch._foreach_add([tensor.grad for tensor in tensors], tensors,
                                            alpha=group["wd"] * group["wd_mult"])
-            self._update(group, group["lr"] * group["lr_mult"], tensors, gradients)
+            self._update(group, group["lr"] * group["lr_mult"], tensors, list(gradients))
+        return value
 
     def _slots(self, tensors: list[Tensor], name: str) -> list[Tensor]:
         """Return a state of each parameter, 0 before the first step."""

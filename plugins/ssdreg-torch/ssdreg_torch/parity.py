@@ -19,14 +19,15 @@ from ssdreg.runs.params import Params
 from ssdreg.testing import one_step
 from ssdreg.testing.small import SmallDetector
 from ssdreg.training.freezing import INPUTS
-from ssdreg.training.trainer import step_outputs
+from ssdreg.training.mxnet_engine import step_outputs
 from ssdreg_torch import translate
 from ssdreg_torch.doubled import doubled
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-BATCH = 2
+#: The last of them has no objects.
+BATCH = 3
 #: A gradient, as a share of a network's greatest, below which it is rounding alone.
 NOTHING = 1e-7
 
@@ -66,6 +67,7 @@ def compare(detector: SmallDetector) -> Parity:
     symbol = mx.sym.Group([detector.train[name] for name in step_outputs(detector.train)])
     images = one_step.input_images(detector.plan)[:BATCH]
     label = one_step.labels(detector.plan)[:BATCH]
+    label[-1] = -1
     params = initial_params(symbol, images, label)
     narrow = [step(symbol, params, images, label) for step in (step_by_torch, step_by_mxnet)]
     wide, precise = doubled(symbol), (images.astype("float64"), label.astype("float64"))

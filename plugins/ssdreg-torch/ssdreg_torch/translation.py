@@ -63,4 +63,6 @@ def unsupported(node: Node, reason: str) -> TranslationError:
 
 def known() -> tuple[str, ...]:
     """Return the names of all operators that have a translation."""
+    # the module that imports all translations, and is built on this one
+    import ssdreg_torch.module  # noqa: F401
     return tuple(sorted(_TRANSLATIONS))

@@ -200,6 +200,9 @@ CASES = {
     "cumsum": lambda x: sym.cumsum(x, axis=3),
     "argmax": lambda x: sym.argmax(x, axis=1),
     "argmin": lambda x: sym.argmin(x, axis=-1, keepdims=True),
+    **{f"argsort {settings}": lambda x, settings=settings: sym.argsort(
+        sym.floor(x * 2), **settings)
+       for settings in ({}, {"axis": 1, "is_ascend": False})},
     "batch dot": lambda x: sym.batch_dot(rows(x), rows(x * x), transpose_b=True),
     "gemm2": lambda x: linalg.gemm2(x, x + 1, transpose_b=True, alpha=.3),
     "dot": lambda x: sym.dot(x, sym.Variable("w", shape=(5, 14)), transpose_b=True),

@@ -17,7 +17,7 @@ from ssdreg.mx import mx  # noqa: E402
 from ssdreg.runs.params import Params  # noqa: E402
 from ssdreg.testing import one_step  # noqa: E402
 from ssdreg.testing.small import smallest_detector  # noqa: E402
-from ssdreg.training.trainer import step_outputs  # noqa: E402
+from ssdreg.training.mxnet_engine import step_outputs  # noqa: E402
 
 OPTIMIZERS = {"sgd": (SGD, {"momentum": .9}), "adam": (Adam, {})}
 

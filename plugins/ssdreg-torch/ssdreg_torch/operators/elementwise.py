@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreg.graph.nodes import Node
+from ssdreg_torch.precision import DTYPES
 from ssdreg_torch.translation import Compute, Operation, translates, unsupported
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -44,8 +45,7 @@ SCALAR: dict[str, Callable[[Tensor, float], Tensor]] = {
 COMPARISONS: dict[str, Callable[..., Tensor]] = {
     "equal": torch.eq, "not_equal": torch.ne, "greater": torch.gt, "greater_equal": torch.ge,
     "lesser": torch.lt, "lesser_equal": torch.le}
-DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64,
-          "bfloat16": torch.bfloat16}
+
 
 
 def _with_number(function: Callable[[Tensor, float], Tensor]) -> Callable[[Node], Compute]:

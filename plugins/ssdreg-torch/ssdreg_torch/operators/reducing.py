@@ -1,4 +1,4 @@
-"""Reductions over axes, indices of extremes, and cumulative sums."""
+"""Reductions over axes, indices of extremes, orders, and cumulative sums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ssdreg.graph.nodes import Node
-from ssdreg_torch.translation import Compute, translates
+from ssdreg_torch.precision import DTYPES
+from ssdreg_torch.translation import Compute, translates, unsupported
 
 
 def _product(data: Tensor, axes: list[int], keepdim: bool) -> Tensor:
@@ -70,6 +71,19 @@ def arg_extreme(node: Node) -> Compute:
         index = find(data, axis, keepdim=keep).to(data.dtype)
         return index.reshape(1) if index.ndim == 0 else index
     return compute
+
+
+@translates("argsort")
+def argsort(node: Node) -> Compute:
+    """Return the indices that sort an axis, as floating-point numbers; equals keep their order."""
+    attrs, dtype = node.attrs, node.attrs.text("dtype", "float32")
+    if attrs.texts.get("axis") == "None":
+        raise unsupported(node, "it sorts all values as one, equals in an order of its own")
+    if dtype not in DTYPES:
+        raise unsupported(node, f"it makes {dtype}")
+    axis, falls = attrs.integer("axis", -1), not attrs.flag("is_ascend", True)
+    return lambda data: data.detach().argsort(dim=axis, descending=falls,
+                                              stable=True).to(DTYPES[dtype])
 
 
 @translates("_np_cumsum")
