@@ -64,7 +64,8 @@ def alone(options: argparse.Namespace, backbone: str, engine: str) -> float:
         command += [f"--{name}", str(getattr(options, name.replace("-", "_")))]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads),
                    "OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE,
+                          encoding="utf-8")
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 

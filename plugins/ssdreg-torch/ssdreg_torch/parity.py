@@ -98,7 +98,7 @@ def initial_params(symbol: mx.sym.Symbol, images: np.ndarray, label: np.ndarray)
     """Return the random float32 parameters of ssdreg's own training step."""
     from ssdreg.mx import mx
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=images.shape, label=label.shape)
-    one_step._initialize(executor, symbol)
+    one_step.initialize(executor, symbol)
     return Params({name: array for name, array in executor.arg_dict.items() if name not in INPUTS},
                   dict(executor.aux_dict))
 

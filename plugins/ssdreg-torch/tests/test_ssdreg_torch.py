@@ -14,7 +14,8 @@ TAKEN = {"train", "forward"}
 def test_importing_it_imports_neither_engine():
     code = ("import sys, ssdreg_torch; "
             "print([name for name in ('torch', 'mxnet') if name in sys.modules])")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True,
+                          encoding="utf-8")
     assert done.stdout.strip() == "[]"
 
 
