@@ -31,9 +31,11 @@ test-other-numpy:  ## test the most important parts with NumPy 1 where .venv has
 	@tools/make-venv test
 	@tools/test-other-numpy
 
-install-plugins:  ## install every plug-in of plugins/ into .venv, editable
+install-plugins:  ## install every plug-in of plugins/ into .venv, editable, without PyTorch
 	@tools/make-venv
-	@for each in plugins/*/; do .venv/bin/python -m pip install --quiet --editable "$$each"; done
+	@for each in $(filter-out plugins/ssdreg-torch/,$(wildcard plugins/*/)); do \
+		.venv/bin/python -m pip install --quiet --editable "$$each"; done
+	@.venv/bin/python -m pip install --quiet --no-deps --editable plugins/ssdreg-torch
 
 lint:   ## run the linter, the type checker, and the check of the layers
 	@tools/make-venv lint

@@ -93,7 +93,7 @@ def train_one_step(detector: SmallDetector, images: np.ndarray) -> TrainingStep:
     executor = symbol.simple_bind(
         mx.cpu(), grad_req={**dict.fromkeys(INPUTS, "null"), **dict.fromkeys(parameters, "write")},
         data=images.shape, label=objects.shape)
-    _initialize(executor, symbol)
+    initialize(executor, symbol)
     executor.forward(is_train=True, data=mx.nd.array(images), label=mx.nd.array(objects))
     maps = {node: output.asnumpy() for node, output
             in zip(detector.taps, executor.outputs[-len(detector.taps):])}
@@ -140,7 +140,7 @@ def _bind(symbol: mx.sym.Symbol, params: Params, shape: tuple[int, ...]) -> mx.E
         name: params.auxs[name] for name in symbol.list_auxiliary_states()})
 
 
-def _initialize(executor: mx.Executor, symbol: mx.sym.Symbol) -> None:
+def initialize(executor: mx.Executor, symbol: mx.sym.Symbol) -> None:
     """Initialize the parameters as He et al. (2015) do, plus noise on vectors.
 
     Uniform numbers are drawn six times as fast as normal ones. The noise is needed because a scale

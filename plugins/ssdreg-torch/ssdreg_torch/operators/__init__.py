@@ -1,0 +1,1 @@
+"""MXNet's operators in PyTorch, a module for each kind."""

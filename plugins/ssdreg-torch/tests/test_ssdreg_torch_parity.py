@@ -1,0 +1,41 @@
+"""Every backbone and every head: a training step and a detection are those of MXNet.
+
+In double precision; see `ssdreg_torch.parity` for why. Targets are equal one by one.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from ssdreg_torch.parity import compare  # noqa: E402
+
+from ssdreg.detector.built import BuiltBackbone  # noqa: E402
+from ssdreg.registry.names import list_backbones, list_heads  # noqa: E402
+from ssdreg.testing.small import smallest_detector  # noqa: E402
+
+BACKBONES = tuple(backbone.name for backbone in list_backbones())
+#: A backbone on which every head is tried.
+EVERY_HEAD = "resnet18"
+
+
+def check(backbone, head):
+    parity = compare(smallest_detector(BuiltBackbone.of(backbone), head))
+    assert parity.targets == 0
+    assert parity.outputs <= 1e-6
+    assert parity.loss <= 1e-6
+    assert parity.gradients <= 1e-4
+    # MXNet keeps their momentum in float32
+    assert parity.moments <= 1e-6
+    assert parity.detections <= 1e-5
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_backbone_is_mxnets(backbone):
+    check(backbone, "ssd")
+
+
+@pytest.mark.parametrize("head", [head.name for head in list_heads() if head.name != "ssd"])
+def test_a_head_is_mxnets(head):
+    check(EVERY_HEAD, head)
