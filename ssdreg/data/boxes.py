@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +12,6 @@ from ssdreg.data.dataset import Dataset
 from ssdreg.data.packed import Packed
 from ssdreg.data.recordio import index_records
 from ssdreg.errors import DataError
-
-#: A record begins with its frame (magic number, length), then its image header (the number of
-#: floats in the label, a single label, two identifiers); the label follows.
-_HEAD = struct.Struct("<IIIfQQ")
-_LABEL_LENGTH = 2
 
 #: The shares of boxes below which the widths and heights of `Statistics` are.
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -78,15 +72,5 @@ def annotated_boxes(dataset: Dataset) -> np.ndarray:
 
 
 def recorded_boxes(rec: Path) -> np.ndarray:
-    """Return the boxes of `boxes` of a ``.rec`` file; there may be none."""
-    index = index_records(rec)  # which has checked every label
-    rows = []
-    with rec.open("rb") as file:
-        for offset in index.offsets.tolist():
-            file.seek(offset)
-            length = _HEAD.unpack(file.read(_HEAD.size))[_LABEL_LENGTH]
-            label = np.frombuffer(file.read(4 * length), "<f4")
-            rows.append(label[index.header_width:].reshape(-1, index.object_width)[:, :5])
-    found = np.concatenate(rows).astype(np.float64)
-    # rows that enclose nothing stand for "no object", or MXNet drops them
-    return found[(found[:, 3] > found[:, 1]) & (found[:, 4] > found[:, 2])]
+    """Return the boxes of `boxes` of a packed data set; there may be none."""
+    return index_records(rec).table[:, :5].astype(np.float64)

@@ -16,11 +16,12 @@ from ssdreg.data import issues as kinds
 from ssdreg.data import splits
 from ssdreg.data.boxes import boxes, describe
 from ssdreg.data.dataset import Dataset
+from ssdreg.data.encoding import prove_images
 from ssdreg.data.issues import ACTIONS, KINDS, DataIssue
 from ssdreg.data.packed import Packed, open_rec
-from ssdreg.data.packing import prove_images
 from ssdreg.data.proof import proved
 from ssdreg.data.reading import available_splits, format_of, read_dataset
+from ssdreg.data.shards import is_packed
 from ssdreg.data.twice import said_twice
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress
@@ -89,7 +90,7 @@ def check(path: Path, split: str | None = None, format: str | None = None, *,
     written but, for a ``.rec`` file,
     the proof in the cache. Raises DataError for a data set that cannot be used.
     """
-    if path.suffix == splits.REC:
+    if is_packed(path):
         if split is not None:
             raise DataError(f"{path} is one split already: leave --split {split} out")
         packed = proved(open_rec(path), progress)

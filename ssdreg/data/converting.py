@@ -13,18 +13,18 @@ from ssdreg_runtime.system.names import as_text
 
 from ssdreg.data import issues as kinds
 from ssdreg.data.dataset import Box, Dataset, Sample
+from ssdreg.data.encoding import encode_all
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.originals import image_sizes
 from ssdreg.data.packed import Packed, open_rec
-from ssdreg.data.packing import usable_content
 from ssdreg.data.proof import proved
 from ssdreg.data.reading import available_splits, read_dataset
 from ssdreg.data.recordio import image_of, index_records, objects_of
+from ssdreg.data.shards import is_packed
 from ssdreg.data.writing import NO_SPLIT, Picture, open_writer
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress, Telling, Work
 
-_REC = ".rec"
 #: Extensions by what a picture's bytes begin with.
 _BEGINNINGS = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"BM", ".bmp"))
 
@@ -69,7 +69,7 @@ def convert(data: str | os.PathLike[str], *, to: str, out: str | os.PathLike[str
     """
     path, folder = Path(data), Path(out)
     refuse_folder(folder)
-    if path.suffix == _REC:
+    if is_packed(path):
         if split is not None:
             raise DataError(f"{path} is one split already: leave --split {split} out")
         packed = proved(open_rec(path), progress)
@@ -173,12 +173,12 @@ def _pictures(dataset: Dataset, files: _FileNames, issues: list[DataIssue],
               progress: Progress | None) -> Iterator[Picture]:
     """Give the usable pictures of a split; those that are damaged are added to the issues."""
     work = Work(what=f"writing {dataset.split}", unit="images", total=len(dataset.samples))
-    for sample in Telling(progress, work).over(dataset.samples):
-        if sample.lost:
-            continue  # which was said when it was read
-        content = usable_content(sample, None, issues)
-        if content is not None:
-            yield _picture(sample, files.of(sample.image, content), content)
+    # what lost its objects was said when it was read
+    samples = [sample for sample in dataset.samples if not sample.lost]
+    for sample, encoded in Telling(progress, work).over(encode_all(samples)):
+        issues += [encoded.issue] if encoded.issue else []
+        if encoded.content is not None:
+            yield _picture(sample, files.of(sample.image, encoded.content), encoded.content)
 
 
 def _picture(sample: Sample, file: str, content: bytes) -> Picture:

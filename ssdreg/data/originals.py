@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -23,13 +22,11 @@ def image_sizes(packed: Packed) -> tuple[tuple[int, int], ...]:
     They are read from the images' headers, without decoding, and remembered until the file
     changes. Raises DataError for a record that holds no image.
     """
-    status = packed.rec.stat()
-    return _sizes(packed.rec, status.st_size, status.st_mtime_ns)
+    return _sizes(index_records(packed.rec))
 
 
 @functools.lru_cache(maxsize=16)
-def _sizes(rec: Path, _size: int, _modified: int) -> tuple[tuple[int, int], ...]:
-    index = index_records(rec)
+def _sizes(index: RecordIndex) -> tuple[tuple[int, int], ...]:
     sizes = []
     for number in range(len(index.offsets)):
         with _open(index, number) as image:

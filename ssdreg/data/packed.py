@@ -16,6 +16,7 @@ from ssdreg.data import issues as kinds
 from ssdreg.data.background import is_background
 from ssdreg.data.issues import DataIssue
 from ssdreg.data.recordio import RecordIndex, index_records
+from ssdreg.data.shards import files_of, is_list, names_of
 from ssdreg.data.text import read_names
 from ssdreg.errors import DataError
 
@@ -106,6 +107,9 @@ def _without_background(rec: Path, names: tuple[str, ...] | None, index: RecordI
 
 
 def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[DataIssue, ...]]:
+    if is_list(rec):
+        issues = [issue for file in files_of(rec) for issue in _issues_of(file)]
+        return names_of(rec), tuple(dict.fromkeys(issues))
     sidecar = rec.with_suffix(".json")
     if sidecar.is_file():
         return _read_sidecar(sidecar)
@@ -113,6 +117,12 @@ def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[DataIssue, ...
         if file.is_file():
             return read_names(file), ()
     return None, ()
+
+
+def _issues_of(shard: Path) -> tuple[DataIssue, ...]:
+    """Return what was wrong with a shard's images when they were packed."""
+    sidecar = shard.with_suffix(".json")
+    return _read_sidecar(sidecar)[1] if sidecar.is_file() else ()
 
 
 def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[DataIssue, ...]]:
@@ -127,15 +137,27 @@ def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[DataIssue, ...]]:
                         f"again") from error
 
 
-def write_sidecar(packed: Packed) -> Path:
+def sidecar_digest(rec: Path) -> str:
+    """Return the digest that a side-car was written with; "" where there is none."""
+    file = rec.with_suffix(".json")
+    if not file.is_file():
+        return ""
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8")).get("digest", ""))
+    except (ValueError, AttributeError, RecursionError):
+        return ""  # it is packed again
+
+
+def write_sidecar(packed: Packed, digest: str = "") -> Path:
     """Write what is known of `packed` to the ``.json`` beside its ``.rec``; return that path.
 
-    Where the file lies is left out: it may be moved, with its side-car.
+    Where the file lies is left out: it may be moved, with its side-car. `digest` is of what was
+    packed.
     """
     fields = attrs.asdict(packed, value_serializer=lambda _object, _field, value:
                           as_text(value) if isinstance(value, Path) else value,
                           filter=lambda attribute, _value: attribute.name not in ("rec", "idx"))
     file = packed.rec.with_suffix(".json")
     with replacing(file) as beside:
-        beside.write_text(json.dumps(fields, indent=1), encoding="utf-8")
+        beside.write_text(json.dumps({**fields, "digest": digest}, indent=1), encoding="utf-8")
     return file

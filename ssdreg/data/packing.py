@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
-import numpy as np
-from PIL import Image
-from ssdreg_runtime.io.decoding import decode
-from ssdreg_runtime.io.pixels import to_rgb
 from ssdreg_runtime.system.caches import cache as cache_of
 from ssdreg_runtime.system.files import replacing
 from ssdreg_runtime.system.names import as_text, native
 
-from ssdreg.data import issues as kinds
-from ssdreg.data.dataset import Box, Dataset, Sample
+from ssdreg.data.dataset import Box, Dataset
+from ssdreg.data.encoding import encode_all
 from ssdreg.data.issues import DataIssue, describe_issues
-from ssdreg.data.packed import Packed, open_rec, write_sidecar
-from ssdreg.data.pictures import UNREADABLE, UPRIGHT, orientation_of, turn
+from ssdreg.data.packed import Packed, open_rec, sidecar_digest, write_sidecar
 from ssdreg.data.reading import read_dataset
+from ssdreg.data.shards import SHARDS, is_packed, write_list
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress, Telling, Work
 
@@ -38,13 +33,8 @@ OBJECT_WIDTH = 6  # class, x1, y1, x2, y2, difficult
 NO_OBJECT_ROW = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 #: Of objects without a usable box: of a class, so that the image is not taken for a negative.
 LOST_ROW = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-_OPENCV_FORMATS = ("JPEG", "PNG", "BMP")
-_OPENCV_MODES = ("1", "L", "P", "RGB", "RGBA")
-_QUALITY = 95
-#: How far two decoders of JPEG may be apart, which round in their own ways: levels of 256, on
-#: average. Those of other formats agree to the bit.
-_ROUNDING = 2.0
+#: Images of a shard: some hundred megabytes of photos, which a restart may have to pack again.
+SHARD_SIZE = 2000
 
 
 def load(path: str | os.PathLike[str], split: str | None = None,
@@ -57,7 +47,7 @@ def load(path: str | os.PathLike[str], split: str | None = None,
     `open_rec` do.
     """
     path = Path(path)
-    if path.suffix == ".rec":
+    if is_packed(path):
         return open_rec(path, classes)
     return pack(read_dataset(path, split, classes, format), progress=progress)
 
@@ -93,9 +83,60 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     folder = kept.folder() if cache is None else Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
     rec = folder / f"{name}.rec"
-    issues = (*dataset.issues, *_write_rec(dataset, rec, shorter_side, progress))
+    work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
+    with Telling(progress, work) as told:
+        issues = (*dataset.issues, *_write_rec(dataset, rec, shorter_side, told))
     packed = attrs.evolve(open_rec(rec, dataset.classes), issues=issues)
+    if not packed.objects:
+        rec.unlink()
+        rec.with_suffix(".idx").unlink()
+        raise _without_images(dataset, issues)
     write_sidecar(packed)
+    return packed
+
+
+def pack_shards(data: str | os.PathLike[str], *, out: str | os.PathLike[str],
+                split: str | None = None, shard_size: int = SHARD_SIZE,
+                shorter_side: int | None = None, data_format: str | None = None,
+                progress: Progress | None = None) -> Packed:
+    """Pack a split into a folder, in files of `shard_size` images, and a list of them.
+
+    The list, ``SPLIT.shards``, is what is trained on, or a part of it; see `ssdreg.data.shards`. It
+    is written last. What was packed before of the same images is kept: after a stop, of whatever
+    kind, the same call goes on behind the last whole file. Files hold the same bytes however many
+    processors there are. `shorter_side` and the rest are as for `pack` and `read_dataset`.
+    """
+    if shard_size < 1:
+        raise DataError(f"shards of {shard_size} images cannot be made: 1 or more")
+    dataset = read_dataset(data, split, format=data_format)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.-]", "_", dataset.split)
+    parts = [dataset.samples[start:start + shard_size]
+             for start in range(0, len(dataset.samples), shard_size)]
+    files = [folder / f"{name}-{number:05d}-of-{len(parts):05d}.rec"
+             for number in range(1, len(parts) + 1)]
+    digests = []
+    work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
+    with Telling(progress, work) as told:
+        for number, (samples, rec) in enumerate(zip(parts, files)):
+            # what is wrong with the annotations is told with the first shard
+            part = attrs.evolve(dataset, samples=samples,
+                                issues=dataset.issues if not number else ())
+            digests.append(_digest(part, shorter_side))
+            if sidecar_digest(rec) == digests[-1] and rec.is_file():
+                told.advance(len(samples))
+                continue
+            rec.with_suffix(".json").unlink(missing_ok=True)
+            issues = (*part.issues, *_write_rec(part, rec, shorter_side, told))
+            write_sidecar(attrs.evolve(open_rec(rec, dataset.classes), issues=issues), digests[-1])
+    listed = folder / f"{name}{SHARDS}"
+    write_list(listed, files, dataset.classes,
+               hashlib.sha256("".join(digests).encode()).hexdigest()[:16])
+    packed = open_rec(listed)
+    if not packed.objects:
+        listed.unlink()
+        raise _without_images(dataset, packed.issues)
     return packed
 
 
@@ -120,53 +161,35 @@ def _digest(dataset: Dataset, shorter_side: int | None) -> str:
 
 
 def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None,
-               progress: Progress | None) -> list[DataIssue]:
+               told: Telling) -> list[DataIssue]:
     """Write ``.rec`` and ``.idx`` beside their places, move them there, and return complaints."""
     from ssdreg.mx import mx
 
     issues: list[DataIssue] = []
-    usable = objects = 0
+    usable = 0
     with replacing(rec, ".idx") as new_rec:
         writer = mx.recordio.MXIndexedRecordIO(native(new_rec.with_suffix(".idx")),
                                                native(new_rec), "w")
-        work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
-        for sample in Telling(progress, work).over(dataset.samples):
-            content = usable_content(sample, shorter_side, issues)
-            if content is None:
+        for sample, encoded in encode_all(dataset.samples, shorter_side):
+            told.advance()
+            issues += [encoded.issue] if encoded.issue else []
+            if encoded.content is None:
                 continue
             label = label_of(sample.boxes, (sample.width, sample.height), dataset.classes,
                              LOST_ROW if sample.lost else NO_OBJECT_ROW)
             header = mx.recordio.IRHeader(0, label, usable, 0)
-            writer.write_idx(usable, mx.recordio.pack(header, content))
-            usable, objects = usable + 1, objects + len(sample.boxes)
+            writer.write_idx(usable, mx.recordio.pack(header, encoded.content))
+            usable += 1
         writer.close()
-        if not objects:
-            raise DataError(f"{dataset.root}: no image of split {dataset.split!r} that has a box "
-                            f"can be decoded; mend or replace the images\n"
-                            f"{describe_issues((*dataset.issues, *issues))}")
+        if not usable:
+            raise _without_images(dataset, issues)
     return issues
 
 
-def prove_images(dataset: Dataset, progress: Progress | None = None) -> list[DataIssue]:
-    """Decode every image as packing does, and write nothing; return what packing would say."""
-    issues: list[DataIssue] = []
-    work = Work(what=f"looking at {dataset.split}", unit="images", total=len(dataset.samples))
-    for sample in Telling(progress, work).over(dataset.samples):
-        usable_content(sample, None, issues)
-    return issues
-
-
-def usable_content(sample: Sample, shorter_side: int | None,
-                   issues: list[DataIssue]) -> bytes | None:
-    """Return what is packed of an image, and report what it lacks; None where it is damaged."""
-    try:
-        content, cut = _encoded(sample, shorter_side)
-    except UNREADABLE as error:
-        issues.append(DataIssue(sample.image, kinds.UNREADABLE_IMAGE, f"{error}; left out"))
-        return None
-    if cut:
-        issues.append(DataIssue(sample.image, kinds.CUT_IMAGE, cut, action=kinds.KEPT))
-    return content
+def _without_images(dataset: Dataset, issues: Sequence[DataIssue]) -> DataError:
+    return DataError(f"{dataset.root}: no image of split {dataset.split!r} that has a box can be "
+                     f"decoded; mend or replace the images\n"
+                     f"{describe_issues((*dataset.issues, *issues))}")
 
 
 def label_of(boxes: Sequence[Box], size: tuple[int, int], classes: Sequence[str],
@@ -181,51 +204,3 @@ def label_of(boxes: Sequence[Box], size: tuple[int, int], classes: Sequence[str]
          box.y2 / height, float(box.difficult)) for box in boxes]
     rows = rows or [without]
     return [float(HEADER_WIDTH), float(OBJECT_WIDTH), *(value for row in rows for value in row)]
-
-
-def _encoded(sample: Sample, shorter_side: int | None) -> tuple[bytes, str]:
-    """Return the file's bytes, proven to decode, or the image encoded again; and what it lacks.
-
-    Raises one of `UNREADABLE` for a damaged file, and for one of which two decoders make two
-    pictures.
-    """
-    image, content, cut = decode(sample.image.read_bytes())
-    pixels = to_rgb(image)
-    shrink = shorter_side is not None and min(image.size) > shorter_side
-    # whether an orientation is heeded is not left to decoders, which differ in it
-    turned = orientation_of(image) != UPRIGHT
-    if (image.format in _OPENCV_FORMATS and image.mode in _OPENCV_MODES
-            and not (shrink or turned)):
-        _prove(content, pixels, image.format)
-        return content, cut
-    pixels = turn(pixels, sample.orientation)
-    if shorter_side is not None and shrink:
-        scale = shorter_side / min(pixels.size)
-        width, height = (max(1, round(side * scale)) for side in pixels.size)
-        pixels = pixels.resize((width, height), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    if image.format == "JPEG":
-        # colors as fine as the rest, which costs little and loses less
-        pixels.save(stream, "JPEG", quality=_QUALITY, subsampling=0)
-    else:
-        pixels.save(stream, "PNG")
-    return stream.getvalue(), cut
-
-
-def _prove(content: bytes, pixels: Image.Image, encoding: str | None) -> None:
-    """Raise ValueError where MXNet does not decode a file to these pixels."""
-    from ssdreg.mx import mx
-    try:
-        decoded = mx.image.imdecode(content).asnumpy()
-    except mx.base.MXNetError as error:
-        raise ValueError("it is damaged: OpenCV, which MXNet decodes with, cannot decode it, "
-                         "though Pillow does; save it anew") from error
-    expected = np.asarray(pixels)
-    if decoded.shape != expected.shape:
-        raise ValueError(f"it is damaged: OpenCV, which MXNet decodes with, makes "
-                         f"{decoded.shape[1]}x{decoded.shape[0]} pixels of it and Pillow "
-                         f"{pixels.width}x{pixels.height}; save it anew")
-    apart = np.abs(decoded.astype(np.int16) - expected).mean()
-    if apart > (_ROUNDING if encoding == "JPEG" else 0):
-        raise ValueError("it is damaged: OpenCV, which MXNet decodes with, makes other pixels "
-                         "of it than Pillow; save it anew")

@@ -25,6 +25,7 @@ from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.packed import Packed, open_rec
 from ssdreg.data.pictures import UNREADABLE, UPRIGHT, orientation_of
 from ssdreg.data.recordio import RecordIndex, image_of, index_records, read_records
+from ssdreg.data.shards import files_of, is_list
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress, Telling, Work
 
@@ -38,8 +39,11 @@ def proved(packed: Packed, progress: Progress | None = None) -> Packed:
     What was packed here has been proven when it was. Raises DataError when no record with an object
     is left.
     """
-    if packed.rec.with_suffix(".json").is_file():
+    if all(file.with_suffix(".json").is_file() for file in files_of(packed.rec)):
         return packed
+    if is_list(packed.rec):
+        raise DataError(f"{packed.rec}: a shard lacks its side-car, which packing wrote last; pack "
+                        f"again")
     index = index_records(packed.rec)
     kept = cache("proofs")
     name = _name(packed.rec)

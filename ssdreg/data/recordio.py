@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
+from ssdreg.data.shards import files_of
 from ssdreg.errors import DataError
 
 _MAGIC = 0xCED7230A
@@ -25,6 +26,7 @@ _IMAGE_HEADER = struct.Struct("<IfQQ")  # label length, a single label, two iden
 _LENGTH_BITS = 29
 _WHOLE, _FIRST, _LAST = 0, 1, 3
 _LEAST_OBJECT_WIDTH = 5  # class, x1, y1, x2, y2; whatever follows is extra
+_COLUMNS = 6  # of a table: with difficult
 #: More classes than any data set tells apart; what is larger is no class but damage, and a network
 #: for it would take all memory there is.
 MOST_CLASSES = 30_000
@@ -32,72 +34,119 @@ MOST_CLASSES = 30_000
 
 @frozen(eq=False)
 class RecordIndex:
-    """The records of one file of N: byte ranges and label sizes.
+    """The N records of a ``.rec`` file, or of several: byte ranges and labels.
 
-    Objects are of the classes `least_class` to `class_count` - 1, both 0 where there are none.
-
-    `offsets` and `lengths` are int64 arrays (N,) in bytes, `objects` an int64 array (N,) with the
-    number of real objects a record. `negative` (N,) tells which have no object at all, where others
-    may have some whose boxes enclose nothing. Widths are counted in floats.
+    - `files`: the files; `file` (N,) int32 says which of them a record is in
+    - `offsets`, `lengths`: (N,) int64, in bytes
+    - `objects`: (N,) int64, real objects a record; `negative` (N,) bool, which have no object at
+      all, where others may have some whose boxes enclose nothing
+    - `table`: (K, 6) float32, a row an object, record by record: class, edges as shares, difficult;
+      those of record n are rows `first[n]` to `first[n + 1]`
+    - widths of labels are counted in floats; objects are of the classes `least_class` to
+      `class_count` - 1, both 0 where there are none
     """
 
     path: Path
-    offsets: np.ndarray
-    lengths: np.ndarray
-    objects: np.ndarray
-    negative: np.ndarray
+    files: tuple[Path, ...] = field(repr=False)
+    file: np.ndarray = field(repr=False)
+    offsets: np.ndarray = field(repr=False)
+    lengths: np.ndarray = field(repr=False)
+    objects: np.ndarray = field(repr=False)
+    negative: np.ndarray = field(repr=False)
+    table: np.ndarray = field(repr=False)
+    first: np.ndarray = field(repr=False)
     label_width: int
     max_objects: int
     header_width: int
     object_width: int
     class_count: int
     least_class: int
-    #: Records whose label is a header and no object, which MXNet does not take as they are.
-    bare: frozenset[int] = frozenset()
 
 
 def index_records(path: str | os.PathLike[str]) -> RecordIndex:
-    """Index the detection records of a ``.rec`` file, remembered until the file changes.
+    """Index the detection records of a ``.rec`` file, or of shards, remembered until they change.
 
-    Raises `DataError` when the file is missing, is not RecordIO, ends early, or holds a label
-    that ``ImageDetRecordIter`` cannot use.
+    Raises `DataError` when a file is missing, is not RecordIO, ends early, or holds a label that
+    is none of detection.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such .rec file")
-    status = path.stat()
-    return _index(path, status.st_size, status.st_mtime_ns)
+    files = files_of(path)
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: there is no such .rec file")
+    stats = [file.stat() for file in files]
+    return _index(path, files, tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
 
 @functools.lru_cache(maxsize=16)
-def _index(path: Path, size: int, _modified: int) -> RecordIndex:
-    offsets: list[int] = []
-    lengths: list[int] = []
-    labels: list[np.ndarray] = []
-    with path.open("rb") as file:
-        while file.tell() < size:
-            offsets.append(file.tell())
-            labels.append(_read_record(file, size, path, len(labels)))
-            lengths.append(file.tell() - offsets[-1])
-    if not labels:
-        raise DataError(f"{path}: this file holds no records; pack it again")
-    widths = {(int(label[0]), int(label[1])) for label in labels}
+def _index(path: Path, files: tuple[Path, ...], sizes: tuple[tuple[int, int], ...]) -> RecordIndex:
+    parts = [_index_file(file, size) for file, (size, _) in zip(files, sizes)]
+    widths = {(part.header_width, part.object_width) for part in parts}
     if len(widths) > 1:
         raise DataError(f"{path}: labels differ in header or object width {sorted(widths)}; pack "
                         f"all images with the same one")
     header_width, object_width = widths.pop()
-    tables = [label[header_width:].reshape(-1, object_width) for label in labels]
-    real = [_real_objects(table, path, number) for number, table in enumerate(tables)]
+    objects = np.concatenate([part.objects for part in parts])
+    table = np.concatenate([part.table for part in parts])
     return RecordIndex(
-        path=path, offsets=np.array(offsets), lengths=np.array(lengths),
-        objects=np.array([len(table) for table in real]),
-        negative=np.array([not (table[:, 0] >= 0).any() for table in tables]),
-        label_width=max(header_width + object_width, *(len(label) for label in labels)),
-        max_objects=max(1, *(len(table) for table in tables)),
-        header_width=header_width, object_width=object_width,
-        class_count=max((int(table[:, 0].max()) + 1 for table in real if len(table)), default=0),
-        least_class=min((int(table[:, 0].min()) for table in real if len(table)), default=0),
-        bare=frozenset(number for number, table in enumerate(tables) if not len(table)))
+        path=path, files=files,
+        file=np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.offsets)
+                                                               for part in parts]),
+        offsets=np.concatenate([part.offsets for part in parts]),
+        lengths=np.concatenate([part.lengths for part in parts]), objects=objects,
+        negative=np.concatenate([part.negative for part in parts]), table=table,
+        first=np.concatenate([[0], np.cumsum(objects)]),
+        label_width=max(part.label_width for part in parts),
+        max_objects=max(part.max_objects for part in parts), header_width=header_width,
+        object_width=object_width, class_count=int(table[:, 0].max(initial=-1)) + 1,
+        least_class=int(table[:, 0].min()) if len(table) else 0)
+
+
+@frozen(eq=False)
+class _FileIndex:
+    """The records of one file; see `RecordIndex`."""
+
+    offsets: np.ndarray
+    lengths: np.ndarray
+    objects: np.ndarray
+    negative: np.ndarray
+    table: np.ndarray
+    label_width: int
+    max_objects: int
+    header_width: int
+    object_width: int
+
+
+def _index_file(path: Path, size: int) -> _FileIndex:
+    offsets: list[int] = []
+    lengths: list[int] = []
+    tables: list[np.ndarray] = []
+    rows: list[int] = []
+    negative: list[bool] = []
+    widths: set[tuple[int, int]] = set()
+    longest = 0
+    with path.open("rb") as file:
+        while file.tell() < size:
+            number = len(offsets)
+            offsets.append(file.tell())
+            label = _read_record(file, size, path, number)
+            lengths.append(file.tell() - offsets[-1])
+            widths.add((int(label[0]), int(label[1])))
+            if len(widths) > 1:
+                raise DataError(f"{path}: labels differ in header or object width "
+                                f"{sorted(widths)}; pack all images with the same one")
+            table = label[int(label[0]):].reshape(-1, int(label[1]))
+            tables.append(_real_objects(table, path, number))
+            rows.append(len(table))
+            negative.append(not (table[:, 0] >= 0).any())
+            longest = max(longest, len(label))
+    if not offsets:
+        raise DataError(f"{path}: this file holds no records; pack it again")
+    header_width, object_width = widths.pop()
+    return _FileIndex(np.array(offsets), np.array(lengths),
+                      np.array([len(table) for table in tables]), np.array(negative),
+                      np.concatenate(tables), max(header_width + object_width, longest),
+                      max(1, *rows), header_width, object_width)
 
 
 def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarray:
@@ -144,7 +193,7 @@ def _read_label(file: BinaryIO, length: int, path: Path, number: int) -> np.ndar
 
 
 def _real_objects(table: np.ndarray, path: Path, number: int) -> np.ndarray:
-    """The rows of `table` (K, object width) that enclose an area, as MXNet keeps them."""
+    """Return the rows of a label (K, object width) that enclose an area, (k, 6) float32."""
     if not np.isfinite(table[:, :_LEAST_OBJECT_WIDTH]).all():
         raise DataError(f"{path}: record {number} has a label with numbers that are none (NaN or "
                         f"infinite); pack it again")
@@ -164,53 +213,31 @@ def _real_objects(table: np.ndarray, path: Path, number: int) -> np.ndarray:
     if len(real) and (real[:, 1:5].min() < -0.01 or real[:, 1:5].max() > 1.01):
         raise DataError(f"{path}: record {number} has box edges outside 0 to 1; divide them by the "
                         f"image's width and height when packing")
-    return real
+    rows = np.zeros((len(real), _COLUMNS), np.float32)
+    columns = min(_COLUMNS, table.shape[1])
+    rows[:, :columns] = real[:, :columns]
+    return rows
 
 
 def read_records(index: RecordIndex, numbers: Sequence[int]) -> bytes:
-    """The framed bytes of these records, one behind the other, ready to be a file themselves.
-
-    A label without an object gets one that encloses nothing, which MXNet reads and drops.
-    """
-    parts = []
-    with index.path.open("rb") as file:
-        for number in numbers:
-            file.seek(int(index.offsets[number]))
-            record = file.read(int(index.lengths[number]))
-            parts.append(_with_row(record, index) if number in index.bare else record)
-    return b"".join(parts)
+    """Return the framed bytes of these records, one behind the other, ready to be a file."""
+    return b"".join(_record(index, number) for number in numbers)
 
 
-def _with_row(record: bytes, index: RecordIndex) -> bytes:
-    """Put a row that encloses nothing behind the header of a label that has none."""
-    magic, word = _FRAME.unpack_from(record)
-    label_length, *rest = _IMAGE_HEADER.unpack_from(record, _FRAME.size)
-    row = struct.pack(f"<{index.object_width}f", -1.0, *[0.0] * (index.object_width - 1))
-    end = _FRAME.size + _IMAGE_HEADER.size + 4 * label_length
-    # the label lies in the first part of a record, and a row is whole words, so nothing else moves
-    return b"".join((_FRAME.pack(magic, word + len(row)),
-                     _IMAGE_HEADER.pack(label_length + index.object_width, *rest),
-                     record[_FRAME.size + _IMAGE_HEADER.size:end], row, record[end:]))
+def _record(index: RecordIndex, number: int) -> bytes:
+    with index.files[index.file[number]].open("rb") as file:
+        file.seek(int(index.offsets[number]))
+        return file.read(int(index.lengths[number]))
 
 
 def objects_of(index: RecordIndex, number: int) -> np.ndarray:
     """Return the real objects of a record, (K, 6) float64: class, edges as shares, difficult."""
-    with index.path.open("rb") as file:
-        file.seek(int(index.offsets[number]))
-        label = _read_record(file, index.path.stat().st_size, index.path, number)
-    table = label[index.header_width:].reshape(-1, index.object_width)
-    real = _real_objects(table, index.path, number)
-    objects = np.zeros((len(real), 6))
-    columns = min(6, index.object_width)
-    objects[:, :columns] = real[:, :columns]
-    return objects
+    return index.table[index.first[number]:index.first[number + 1]].astype(np.float64)
 
 
 def image_of(index: RecordIndex, number: int) -> bytes:
     """The encoded image of a record, empty where it has none."""
-    with index.path.open("rb") as file:
-        file.seek(int(index.offsets[number]))
-        record = file.read(int(index.lengths[number]))
+    record = _record(index, number)
     payload, at = [], 0
     while at < len(record):
         _, word = _FRAME.unpack_from(record, at)

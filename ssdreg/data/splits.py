@@ -18,6 +18,7 @@ from ssdreg.data.packed import Packed, open_rec
 from ssdreg.data.packing import pack
 from ssdreg.data.proof import proved
 from ssdreg.data.reading import available_splits, read_dataset
+from ssdreg.data.shards import is_packed
 from ssdreg.data.twice import said_twice
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress
@@ -25,8 +26,6 @@ from ssdreg.progress import Progress
 #: The split of a folder that has no splits of its own: a tenth of the images, by name.
 HELD_OUT = "held-out"
 HELD_OUT_SHARE = 0.1
-#: The extension of a file that is one split.
-REC = ".rec"
 
 #: Pairs of split names for training and validation, the first one that a data set has counts.
 USUAL_PAIRS = (("train", "val"), ("trainval", "test"), ("train", "test"))
@@ -67,7 +66,7 @@ def choose(train: Path, train_split: str | None = None, validation: Path | None 
     """
     _refuse_splits_of_files(train, train_split, "--split")
     _refuse_splits_of_files(validation or train, validation_split, "--val-split")
-    if train.suffix != REC and validation in (None, train):
+    if not is_packed(train) and validation in (None, train):
         validation = train
         have = available_splits(train, format)
         pair = usual_pair(have, train_split, validation_split)
@@ -104,7 +103,7 @@ def usual_pair(have: Sequence[str], train: str | None = None,
 
 
 def _refuse_splits_of_files(path: Path, split: str | None, option: str) -> None:
-    if split is not None and path.suffix == REC:
+    if split is not None and is_packed(path):
         raise DataError(f"{path} is one split already: leave {option} {split} out")
 
 
@@ -141,7 +140,7 @@ def open_split(path: Path, split: str | None, classes: Sequence[str] | None = No
 def _open(path: str, split: str | None, classes: Sequence[str] | None, format: str | None,
           progress: Progress | None) -> Packed | Dataset:
     file = as_path(path)
-    if file.suffix == REC:
+    if is_packed(file):
         return proved(open_rec(file, classes), progress)
     return read_dataset(file, split, classes, format)
 
@@ -159,7 +158,7 @@ def only(path: Path, split: str | None, format: str | None = None) -> DataSpec:
 
 def read_training(source: DataSpec) -> Packed | Dataset:
     """Read what a run trains on, without packing it. Raises DataError as `load` does."""
-    if source.train.endswith(REC):
+    if is_packed(as_path(source.train)):
         return open_rec(as_path(source.train))
     learning = read_dataset(as_path(source.train), source.train_split, format=source.format)
     return hold_out(learning)[0] if source.validation_split == HELD_OUT else learning
@@ -174,7 +173,7 @@ def open_measured(path: Path, split: str | None, classes: Sequence[str],
     nobody measures on pictures that were learnt by heart without knowing it. `progress` is told
     how far packing is.
     """
-    if path.suffix == REC:
+    if is_packed(path):
         _refuse_splits_of_files(path, split, "--split")
         return proved(open_rec(path, classes), progress), describe(path, split)
     chosen = choose(path, format=format).validation_split if split is None else split
@@ -188,7 +187,7 @@ def open_measured(path: Path, split: str | None, classes: Sequence[str],
 def describe(path: Path, split: str | None) -> str:
     """Say which images of a data set are meant."""
     name = shown(path)
-    if path.suffix == REC:
+    if is_packed(path):
         return name
     if split == HELD_OUT:
         return (f"{name}, split {HELD_OUT} (a tenth of the images, by name, which training leaves "

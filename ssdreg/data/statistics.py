@@ -21,11 +21,11 @@ from ssdreg.data.packed import Packed, open_rec
 from ssdreg.data.proof import proved
 from ssdreg.data.reading import available_splits, read_dataset
 from ssdreg.data.recordio import index_records
+from ssdreg.data.shards import is_packed
 from ssdreg.errors import DataError
 from ssdreg.metrics.areas import SIZES, size_indices
 from ssdreg.progress import Progress
 
-_REC = ".rec"
 #: The quantiles in words, for headings.
 _HEADINGS = ("least", "5 %", "25 %", "median", "75 %", "95 %", "most")
 #: Sizes of pictures that are named; of more only the number.
@@ -138,7 +138,7 @@ def measure_dataset(data: str | os.PathLike[str], *, split: str | None = None,
     DataError for what cannot be read.
     """
     path = Path(data)
-    if path.suffix == _REC:
+    if is_packed(path):
         if split is not None:
             raise DataError(f"{path} is one split already: leave --split {split} out")
         packed = proved(open_rec(path), progress)
