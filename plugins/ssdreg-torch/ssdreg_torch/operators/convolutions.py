@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 from torch.nn import functional
 
@@ -68,16 +66,3 @@ def fully_connected(node: Node) -> Compute:
     def compute(data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return functional.linear(data.flatten(1) if flatten else data, weight, bias)
     return compute
-
-
-@translates("UpSampling")
-def upsampling(node: Node) -> Compute:
-    """Return each cell as a square of cells, or a transposed convolution for ``bilinear``."""
-    scale = node.attrs.integer("scale")
-    if node.attrs.text("sample_type") == "bilinear":
-        pad = math.ceil((scale - 1) / 2)
-        return lambda data, weight: functional.conv_transpose2d(
-            data, weight, None, scale, pad, 0, data.shape[1])
-    if len(node.inputs) != 1:
-        raise unsupported(node, "it joins several maps")
-    return lambda data: functional.interpolate(data, scale_factor=scale, mode="nearest")

@@ -129,3 +129,10 @@ def _averages(kernel: tuple[int, ...], stride: tuple[int, ...], before: tuple[in
             pooled = pooled * share.reshape(-1, *[1] * (len(kernel) - axis - 1))
         return pooled
     return compute
+
+
+@translates("_contrib_AdaptiveAvgPooling2D")
+def adaptive(node: Node) -> Compute:
+    """Return averages over a given number of windows."""
+    sides = node.attrs.sequence("output_size") or (1,)
+    return lambda data: functional.adaptive_avg_pool2d(data, (sides[0], sides[-1]))

@@ -1,10 +1,10 @@
-"""Bilinear resizing."""
+"""Operators that resize maps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,6 +15,19 @@ from ssdreg_torch.translation import Compute, translates, unsupported
 SIDES = {"to_even_down": lambda side: side - side % 2, "to_even_up": lambda side: side + side % 2,
          "to_odd_down": lambda side: side - 1 + side % 2,
          "to_odd_up": lambda side: side + 1 - side % 2}
+
+
+@translates("UpSampling")
+def upsampling(node: Node) -> Compute:
+    """Return each cell as a square of cells, or a transposed convolution for ``bilinear``."""
+    scale = node.attrs.integer("scale")
+    if node.attrs.text("sample_type") == "bilinear":
+        pad = math.ceil((scale - 1) / 2)
+        return lambda data, weight: functional.conv_transpose2d(
+            data, weight, None, scale, pad, 0, data.shape[1])
+    if len(node.inputs) != 1:
+        raise unsupported(node, "it joins several maps")
+    return lambda data: functional.interpolate(data, scale_factor=scale, mode="nearest")
 
 
 @translates("_contrib_BilinearResize2D")
@@ -45,35 +58,3 @@ def _sides(node: Node, data: Tensor) -> Sequence[int]:
         return [int(side * factor) for side, factor in zip(before, factors)]
     return [int(side * factor) if side % 2 == 0 else int((side - 1) * factor) + 1
             for side, factor in zip(before, factors)]
-
-
-@translates("_contrib_AdaptiveAvgPooling2D")
-def adaptive(node: Node) -> Compute:
-    """Return averages over a given number of windows."""
-    sides = node.attrs.sequence("output_size") or (1,)
-    return lambda data: functional.adaptive_avg_pool2d(data, (sides[0], sides[-1]))
-
-
-@translates("depth_to_space")
-def depth_to_space(node: Node) -> Compute:
-    """Return channels as blocks of cells."""
-    side = node.attrs.integer("block_size")
-
-    def compute(data: Tensor) -> Tensor:
-        batch, channels, height, width = data.shape
-        parts = data.reshape(batch, side, side, channels // side ** 2, height, width)
-        return parts.permute(0, 3, 4, 1, 5, 2).reshape(batch, -1, height * side, width * side)
-    return compute
-
-
-@translates("space_to_depth")
-def space_to_depth(node: Node) -> Compute:
-    """Return blocks of cells as channels."""
-    side = node.attrs.integer("block_size")
-
-    def compute(data: Tensor) -> Tensor:
-        batch, channels, height, width = data.shape
-        parts = data.reshape(batch, channels, height // side, side, width // side, side)
-        return torch.reshape(parts.permute(0, 3, 5, 1, 2, 4),
-                             (batch, -1, height // side, width // side))
-    return compute

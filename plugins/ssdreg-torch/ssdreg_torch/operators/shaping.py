@@ -179,3 +179,28 @@ def broadcast_like(node: Node) -> Compute:
             shape[axis] = like.shape[their]
         return data.expand(shape)
     return compute
+
+
+@translates("depth_to_space")
+def depth_to_space(node: Node) -> Compute:
+    """Return channels as blocks of cells."""
+    side = node.attrs.integer("block_size")
+
+    def compute(data: Tensor) -> Tensor:
+        batch, channels, height, width = data.shape
+        parts = data.reshape(batch, side, side, channels // side ** 2, height, width)
+        return parts.permute(0, 3, 4, 1, 5, 2).reshape(batch, -1, height * side, width * side)
+    return compute
+
+
+@translates("space_to_depth")
+def space_to_depth(node: Node) -> Compute:
+    """Return blocks of cells as channels."""
+    side = node.attrs.integer("block_size")
+
+    def compute(data: Tensor) -> Tensor:
+        batch, channels, height, width = data.shape
+        parts = data.reshape(batch, channels, height // side, side, width // side, side)
+        return torch.reshape(parts.permute(0, 3, 5, 1, 2, 4),
+                             (batch, -1, height // side, width // side))
+    return compute
