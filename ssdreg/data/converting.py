@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from ssdreg_runtime.system.names import as_text
 
 from ssdreg.data import issues as kinds
@@ -75,10 +75,18 @@ def convert(data: str | os.PathLike[str], *, to: str, out: str | os.PathLike[str
         packed = proved(open_rec(path), progress)
         return write_dataset({NO_SPLIT: _recorded(packed, progress)}, packed.classes, to, folder,
                              list(packed.issues))
-    names = available_splits(path, data_format) if split is None else (split,)
+    names = (split,) if split is not None else available_splits(path, data_format) or (NO_SPLIT,)
+    # all splits have the same classes
+    classes = read_dataset(path, min(names, key=len) or None, format=data_format).classes
     datasets = {name: read_dataset(path, name or None, format=data_format)
-                for name in names or (NO_SPLIT,)}
+                for name in _without_lists_of_classes(names, classes)}
     return write_splits(datasets, to, folder, progress=progress)
+
+
+def _without_lists_of_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Leave out what VOC has beside the list of a split: one of each class, as dog_train."""
+    lists = {f"{label}_{name}" for label in classes for name in names}
+    return [name for name in names if name not in lists]
 
 
 def write_splits(datasets: Mapping[str, Dataset], to: str, folder: Path, *,
@@ -106,7 +114,10 @@ def write_dataset(splits: Mapping[str, Iterable[Picture]], classes: tuple[str, .
         written = []
         for name, pictures in splits.items():
             images, counts = 0, [0] * len(classes)
-            for picture in pictures:
+            for read in pictures:
+                picture = _without_small(read, writer.least_side, to, issues)
+                if picture is None:
+                    continue
                 writer.add(name, picture)
                 images += 1
                 for box in picture.boxes:
@@ -124,6 +135,23 @@ def write_dataset(splits: Mapping[str, Iterable[Picture]], classes: tuple[str, .
     return Written(folder, to, classes, tuple(written), tuple(dict.fromkeys(issues)))
 
 
+def _without_small(picture: Picture, least: float, to: str,
+                   issues: list[DataIssue]) -> Picture | None:
+    """Leave out boxes that a format cannot hold, and say so; None where no other is left."""
+    kept = []
+    for number, box in enumerate(picture.boxes, start=1):
+        width, height = box.x2 - box.x1, box.y2 - box.y1
+        if min(width, height) > least:
+            kept.append(box)
+            continue
+        issues.append(DataIssue(Path(picture.file), kinds.EMPTY_BOX,
+                                f"object {number} ({box.label}) has {width:g}x{height:g} pixels, "
+                                f"and {to} holds no box of {least:g} pixel or less; left out",
+                                f"object {number} ({box.label})"))
+    # without its objects it would be taken for a picture that has none
+    return None if picture.boxes and not kept else evolve(picture, boxes=tuple(kept))
+
+
 def refuse_folder(folder: Path) -> None:
     """Raise DataError where a folder cannot be written anew."""
     if folder.exists() and not folder.is_dir():
@@ -139,14 +167,18 @@ class _FileNames:
     """
 
     def __init__(self) -> None:
-        self._files: dict[Path, str] = {}
+        self._files: dict[tuple[Path, tuple[Box, ...]], str] = {}
         self._stems: set[str] = set()
 
-    def of(self, image: Path, content: bytes) -> str:
-        """Return a picture's name, with the extension of what is in it."""
-        if image not in self._files:
-            self._files[image] = f"{self._stem(image)}{_suffix(image, content)}"
-        return self._files[image]
+    def of(self, sample: Sample, content: bytes) -> str:
+        """Return a picture's name, with the extension of what is in it.
+
+        Where two splits have other boxes on it, as files of COCO may, it is two pictures.
+        """
+        key = sample.image, sample.boxes
+        if key not in self._files:
+            self._files[key] = f"{self._stem(sample.image)}{_suffix(sample.image, content)}"
+        return self._files[key]
 
     def _stem(self, image: Path) -> str:
         stem, folders = as_text(image.stem), [as_text(part.name) for part in image.parents]
@@ -178,7 +210,7 @@ def _pictures(dataset: Dataset, files: _FileNames, issues: list[DataIssue],
     for sample, encoded in Telling(progress, work).over(encode_all(samples)):
         issues += [encoded.issue] if encoded.issue else []
         if encoded.content is not None:
-            yield _picture(sample, files.of(sample.image, encoded.content), encoded.content)
+            yield _picture(sample, files.of(sample, encoded.content), encoded.content)
 
 
 def _picture(sample: Sample, file: str, content: bytes) -> Picture:

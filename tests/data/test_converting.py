@@ -46,7 +46,9 @@ def test_every_format_into_every_other(tmp_path, name, to):
     assert (written.classes, written.issues, written.format) == (CLASSES, (), to)
     assert [(split.name, split.images, split.objects) for split in written.splits] == [
         (train, 3, 4), (val, 2, 3)]
-    for split, back in splits_of(written.folder, to).items():
+    parts = splits_of(written.folder, to)
+    assert sorted(parts) == sorted((train, val))
+    for split, back in parts.items():
         assert back.classes == CLASSES
         wanted = read_dataset(source, split)
         if to != "rec":
@@ -277,3 +279,64 @@ def test_the_writers_take_any_value(tmp_path):
             edges = [[getattr(sample.boxes[0], edge) for edge in ("x1", "y1", "x2", "y2")]
                      for sample in (wanted, back)]
             np.testing.assert_allclose(*edges, atol=1e-6)
+
+
+def test_boxes_that_voc_cannot_hold_are_left_out_and_said(tmp_path):
+    source = drawn.yolo(tmp_path / "source")
+    with (source / "labels/train/three.txt").open("a") as stream:
+        stream.write(f"1 0.5 0.5 {1 / 64} {10 / 64}\n")
+    (source / "labels/train/two.txt").write_text(f"1 0.5 0.5 {1 / 60} {1 / 90}\n")
+    written = convert(source, to="voc", out=tmp_path / "voc")
+    assert {(issue.file.name, issue.object, issue.action) for issue in written.issues} == {
+        ("three.png", "object 2 (dog)", "left out"), ("two.png", "object 1 (dog)", "left out")}
+    assert "object 2 (dog) has 1x10 pixels, and voc holds no box of 1 pixel or less; left out" in {
+        issue.detail for issue in written.issues}
+    back = read_dataset(tmp_path / "voc", "train")
+    assert sorted(sample.image.stem for sample in back.samples) == ["one", "three"]
+    assert back.issues == ()
+    assert convert(source, to="coco", out=tmp_path / "coco").issues == ()
+
+
+@pytest.mark.parametrize("to", ["voc", "yolo", "coco"])
+def test_a_picture_with_other_boxes_in_another_split_is_two(tmp_path, to):
+    source = drawn.coco(tmp_path / "source")
+    file = source / "annotations/instances_val2017.json"
+    content = json.loads(file.read_text())
+    content["images"].append({"id": 9, "file_name": "one.png", "width": 80, "height": 60})
+    content["annotations"].append({"id": 99, "image_id": 9, "category_id": 3,
+                                   "bbox": [20, 10, 30, 30]})
+    file.write_text(json.dumps(content))
+    (source / "val2017/one.png").unlink(missing_ok=True)
+    before = {name: [boxes for *_, boxes in table(read_dataset(source, name))]
+              for name in available_splits(source)}
+    convert(source, to=to, out=tmp_path / "out")
+    after = {name: [boxes for *_, boxes in table(read_dataset(tmp_path / "out", name))]
+             for name in available_splits(tmp_path / "out")}
+    assert list(map(sorted, after.values())) == list(map(sorted, before.values()))
+
+
+def test_the_lists_of_one_class_are_no_splits(tmp_path):
+    """VOC has a list for each class beside each split, with all its pictures."""
+    source = drawn.voc(tmp_path / "source")
+    for label in CLASSES:
+        drawn.write(source / f"ImageSets/Main/{label}_train.txt", "one  1\ntwo -1\nthree 0\n")
+    assert len(available_splits(source)) == 4
+    written = convert(source, to="coco", out=tmp_path / "out")
+    assert [split.name for split in written.splits] == ["train", "val"]
+
+
+def test_data_yaml_leaves_its_folder_to_itself(tmp_path):
+    """Ultralytics takes "." as the folder that it is started in, and finds nothing."""
+    convert(drawn.voc(tmp_path / "source"), to="yolo", out=tmp_path / "out")
+    assert "path" not in yaml.safe_load((tmp_path / "out/data.yaml").read_text())
+
+
+def test_a_list_is_read_from_its_own_folder(tmp_path, monkeypatch):
+    """Not from the folder that somebody works in, where another data set may lie."""
+    for name in ("here", "there"):
+        root = drawn.yolo(tmp_path / name)
+        (root / "data.yaml").write_text("train: train.txt\nnames: [cat, dog]\n")
+        (root / "train.txt").write_text("./images/train/one.png\n")
+    monkeypatch.chdir(tmp_path / "here")
+    sample, = read_dataset(tmp_path / "there").samples
+    assert sample.image == tmp_path / "there/images/train/one.png"

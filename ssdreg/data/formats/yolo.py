@@ -27,6 +27,7 @@ from ssdreg.data.annotation import (
 )
 from ssdreg.data.contents import (
     Contents,
+    is_absolute,
     is_picture,
     list_contents,
     refuse_unknown_split,
@@ -198,8 +199,10 @@ def _from_list(file: Path, base: Path) -> tuple[Path, ...]:
         name = line.replace("\\", "/")
         parts = [part for part in name.split("/") if part not in (".", "")]
         tails = [Path(*parts[start:]) for start in range(len(parts))]
-        places = [Path(name), *(folder / tail for tail in tails
-                                for folder in dict.fromkeys((file.parent, base, base.parent)))]
+        places = [folder / tail for tail in tails
+                  for folder in dict.fromkeys((file.parent, base, base.parent))]
+        # a relative name is meant from the list's folder, not from where somebody works
+        places.insert(0 if is_absolute(name) else len(places), Path(name))
         images.append(next((place for place in places if place.is_file()), file.parent / name))
     return tuple(images)
 

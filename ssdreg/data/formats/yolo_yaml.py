@@ -102,8 +102,8 @@ def _is_data_yaml(file: Path) -> bool:
     except DataError:
         # damaged, but called as it is called
         return file.stem in ("data", "dataset")
-    return isinstance(value, dict) and ("names" in value or "nc" in value) and any(
-        split in value for split in _SPLITS)
+    return isinstance(value, dict) and ("names" in value or "nc" in value) and (
+        any(split in value for split in _SPLITS) or bool(_others(file, value)))
 
 
 def _load(file: Path) -> Any:

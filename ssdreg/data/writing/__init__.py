@@ -33,7 +33,12 @@ class Picture:
 
 
 class Writer(Protocol):
-    """A data set being written into an empty folder; pictures of a split come in its order."""
+    """A data set being written into an empty folder; pictures of a split come in its order.
+
+    A box whose sides are not both longer than `least_side` pixels is none in this format.
+    """
+
+    least_side: float
 
     def add(self, split: str, picture: Picture) -> None:
         """Write a picture of a split. One that is in several is added for each."""

@@ -34,6 +34,8 @@ class CocoWriter:
     ssdreg reads.
     """
 
+    least_side = 0.0
+
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
         self._folder, self._classes = folder, classes
         self._numbers = {name: number for number, name in enumerate(classes, 1)}

@@ -23,6 +23,8 @@ _WHOLE = "all"
 class RecWriter:
     """Writes ``SPLIT.rec`` with its index and side-car, and ``classes.txt`` for other readers."""
 
+    least_side = 0.0
+
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
         self._folder, self._classes = folder, tuple(classes)
         self._files: dict[str, tuple[mx.recordio.MXIndexedRecordIO, int]] = {}

@@ -17,6 +17,9 @@ class VocWriter:
     edges between pixels keep their fractions.
     """
 
+    #: Of a box of one pixel the first is the last, which is read as a box that encloses nothing.
+    least_side = 1.0
+
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
         self._folder, self._classes = folder, classes
         self._lists: dict[str, list[str]] = {}

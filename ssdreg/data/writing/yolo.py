@@ -19,6 +19,8 @@ class YoloWriter:
     Whether an object is difficult is not written: YOLO has no word for it.
     """
 
+    least_side = 0.0
+
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
         self._folder, self._classes = folder, tuple(classes)
         self._numbers = {name: number for number, name in enumerate(classes)}
@@ -42,7 +44,8 @@ class YoloWriter:
         """See `Writer.finish`."""
         # without splits all pictures train, which is how YOLO's programs say it
         named = {split or "train": self._named(split) for split in self._splits}
-        content = {"path": ".", **named, "names": dict(enumerate(self._classes))}
+        # no path: Ultralytics then takes the file's folder, and "." as the one it is started in
+        content = {**named, "names": dict(enumerate(self._classes))}
         write_once(self._folder / "data.yaml",
                    yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
 
