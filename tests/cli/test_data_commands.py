@@ -72,3 +72,18 @@ def test_split(capsys, root, tmp_path):
     assert done.out.splitlines()[-1] == f"written: {out}, as rec"
     assert refused(command(capsys, "data", "split", root, "--out", tmp_path / "x", "--shares",
                            "a=0.6,b=0.6"), "the shares a=0.6, b=0.6 add up to 1.2")
+
+
+def test_pack(capsys, root, tmp_path):
+    out = tmp_path / "packed"
+    done = command(capsys, "data", "pack", root, "--split", "train", "--out", out,
+                   "--shard-size", 2)
+    assert (done.status, done.err) == (0, "")
+    listed = out / "train.shards"
+    assert done.out == (f"packed: 3 images with 4 objects; train on them with: ssdreg train "
+                        f"--backbone NAME --data {listed} --out RUN\n")
+    for path, images in ((listed, 3), (listed / "1-of-2", 2), (listed / "2-of-2", 1)):
+        checked = command(capsys, "data", "check", path)
+        assert (checked.status, checked.out.splitlines()[0]) == (
+            0, f"{path}: rec, {images} images with {4 if images == 3 else images + (images > 1)} "
+               f"objects of 2 classes")

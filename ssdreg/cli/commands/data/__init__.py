@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from ssdreg.cli.commands import Command
-from ssdreg.cli.commands.data import anchors, check, convert, split, stats, view
+from ssdreg.cli.commands.data import anchors, check, convert, pack, split, stats, view
 
 NAME = "data"
-SUMMARY = "check, measure, view, convert and split a data set, and match its boxes with anchors"
+SUMMARY = "check, measure, view, convert, split and pack a data set, and fit anchors to it"
 
 #: In the order of ``--help``.
-COMMANDS: tuple[Command, ...] = (check, stats, view, convert, split, anchors)
+COMMANDS: tuple[Command, ...] = (check, stats, view, convert, split, pack, anchors)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

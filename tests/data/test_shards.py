@@ -1,0 +1,228 @@
+"""Packing in shards: the same bytes always, whole after any stop, read as one or in parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import drawn, voc
+
+import ssdreg
+from ssdreg.data import Box, Dataset, Sample, encoding, load, open_eval, open_rec, open_train, pack
+from ssdreg.data.boxes import boxes
+from ssdreg.data.encoding import encode_all, prove_images
+from ssdreg.data.originals import image_sizes
+from ssdreg.data.packing import pack_shards
+from ssdreg.data.recordio import image_of, index_records, objects_of
+from ssdreg.data.splits import choose, open_data
+from ssdreg.errors import DataError
+
+PROJECT = Path(ssdreg.__file__).parents[1]
+
+
+def write_set(root, images):
+    """Pictures of one size, each of another color, with a box or none."""
+    for number in range(images):
+        objects = (("dog", 0, 1 + number % 30, 5, 60, 45),) if number % 5 else ()
+        voc.add(root, f"p{number:04d}", *objects)
+        Image.new("RGB", (100, 50), (number % 256, number // 256, 90)).save(
+            root / f"JPEGImages/p{number:04d}.jpg")
+    return root
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp("source"), 23)
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_shards_are_the_data_set(source, tmp_path):
+    packed = pack_shards(source, out=tmp_path, shard_size=5)
+    assert packed.rec == tmp_path / "all.shards"
+    assert sorted(file.name for file in tmp_path.glob("*.rec")) == [
+        f"all-{number:05d}-of-00005.rec" for number in range(1, 6)]
+    whole = load(source)
+    assert (packed.images, packed.objects, packed.negatives, packed.classes) == (
+        whole.images, whole.objects, whole.negatives, whole.classes)
+    one, other = index_records(packed.rec), index_records(whole.rec)
+    for number in range(23):
+        assert image_of(one, number) == image_of(other, number)
+        np.testing.assert_array_equal(objects_of(one, number), objects_of(other, number))
+    np.testing.assert_array_equal(boxes(packed), boxes(whole))
+    assert image_sizes(packed) == image_sizes(whole)
+    assert packed.issues == whole.issues
+    # and so are its batches, in training and evaluation
+    for opened in (lambda data: open_train(data, (32, 32), 4, seed=3),
+                   lambda data: open_eval(data, (32, 32), 4)):
+        for left, right in zip(opened(packed), opened(whole)):
+            np.testing.assert_array_equal(left.data[0].asnumpy(), right.data[0].asnumpy())
+            np.testing.assert_array_equal(left.label[0].asnumpy(), right.label[0].asnumpy())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_parts_are_disjoint_and_together_the_whole(source, tmp_path, count):
+    packed = pack_shards(source, out=tmp_path, shard_size=5)
+    pictures = []
+    for number in range(1, count + 1):
+        part = open_rec(packed.rec / f"{number}-of-{count}")
+        assert part.classes == packed.classes
+        index = index_records(part.rec)
+        pictures += [image_of(index, record) for record in range(part.images)]
+    whole = index_records(packed.rec)
+    assert sorted(pictures) == sorted(image_of(whole, number) for number in range(23))
+    for wrong in ("0-of-2", "3-of-2", "1-of-6", "first"):
+        with pytest.raises(DataError, match=f"{wrong} is no part of 5 shards: write 1-of-4 for"):
+            open_rec(packed.rec / wrong)
+
+
+def test_training_takes_shards(source, tmp_path):
+    packed = pack_shards(source, out=tmp_path, shard_size=9)
+    train, validation = open_data(choose(packed.rec))
+    assert (train.images, validation) == (23, None)
+    with pytest.raises(DataError, match=r"all\.shards"):
+        choose(packed.rec, "train")
+
+
+def test_a_second_call_packs_nothing_and_a_change_only_its_shard(source, tmp_path):
+    root = tmp_path / "source"
+    write_set(root, 12)
+    out = tmp_path / "out"
+    pack_shards(root, out=out, shard_size=4)
+    times = {file.name: file.stat().st_mtime_ns for file in out.glob("*.rec")}
+    pack_shards(root, out=out, shard_size=4)
+    assert {file.name: file.stat().st_mtime_ns for file in out.glob("*.rec")} == times
+    Image.new("RGB", (100, 50), (1, 2, 3)).save(root / "JPEGImages/p0005.jpg")
+    pack_shards(root, out=out, shard_size=4)
+    changed = [file.name for file in sorted(out.glob("*.rec"))
+               if file.stat().st_mtime_ns != times[file.name]]
+    assert changed == ["all-00002-of-00003.rec"]
+    # a shard that was damaged in its size is no whole one
+    (out / "all-00001-of-00003.rec").unlink()
+    assert pack_shards(root, out=out, shard_size=4).images == 12
+
+
+def start(root, out):
+    code = ("import sys\nfrom ssdreg.data.packing import pack_shards\n"
+            "pack_shards(sys.argv[1], out=sys.argv[2], shard_size=40)\n")
+    return subprocess.Popen([sys.executable, "-c", code, str(root), str(out)], env={
+        **os.environ, "PYTHONPATH": str(PROJECT)})
+
+
+def test_killed_at_any_moment_it_goes_on_without_a_wrong_record(tmp_path):
+    root = write_set(tmp_path / "source", 400)
+    wanted = tmp_path / "wanted"
+    began = time.monotonic()
+    assert start(root, wanted).wait() == 0
+    whole = time.monotonic() - began
+    chance, kills = random.Random(0), 0
+    for attempt in range(4):
+        out = tmp_path / f"out{attempt}"
+        for _ in range(3):
+            packing = start(root, out)
+            time.sleep(chance.uniform(0.4, 1.0) * whole)
+            if packing.poll() is None:
+                packing.send_signal(signal.SIGKILL)
+                kills += 1
+            packing.wait()
+        assert start(root, out).wait() == 0
+        left = contents(out)
+        # of what a kill left behind, hidden files of unfinished shards at most
+        assert {name for name in left if not name.startswith(".")} == set(contents(wanted))
+        for name, content in contents(wanted).items():
+            assert left[name] == content, name
+    assert kills
+
+
+# Pictures in work at once
+
+def test_samples_come_in_their_order_and_few_are_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding, "usable_processors", lambda: range(3))
+    working, most = [], []
+
+    def slow(sample, shorter_side=None):
+        working.append(sample)
+        time.sleep(0.002 * (sample.width % 3))
+        return encoding.Encoded(b"", None)
+    monkeypatch.setattr(encoding, "encode", slow)
+    samples = [Sample(tmp_path / f"{number}", number + 1, 1) for number in range(60)]
+    for done, (sample, _) in enumerate(encode_all(samples)):
+        assert sample is samples[done]
+        most.append(len(working) - done)
+    assert max(most) <= 3 * encoding._AHEAD + 1
+
+
+def test_what_was_found_of_a_picture_is_remembered_until_it_changes(tmp_path, monkeypatch):
+    for name in ("good", "bad"):
+        Image.effect_noise((64, 48), 50).convert("RGB").save(tmp_path / f"{name}.png")
+    (tmp_path / "bad.png").write_bytes((tmp_path / "bad.png").read_bytes()[:200])
+    box = (Box("dog", 1, 1, 9, 9),)
+    samples = tuple(Sample(tmp_path / f"{name}.png", 64, 48, box) for name in ("good", "bad"))
+    dataset = Dataset(tmp_path, "all", ("dog",), samples)
+    (issue,) = prove_images(dataset)
+    assert (issue.file.name, issue.kind) == ("bad.png", "unreadable image")
+    looked = []
+    encode = encoding.encode
+    monkeypatch.setattr(encoding, "encode", lambda sample, *rest: (
+        looked.append(sample.image.name), encode(sample, *rest))[1])
+    assert prove_images(dataset) == [issue]
+    assert looked == []
+    Image.new("RGB", (64, 48)).save(tmp_path / "bad.png")
+    assert prove_images(dataset) == []
+    assert looked == ["bad.png"]
+    # a memory that is damaged is made anew
+    (memory,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("*.pictures")
+    memory.write_text("[1")
+    assert prove_images(dataset) == []
+    assert looked == ["bad.png", "good.png", "bad.png"]
+
+
+# What cannot be
+
+def test_nothing_to_learn_from(tmp_path):
+    root = drawn.voc(tmp_path / "source")
+    for file in (root / "JPEGImages").iterdir():
+        file.write_bytes(file.read_bytes()[:60])
+    for run in (lambda: pack_shards(root, out=tmp_path / "out", shard_size=2),
+                lambda: pack(ssdreg.data.read_dataset(root))):
+        with pytest.raises(DataError, match=r"no image of split 'all' that has a box can be deco"):
+            run()
+    assert not list((tmp_path / "out").glob("*.shards"))
+    with pytest.raises(DataError, match="shards of 0 images cannot be made: 1 or more"):
+        pack_shards(root, out=tmp_path / "out", shard_size=0)
+
+
+@pytest.mark.parametrize("content", [
+    "", "[]", "{}", '{"files": [], "classes": [], "digest": ""}',
+    '{"files": ["../a.rec"], "classes": [], "digest": ""}', '{"files": 3, "classes": []}'])
+def test_a_list_that_is_none(tmp_path, content):
+    file = tmp_path / "a.shards"
+    file.write_text(content)
+    with pytest.raises(DataError, match=r"a\.shards: this is no list of shards, as `ssdreg data p"):
+        open_rec(file)
+
+
+def test_shards_that_are_not_all_there(source, tmp_path):
+    packed = pack_shards(source, out=tmp_path, shard_size=5)
+    with pytest.raises(DataError, match=r"none\.shards: there is no such list of shards"):
+        open_rec(tmp_path / "none.shards")
+    lost = tmp_path / "all-00002-of-00005.json"
+    content = json.loads(lost.read_text())
+    assert content["digest"]
+    lost.unlink()
+    with pytest.raises(DataError, match="a shard lacks its side-car, which packing wrote last"):
+        open_data(choose(packed.rec))
+    (tmp_path / "all-00003-of-00005.rec").unlink()
+    with pytest.raises(DataError, match=r"all-00003-of-00005\.rec: there is no such \.rec file"):
+        open_rec(packed.rec)
