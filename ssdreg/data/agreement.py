@@ -52,7 +52,7 @@ class _Outcome:
     issues: list[DataIssue] = field(factory=list)
 
 
-def agree(annotated: AnnotatedSet, asked: Sequence[str] | None = None) -> Dataset:
+def agree(annotated: AnnotatedSet, wanted: Sequence[str] | None = None) -> Dataset:
     """Hold one split of a data set against its pictures.
 
     `asked` fixes the classes and their order; see `find_classes` for what they are without. Sizes
@@ -63,7 +63,7 @@ def agree(annotated: AnnotatedSet, asked: Sequence[str] | None = None) -> Datase
     Raises `DataError` when there is no class, no picture has a usable box, or so much is wrong that
     it is wrong with the data set as a whole. Whatever else is wrong is in `Dataset.issues`.
     """
-    classes, complaints = find_classes(annotated, asked)
+    classes, complaints = find_classes(annotated, wanted)
     issues = [*annotated.issues, *complaints]
     outcomes = list(_outcomes(annotated, classes))
     for outcome in outcomes:
@@ -96,8 +96,8 @@ def _outcomes(annotated: AnnotatedSet, classes: Classes) -> Iterator[_Outcome]:
     if wrong:
         raise DataError(f"{annotated.root}: split {annotated.split!r}: {wrong}")
     tendency = _tendency(annotated, measured)
-    for picture, found in measured:
-        yield _outcome(picture, found, tendency, classes)
+    for picture, size in measured:
+        yield _outcome(picture, size, tendency, classes)
 
 
 def _by_image(pictures: Sequence[AnnotatedPicture]) -> list[list[AnnotatedPicture]]:
@@ -108,8 +108,8 @@ def _by_image(pictures: Sequence[AnnotatedPicture]) -> list[list[AnnotatedPictur
 
 
 def _differ(one: AnnotatedPicture, other: AnnotatedPicture) -> bool:
-    return ([(each.label, each.numbers) for each in one.objects]
-            != [(each.label, each.numbers) for each in other.objects])
+    return ([(item.label, item.numbers) for item in one.objects]
+            != [(item.label, item.numbers) for item in other.objects])
 
 
 def _annotated_twice(same: Sequence[AnnotatedPicture]) -> Iterator[DataIssue]:
@@ -126,10 +126,10 @@ def _annotated_twice(same: Sequence[AnnotatedPicture]) -> Iterator[DataIssue]:
                     f"({names}); left out: keep the annotation that is right")
 
 
-def _outcome(picture: AnnotatedPicture, found: Measured, tendency: _Tendency,
+def _outcome(picture: AnnotatedPicture, actual: Measured, tendency: _Tendency,
              classes: Classes) -> _Outcome:
     issues: list[DataIssue] = []
-    frame = _frame(picture, found, tendency, issues)
+    frame = _frame(picture, actual, tendency, issues)
     if frame is None:
         return _Outcome(None, issues)
     boxes, complaints = place(picture, frame, classes)
@@ -142,56 +142,56 @@ def _outcome(picture: AnnotatedPicture, found: Measured, tendency: _Tendency,
     elif not boxes:
         issues.append(DataIssue(picture.image, kinds.NO_OBJECT,
                                 "no object: trained on as background", action=kinds.KEPT))
-    width, height = found.upright
-    return _Outcome(Sample(picture.image, width, height, boxes, found.orientation, lost), issues)
+    width, height = actual.upright
+    return _Outcome(Sample(picture.image, width, height, boxes, actual.orientation, lost), issues)
 
 
-def _frame(picture: AnnotatedPicture, found: Measured, tendency: _Tendency,
+def _frame(picture: AnnotatedPicture, actual: Measured, tendency: _Tendency,
            issues: list[DataIssue]) -> Frame | None:
     """Return the picture that the boxes were drawn on; None, and why, where it is not known."""
     seen = _UPRIGHT
-    if found.orientation != UPRIGHT:
-        seen = _told(picture, found)
+    if actual.orientation != UPRIGHT:
+        seen = _told(picture, actual)
         seen = tendency.frame if seen == _UNKNOWN else seen
         if seen == _UNKNOWN and picture.objects:
-            issues.append(DataIssue(picture.image, kinds.ORIENTATION, _unknown(picture, found)))
+            issues.append(DataIssue(picture.image, kinds.ORIENTATION, _unknown(picture, actual)))
             return None
-    size = found.size if seen == _STORED else found.upright
+    size = actual.size if seen == _STORED else actual.upright
     scale = _scale(picture, size, tendency, issues)
     if scale is None:
         return None
-    if found.orientation == UPRIGHT:
+    if actual.orientation == UPRIGHT:
         return Frame(size, scale)
-    turned = f"its camera noted orientation {found.orientation}; turned upright"
+    turned = f"its camera noted orientation {actual.orientation}; turned upright"
     if seen == _STORED:
         issues.append(DataIssue(picture.image, kinds.ORIENTATION,
                                 f"{turned}, and its boxes with it, which are on the picture as "
                                 f"stored", action=kinds.PUT_RIGHT))
-        return Frame(size, scale, found.orientation)
+        return Frame(size, scale, actual.orientation)
     issues.append(DataIssue(picture.image, kinds.ORIENTATION,
                             f"{turned}, as the picture that its boxes are on",
                             action=kinds.PUT_RIGHT))
     return Frame(size, scale)
 
 
-def _unknown(picture: AnnotatedPicture, found: Measured) -> str:
-    return (f"its camera noted orientation {found.orientation}, and nothing tells whether its "
+def _unknown(picture: AnnotatedPicture, actual: Measured) -> str:
+    return (f"its camera noted orientation {actual.orientation}, and nothing tells whether its "
             f"boxes in {picture.annotation.name} are on the picture as stored or upright; left "
             f"out: save it upright without that note, with boxes drawn on it")
 
 
-def _told(picture: AnnotatedPicture, found: Measured) -> str:
+def _told(picture: AnnotatedPicture, actual: Measured) -> str:
     """Return which picture the boxes are on, as far as the annotation itself tells."""
     if picture.upright:
         return _UPRIGHT
-    if found.orientation not in SIDEWAYS or found.size == found.upright:
+    if actual.orientation not in SIDEWAYS or actual.size == actual.upright:
         return _UNKNOWN
-    if picture.stated in (found.upright, found.size):
-        return _UPRIGHT if picture.stated == found.upright else _STORED
+    if picture.stated in (actual.upright, actual.size):
+        return _UPRIGHT if picture.stated == actual.upright else _STORED
     if picture.stated is None:
         across, down = reach(picture)
-        fits = [across <= width and down <= height for width, height in (found.upright,
-                                                                         found.size)]
+        fits = [across <= width and down <= height for width, height in (actual.upright,
+                                                                         actual.size)]
         if fits[0] != fits[1]:
             return _UPRIGHT if fits[0] else _STORED
     return _UNKNOWN
@@ -200,12 +200,12 @@ def _told(picture: AnnotatedPicture, found: Measured) -> str:
 def _tendency(annotated: AnnotatedSet,
               measured: Sequence[tuple[AnnotatedPicture, Measured]]) -> _Tendency:
     """Ask the pictures that tell it; those outside the split where the split tells nothing."""
-    turned = [(picture, found) for picture, found in measured if found.orientation != UPRIGHT]
-    told = {_told(*each) for each in turned} - {_UNKNOWN}
+    turned = [(picture, actual) for picture, actual in measured if actual.orientation != UPRIGHT]
+    told = {_told(*pair) for pair in turned} - {_UNKNOWN}
     if turned and not told:
-        told = {_told(*each) for each in _turned(annotated.others)} - {_UNKNOWN}
-    resized = any(_evidently_resized(picture, found.upright) for picture, found in measured)
-    swapped = [_evidently_swapped(picture, found) for picture, found in measured]
+        told = {_told(*pair) for pair in _turned(annotated.others)} - {_UNKNOWN}
+    resized = any(_evidently_resized(picture, actual.upright) for picture, actual in measured)
+    swapped = [_evidently_swapped(picture, actual) for picture, actual in measured]
     return _Tendency(told.pop() if len(told) == 1 else _UNKNOWN, resized,
                      True in swapped and False not in swapped)
 
@@ -213,11 +213,11 @@ def _tendency(annotated: AnnotatedSet,
 def _turned(pictures: Sequence[AnnotatedPicture]) -> Iterator[tuple[AnnotatedPicture, Measured]]:
     for picture in pictures:
         try:
-            found = measure(picture.image)
+            actual = measure(picture.image)
         except UNREADABLE:
             continue  # it is outside the split, and tells nothing
-        if found.orientation != UPRIGHT:
-            yield picture, found
+        if actual.orientation != UPRIGHT:
+            yield picture, actual
 
 
 def _stated(picture: AnnotatedPicture) -> Size | None:
@@ -241,13 +241,13 @@ def _evidently_resized(picture: AnnotatedPicture, size: Size) -> bool:
             and across <= stated[0] and down <= stated[1])
 
 
-def _evidently_swapped(picture: AnnotatedPicture, found: Measured) -> bool | None:
+def _evidently_swapped(picture: AnnotatedPicture, actual: Measured) -> bool | None:
     """Tell whether the stated sides are swapped, as boxes show that fit the picture but not them.
 
     None where nothing tells it, False where they fit the stated sides and not the picture.
     """
-    (width, height), stated = found.size, _stated(picture)
-    if found.orientation != UPRIGHT or width == height or stated != (height, width):
+    (width, height), stated = actual.size, _stated(picture)
+    if actual.orientation != UPRIGHT or width == height or stated != (height, width):
         return None
     across, down = reach(picture)
     fits_picture = across <= width and down <= height

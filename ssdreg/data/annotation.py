@@ -112,8 +112,8 @@ def count_labels(pictures: Sequence[AnnotatedPicture]) -> dict[str, int]:
     """Count how often each label stands in the annotations."""
     counts: dict[str, int] = {}
     for picture in pictures:
-        for each in picture.objects:
-            counts[each.label] = counts.get(each.label, 0) + 1
+        for item in picture.objects:
+            counts[item.label] = counts.get(item.label, 0) + 1
     return counts
 
 

@@ -18,8 +18,8 @@ def is_background(name: str) -> bool:
 
 def without_background(names: Sequence[str]) -> tuple[tuple[str, ...], str]:
     """Return the names of classes without the background's, and that one; "" where it is not."""
-    found = next((name for name in names if is_background(name)), "")
-    return tuple(name for name in names if not is_background(name)), found
+    background = next((name for name in names if is_background(name)), "")
+    return tuple(name for name in names if not is_background(name)), background
 
 
 def names_of(count: int, names: Sequence[str], where: str) -> tuple[tuple[str, ...], str]:

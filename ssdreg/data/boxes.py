@@ -44,12 +44,12 @@ def boxes(source: Packed | Dataset) -> np.ndarray:
     `index_records` raises.
     """
     if isinstance(source, Dataset):
-        where, found = source.root, annotated_boxes(source)
+        where, rows = source.root, annotated_boxes(source)
     else:
-        where, found = source.rec, recorded_boxes(source.rec)
-    if not len(found):
+        where, rows = source.rec, recorded_boxes(source.rec)
+    if not len(rows):
         raise DataError(f"{where}: these images have no box, so there is nothing to measure")
-    return found
+    return rows
 
 
 def describe(boxes: np.ndarray, classes: Sequence[str]) -> Statistics:

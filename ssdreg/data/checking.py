@@ -113,8 +113,8 @@ def check(path: Path, split: str | None = None, format: str | None = None, *,
 
 def _checked(path: Path, format: str, own: Sequence[str], images: int, source: Packed | Dataset,
              issues: Sequence[DataIssue]) -> Checked:
-    found = describe(boxes(source), source.classes)
-    return Checked(shown(path), format, tuple(own), images, found.boxes, found.classes,
+    described = describe(boxes(source), source.classes)
+    return Checked(shown(path), format, tuple(own), images, described.boxes, described.classes,
                    tuple(issues))
 
 
@@ -124,7 +124,7 @@ def _twice(path: Path, dataset: Dataset, format: str | None) -> list[DataIssue]:
     try:
         if pair is None:
             return said_twice(*splits.hold_out(dataset))
-        return said_twice(*(read_dataset(path, each, dataset.classes, format) for each in pair))
+        return said_twice(*(read_dataset(path, split, dataset.classes, format) for split in pair))
     except DataError:
         # a split that is empty or damaged by itself is reported with the whole, and a data set
         # that is too small to be divided has no two sides

@@ -148,19 +148,19 @@ class FileIndex:
         parts = parts_of(name)
         if not parts:
             return []
-        found = self._fitting(self._by_name.get(spelled(parts[-1]), []), parts, name)
-        if not found:
+        files = self._fitting(self._by_name.get(spelled(parts[-1]), []), parts, name)
+        if not files:
             stem = PurePosixPath(parts[-1]).stem
-            found = self._fitting(self._by_stem.get(spelled(stem), []), (*parts[:-1], stem), name)
-        return self._nearest(found, parts, near)
+            files = self._fitting(self._by_stem.get(spelled(stem), []), (*parts[:-1], stem), name)
+        return self._nearest(files, parts, near)
 
     def find_stem(self, stem: str, near: Sequence[Path] = ()) -> list[Path]:
         """Return the files that a name without extension may mean; see `find`."""
         parts = parts_of(stem)
         if not parts:
             return []
-        found = self._fitting(self._by_stem.get(spelled(parts[-1]), []), parts, stem)
-        return self._nearest(found, parts, near)
+        files = self._fitting(self._by_stem.get(spelled(parts[-1]), []), parts, stem)
+        return self._nearest(files, parts, near)
 
     def _fitting(self, candidates: list[Path], parts: Sequence[str], name: str) -> list[Path]:
         """Keep the candidates that lie in the name's folders, as far as these hold files here."""
@@ -180,26 +180,26 @@ class FileIndex:
     def _folders_of(self, file: Path) -> list[str]:
         return [spelled(part) for part in self._relative(file).parts[:-1]]
 
-    def _nearest(self, found: list[Path], parts: Sequence[str],
+    def _nearest(self, files: list[Path], parts: Sequence[str],
                  near: Sequence[Path]) -> list[Path]:
-        if len(found) < 2:
-            return found
+        if len(files) < 2:
+            return files
         for folder in near:
-            inside = [file for file in found if folder == file.parent] or [
-                file for file in found if folder in file.parents]
+            inside = [file for file in files if folder == file.parent] or [
+                file for file in files if folder in file.parents]
             if inside:
-                found = inside
+                files = inside
                 break
         # the same letters, and not only another spelling of them
         last = parts[-1]
-        exact = [file for file in found if last in (as_text(file.name), as_text(file.stem))]
-        return exact if len(exact) == 1 else found
+        exact = [file for file in files if last in (as_text(file.name), as_text(file.stem))]
+        return exact if len(exact) == 1 else files
 
 
 def _follow(wanted: Sequence[str], given: Sequence[str]) -> bool:
     """Tell whether these stand in the given ones in this order, others between them or not."""
     rest = iter(given)
-    return all(each in rest for each in wanted)
+    return all(word in rest for word in wanted)
 
 
 #: Names of folders that stand for splits.
@@ -233,9 +233,9 @@ def missing(annotation: Path, name: str, where: str = "the data set") -> DataIss
                      f"{where} has no file called {name}; left out")
 
 
-def several(annotation: Path, name: str, found: Sequence[Path], root: Path) -> DataIssue:
+def several(annotation: Path, name: str, files: Sequence[Path], root: Path) -> DataIssue:
     """Say that it cannot be told which of several pictures an annotation is of."""
-    names = ", ".join(as_text(file.relative_to(root)) for file in found[:4])
+    names = ", ".join(as_text(file.relative_to(root)) for file in files[:4])
     return DataIssue(annotation, kinds.TWO_IMAGES,
                      f"{name} may be any of {names}; left out: keep the one that was annotated, or "
                      f"name it with its folder and extension")

@@ -138,8 +138,8 @@ class _Memory:
 
     def issue(self, sample: Sample) -> DataIssue | None:
         """Return what was found of a picture, None for nothing."""
-        found = self._known[self._key(sample)]
-        return DataIssue(sample.image, found[0], found[1], action=found[2]) if found else None
+        words = self._known[self._key(sample)]
+        return DataIssue(sample.image, words[0], words[1], action=words[2]) if words else None
 
     def write(self) -> None:
         """Write what is known."""

@@ -82,8 +82,8 @@ def number(value: Any) -> float:
 
 def whole(value: Any) -> int | None:
     """Return a whole number, also one written as text or as 2.0; None for what is none."""
-    found = number(value)
-    return int(found) if math.isfinite(found) and found.is_integer() else None
+    parsed = number(value)
+    return int(parsed) if math.isfinite(parsed) and parsed.is_integer() else None
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:

@@ -33,7 +33,7 @@ def folded(name: str) -> str:
 
 
 def find_classes(annotated: AnnotatedSet,
-                 asked: Sequence[str] | None) -> tuple[Classes, list[DataIssue]]:
+                 wanted: Sequence[str] | None) -> tuple[Classes, list[DataIssue]]:
     """Return the classes, and what is to be said about them.
 
     They are those that are `asked` for, else those that a file declares, else the sorted labels. A
@@ -43,8 +43,8 @@ def find_classes(annotated: AnnotatedSet,
     """
     issues: list[DataIssue] = []
     root = annotated.root
-    if asked is not None:
-        names, background = tuple(asked), without_background(asked)[1]
+    if wanted is not None:
+        names, background = tuple(wanted), without_background(wanted)[1]
         issues += [DataIssue(root, kinds.BACKGROUND,
                              f"{background!r} is among the classes that are asked for, and stays "
                              f"one of them; the background itself is not counted as a class",
@@ -62,7 +62,7 @@ def find_classes(annotated: AnnotatedSet,
     meanings = _meanings(annotated.labels, names)
     issues += _respelled(annotated, meanings)
     issues += _alike(annotated.declared or root, names)
-    if asked is None and annotated.classes is not None:
+    if wanted is None and annotated.classes is not None:
         issues += _empty(annotated.declared or root, names, set(meanings.values()))
     return Classes(names, meanings), issues
 
@@ -70,8 +70,8 @@ def find_classes(annotated: AnnotatedSet,
 def _spellings(labels: dict[str, int]) -> tuple[str, ...]:
     """Return the labels, sorted; of several spellings of one the most frequent, or composed."""
     best: dict[str, str] = {}
-    for label in sorted(labels, key=lambda each: (
-            -labels[each], not unicodedata.is_normalized("NFC", each), each)):
+    for label in sorted(labels, key=lambda name: (
+            -labels[name], not unicodedata.is_normalized("NFC", name), name)):
         best.setdefault(_key(label), label)
     return tuple(sorted(best.values()))
 
@@ -87,18 +87,18 @@ def _meanings(labels: dict[str, int], names: Sequence[str]) -> dict[str, str]:
     for name in names:
         # two classes that differ in nothing but case: no other spelling can be told apart
         by_key[_key(name)] = "" if _key(name) in by_key else name
-    found = {label: label if label in exact else by_key.get(_key(label), "") for label in labels}
-    return {label: name for label, name in found.items() if name}
+    classes = {label: label if label in exact else by_key.get(_key(label), "") for label in labels}
+    return {label: name for label, name in classes.items() if name}
 
 
 def _respelled(annotated: AnnotatedSet, meanings: dict[str, str]) -> list[DataIssue]:
     first: dict[str, Path] = {}
     count: dict[str, int] = {}
     for picture in annotated.pictures:
-        for each in picture.objects:
-            if meanings.get(each.label, each.label) != each.label:
-                first.setdefault(each.label, picture.annotation)
-                count[each.label] = count.get(each.label, 0) + 1
+        for item in picture.objects:
+            if meanings.get(item.label, item.label) != item.label:
+                first.setdefault(item.label, picture.annotation)
+                count[item.label] = count.get(item.label, 0) + 1
     return [DataIssue(file, kinds.OTHER_SPELLING,
                       f"{count[label]} objects called {label!r}, here and in other files, are "
                       f"taken as {meanings[label]!r}", label, kinds.PUT_RIGHT)

@@ -54,7 +54,7 @@ def another_layout(measured: Sequence[tuple[AnnotatedPicture, Measured]]) -> str
     if len(own) != 1:
         return ""
     layout = own.pop()
-    boxes = [box for picture, found in measured for box in _boxes(picture, found)]
+    boxes = [box for picture, actual in measured for box in _boxes(picture, actual)]
     against = sum(1 for box in boxes if not box.fits(layout))
     if len(boxes) < _FEWEST or against < len(boxes) * _SHARE:
         return ""
@@ -70,10 +70,10 @@ _WORDS = {CORNERS: "x1, y1, x2, y2", CORNER_AND_SIZE: "x, y, width, height",
           CENTER_AND_SIZE: "center x, center y, width, height"}
 
 
-def _boxes(picture: AnnotatedPicture, found: Measured) -> list[_Written]:
-    width, height = found.upright
-    if picture.stated is not None and picture.stated != found.upright:
+def _boxes(picture: AnnotatedPicture, actual: Measured) -> list[_Written]:
+    width, height = actual.upright
+    if picture.stated is not None and picture.stated != actual.upright:
         return []  # of another picture, or of this one on its side
     sides = (1.0, 1.0) if picture.coordinates.shares else (float(width), float(height))
-    return [_Written(each.numbers, *sides) for each in picture.objects
-            if not each.outline and all(map(math.isfinite, each.numbers))]
+    return [_Written(item.numbers, *sides) for item in picture.objects
+            if not item.outline and all(map(math.isfinite, item.numbers))]

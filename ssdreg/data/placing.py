@@ -53,14 +53,14 @@ def place(picture: AnnotatedPicture, frame: Frame,
     boxes: list[Box] = []
     issues = []
     shares = _in_shares(picture.objects, picture.coordinates)
-    for each in picture.objects:
-        coordinates = Coordinates(picture.coordinates.layout, True) if each in shares \
-            else Coordinates() if each.outline and not picture.coordinates.shares \
-            else Coordinates(shares=True) if each.outline else picture.coordinates
-        placed = _place(each, coordinates, frame, classes)
-        if placed.box and each in shares:
+    for item in picture.objects:
+        coordinates = Coordinates(picture.coordinates.layout, True) if item in shares \
+            else Coordinates() if item.outline and not picture.coordinates.shares \
+            else Coordinates(shares=True) if item.outline else picture.coordinates
+        placed = _place(item, coordinates, frame, classes)
+        if placed.box and item in shares:
             placed = _Placed(placed.box, kinds.WRONG_UNIT,
-                             f"{_written(each)} are shares of the picture where pixels are "
+                             f"{_written(item)} are shares of the picture where pixels are "
                              f"expected; taken as shares", kinds.PUT_RIGHT)
         if placed.box in boxes:
             placed = _Placed(None, kinds.DOUBLED_BOX, "stands there twice; once left out",
@@ -68,7 +68,7 @@ def place(picture: AnnotatedPicture, frame: Frame,
         boxes += [placed.box] if placed.box else []
         if placed.kind:
             issues.append(DataIssue(picture.annotation, placed.kind,
-                                    f"{each.name}: {placed.detail}", each.name, placed.action))
+                                    f"{item.name}: {placed.detail}", item.name, placed.action))
     return tuple(boxes), issues
 
 
@@ -77,10 +77,10 @@ def _in_shares(objects: Sequence[AnnotatedObject],
     """Return the objects whose numbers cannot be the pixels that they should be."""
     if coordinates.shares:
         return set()
-    small = [each for each in objects
-             if not each.outline and all(0 <= number <= 1 for number in each.numbers)]
+    small = [item for item in objects
+             if not item.outline and all(0 <= number <= 1 for number in item.numbers)]
     # 0, 0, 1, 1 alone may be a pixel; beside fractions it is the whole picture
-    sure = any(not float(number).is_integer() for each in small for number in each.numbers)
+    sure = any(not float(number).is_integer() for item in small for number in item.numbers)
     return set(small) if sure else set()
 
 
@@ -154,7 +154,7 @@ def reach(picture: AnnotatedPicture) -> tuple[float, float]:
     """Return how far right and down the boxes of a picture reach, in pixels; 0, 0 without any."""
     if picture.coordinates.shares:
         return 0.0, 0.0
-    corners = [each.numbers if each.outline else picture.coordinates.corners(each.numbers)
-               for each in picture.objects if all(map(math.isfinite, each.numbers))]
+    corners = [item.numbers if item.outline else picture.coordinates.corners(item.numbers)
+               for item in picture.objects if all(map(math.isfinite, item.numbers))]
     return (max((max(box[0], box[2]) for box in corners), default=0.0),
             max((max(box[1], box[3]) for box in corners), default=0.0))

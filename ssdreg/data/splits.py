@@ -118,16 +118,16 @@ def open_data(source: DataSpec, classes: Sequence[str] | None = None, *,
     if source.validation_split == HELD_OUT:
         assert isinstance(train, Dataset)  # a file is not divided, see `choose`
         train, held_out = hold_out(train)
-        found = said_twice(train, held_out)
-        return (pack(attrs.evolve(train, issues=(*train.issues, *found)), progress=progress),
+        twice = said_twice(train, held_out)
+        return (pack(attrs.evolve(train, issues=(*train.issues, *twice)), progress=progress),
                 pack(held_out, progress=progress))
     if source.validation is None:
         return _packed(train, progress), None
     validation = _open(source.validation, source.validation_split, train.classes, source.format,
                        progress)
     if isinstance(train, Dataset) and isinstance(validation, Dataset):
-        found = said_twice(train, validation)
-        validation = attrs.evolve(validation, issues=(*validation.issues, *found))
+        twice = said_twice(train, validation)
+        validation = attrs.evolve(validation, issues=(*validation.issues, *twice))
     return _packed(train, progress), _packed(validation, progress)
 
 

@@ -118,8 +118,8 @@ def _write(folder: Path, train: int, val: int, size: tuple[int, int], seed: int)
     for split, members in (("train", names[:train]), ("val", names[train:]), ("trainval", names)):
         (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(members) + "\n",
                                                                           encoding="utf-8")
-    made = {"train": train, "val": val, "size": list(size), "seed": seed}
-    (folder / _MARKER).write_text(json.dumps(made) + "\n", encoding="utf-8")
+    marker = {"train": train, "val": val, "size": list(size), "seed": seed}
+    (folder / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
 
 def _annotation(filename: str, size: tuple[int, int],

@@ -91,11 +91,12 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     issues: list[DataIssue] = list(dropped)
     for name, file in read_files.items():
         inside = split in (None, name)
-        found = list(_pictures(file, name, images))
-        (pictures if inside else others).extend(each for each in found
-                                                if isinstance(each, AnnotatedPicture))
+        outcomes = list(_pictures(file, name, images))
+        (pictures if inside else others).extend(outcome for outcome in outcomes
+                                                if isinstance(outcome, AnnotatedPicture))
         if inside:
-            issues += [*file.issues, *(each for each in found if isinstance(each, DataIssue))]
+            issues += [*file.issues, *(outcome for outcome in outcomes
+                                       if isinstance(outcome, DataIssue))]
     return AnnotatedSet(root, split or "all", tuple(pictures),
                         count_labels([*pictures, *others]), classes,
                         next(iter(named.values())), tuple(others), tuple(issues))
@@ -237,19 +238,19 @@ def _is_heading(files: Sequence[_File], name: str) -> bool:
 
 def _pictures(file: _File, split: str,
               images: FileIndex) -> Iterator[AnnotatedPicture | DataIssue]:
-    named_so = sorted({each.parent for each in images.files if each.parent.name == split})
+    named_so = sorted({image.parent for image in images.files if image.parent.name == split})
     for identity, entry in file.images.items():
         name = entry["file_name"]
-        found = images.find(name, (file.path.parent, *named_so))
+        candidates = images.find(name, (file.path.parent, *named_so))
         objects, issues = _objects(file, identity)
-        if not found:
+        if not candidates:
             yield missing(file.path, name)
             continue
-        if len(found) > 1:
-            yield several(file.path, name, found, images.root)
+        if len(candidates) > 1:
+            yield several(file.path, name, candidates, images.root)
             continue
         yield from issues
-        yield AnnotatedPicture(found[0], file.path, tuple(objects),
+        yield AnnotatedPicture(candidates[0], file.path, tuple(objects),
                                size_of(entry.get("width"), entry.get("height")), CORNER_PIXELS)
 
 

@@ -82,12 +82,12 @@ class Columns:
     @property
     def box(self) -> tuple[str, ...]:
         """The roles of the columns with the box."""
-        return next(each for each in BOXES if all(role in self.places for role in each))
+        return next(roles for roles in BOXES if all(role in self.places for role in roles))
 
     def numbers(self, line: Line) -> tuple[float, ...]:
         """Return the numbers of a line's box, NaN for what is none."""
         if self.box == ("box",):
-            return tuple(number(each) for each in _LIST.findall(self.get(line, "box")))
+            return tuple(number(text) for text in _LIST.findall(self.get(line, "box")))
         return tuple(number(self.get(line, role)) for role in self.box)
 
     def empty(self, line: Line) -> bool:
@@ -175,12 +175,12 @@ def _given(file: Path, columns: Sequence[str]) -> Columns:
                         f"{', '.join(ROLES)}, or - for one of no use")
     if "image" not in places or not _has_box(places):
         raise DataError(f"--columns for {file}: image is needed, and a box: "
-                        f"{' or '.join(','.join(each) for each in BOXES)}")
+                        f"{' or '.join(','.join(roles) for roles in BOXES)}")
     return Columns(places)
 
 
 def _has_box(places: dict[str, int]) -> bool:
-    return any(all(role in places for role in each) for each in BOXES)
+    return any(all(role in places for role in roles) for roles in BOXES)
 
 
 def _header(line: Line) -> Columns | None:
@@ -188,9 +188,9 @@ def _header(line: Line) -> Columns | None:
     words = [re.sub(r"[\s.-]+", "_", value.lower()).strip("_") for value in line.values]
     places: dict[str, int] = {}
     for role, names in ROLES.items():
-        found = [words.index(name) for name in names if name in words]
-        if found:
-            places[role] = found[0]
+        columns = [words.index(name) for name in names if name in words]
+        if columns:
+            places[role] = columns[0]
     # beside x and y alone, width and height are the box's and not the picture's
     if not _has_box(places) and {"width", "height"} <= set(places):
         corner = ("x", "y") if {"x", "y"} <= set(places) else ("x1", "y1")

@@ -55,10 +55,10 @@ class _Rows:
 def recognize(contents: Contents) -> int:
     """Tell whether there is a table with boxes."""
     files = contents.with_suffix(*_SUFFIXES)
-    found = [file for file in files[:50] if _has_boxes(file)]
+    tables = [file for file in files[:50] if _has_boxes(file)]
     if contents.root.is_file():
-        return CERTAIN if found else NO
-    return POSSIBLE if found else NO
+        return CERTAIN if tables else NO
+    return POSSIBLE if tables else NO
 
 
 def splits(root: Path) -> tuple[str, ...]:
@@ -84,11 +84,11 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     issues: list[DataIssue] = []
     for name, file in tables.items():
         inside = split in (None, name)
-        for found in _pictures(file, columns, images):
-            if isinstance(found, AnnotatedPicture):
-                (pictures if inside else others).append(found)
+        for picture in _pictures(file, columns, images):
+            if isinstance(picture, AnnotatedPicture):
+                (pictures if inside else others).append(picture)
             elif inside:
-                issues.append(found)
+                issues.append(picture)
     classes, declared = declared_classes(images.root)
     return AnnotatedSet(root, split or "all", tuple(pictures), count_labels([*pictures, *others]),
                         classes, declared, tuple(others), tuple(issues))
@@ -130,9 +130,10 @@ def _pictures(file: Path, columns: Sequence[str],
             continue
         groups.setdefault(name, _Rows(name)).lines.append(line)
     for rows in groups.values():
-        found = images.find(rows.name, (file.parent,)) or _without_suffix(images, rows.name, file)
-        if len(found) != 1:
-            yield (several(file, rows.name, found, images.root) if found
+        candidates = images.find(rows.name, (file.parent,)) or _without_suffix(
+            images, rows.name, file)
+        if len(candidates) != 1:
+            yield (several(file, rows.name, candidates, images.root) if candidates
                    else missing(file, rows.name))
             continue
         objects = []
@@ -144,7 +145,7 @@ def _pictures(file: Path, columns: Sequence[str],
                 objects.append(read_line)
         size = size_of(table.columns.get(rows.lines[0], "width"),
                        table.columns.get(rows.lines[0], "height"))
-        yield AnnotatedPicture(found[0], file, tuple(objects), size, coordinates)
+        yield AnnotatedPicture(candidates[0], file, tuple(objects), size, coordinates)
 
 
 def _without_suffix(images: FileIndex, name: str, file: Path) -> list[Path]:

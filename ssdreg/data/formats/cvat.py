@@ -153,14 +153,14 @@ def _picture(file: Path, node: Element, images: FileIndex,
     name = (node.get("name") or "").strip()
     if not name:
         raise ValueError("it has no name")
-    shapes = [each for each in node if each.tag in _SHAPES]
+    shapes = [child for child in node if child.tag in _SHAPES]
     objects = tuple(_object(shape, place) for place, shape in enumerate(shapes, start=1))
-    found = images.find(name, near)
-    if not found:
+    candidates = images.find(name, near)
+    if not candidates:
         return missing(file, name)
-    if len(found) > 1:
-        return several(file, name, found, images.root)
-    return AnnotatedPicture(found[0], file, objects,
+    if len(candidates) > 1:
+        return several(file, name, candidates, images.root)
+    return AnnotatedPicture(candidates[0], file, objects,
                             size_of(node.get("width"), node.get("height")), EDGES)
 
 

@@ -70,24 +70,25 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
         refuse_unknown_split(root, split, named)
     images = FileIndex.of_pictures_near(root if root.is_dir() else root.parent)
     files = {name: _read(file, images) for name, file in named.items()}
-    inside = [each for name, each in files.items() if split in (None, name)]
-    outside = [each for name, each in files.items() if split not in (None, name)]
-    numbered = {number: name for each in files.values() for number, name in each.classes.items()}
-    pictures = tuple(picture for each in inside for picture in each.pictures)
-    others = tuple(picture for each in outside for picture in each.pictures)
+    inside = [manifest for name, manifest in files.items() if split in (None, name)]
+    outside = [manifest for name, manifest in files.items() if split not in (None, name)]
+    numbered = {number: name for manifest in files.values()
+                for number, name in manifest.classes.items()}
+    pictures = tuple(picture for manifest in inside for picture in manifest.pictures)
+    others = tuple(picture for manifest in outside for picture in manifest.pictures)
     classes = tuple(dict.fromkeys(numbered[number] for number in sorted(numbered))) or None
     return AnnotatedSet(root, split or "all", pictures, count_labels([*pictures, *others]), classes,
                         next(iter(named.values())), others,
-                        tuple(issue for each in inside for issue in each.issues))
+                        tuple(issue for manifest in inside for issue in manifest.issues))
 
 
 def _manifests(contents: Contents) -> list[Path]:
-    found = contents.with_suffix(*_SUFFIXES)
-    if len(found) > 1000:  # an annotation a picture
-        found = [file for file in found if file.suffix != ".json"]
-    own = [file for file in found if has_keys(file, _SOURCE)]
+    files = contents.with_suffix(*_SUFFIXES)
+    if len(files) > 1000:  # an annotation a picture
+        files = [file for file in files if file.suffix != ".json"]
+    own = [file for file in files if has_keys(file, _SOURCE)]
     # another that is called so and has no such line is damaged, which is said when it is read
-    return [file for file in found if file in own or (own and file.suffix == ".manifest")]
+    return [file for file in files if file in own or (own and file.suffix == ".manifest")]
 
 
 def _named(root: Path) -> dict[str, Path]:
@@ -116,16 +117,16 @@ def _read(file: Path, images: FileIndex) -> _Read:
             if not isinstance(entry, dict) or not isinstance(entry.get(_SOURCE), str):
                 raise ValueError(f"it has no {_SOURCE}")
             own = dict(_class_map(entry))
-            found = _picture(file, entry, own, images)
+            picture = _picture(file, entry, own, images)
         except ValueError as error:
             issues.append(DataIssue(file, kinds.UNREADABLE_ANNOTATION,
                                     f"line {place}: {error}; image left out", f"line {place}"))
             continue
         classes.update(own)
-        if isinstance(found, AnnotatedPicture):
-            pictures.append(found)
+        if isinstance(picture, AnnotatedPicture):
+            pictures.append(picture)
         else:
-            issues.append(found)
+            issues.append(picture)
     return _Read(tuple(pictures), tuple(issues), classes)
 
 
@@ -134,9 +135,9 @@ def _class_map(entry: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
         names = value.get("class-map") if key.endswith(_METADATA) and isinstance(value, dict) \
             else None
         for number, name in names.items() if isinstance(names, dict) else ():
-            found = whole(number)
-            if found is not None and str(name).strip():
-                yield found, str(name).strip()
+            place = whole(number)
+            if place is not None and str(name).strip():
+                yield place, str(name).strip()
 
 
 def _picture(file: Path, entry: Mapping[str, Any], classes: dict[int, str],
@@ -146,13 +147,13 @@ def _picture(file: Path, entry: Mapping[str, Any], classes: dict[int, str],
     if len(boxes) != 1:
         raise ValueError("it has no attribute with annotations" if not boxes else
                          "it has several attributes with annotations: keep the one that is meant")
-    objects = tuple(read_box(each, place, classes)
-                    for place, each in enumerate(boxes[0]["annotations"], start=1))
+    objects = tuple(read_box(annotation, place, classes)
+                    for place, annotation in enumerate(boxes[0]["annotations"], start=1))
     name = entry[_SOURCE]
-    found = images.find(name, (file.parent,))
-    if not found:
+    candidates = images.find(name, (file.parent,))
+    if not candidates:
         return missing(file, name)
-    if len(found) > 1:
-        return several(file, name, found, images.root)
-    return AnnotatedPicture(found[0], file, objects, read_size(boxes[0].get("image_size")),
+    if len(candidates) > 1:
+        return several(file, name, candidates, images.root)
+    return AnnotatedPicture(candidates[0], file, objects, read_size(boxes[0].get("image_size")),
                             CORNER_PIXELS)

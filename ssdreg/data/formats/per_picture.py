@@ -88,11 +88,11 @@ class Files:
                                      f"{error}; image left out")] if wanted else []
                 continue
             numbered.update(described.classes)
-            found = self._picture(file, described, images)
-            if isinstance(found, AnnotatedPicture):
-                (inside if wanted else others).append(found)
+            picture = self._picture(file, described, images)
+            if isinstance(picture, AnnotatedPicture):
+                (inside if wanted else others).append(picture)
             elif wanted:
-                issues.append(found)
+                issues.append(picture)
         classes, declared = declared_classes(self.root)
         if classes is None and numbered:
             classes = tuple(dict.fromkeys(numbered[place] for place in sorted(numbered)))
@@ -103,23 +103,24 @@ class Files:
     def _picture(self, file: Path, described: Described,
                  images: FileIndex) -> AnnotatedPicture | DataIssue:
         """Return a file's picture: the one that it names, else the one of its own name."""
-        near = (file.parent, *(each for each in file.parents if self.root in (each, *each.parents)))
-        found = images.find(described.name, near) if described.name else []
-        own = [each for each in images.find_stem(as_text(file.stem), near)
-               if each.parent == file.parent]
+        near = (file.parent, *(folder for folder in file.parents
+                               if self.root in (folder, *folder.parents)))
+        candidates = images.find(described.name, near) if described.name else []
+        own = [image for image in images.find_stem(as_text(file.stem), near)
+               if image.parent == file.parent]
         stem = PurePosixPath(described.name.replace("\\", "/")).stem
-        if not found:
-            found = own or images.find_stem(as_text(file.stem), near)
-        elif len(found) > 1 and len(own) == 1:
-            found = own
-        if not found:
+        if not candidates:
+            candidates = own or images.find_stem(as_text(file.stem), near)
+        elif len(candidates) > 1 and len(own) == 1:
+            candidates = own
+        if not candidates:
             return missing(file, described.name or f"{file.stem}.*")
-        if len(found) > 1:
-            return several(file, described.name or file.stem, found, self.root)
-        if own and own[0] != found[0] and stem != file.stem:
+        if len(candidates) > 1:
+            return several(file, described.name or file.stem, candidates, self.root)
+        if own and own[0] != candidates[0] and stem != file.stem:
             return DataIssue(file, kinds.OTHER_NAME,
                              f"it says that it is of {described.name}, and beside it lies "
                              f"{own[0].name}, which has its own name; left out: put right what it "
                              f"says, or its name")
-        return AnnotatedPicture(found[0], file, described.objects, described.size,
+        return AnnotatedPicture(candidates[0], file, described.objects, described.size,
                                 self.coordinates)

@@ -55,11 +55,11 @@ def _parse(file: Path) -> Described:
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise ValueError("it has no list of annotations")
-    names = {whole(each.get("class_id")): str(each.get("name") or "").strip()
-             for each in content.get("categories") or () if isinstance(each, dict)}
+    names = {whole(entry.get("class_id")): str(entry.get("name") or "").strip()
+             for entry in content.get("categories") or () if isinstance(entry, dict)}
     classes = {key: name for key, name in names.items() if key is not None and name}
-    objects = tuple(read_box(each, place, classes)
-                    for place, each in enumerate(content["annotations"], start=1))
+    objects = tuple(read_box(entry, place, classes)
+                    for place, entry in enumerate(content["annotations"], start=1))
     return Described(str(content.get("file") or ""), read_size(content.get("image_size")), objects,
                      classes)
 

@@ -46,8 +46,8 @@ def picture(drawn: Drawn) -> Image.Image:
 def draw(folder: Path, pictures: Sequence[Drawn], suffix: str = ".png") -> None:
     """Draw pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for each in pictures:
-        picture(each).save(folder / f"{each.name}{suffix}")
+    for drawn in pictures:
+        picture(drawn).save(folder / f"{drawn.name}{suffix}")
 
 
 def write(path: Path, text: str) -> Path:
@@ -71,10 +71,10 @@ def voc(root: Path) -> Path:
     """Write the data set in PASCAL VOC's layout."""
     for split, pictures in (("train", TRAIN), ("val", VAL)):
         draw(root / "JPEGImages", pictures)
-        for each in pictures:
-            write(root / "Annotations" / f"{each.name}.xml", voc_xml(each))
+        for drawn in pictures:
+            write(root / "Annotations" / f"{drawn.name}.xml", voc_xml(drawn))
         write(root / "ImageSets" / "Main" / f"{split}.txt",
-              "".join(f"{each.name}\n" for each in pictures))
+              "".join(f"{drawn.name}\n" for drawn in pictures))
     return root
 
 
@@ -82,11 +82,11 @@ def coco_json(pictures: Sequence[Drawn], suffix: str = ".png") -> dict:
     """Return the content of an annotation file of COCO."""
     #: numbers of categories have a hole
     numbers = {"cat": 3, "dog": 17}
-    entries = [(place, label, edges) for place, each in enumerate(pictures, 1)
-               for label, *edges in each.boxes]
+    entries = [(place, label, edges) for place, drawn in enumerate(pictures, 1)
+               for label, *edges in drawn.boxes]
     return {
-        "images": [{"id": place, "file_name": f"{each.name}{suffix}", "width": each.size[0],
-                    "height": each.size[1]} for place, each in enumerate(pictures, 1)],
+        "images": [{"id": place, "file_name": f"{drawn.name}{suffix}", "width": drawn.size[0],
+                    "height": drawn.size[1]} for place, drawn in enumerate(pictures, 1)],
         "categories": [{"id": numbers[name], "name": name} for name in CLASSES],
         "annotations": [{"id": identity, "image_id": image, "category_id": numbers[label],
                          "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0}
@@ -113,8 +113,8 @@ def yolo(root: Path) -> Path:
     """Write the data set as Ultralytics has it."""
     for split, pictures in (("train", TRAIN), ("val", VAL)):
         draw(root / "images" / split, pictures)
-        for each in pictures:
-            write(root / "labels" / split / f"{each.name}.txt", yolo_lines(each))
+        for drawn in pictures:
+            write(root / "labels" / split / f"{drawn.name}.txt", yolo_lines(drawn))
     write(root / "data.yaml", "path: .\ntrain: images/train\nval: images/val\n"
                               "names:\n  0: cat\n  1: dog\n")
     return root
@@ -127,8 +127,8 @@ def csv(root: Path) -> Path:
         with (root / f"{split}_labels.csv").open("w", newline="") as stream:
             lines = writer(stream)
             lines.writerow(["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"])
-            lines.writerows([f"{each.name}.png", *each.size, *box]
-                            for each in pictures for box in each.boxes)
+            lines.writerows([f"{drawn.name}.png", *drawn.size, *box]
+                            for drawn in pictures for box in drawn.boxes)
     return root
 
 
@@ -146,8 +146,8 @@ def labelme(root: Path) -> Path:
     """Write the data set as LabelMe has it: a file a picture."""
     for split, pictures in (("train", TRAIN), ("val", VAL)):
         draw(root / split, pictures)
-        for each in pictures:
-            write(root / split / f"{each.name}.json", json.dumps(labelme_json(each)))
+        for drawn in pictures:
+            write(root / split / f"{drawn.name}.json", json.dumps(labelme_json(drawn)))
     return root
 
 
@@ -156,12 +156,12 @@ def cvat(root: Path) -> Path:
     images = ""
     for split, pictures in (("train", TRAIN), ("val", VAL)):
         draw(root / "images" / split, pictures)
-        for each in pictures:
+        for drawn in pictures:
             boxes = "".join(f'<box label="{label}" xtl="{x1}.00" ytl="{y1}.00" xbr="{x2}.00" '
                             f'ybr="{y2}.00" occluded="0"/>'
-                            for label, x1, y1, x2, y2 in each.boxes)
-            images += (f'<image id="0" name="{each.name}.png" subset="{split}" '
-                       f'width="{each.size[0]}" height="{each.size[1]}">{boxes}</image>')
+                            for label, x1, y1, x2, y2 in drawn.boxes)
+            images += (f'<image id="0" name="{drawn.name}.png" subset="{split}" '
+                       f'width="{drawn.size[0]}" height="{drawn.size[1]}">{boxes}</image>')
     labels = "".join(f"<label><name>{name}</name></label>" for name in CLASSES)
     write(root / "annotations.xml",
           f'<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version><meta><task>'
@@ -189,7 +189,7 @@ def manifest(root: Path) -> Path:
     for split, pictures in (("train", TRAIN), ("validation", VAL)):
         draw(root / "images", pictures)
         write(root / f"{split}.manifest",
-              "".join(f"{manifest_line(each)}\n" for each in pictures))
+              "".join(f"{manifest_line(drawn)}\n" for drawn in pictures))
     return root
 
 
@@ -197,9 +197,9 @@ def sagemaker(root: Path) -> Path:
     """Write the data set in SageMaker's image format: a JSON file a picture."""
     for split, pictures in (("train", TRAIN), ("validation", VAL)):
         draw(root / split, pictures)
-        for each in pictures:
-            write(root / f"{split}_annotation" / f"{each.name}.json", json.dumps({
-                "file": f"{each.name}.png", **_sagemaker_boxes(each),
+        for drawn in pictures:
+            write(root / f"{split}_annotation" / f"{drawn.name}.json", json.dumps({
+                "file": f"{drawn.name}.png", **_sagemaker_boxes(drawn),
                 "categories": [{"class_id": place, "name": name}
                                for place, name in enumerate(CLASSES)]}))
     return root

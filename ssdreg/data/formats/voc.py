@@ -79,8 +79,8 @@ def splits(root: Path) -> tuple[str, ...]:
     lists = tuple(sorted(file.stem for file in _visible(base / LISTS) if file.suffix == ".txt"))
     if lists or base != root or (root / ANNOTATIONS).is_dir():
         return lists
-    found = {split_of(file, root) for file in list_contents(root).with_suffix(".xml")}
-    return tuple(sorted(found - {""}))
+    names = {split_of(file, root) for file in list_contents(root).with_suffix(".xml")}
+    return tuple(sorted(names - {""}))
 
 
 def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> AnnotatedSet:
@@ -95,20 +95,20 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     wanted = dict.fromkeys(_wanted(layout, split, issues))
     parsed, unread = _parse_all(layout, set(wanted))
     issues += unread
-    claims = Counter(spelled(parts_of(each.filename)[-1]) for each in parsed.values()
-                     if parts_of(each.filename))
+    claims = Counter(spelled(parts_of(annotation.filename)[-1]) for annotation in parsed.values()
+                     if parts_of(annotation.filename))
     pictures: dict[Path, AnnotatedPicture] = {}
-    for file, each in parsed.items():
-        found = _image(layout, file, each, claims)
-        if isinstance(found, AnnotatedPicture):
-            pictures[file] = found
+    for file, annotation in parsed.items():
+        picture = _image(layout, file, annotation, claims)
+        if isinstance(picture, AnnotatedPicture):
+            pictures[file] = picture
         elif file in wanted:
-            issues.append(found)
-        if file in wanted and isinstance(found, AnnotatedPicture):
-            issues += _other_name(file, each, found.image)
+            issues.append(picture)
+        if file in wanted and isinstance(picture, AnnotatedPicture):
+            issues += _other_name(file, annotation, picture.image)
     classes, declared = declared_classes(layout.root)
-    labels = count_labels([AnnotatedPicture(file, file, each.objects)
-                           for file, each in parsed.items()])
+    labels = count_labels([AnnotatedPicture(file, file, annotation.objects)
+                           for file, annotation in parsed.items()])
     chosen = [file for file in wanted if file in pictures]
     return AnnotatedSet(
         root=root, split=split or "all", pictures=tuple(pictures[file] for file in chosen),
@@ -124,9 +124,9 @@ def _base(root: Path) -> Path | None:
     if has_both(root):
         return root
     below = [folder for folder in _visible(root) if folder.is_dir()]
-    below += [folder for each in below for folder in _visible(each) if folder.is_dir()]
-    found = [folder for folder in below if has_both(folder)]
-    return found[0] if len(found) == 1 else None
+    below += [folder for parent in below for folder in _visible(parent) if folder.is_dir()]
+    candidates = [folder for folder in below if has_both(folder)]
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -166,12 +166,13 @@ def _wanted(layout: _Layout, split: str | None, issues: list[DataIssue]) -> tupl
         return every
     file = layout.root / LISTS / f"{split}.txt"
     if not file.is_file() and not layout.published:
-        inside = tuple(each for each in every if split_of(each, layout.root) == split)
+        inside = tuple(annotation for annotation in every
+                       if split_of(annotation, layout.root) == split)
         if inside:
             return inside
     if not file.is_file():
-        found = ", ".join(splits(layout.root)) or "none"
-        raise DataError(f"{file}: there is no such split; the splits here are: {found}")
+        names = ", ".join(splits(layout.root)) or "none"
+        raise DataError(f"{file}: there is no such split; the splits here are: {names}")
     try:
         entries = dict.fromkeys(read_lines(file, MAX_LIST))
     except ValueError as error:
@@ -195,9 +196,9 @@ def _listed(entry: str, layout: _Layout) -> tuple[list[Path], str]:
     # a name with a space has no second column
     for text in dict.fromkeys((entry, unmarked, entry.split()[0])):
         for name in dict.fromkeys((text, _without_extension(text))):
-            found = layout.annotations.find_stem(name, (layout.annotations.root,))
-            if found:
-                return found, name
+            files = layout.annotations.find_stem(name, (layout.annotations.root,))
+            if files:
+                return files, name
     return [], _without_extension(unmarked if unmarked != entry else entry.split()[0])
 
 
@@ -225,22 +226,23 @@ def _image(layout: _Layout, file: Path, annotation: Annotation,
     """Return the annotated picture that has the annotation's name, or what is wrong with it."""
     own = as_text(file.relative_to(layout.annotations.root).with_suffix(""))
     beside = layout.images.root / file.relative_to(layout.annotations.root).parent
-    found = layout.images.find_stem(own, (beside, file.parent))
+    candidates = layout.images.find_stem(own, (beside, file.parent))
     # the folders that it names are seldom those here
     last = parts_of(annotation.filename)[-1:]
     named = layout.images.find("/".join((*parts_of(own)[:-1], *last)),
                                (beside, *file.parents)) if last else []
-    if not found and len(named) == 1 and not _has_own(layout, named[0], file):
-        found = named
-    if len(found) > 1:
-        found = [each for each in found if each in named] if len(named) == 1 else found
-        found = _of_size(found, annotation)
-    if not found:
+    if not candidates and len(named) == 1 and not _has_own(layout, named[0], file):
+        candidates = named
+    if len(candidates) > 1:
+        if len(named) == 1:
+            candidates = [candidate for candidate in candidates if candidate in named]
+        candidates = _of_size(candidates, annotation)
+    if not candidates:
         where = IMAGES if layout.published else "the data set"
         return missing(file, f"{own}.*", where)
-    if len(found) > 1:
-        return several(file, annotation.filename or file.stem, found, layout.root)
-    image = found[0]
+    if len(candidates) > 1:
+        return several(file, annotation.filename or file.stem, candidates, layout.root)
+    image = candidates[0]
     if named and image not in named and not _same_name(file, annotation) \
             and claims[spelled(parts_of(annotation.filename)[-1])] <= 2:
         sized = _of_size([image, *named], annotation)
@@ -254,22 +256,22 @@ def _image(layout: _Layout, file: Path, annotation: Annotation,
 
 
 def _has_own(layout: _Layout, image: Path, file: Path) -> bool:
-    return any(each != file for each in layout.annotations.find_stem(as_text(image.stem)))
+    return any(other != file for other in layout.annotations.find_stem(as_text(image.stem)))
 
 
-def _of_size(found: list[Path], annotation: Annotation) -> list[Path]:
+def _of_size(images: list[Path], annotation: Annotation) -> list[Path]:
     """Keep the one picture that has the size the annotation states, if it is only one."""
-    if annotation.size is None or len(found) < 2:
-        return found
+    if annotation.size is None or len(images) < 2:
+        return images
     fitting = []
-    for image in found:
+    for image in images:
         try:
             measured = measure(image)
         except UNREADABLE:
             continue
         if annotation.size in (measured.size, measured.upright):
             fitting.append(image)
-    return fitting if len(fitting) == 1 else found
+    return fitting if len(fitting) == 1 else images
 
 
 def _same_name(file: Path, annotation: Annotation) -> bool:

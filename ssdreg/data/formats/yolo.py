@@ -98,11 +98,11 @@ def read(root: Path, split: str | None, columns: Sequence[str] = ()) -> Annotate
     for name, images in layout.splits.items():
         inside = split in (None, name)
         for image in images:
-            found = _picture(image, layout)
-            if isinstance(found, AnnotatedPicture):
-                (pictures if inside else others).append(found)
+            picture = _picture(image, layout)
+            if isinstance(picture, AnnotatedPicture):
+                (pictures if inside else others).append(picture)
             elif inside:
-                issues.append(found)
+                issues.append(picture)
     # a picture in several splits is one picture where all are read
     pictures = list(dict.fromkeys(pictures))
     labels = count_labels([*pictures, *others])
@@ -138,7 +138,7 @@ def _layout(root: Path) -> _Layout:
     declared = find_yaml(root)
     if declared is not None:
         folder = root if root.is_dir() else root.parent
-        found: dict[str, tuple[Path, ...]] = {}
+        splits: dict[str, tuple[Path, ...]] = {}
         absent = {}
         for name, values in declared.splits.items():
             missing = [value for value in values if declared.place(value) is None]
@@ -146,20 +146,20 @@ def _layout(root: Path) -> _Layout:
                 absent[name] = (f"{declared.file}: {name}: {missing[0]} is not there, neither from "
                                 f"the file's folder nor from its path; put it right")
             else:
-                found[name] = _listed(declared, values)
-        return _Layout(folder, found, declared.names, declared.file, declared.behind, absent)
+                splits[name] = _listed(declared, values)
+        return _Layout(folder, splits, declared.names, declared.file, declared.behind, absent)
     contents = list_contents(root)
     names, file = _names(contents)
-    images = [each for each in contents.files if is_picture(each)]
+    images = [image for image in contents.files if is_picture(image)]
     by_folder: dict[str, list[Path]] = {}
     for image in images:
         by_folder.setdefault(split_of(image, root), []).append(image)
-    lists = {each.stem: each for each in contents.with_suffix(".txt")
-             if each.name.lower() in ("train.txt", "val.txt", "valid.txt", "test.txt")}
+    lists = {listed.stem: listed for listed in contents.with_suffix(".txt")
+             if listed.name.lower() in ("train.txt", "val.txt", "valid.txt", "test.txt")}
     if set(by_folder) == {""} and lists:
-        return _Layout(root, {name: _from_list(each, root) for name, each in lists.items()}, names,
-                       file)
-    return _Layout(root, {name: tuple(each) for name, each in by_folder.items()}, names, file)
+        return _Layout(root, {name: _from_list(listed, root) for name, listed in lists.items()},
+                       names, file)
+    return _Layout(root, {name: tuple(inside) for name, inside in by_folder.items()}, names, file)
 
 
 def _names(contents: Contents) -> tuple[dict[int, str] | None, Path | None]:

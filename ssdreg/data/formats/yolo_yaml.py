@@ -66,11 +66,11 @@ def find_yaml(root: Path) -> DataYaml | None:
 
     Raises DataError for one that is damaged, and where there are several.
     """
-    found = [file for file in _candidates(root, None) if _is_data_yaml(file)]
-    if len(found) > 1:
+    files = [file for file in _candidates(root, None) if _is_data_yaml(file)]
+    if len(files) > 1:
         raise DataError(f"{root} has several of data.yaml: "
-                        f"{', '.join(file.name for file in found)}; give the one that is meant")
-    return _parse(found[0]) if found else None
+                        f"{', '.join(file.name for file in files)}; give the one that is meant")
+    return _parse(files[0]) if files else None
 
 
 def names_alone(contents: Contents) -> tuple[dict[int, str] | None, Path | None]:
@@ -125,8 +125,8 @@ def _parse(file: Path) -> DataYaml:
     for split in _SPLITS:
         given = value.get(split)
         values = given if isinstance(given, list) else [given]
-        values = [each for each in values if each not in _NOTHING]
-        if values and all(isinstance(each, str) for each in values):
+        values = [place for place in values if place not in _NOTHING]
+        if values and all(isinstance(place, str) for place in values):
             splits[split] = tuple(values)
         elif values:
             raise DataError(f"{file}: {split} is {given!r}, and no folder or list")
