@@ -14,7 +14,7 @@ from ssdreg.data.contents import Contents, list_contents
 from ssdreg.data.dataset import ALL, Dataset
 from ssdreg.errors import DataError, PluginError, SsdregError, UnknownNameError
 from ssdreg.registry.data_format import CERTAIN, NO, DataFormat
-from ssdreg.registry.issues import PluginIssue, said
+from ssdreg.registry.issues import PluginIssue, describe_error
 from ssdreg.registry.names import get_data_format, list_data_formats, registry
 
 
@@ -83,7 +83,7 @@ def certainty(format: DataFormat, contents: Contents) -> int:
     except Exception as error:  # a stranger's function may raise anything
         plugin = registry().data_format.plugins[format.name]
         PluginIssue(plugin, f"failed when its format {format.name!r} was to recognise "
-                            f"{contents.root}: {said(error)}", error).warn("")
+                            f"{contents.root}: {describe_error(error)}", error).warn("")
         return NO
 
 
@@ -95,8 +95,8 @@ def _annotated(named: NamedFormat, path: Path, split: str | None) -> AnnotatedSe
     except SsdregError:
         raise
     except Exception as error:  # a stranger's function may raise anything
-        raise PluginError(f"the format {format.name!r} could not read {path}: {said(error)}"
-                          ) from error
+        raise PluginError(f"the format {format.name!r} could not read {path}: "
+                          f"{describe_error(error)}") from error
     if not isinstance(annotated, AnnotatedSet):
         raise PluginError(f"the format {format.name!r} gave {type(annotated).__name__} for {path}, "
                           f"which is no AnnotatedSet")

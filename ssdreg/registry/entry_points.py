@@ -19,7 +19,7 @@ from typing import Any
 from attrs import frozen
 
 from ssdreg._version import __version__
-from ssdreg.registry.issues import said
+from ssdreg.registry.issues import describe_error
 
 #: The group of entry points, and the name of the hooks' project.
 GROUP = "ssdreg"
@@ -143,7 +143,7 @@ def _damaged(distribution: metadata.Distribution, error: Exception) -> EntryPoin
     # what pip calls the folder, NAME-VERSION.dist-info, is all that is left to go by
     name, _, version = Path(str(getattr(distribution, "_path", "?"))).stem.partition("-")
     return EntryPoint(name, version, "?", "",
-                      damage=f"has metadata that cannot be read: {said(error)}")
+                      damage=f"has metadata that cannot be read: {describe_error(error)}")
 
 
 def forbidden(entry_point: EntryPoint) -> str:

@@ -28,7 +28,7 @@ from ssdreg.registry.converters import fold
 from ssdreg.registry.data_format import DataFormat
 from ssdreg.registry.entry_points import EntryPoint, forbidden, installed_entry_points
 from ssdreg.registry.head import Head
-from ssdreg.registry.issues import PluginIssue, message, said
+from ssdreg.registry.issues import PluginIssue, describe_error, message
 from ssdreg.registry.weights import Weights
 
 #: Whose plug-ins are ssdreg's own: modules like any other, registered before all others.
@@ -138,8 +138,8 @@ def _load(host: Loaded, entry_point: EntryPoint) -> None:
         host.issues.append(PluginIssue(entry_point.title, str(error), error, names))
     # A stranger's module may raise anything while it is imported, and may even want to exit.
     except BaseException as error:
-        host.issues.append(PluginIssue(entry_point.title, f"cannot be loaded: {said(error)}",
-                                        error, names))
+        reason = f"cannot be loaded: {describe_error(error)}"
+        host.issues.append(PluginIssue(entry_point.title, reason, error, names))
 
 
 def _add(host: Loaded, plugin: Any, title: str) -> None:
@@ -303,7 +303,7 @@ def register(plugin: Any, name: str | None = None) -> Registration:
     except PluginError as error:
         raise PluginError(f"{title!r} cannot be registered: it {error}") from error
     except Exception as error:  # a stranger's object may raise anything when it is looked at
-        raise PluginError(f"{title!r} cannot be registered: {said(error)}") from error
+        raise PluginError(f"{title!r} cannot be registered: {describe_error(error)}") from error
     for note in host.notes[noted:]:
         note.warn("")
     _by_hand[title] = plugin

@@ -27,7 +27,7 @@ def message(error: BaseException) -> str:
         return f"its message raises {type(another).__name__}"
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what an error is and says."""
     return f"{type(error).__name__}: {message(error)}"
 

@@ -105,7 +105,8 @@ def reads_its_sample(examination: FormatExamination) -> None:
                                        f"labels are counted over all splits, so that these agree "
                                        f"on the classes")
             parts += part.pictures
-        if splits and {each.image for each in parts} != {each.image for each in whole.pictures}:
+        if splits and {part.image for part in parts} != {
+                picture.image for picture in whole.pictures}:
             raise ConformanceError(f"its splits {', '.join(splits)} are not together the pictures "
                                    f"that are read without one")
 

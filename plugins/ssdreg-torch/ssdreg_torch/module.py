@@ -114,9 +114,9 @@ class SymbolModule(nn.Module):
         """
         for name, tensor in {**self.arguments(), **self.moments()}.items():
             if name not in params or params[name].shape != tensor.shape:
-                found = tuple(params[name].shape) if name in params else "missing"
+                given = tuple(params[name].shape) if name in params else "missing"
                 raise TranslationError(f"parameter {name!r} has the shape {tuple(tensor.shape)} "
-                                       f"in the network and is {found} among those to load")
+                                       f"in the network and is {given} among those to load")
         with torch.no_grad():
             for name, tensor in {**self.arguments(), **self.moments()}.items():
                 tensor.copy_(params[name])

@@ -28,13 +28,13 @@ def groups(module: SymbolModule, net: Net) -> list[dict[str, Any]]:
     weights and scales of normalisations decay, by the ends of their names.
     """
     attrs = {net.name(index): net.attrs(index) for index in net.find(VARIABLE)}
-    found: dict[tuple[float, float], list[Tensor]] = {}
+    groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, tensor in module.arguments().items():
         if tensor.requires_grad:
             decay = attrs[name].number("__wd_mult__", float(name.endswith(DECAYS)))
-            found.setdefault((attrs[name].number("__lr_mult__", 1.0), decay), []).append(tensor)
+            groups.setdefault((attrs[name].number("__lr_mult__", 1.0), decay), []).append(tensor)
     return [{"params": tensors, "lr_mult": rate, "wd_mult": decay}
-            for (rate, decay), tensors in found.items()]
+            for (rate, decay), tensors in groups.items()]
 
 
 class _Optimizer(torch.optim.Optimizer):

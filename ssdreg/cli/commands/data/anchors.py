@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Match the boxes with the anchors that would be trained; print, and draw when asked."""
+    """Match the boxes with the anchors that would be trained; print, and draw when sizes."""
     import attrs
 
     from ssdreg.anchors.report import report, to_dict, to_text
@@ -53,15 +53,15 @@ def run(options: argparse.Namespace) -> int:
         print(describe_issues(source.issues), file=sys.stderr)
     plan = attrs.evolve(plan, num_classes=len(source.classes))
     measured = splits.describe_training(data)
-    found = report(boxes(source), source.classes, plan, scheme)
+    figures = report(boxes(source), source.classes, plan, scheme)
     if options.out:
-        draw_anchors(found.boxes, found.plan, found.matching, options.out,
-                     f"{as_path(data.train).name}: {found.statistics.boxes:,} boxes\n"
+        draw_anchors(figures.boxes, figures.plan, figures.matching, options.out,
+                     f"{as_path(data.train).name}: {figures.statistics.boxes:,} boxes\n"
                      f"anchors of {plan.backbone} at {plan.data_shape[0]}x{plan.data_shape[1]}, "
-                     f"sizes: {found.chosen}")
+                     f"sizes: {figures.chosen}")
         print(f"drawn: {options.out}", file=sys.stderr)
-    print(to_json({"data": measured, **to_dict(found)}, indent=2) if options.json
-          else f"{measured}\n{to_text(found)}")
+    print(to_json({"data": measured, **to_dict(figures)}, indent=2) if options.json
+          else f"{measured}\n{to_text(figures)}")
     return 0
 
 
@@ -80,11 +80,11 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, str, DataSpec]:
     if options.data is None:
         raise SsdregError("--data is needed: a --backbone alone has no boxes to be measured on")
     settings = arguments.overrides(options)
-    asked = settings.pop("sizes", FITTED)
-    if asked != FITTED:
-        settings["sizes"] = asked
+    sizes = settings.pop("sizes", FITTED)
+    if sizes != FITTED:
+        settings["sizes"] = sizes
     plan = ssdreg.plan(options.backbone, 1, options.data_shape, options.head, **settings)
-    return (plan, asked if isinstance(asked, str) else GIVEN,
+    return (plan, sizes if isinstance(sizes, str) else GIVEN,
             splits.only(options.data, options.split, arguments.data_format(options)))
 
 
