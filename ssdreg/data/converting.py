@@ -73,8 +73,8 @@ def convert(data: str | os.PathLike[str], *, to: str, out: str | os.PathLike[str
         if split is not None:
             raise DataError(f"{path} is one split already: leave --split {split} out")
         packed = proved(open_rec(path), progress)
-        return write_dataset({NO_SPLIT: _recorded(packed, progress)}, packed.classes, to, folder,
-                             list(packed.issues))
+        return write_dataset({NO_SPLIT: recorded_pictures(packed, progress)}, packed.classes, to,
+                             folder, list(packed.issues))
     names = (split,) if split is not None else available_splits(path, data_format) or (NO_SPLIT,)
     # all splits have the same classes
     classes = read_dataset(path, min(names, key=len) or None, format=data_format).classes
@@ -217,7 +217,7 @@ def _picture(sample: Sample, file: str, content: bytes) -> Picture:
     return Picture(file, content, sample.width, sample.height, sample.boxes)
 
 
-def _recorded(packed: Packed, progress: Progress | None) -> Iterator[Picture]:
+def recorded_pictures(packed: Packed, progress: Progress | None) -> Iterator[Picture]:
     """Give the pictures of a file, called by their numbers."""
     index = index_records(packed.rec)
     work = Work(what=f"writing {packed.rec.name}", unit="images", total=packed.images)

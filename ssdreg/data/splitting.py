@@ -13,6 +13,7 @@ from ssdreg.data.converting import Written, refuse_folder, write_splits
 from ssdreg.data.dataset import Dataset
 from ssdreg.data.likeness import groups_of_alike
 from ssdreg.data.reading import format_of, read_dataset
+from ssdreg.data.shards import is_packed
 from ssdreg.data.writing import WRITERS
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress
@@ -36,6 +37,9 @@ def split_dataset(data: str | os.PathLike[str], *, out: str | os.PathLike[str],
     path, folder = Path(data), Path(out)
     refuse_folder(folder)
     _check(shares)
+    if is_packed(path):
+        raise DataError(f"{path} is packed already: write it in another format with `ssdreg data "
+                        f"convert`, and divide that")
     own = format_of(path, data_format).format.name
     dataset = read_dataset(path, None, format=data_format)
     dataset = attrs.evolve(dataset, samples=tuple(

@@ -23,9 +23,12 @@ from ssdreg.data.checking import check
 from ssdreg.data.dataset import Dataset, Sample
 from ssdreg.data.issues import KEPT, LEFT_OUT, PUT_RIGHT, SET_ASIDE, DataIssue
 from ssdreg.data.iterator import open_train
+from ssdreg.data.packed import open_rec
 from ssdreg.data.packing import pack
 from ssdreg.data.pictures import UNREADABLE, turn
 from ssdreg.data.reading import annotated_set, read_dataset
+from ssdreg.data.shards import is_packed
+from ssdreg.data.unpacking import unpack
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress
 from ssdreg.registry.preprocessing import Preprocessing
@@ -52,13 +55,14 @@ def view(data: str | os.PathLike[str], out: str | os.PathLike[str], *, split: st
     neither .png nor .jpg.
     """
     file = _checked(out, count)
-    dataset = read_dataset(data, split, format=data_format)
-    chosen = _choose(dataset, count, seed)
-    pictures = [_annotated(sample, chosen) for sample in chosen.samples]
-    captions = [_caption(sample) for sample in chosen.samples]
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = _chosen(Path(data), split, data_format, count, seed, Path(folder))
+        pictures = [_annotated(sample, chosen) for sample in chosen.samples]
+        captions = [_caption(sample) for sample in chosen.samples]
+        versions = [] if augmentation is None else list(
+            _augmented(chosen, augmentation, data_shape, seed))
     columns = _COLUMNS
-    if augmentation is not None:
-        versions = list(_augmented(chosen, augmentation, data_shape, seed))
+    if versions:
         rows = [(picture, *(version[number] for version in versions))
                 for number, picture in enumerate(pictures)]
         pictures = [picture for row in rows for picture in row]
@@ -79,6 +83,9 @@ def view_issues(data: str | os.PathLike[str], out: str | os.PathLike[str], *,
     """
     file = _checked(out, count)
     path = Path(data)
+    if is_packed(path):
+        raise DataError(f"{path} is packed already, and its annotations are not there: --worst "
+                        f"looks at what it was packed from")
     issues = check(path, split, data_format, progress=progress).issues
     worst = _worst(issues, count)
     if worst:
@@ -96,6 +103,16 @@ def _checked(out: str | os.PathLike[str], count: int) -> Path:
     if count < 1:
         raise DataError(f"{count} pictures make no sheet: 1 or more")
     return file
+
+
+def _chosen(path: Path, split: str | None, data_format: str | None, count: int, seed: int,
+            folder: Path) -> Dataset:
+    """Return the samples to show; those of a packed data set are written into `folder`."""
+    if not is_packed(path):
+        return _choose(read_dataset(path, split, format=data_format), count, seed)
+    if split is not None:
+        raise DataError(f"{path} is one split already: leave --split {split} out")
+    return _choose(unpack(open_rec(path), folder), count, seed)
 
 
 def _choose(dataset: Dataset, count: int, seed: int) -> Dataset:

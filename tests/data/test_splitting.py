@@ -10,6 +10,7 @@ from PIL import Image, ImageEnhance
 from support import drawn, voc
 
 from ssdreg.data import Sample, available_splits, read_dataset
+from ssdreg.data.converting import convert
 from ssdreg.data.likeness import NEAR, difference_hash, groups_of_alike
 from ssdreg.data.splitting import assign, parse_shares, split_dataset
 from ssdreg.data.synthetic import draw_shapes, write_shapes
@@ -170,3 +171,9 @@ def test_a_split_that_would_be_empty(tmp_path):
     with pytest.raises(DataError, match="no picture is left for the split 'c': of 5 pictures"):
         split_dataset(source, out=tmp_path / "out", shares={"a": 0.5, "b": 0.49, "c": 0.01})
     assert not (tmp_path / "out").exists()
+
+
+def test_a_packed_data_set_is_not_divided(tmp_path):
+    rec = convert(drawn.voc(tmp_path / "source"), to="rec", out=tmp_path / "rec").folder
+    with pytest.raises(DataError, match="is packed already: write it in another format with `ssdr"):
+        split_dataset(rec / "train.rec", out=tmp_path / "out")

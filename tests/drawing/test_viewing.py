@@ -11,6 +11,7 @@ from support import drawn, voc
 from support.drawn import COLORS, TRAIN
 
 from ssdreg.data import RECIPES
+from ssdreg.data.converting import convert
 from ssdreg.drawing.viewing import VERSIONS, view, view_issues
 from ssdreg.errors import DataError
 
@@ -89,3 +90,19 @@ def test_what_cannot_be(root, tmp_path, out, count, sentence):
     for draw in (view, view_issues):
         with pytest.raises(DataError, match=sentence):
             draw(root, tmp_path / out, count=count)
+
+
+def test_a_packed_data_set(root, tmp_path):
+    rec = convert(root, to="rec", out=tmp_path / "rec").folder / "train.rec"
+    view(rec, tmp_path / "packed.png", augmentation=RECIPES["light"], data_shape=(64, 64))
+    view(root, tmp_path / "plain.png", split="train", augmentation=RECIPES["light"],
+         data_shape=(64, 64))
+    packed, plain = (np.asarray(Image.open(tmp_path / name)) for name in ("packed.png",
+                                                                          "plain.png"))
+    # the same pictures, but for the names below them
+    assert packed.shape == plain.shape
+    assert (packed[:200] != plain[:200]).mean() < 0.01
+    with pytest.raises(DataError, match="is one split already: leave --split train out"):
+        view(rec, tmp_path / "x.png", split="train")
+    with pytest.raises(DataError, match="--worst looks at what it was packed from"):
+        view_issues(rec, tmp_path / "x.png")
