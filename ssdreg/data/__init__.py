@@ -14,19 +14,25 @@ if TYPE_CHECKING:
         Coordinates,
     )
     from ssdreg.data.augmentation import RECIPES, Augmentation
+    from ssdreg.data.checking import check
     from ssdreg.data.contents import Contents
+    from ssdreg.data.converting import convert
     from ssdreg.data.dataset import Box, Dataset, Sample
     from ssdreg.data.issues import DataIssue, DataIssues, describe_issues
     from ssdreg.data.iterator import DetectionIter, open_eval, open_train
     from ssdreg.data.packed import Packed, open_rec
-    from ssdreg.data.packing import load, pack
+    from ssdreg.data.packing import load, pack, pack_shards
     from ssdreg.data.reading import available_splits, read_dataset, read_voc
+    from ssdreg.data.splitting import split_dataset
+    from ssdreg.data.statistics import measure_dataset
     from ssdreg.registry.preprocessing import Preprocessing
 
 #: What is imported when it is first asked for: the formats are declared without any of it.
 _LATER = {
     "AnnotatedObject": "annotation", "AnnotatedPicture": "annotation",
     "AnnotatedSet": "annotation", "Augmentation": "augmentation", "Box": "dataset",
+    "check": "checking", "convert": "converting", "measure_dataset": "statistics",
+    "pack_shards": "packing", "split_dataset": "splitting",
     "Contents": "contents", "Coordinates": "annotation", "DataIssue": "issues",
     "DataIssues": "issues", "Dataset": "dataset", "DetectionIter": "iterator", "Packed": "packed",
     "RECIPES": "augmentation", "Sample": "dataset", "available_splits": "reading",
@@ -47,6 +53,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "RECIPES", "AnnotatedObject", "AnnotatedPicture", "AnnotatedSet", "Augmentation", "Box",
     "Contents", "Coordinates", "DataIssue", "DataIssues", "Dataset", "DetectionIter", "Packed",
-    "Preprocessing", "Sample", "available_splits", "describe_issues", "load", "open_eval",
-    "open_rec", "open_train", "pack", "read_dataset", "read_voc",
+    "Preprocessing", "Sample", "available_splits", "check", "convert", "describe_issues", "load",
+    "measure_dataset", "open_eval", "open_rec", "open_train", "pack", "pack_shards", "read_dataset",
+    "read_voc", "split_dataset",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,14 +83,15 @@ def issue_name(issue: DataIssue) -> Path:
     return Path(issue.file.name)
 
 
-def check(path: Path, split: str | None = None, format: str | None = None, *,
+def check(data: str | os.PathLike[str], split: str | None = None, format: str | None = None, *,
           progress: Progress | None = None) -> Checked:
     """Look at a data set: read it, decode every image, and compare what trains with what validates.
 
-    `split` and `format` are those of `read_dataset`; `progress` is told how far it is. Nothing is
-    written but, for a ``.rec`` file,
-    the proof in the cache. Raises DataError for a data set that cannot be used.
+    `split` and `format` are those of `read_dataset`; `progress` is told how far it is. What was
+    found of pictures and records is kept in the cache until their files change. Raises DataError
+    for a data set that cannot be used.
     """
+    path = Path(data)
     if is_packed(path):
         if split is not None:
             raise DataError(f"{path} is one split already: leave --split {split} out")
