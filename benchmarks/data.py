@@ -46,7 +46,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--shard-size", type=int, default=2000)
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.make:
+        make(options.make, options.images)
+        return
     folder = Path(tempfile.mkdtemp(dir=options.folder, prefix="ssdreg-benchmark-"))
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     try:
@@ -58,7 +62,9 @@ def main() -> None:
 def measure(folder: Path, images: int, shard_size: int) -> None:
     """Measure every step, and print the table line by line."""
     source = folder / "source"
-    make(source, images)
+    # a process inherits the most memory that its parent ever had, so this one stays small
+    subprocess.run([sys.executable, __file__, "--make", str(source), "--images", str(images)],
+                   check=True)
     rows = []
 
     def step(name: str, code: str, out: Path = folder / "out", **settings: str) -> None:
@@ -98,7 +104,7 @@ def start(code: str, source: Path, out: Path, shard_size: int, settings: dict[st
 
 def run(code: str, source: Path, out: Path, shard_size: int, settings: dict[str, str]
         ) -> tuple[float, int]:
-    """Run a step; return its seconds, and the most memory of any so far in KiB."""
+    """Run a step; return its seconds, and the most memory that it had in KiB."""
     began = time.monotonic()
     process = start(code, source, out, shard_size, settings)
     _, status, usage = os.wait4(process.pid, 0)

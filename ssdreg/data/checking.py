@@ -98,6 +98,7 @@ def check(data: str | os.PathLike[str], split: str | None = None, format: str | 
         packed = proved(open_rec(path), progress)
         return _checked(path, "rec", (), packed.images, packed, packed.issues)
     name = format_of(path, format).format.name
+    format = format or name  # recognised once, which takes long where there are many files
     dataset = read_dataset(path, split, None, format)
     issues = list(dataset.issues)
     damaged = prove_images(dataset, progress)

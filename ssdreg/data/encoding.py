@@ -39,6 +39,8 @@ _QUALITY = 95
 _ROUNDING = 2.0
 #: Pictures in work for each thread: enough that none waits, few enough to be kept in memory.
 _AHEAD = 4
+#: Pictures after which what was found is written, so that a kill loses no more.
+_WRITTEN_AFTER = 20_000
 #: Raise it when a picture is proven otherwise.
 _VERSION = 1
 
@@ -103,6 +105,8 @@ def prove_images(dataset: Dataset, progress: Progress | None = None) -> list[Dat
                                             new):
                 memory.keep(sample, encoded.issue)
                 told.advance()
+                if memory.unwritten >= _WRITTEN_AFTER:
+                    memory.write()
         finally:
             if new:
                 memory.write()
@@ -120,6 +124,7 @@ class _Memory:
         kept = self._cache.find(self._file)
         self._known: dict[str, list[str]] = _remembered(kept) if kept and kept.is_file() else {}
         self._keys: dict[Sample, str] = {}
+        self.unwritten = 0
 
     def _key(self, sample: Sample) -> str:
         if sample not in self._keys:
@@ -135,6 +140,7 @@ class _Memory:
     def keep(self, sample: Sample, issue: DataIssue | None) -> None:
         """Remember what was found of a picture."""
         self._known[self._key(sample)] = [issue.kind, issue.detail, issue.action] if issue else []
+        self.unwritten += 1
 
     def issue(self, sample: Sample) -> DataIssue | None:
         """Return what was found of a picture, None for nothing."""
@@ -143,6 +149,7 @@ class _Memory:
 
     def write(self) -> None:
         """Write what is known."""
+        self.unwritten = 0
         write_json(self._cache.folder() / self._file, {"version": _VERSION, "known": self._known})
 
 

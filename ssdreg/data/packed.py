@@ -108,7 +108,7 @@ def _without_background(rec: Path, names: tuple[str, ...] | None, index: RecordI
 
 def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[DataIssue, ...]]:
     if is_list(rec):
-        issues = [issue for file in files_of(rec) for issue in _issues_of(file)]
+        issues = [issue for file in files_of(rec) for issue in issues_of(file)]
         return names_of(rec), tuple(dict.fromkeys(issues))
     sidecar = rec.with_suffix(".json")
     if sidecar.is_file():
@@ -119,7 +119,7 @@ def _find_names(rec: Path) -> tuple[tuple[str, ...] | None, tuple[DataIssue, ...
     return None, ()
 
 
-def _issues_of(shard: Path) -> tuple[DataIssue, ...]:
+def issues_of(shard: Path) -> tuple[DataIssue, ...]:
     """Return what was wrong with a shard's images when they were packed."""
     sidecar = shard.with_suffix(".json")
     return _read_sidecar(sidecar)[1] if sidecar.is_file() else ()
@@ -137,15 +137,16 @@ def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[DataIssue, ...]]:
                         f"again") from error
 
 
-def sidecar_digest(rec: Path) -> str:
-    """Return the digest that a side-car was written with; "" where there is none."""
+def is_whole(rec: Path, digest: str) -> bool:
+    """Tell whether a file was packed of what has this digest, and has not lost or won bytes."""
     file = rec.with_suffix(".json")
-    if not file.is_file():
-        return ""
+    if not (file.is_file() and rec.is_file()):
+        return False
     try:
-        return str(json.loads(file.read_text(encoding="utf-8")).get("digest", ""))
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        return (stored.get("digest"), stored.get("bytes")) == (digest, rec.stat().st_size)
     except (ValueError, AttributeError, RecursionError):
-        return ""  # it is packed again
+        return False  # it is packed again
 
 
 def write_sidecar(packed: Packed, digest: str = "") -> Path:
@@ -159,5 +160,7 @@ def write_sidecar(packed: Packed, digest: str = "") -> Path:
                           filter=lambda attribute, _value: attribute.name not in ("rec", "idx"))
     file = packed.rec.with_suffix(".json")
     with replacing(file) as beside:
-        beside.write_text(json.dumps({**fields, "digest": digest}, indent=1), encoding="utf-8")
+        beside.write_text(json.dumps({**fields, "digest": digest,
+                                      "bytes": packed.rec.stat().st_size}, indent=1),
+                          encoding="utf-8")
     return file

@@ -16,9 +16,9 @@ from ssdreg_runtime.system.names import as_text, native
 from ssdreg.data.dataset import Box, Dataset
 from ssdreg.data.encoding import encode_all
 from ssdreg.data.issues import DataIssue, describe_issues
-from ssdreg.data.packed import Packed, open_rec, sidecar_digest, write_sidecar
+from ssdreg.data.packed import Packed, is_whole, issues_of, open_rec, write_sidecar
 from ssdreg.data.reading import read_dataset
-from ssdreg.data.shards import SHARDS, is_packed, write_list
+from ssdreg.data.shards import SHARDS, is_packed, withdraw_list, write_list
 from ssdreg.errors import DataError
 from ssdreg.progress import Progress, Telling, Work
 
@@ -86,7 +86,7 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
     work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
     with Telling(progress, work) as told:
         issues = (*dataset.issues, *_write_rec(dataset, rec, shorter_side, told))
-    packed = attrs.evolve(open_rec(rec, dataset.classes), issues=issues)
+    packed = _opened(rec, dataset.classes, issues)
     if not packed.objects:
         rec.unlink()
         rec.with_suffix(".idx").unlink()
@@ -103,8 +103,10 @@ def pack_shards(data: str | os.PathLike[str], *, out: str | os.PathLike[str],
 
     The list, ``SPLIT.shards``, is what is trained on, or a part of it; see `ssdreg.data.shards`. It
     is written last. What was packed before of the same images is kept: after a stop, of whatever
-    kind, the same call goes on behind the last whole file. Files hold the same bytes however many
-    processors there are. `shorter_side` and the rest are as for `pack` and `read_dataset`.
+    kind, the same call goes on behind the last whole file. A list of what was otherwise goes first,
+    so that none names files of two states. A file is empty where none of its images can be decoded.
+    Files hold the same bytes however many processors there are. `shorter_side` and the rest are as
+    for `pack` and `read_dataset`.
     """
     if shard_size < 1:
         raise DataError(f"shards of {shard_size} images cannot be made: 1 or more")
@@ -116,28 +118,42 @@ def pack_shards(data: str | os.PathLike[str], *, out: str | os.PathLike[str],
              for start in range(0, len(dataset.samples), shard_size)]
     files = [folder / f"{name}-{number:05d}-of-{len(parts):05d}.rec"
              for number in range(1, len(parts) + 1)]
-    digests = []
+    listed = folder / f"{name}{SHARDS}"
+    # what is wrong with the annotations is told with the first shard
+    datasets = [attrs.evolve(dataset, samples=samples, issues=() if number else dataset.issues)
+                for number, samples in enumerate(parts)]
+    digests = [_digest(part, shorter_side) for part in datasets]
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+    withdraw_list(listed, digest)
     work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
     with Telling(progress, work) as told:
-        for number, (samples, rec) in enumerate(zip(parts, files)):
-            # what is wrong with the annotations is told with the first shard
-            part = attrs.evolve(dataset, samples=samples,
-                                issues=dataset.issues if not number else ())
-            digests.append(_digest(part, shorter_side))
-            if sidecar_digest(rec) == digests[-1] and rec.is_file():
-                told.advance(len(samples))
+        for part, part_digest, rec in zip(datasets, digests, files):
+            if is_whole(rec, part_digest):
+                told.advance(len(part.samples))
                 continue
             rec.with_suffix(".json").unlink(missing_ok=True)
             issues = (*part.issues, *_write_rec(part, rec, shorter_side, told))
-            write_sidecar(attrs.evolve(open_rec(rec, dataset.classes), issues=issues), digests[-1])
-    listed = folder / f"{name}{SHARDS}"
-    write_list(listed, files, dataset.classes,
-               hashlib.sha256("".join(digests).encode()).hexdigest()[:16])
+            write_sidecar(_opened(rec, dataset.classes, issues), part_digest)
+    if not any(file.stat().st_size for file in files):
+        raise _without_images(dataset, [issue for file in files for issue in issues_of(file)])
+    write_list(listed, files, dataset.classes, digest)
     packed = open_rec(listed)
     if not packed.objects:
         listed.unlink()
         raise _without_images(dataset, packed.issues)
+    _remove_others(folder, name, files)
     return packed
+
+
+def _remove_others(folder: Path, name: str, files: Sequence[Path]) -> None:
+    """Remove shards of other sizes, and what a kill left unfinished."""
+    kept = {file.stem for file in files}
+    shard = re.compile(rf"\.?({re.escape(name)}-\d{{5}}-of-\d{{5}})(\.[0-9a-f]{{32}})?\."
+                       r"(rec|idx|json)")
+    for file in folder.iterdir():
+        match = shard.fullmatch(file.name)
+        if match and (match[2] or match[1] not in kept):
+            file.unlink(missing_ok=True)
 
 
 def _cache_name(root: Path) -> str:
@@ -181,9 +197,14 @@ def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None,
             writer.write_idx(usable, mx.recordio.pack(header, encoded.content))
             usable += 1
         writer.close()
-        if not usable:
-            raise _without_images(dataset, issues)
     return issues
+
+
+def _opened(rec: Path, classes: tuple[str, ...], issues: tuple[DataIssue, ...]) -> Packed:
+    """Open a file that was just written; it is empty where no image of it can be decoded."""
+    if not rec.stat().st_size:
+        return Packed(rec, rec.with_suffix(".idx"), classes, 0, 0, 0, 0, issues)
+    return attrs.evolve(open_rec(rec, classes), issues=issues)
 
 
 def _without_images(dataset: Dataset, issues: Sequence[DataIssue]) -> DataError:

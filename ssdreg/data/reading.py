@@ -13,7 +13,8 @@ from ssdreg.data.annotation import AnnotatedSet
 from ssdreg.data.contents import Contents, list_contents
 from ssdreg.data.dataset import ALL, Dataset
 from ssdreg.errors import DataError, PluginError, SsdregError, UnknownNameError
-from ssdreg.registry.data_format import CERTAIN, NO, DataFormat
+from ssdreg.registry.data_format import CERTAIN, NO, POSSIBLE, DataFormat
+from ssdreg.registry.host import BUILT_IN
 from ssdreg.registry.issues import PluginIssue, describe_error
 from ssdreg.registry.names import get_data_format, list_data_formats, registry
 
@@ -77,14 +78,28 @@ def recognize(path: Path) -> DataFormat:
 def certainty(format: DataFormat, contents: Contents) -> int:
     """Ask a format whether a data set is its own; one that fails does not take others down."""
     try:
-        return format.certainty(contents)
-    except SsdregError:
-        raise
+        answer = format.certainty(contents)
+        if answer not in (NO, POSSIBLE, CERTAIN):
+            raise ValueError(f"{answer} is neither NO, POSSIBLE nor CERTAIN")
+        return answer
     except Exception as error:  # a stranger's function may raise anything
         plugin = registry().data_format.plugins[format.name]
+        if isinstance(error, SsdregError) and plugin.partition(":")[0] == BUILT_IN:
+            raise  # a sentence of ssdreg's own
         PluginIssue(plugin, f"failed when its format {format.name!r} was to recognise "
                             f"{contents.root}: {describe_error(error)}", error).warn("")
         return NO
+
+
+def _splits(format: DataFormat, path: Path) -> tuple[str, ...]:
+    """Return a data set's own splits; what a plug-in raises beside sentences is its fault."""
+    try:
+        return format.splits_of(path)
+    except SsdregError:
+        raise
+    except Exception as error:  # a stranger's function may raise anything
+        raise PluginError(f"the format {format.name!r} could not list the splits of {path}: "
+                          f"{describe_error(error)}") from error
 
 
 def _annotated(named: NamedFormat, path: Path, split: str | None) -> AnnotatedSet:
@@ -111,7 +126,7 @@ def format_of(path: Path, format: str | None) -> NamedFormat:
 def available_splits(path: str | os.PathLike[str], format: str | None = None) -> tuple[str, ...]:
     """The sorted names of the splits that a data set has itself; empty when there are none."""
     path = Path(path)
-    return format_of(path, format).format.splits_of(path) if path.exists() else ()
+    return _splits(format_of(path, format).format, path) if path.exists() else ()
 
 
 def read_dataset(path: str | os.PathLike[str], split: str | None = None,
@@ -136,7 +151,7 @@ def annotated_set(path: str | os.PathLike[str], split: str | None = None,
     named = format_of(path, format)
     if not path.exists():
         raise DataError(f"{path}: there is no such folder or file")
-    if split == ALL and ALL not in named.format.splits_of(path):
+    if split == ALL and ALL not in _splits(named.format, path):
         split = None
     return _annotated(named, path, split)
 

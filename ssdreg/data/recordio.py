@@ -81,7 +81,9 @@ def index_records(path: str | os.PathLike[str]) -> RecordIndex:
 @functools.lru_cache(maxsize=16)
 def _index(path: Path, files: tuple[Path, ...], sizes: tuple[tuple[int, int], ...]) -> RecordIndex:
     parts = [_index_file(file, size) for file, (size, _) in zip(files, sizes)]
-    widths = {(part.header_width, part.object_width) for part in parts}
+    widths = {(part.header_width, part.object_width) for part in parts if len(part.offsets)}
+    if not widths:
+        raise DataError(f"{path}: this file holds no records; pack it again")
     if len(widths) > 1:
         raise DataError(f"{path}: labels differ in header or object width {sorted(widths)}; pack "
                         f"all images with the same one")
@@ -140,13 +142,14 @@ def _index_file(path: Path, size: int) -> _FileIndex:
             rows.append(len(table))
             negative.append(not (table[:, 0] >= 0).any())
             longest = max(longest, len(label))
-    if not offsets:
-        raise DataError(f"{path}: this file holds no records; pack it again")
-    header_width, object_width = widths.pop()
-    return _FileIndex(np.array(offsets), np.array(lengths),
-                      np.array([len(table) for table in tables]), np.array(negative),
-                      np.concatenate(tables), max(header_width + object_width, longest),
-                      max(1, *rows), header_width, object_width)
+    # a shard is empty where none of its images can be decoded
+    header_width, object_width = widths.pop() if offsets else (0, 0)
+    return _FileIndex(np.array(offsets, np.int64), np.array(lengths, np.int64),
+                      np.array([len(table) for table in tables], np.int64),
+                      np.array(negative, bool),
+                      np.concatenate([np.zeros((0, _COLUMNS), np.float32), *tables]),
+                      max(header_width + object_width, longest), max([1, *rows]),
+                      header_width, object_width)
 
 
 def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarray:

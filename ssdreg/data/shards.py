@@ -59,9 +59,16 @@ def write_list(path: Path, files: Sequence[Path], classes: Sequence[str], digest
                       "digest": digest})
 
 
-def digest_of(path: Path) -> str:
-    """Return the digest of what shards hold; "" where there is no list."""
-    return str(_content(path)["digest"]) if path.is_file() else ""
+def withdraw_list(path: Path, digest: str) -> None:
+    """Delete a list unless it is of shards with this digest: their files are to be replaced.
+
+    A list beside files of another state would give their objects the names of other classes.
+    """
+    try:
+        if path.is_file() and _content(path)["digest"] != digest:
+            path.unlink()
+    except DataError:
+        path.unlink()  # it is no list, and is written again
 
 
 def _listed(path: Path) -> tuple[Path, ...]:

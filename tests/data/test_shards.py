@@ -17,7 +17,18 @@ from PIL import Image
 from support import drawn, voc
 
 import ssdreg
-from ssdreg.data import Box, Dataset, Sample, encoding, load, open_eval, open_rec, open_train, pack
+from ssdreg.data import (
+    Box,
+    Dataset,
+    Sample,
+    encoding,
+    load,
+    open_eval,
+    open_rec,
+    open_train,
+    pack,
+    packing,
+)
 from ssdreg.data.boxes import boxes
 from ssdreg.data.encoding import encode_all, prove_images
 from ssdreg.data.originals import image_sizes
@@ -108,9 +119,61 @@ def test_a_second_call_packs_nothing_and_a_change_only_its_shard(source, tmp_pat
     changed = [file.name for file in sorted(out.glob("*.rec"))
                if file.stat().st_mtime_ns != times[file.name]]
     assert changed == ["all-00002-of-00003.rec"]
-    # a shard that was damaged in its size is no whole one
-    (out / "all-00001-of-00003.rec").unlink()
-    assert pack_shards(root, out=out, shard_size=4).images == 12
+    # a shard that is missing, or was damaged in its size, is no whole one
+    whole = contents(out)
+    first = out / "all-00001-of-00003.rec"
+    for damage in (first.unlink, lambda: first.write_bytes(whole[first.name][:-100])):
+        damage()
+        assert pack_shards(root, out=out, shard_size=4).images == 12
+        assert contents(out) == whole
+
+
+def test_a_shard_of_which_no_picture_decodes_is_empty(tmp_path):
+    root = tmp_path / "source"
+    for number in range(6):
+        voc.add(root, f"p{number}", ("dog", 0, 5, 5, 60, 45))
+        file = root / f"JPEGImages/p{number}.jpg"
+        Image.effect_noise((100, 50), 60).convert("RGB").save(file)
+        if number in (2, 3):  # behind the header
+            file.write_bytes(file.read_bytes()[:file.stat().st_size // 2])
+    for _ in range(2):  # packed, and taken from before
+        packed = pack_shards(root, out=tmp_path / "out", shard_size=2)
+        assert (packed.images, packed.objects) == (4, 4)
+        assert [issue.file.name for issue in packed.issues] == ["p2.jpg", "p3.jpg"]
+    assert open_data(choose(packed.rec))[0].images == 4
+    assert len(image_sizes(packed)) == 4
+    with pytest.raises(DataError, match="2-of-3: this file holds no records; pack it again"):
+        open_rec(packed.rec / "2-of-3")
+
+
+def test_no_list_names_shards_of_two_states(tmp_path, monkeypatch):
+    root, out = tmp_path / "source", tmp_path / "out"
+    for number, label in enumerate(("cat", "cat", "dog", "dog", "cat", "dog")):
+        voc.add(root, f"p{number}", (label, 0, 5, 5, 60, 45))
+        Image.new("RGB", (100, 50), (number, 9, 90)).save(root / f"JPEGImages/p{number}.jpg")
+    listed = pack_shards(root, out=out, shard_size=2).rec
+    # a class that comes first, so that all others have another number
+    voc.add(root, "p5", ("bat", 0, 5, 5, 60, 45))
+    write, shards = packing._write_rec, []
+
+    def stopped(*arguments):
+        shards.append(arguments)
+        if len(shards) == 2:
+            raise KeyboardInterrupt
+        return write(*arguments)
+    monkeypatch.setattr(packing, "_write_rec", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pack_shards(root, out=out, shard_size=2)
+    for path in (listed, listed / "1-of-3"):
+        with pytest.raises(DataError, match="there is no such list of shards"):
+            open_rec(path)
+    monkeypatch.undo()
+    assert pack_shards(root, out=out, shard_size=2).classes == ("bat", "cat", "dog")
+    part = open_rec(listed / "1-of-3")
+    assert {part.classes[int(row[0])] for row in index_records(part.rec).table} == {"cat"}
+    # one that is damaged is written again
+    listed.write_text("[")
+    assert pack_shards(root, out=out, shard_size=2).images == 6
 
 
 def start(root, out):
@@ -138,8 +201,8 @@ def test_killed_at_any_moment_it_goes_on_without_a_wrong_record(tmp_path):
             packing.wait()
         assert start(root, out).wait() == 0
         left = contents(out)
-        # of what a kill left behind, hidden files of unfinished shards at most
-        assert {name for name in left if not name.startswith(".")} == set(contents(wanted))
+        # nothing of what a kill left behind
+        assert set(left) == set(contents(wanted))
         for name, content in contents(wanted).items():
             assert left[name] == content, name
     assert kills
@@ -226,3 +289,11 @@ def test_shards_that_are_not_all_there(source, tmp_path):
     (tmp_path / "all-00003-of-00005.rec").unlink()
     with pytest.raises(DataError, match=r"all-00003-of-00005\.rec: there is no such \.rec file"):
         open_rec(packed.rec)
+
+
+def test_shards_of_another_size_go_away(source, tmp_path):
+    pack_shards(source, out=tmp_path, shard_size=5)
+    (tmp_path / "mine-00001-of-00009.rec").write_bytes(b"another split's")
+    pack_shards(source, out=tmp_path, shard_size=12)
+    assert sorted(file.name for file in tmp_path.glob("*.rec")) == [
+        "all-00001-of-00002.rec", "all-00002-of-00002.rec", "mine-00001-of-00009.rec"]

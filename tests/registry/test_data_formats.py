@@ -17,7 +17,7 @@ from support.documents import blocks
 from support.wheels import install_wheels, write_wheel
 
 import ssdreg
-from ssdreg.data import read_dataset
+from ssdreg.data import available_splits, read_dataset
 from ssdreg.data.reading import recognize
 from ssdreg.errors import DataError, PluginError, PluginWarning
 from ssdreg.registry.data_format import CERTAIN, NO
@@ -152,3 +152,31 @@ def test_what_a_reader_may_not_do(tmp_path, read, sentence):
 def test_a_declaration_that_cannot_be(changes, sentence):
     with pytest.raises((ValueError, TypeError), match=sentence):
         attrs.evolve(ssdreg.get_data_format("coco"), **changes)
+
+
+def registered(**functions):
+    """Register a plug-in's format, of which some functions do what they may not."""
+    data_format = ssdreg.DataFormat(**{
+        "name": "bad", "summary": "bad", "recognize": lambda contents: NO,
+        "splits": lambda path: (), "read": lambda *arguments: None, **functions})
+    plugin = SimpleNamespace(ssdreg_datasets=ssdreg.hookimpl(lambda: [data_format]))
+    return ssdreg.register(plugin, name="strange")
+
+
+def lose(error):
+    raise error
+
+
+@pytest.mark.parametrize(("answer", "words"), [
+    (lambda contents: lose(DataError("it is mine, and damaged")), "it is mine, and damaged"),
+    (lambda contents: 99, "99 is neither NO, POSSIBLE nor CERTAIN")])
+def test_what_recognising_may_not_do(tmp_path, answer, words):
+    with registered(recognize=answer), pytest.warns(PluginWarning, match=words):
+        assert recognize(drawn.voc(tmp_path)).name == "voc"
+
+
+def test_splits_that_raise_are_their_plugins_fault(tmp_path):
+    sentence = r"the format 'bad' could not list the splits of .*: KeyError: 'lost'"
+    splits = {"splits": lambda path: lose(KeyError("lost"))}
+    with registered(**splits), pytest.raises(PluginError, match=sentence):
+        available_splits(drawn.voc(tmp_path), "bad")
