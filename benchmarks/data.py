@@ -136,7 +136,7 @@ def make(folder: Path, images: int) -> None:
                 "id": len(content["annotations"]), "image_id": number, "iscrowd": 0,
                 "category_id": int(random.integers(CLASSES)) + 1,
                 "bbox": [int(x), int(y), 30 + number % 10, 20 + number % 20]})
-    (folder / "instances.json").write_text(json.dumps(content))
+    (folder / "instances.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def _draw(random: np.random.Generator) -> bytes:

@@ -168,7 +168,7 @@ SOURCES = [file for root in (PROJECT / "ssdreg", Path(ssdreg_runtime.__file__).p
                              PROJECT / "docs")
            for file in sorted(root.rglob("*.py"))]
 #: What is called so too and opens no file.
-OTHERS = ("made.open", "tarfile.open")
+OTHERS = ("quantized.open", "tarfile.open")
 
 
 def nameless(tree):
