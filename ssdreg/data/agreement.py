@@ -13,6 +13,7 @@ from attrs import field, frozen
 from ssdreg.data import issues as kinds
 from ssdreg.data.annotation import AnnotatedPicture, AnnotatedSet
 from ssdreg.data.dataset import Dataset, Sample
+from ssdreg.data.headers import Headers
 from ssdreg.data.issues import DataIssue, describe_issues
 from ssdreg.data.labels import Classes, find_classes
 from ssdreg.data.layouts import another_layout
@@ -81,23 +82,24 @@ def agree(annotated: AnnotatedSet, wanted: Sequence[str] | None = None) -> Datas
 
 def _outcomes(annotated: AnnotatedSet, classes: Classes) -> Iterator[_Outcome]:
     measured: list[tuple[AnnotatedPicture, Measured]] = []
-    for same in _by_image(annotated.pictures):
-        picture = same[0]
-        if len(same) > 1:
-            yield from (_Outcome(None, [issue]) for issue in _annotated_twice(same))
-            if any(_differ(picture, other) for other in same):
-                continue
-        try:
-            measured.append((picture, measure(picture.image)))
-        except UNREADABLE as error:
-            yield _Outcome(None, [DataIssue(picture.image, kinds.UNREADABLE_IMAGE,
-                                            f"{error}; left out")])
+    with Headers(annotated.root, len(annotated.pictures)) as headers:
+        for same in _by_image(annotated.pictures):
+            picture = same[0]
+            if len(same) > 1:
+                yield from (_Outcome(None, [issue]) for issue in _annotated_twice(same))
+                if any(_differ(picture, other) for other in same):
+                    continue
+            try:
+                measured.append((picture, headers.of(picture.image)))
+            except UNREADABLE as error:
+                yield _Outcome(None, [DataIssue(picture.image, kinds.UNREADABLE_IMAGE,
+                                                f"{error}; left out")])
     wrong = another_layout(measured)
     if wrong:
         raise DataError(f"{annotated.root}: split {annotated.split!r}: {wrong}")
     tendency = _tendency(annotated, measured)
-    for picture, size in measured:
-        yield _outcome(picture, size, tendency, classes)
+    for picture, actual in measured:
+        yield _outcome(picture, actual, tendency, classes)
 
 
 def _by_image(pictures: Sequence[AnnotatedPicture]) -> list[list[AnnotatedPicture]]:

@@ -148,11 +148,13 @@ def pack_shards(data: str | os.PathLike[str], *, out: str | os.PathLike[str],
 def _remove_others(folder: Path, name: str, files: Sequence[Path]) -> None:
     """Remove shards of other sizes, and what a kill left unfinished."""
     kept = {file.stem for file in files}
-    shard = re.compile(rf"\.?({re.escape(name)}-\d{{5}}-of-\d{{5}})(\.[0-9a-f]{{32}})?\."
-                       r"(rec|idx|json)")
+    shard = rf"{re.escape(name)}-\d{{5}}-of-\d{{5}}"
+    unfinished = re.compile(
+        rf"\.({shard}|{re.escape(name)})\.[0-9a-f]{{32}}\.(rec|idx|json|shards)")
+    whole = re.compile(rf"({shard})\.(rec|idx|json)")
     for file in folder.iterdir():
-        match = shard.fullmatch(file.name)
-        if match and (match[2] or match[1] not in kept):
+        match = whole.fullmatch(file.name)
+        if unfinished.fullmatch(file.name) or (match and match[1] not in kept):
             file.unlink(missing_ok=True)
 
 

@@ -226,7 +226,10 @@ def test_samples_come_in_their_order_and_few_are_in_memory(tmp_path, monkeypatch
     assert max(most) <= 3 * encoding._AHEAD + 1
 
 
-def test_what_was_found_of_a_picture_is_remembered_until_it_changes(tmp_path, monkeypatch):
+def test_what_was_found_of_a_picture_is_remembered_until_it_changes(tmp_path, tmp_path_factory,
+                                                                    monkeypatch):
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     for name in ("good", "bad"):
         Image.effect_noise((64, 48), 50).convert("RGB").save(tmp_path / f"{name}.png")
     (tmp_path / "bad.png").write_bytes((tmp_path / "bad.png").read_bytes()[:200])
@@ -245,7 +248,7 @@ def test_what_was_found_of_a_picture_is_remembered_until_it_changes(tmp_path, mo
     assert prove_images(dataset) == []
     assert looked == ["bad.png"]
     # a memory that is damaged is made anew
-    (memory,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("*.pictures")
+    (memory,) = cache.rglob("*.pictures")
     memory.write_text("[1")
     assert prove_images(dataset) == []
     assert looked == ["bad.png", "good.png", "bad.png"]
