@@ -177,13 +177,13 @@ def _source(packed: Packed, data_shape: tuple[int, int], batch_size: int,
         raise DataError(f"a batch of {batch_size} images of {data_shape} (height, width) cannot be "
                         f"made; all three are at least 1")
     index = index_records(packed.rec)
-    most = index.max_objects
+    most, whose = index.max_objects, "an image has"
     if augmentation is not None and augmentation.mosaic_probability > 0:
-        most *= _MOSAIC
+        most, whose = most * _MOSAIC, "a mosaic of images may have"
     wanted = most if max_objects is None else max_objects
     if wanted < most:
-        raise DataError(f"{packed.rec}: an image has {most} objects, more than the {wanted} a "
-                        f"label is to hold; raise max_objects")
+        raise DataError(f"{packed.rec}: {whose} {most} objects, more than the {wanted} a label is "
+                        f"to hold; raise max_objects")
     return _Source(index, learned, (int(data_shape[0]), int(data_shape[1])), batch_size, wanted,
                    preprocessing or Preprocessing(), augmentation, seed)
 
@@ -227,12 +227,18 @@ def _input(source: _Source, record: int, place: int) -> tuple[np.ndarray, np.nda
     recipe = source.augmentation
     if recipe is None:
         return fit(*image, source.data_shape)
-    random = np.random.default_rng((source.seed, place))
+    random = _random(source.seed, place)
     images = [image]
     if random.random() < recipe.mosaic_probability:
         images += [_picture(source.index, int(other))
                    for other in random.choice(source.learned, _MOSAIC - 1)]
     return augment(images, source.data_shape, recipe, random)
+
+
+def _random(seed: int, place: int) -> np.random.Generator:
+    """Return the generator of the image at this place in the order."""
+    # not (seed, place): NumPy takes (seed, 0) for seed itself, whose numbers drew the order
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place,)))
 
 
 def _picture(index: RecordIndex, record: int) -> tuple[np.ndarray, np.ndarray]:

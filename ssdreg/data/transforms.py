@@ -199,17 +199,18 @@ def draw_window(width: int, height: int, boxes: np.ndarray, recipe: Augmentation
         window = Window(-x, -y, width * scale - x, height * scale - y)
     if random.random() < recipe.crop_probability:
         for overlap in random.permutation(recipe.crop_overlaps):
-            crop = _draw_crop(window, boxes, overlap, recipe, random)
+            crop = _draw_crop(window, (width, height), boxes, overlap, recipe, random)
             if crop is not None:
                 return crop
     return window
 
 
-def _draw_crop(window: Window, boxes: np.ndarray, overlap: float, recipe: Augmentation,
-               random: np.random.Generator) -> Window | None:
+def _draw_crop(window: Window, size: tuple[int, int], boxes: np.ndarray, overlap: float,
+               recipe: Augmentation, random: np.random.Generator) -> Window | None:
     """Draw crops at once, and return the first that keeps an object and overlaps one enough.
 
-    A picture without objects is cropped freely. None where no trial will do.
+    Of a picture without objects any crop will do whose center is on it, and not on the padding.
+    None where no trial will do.
     """
     trials = recipe.crop_trials
     scale = random.uniform(*recipe.crop_scale, trials)
@@ -225,6 +226,9 @@ def _draw_crop(window: Window, boxes: np.ndarray, overlap: float, recipe: Augmen
         held = ((centers[None] >= crops[:, None, :2]) & (centers[None] < crops[:, None, 2:])
                 ).all(axis=2).any(axis=1)
         fits &= held & (_overlaps(crops, boxes[:, 1:5]).max(axis=1) >= overlap)
+    else:
+        x, y = x1 + across / 2, y1 + down / 2
+        fits &= (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
     good = np.flatnonzero(fits)
     if not len(good):
         return None

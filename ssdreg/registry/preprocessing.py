@@ -16,8 +16,8 @@ class Preprocessing:
     """``(pixel - mean) / std`` a channel, in RGB order, in units of 0 to 255.
 
     The default is the mean of Liu et al. 2016 (SSD) and no scaling. A mean is not negative and a
-    standard deviation is positive, else ``ValueError``: MXNet would ignore such a value without a
-    word.
+    standard deviation is positive, else ``ValueError``: no pixels have such ones, and MXNet's own
+    iterators ignore them without a word.
     """
 
     mean: tuple[float, float, float] = field(default=(123.0, 117.0, 104.0),

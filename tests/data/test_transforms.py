@@ -140,6 +140,12 @@ def test_a_picture_without_objects_is_cropped_too():
     windows = {draw_window(320, 240, np.zeros((0, 6)), recipe, np.random.default_rng(seed))
                for seed in range(20)}
     assert len(windows) == 20
+    padded = attrs.evolve(Augmentation(), crop_probability=1.0, pad_probability=1.0)
+    for seed in range(200):
+        window = draw_window(320, 240, np.zeros((0, 6)), padded, np.random.default_rng(seed))
+        # what lies around the picture is no background to learn from
+        assert 0 <= (window.x1 + window.x2) / 2 < 320
+        assert 0 <= (window.y1 + window.y2) / 2 < 240
     pixels, boxes = augment([(picture()[0], np.zeros((0, 6)))], SHAPE, recipe,
                             np.random.default_rng(0))
     assert boxes.shape == (0, 6)
