@@ -88,7 +88,7 @@ def make_step(options: argparse.Namespace) -> Callable[[], object]:
 
     import ssdreg
     from ssdreg.mx import mx
-    from ssdreg.training.mxnet_engine import step_outputs
+    from ssdreg.training.learner import step_outputs
     built = ssdreg.build(options.backbones, num_classes=20, data_shape=options.data_shape)
     symbol = mx.sym.Group([built[name] for name in step_outputs(built)])
     shape = (options.batch, 3, options.data_shape, options.data_shape)

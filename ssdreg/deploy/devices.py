@@ -1,26 +1,37 @@
-"""MXNet's devices, by their names."""
+"""MXNet's devices."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ssdreg.errors import SsdregError
+from ssdreg.registry.device import CPU, CUDA, Device, named
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
-def devices(ctx: str) -> list[mx.Context]:
-    """Return the devices that ``cpu`` or ``gpu:0,1`` names; raise SsdregError for any other."""
+def unmet(devices: Sequence[Device]) -> str:
+    """Return why MXNet cannot compute on these devices here; empty where it can."""
+    kind = devices[0].kind
+    if kind == CPU:
+        return ""
+    if kind != CUDA:
+        return f"knows no device {kind}: leave --device out"
     from ssdreg.mx import mx
-    kind, _, which = ctx.partition(":")
-    if kind == "cpu" and not which:
-        return [mx.cpu()]
-    if kind != "gpu" or not all(part.isdigit() for part in (which or "0").split(",")):
-        raise SsdregError(f"--ctx {ctx!r} is no device: write cpu, gpu:0 or gpu:0,1")
     count = mx.context.num_gpus()
-    numbers = [int(part) for part in (which or "0").split(",")]
-    if any(number >= count for number in numbers):
-        raise SsdregError(f"--ctx {ctx!r}: MXNet sees {count} GPUs here; "
-                          f"the CPU wheel of MXNet sees none: use --ctx cpu")
-    return [mx.gpu(number) for number in numbers]
+    if max(device.index for device in devices) < count:
+        return ""
+    return (f"cannot compute on {named(tuple(devices))}: it sees {count} GPUs here, and MXNet's "
+            f"wheel for processors sees none")
+
+
+def precisions(device: Device) -> tuple[str, ...]:
+    """Return what MXNet trains in on a device."""
+    return ("float32",)
+
+
+def context(device: Device) -> mx.Context:
+    """Return a device as MXNet names it."""
+    from ssdreg.mx import mx
+    return mx.cpu(device.index) if device.kind == CPU else mx.gpu(device.index)

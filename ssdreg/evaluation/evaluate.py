@@ -16,7 +16,7 @@ from ssdreg.data.originals import read_image
 from ssdreg.drawing.report import Report, draw_worst, write_report
 from ssdreg.drawing.report.page import check_report
 from ssdreg.errors import DataError, RunError
-from ssdreg.inference.detector import choose_device, open_backend
+from ssdreg.inference.detector import open_backend
 from ssdreg.inference.measuring import compare_on, settings
 from ssdreg.metrics.measures import Measures, measure
 from ssdreg.metrics.text import describe
@@ -79,13 +79,13 @@ def evaluate(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | No
              classes: Sequence[str] | None = None,
              data_shape: int | tuple[int, int] | None = None,
              preprocessing: Preprocessing | None = None, backend: str = AUTO,
-             precision: str = AUTO, threads: int | None = None, ctx: str = "cpu",
+             precision: str = AUTO, threads: int | None = None, device: str = "cpu",
              data_format: str | None = None, report: str | os.PathLike[str] | None = None,
              progress: Progress | None = None) -> DetectorEvaluation:
     """Measure a detector as VOC and COCO do, its confusions and errors, as ``ssdreg eval`` does.
 
-    `model`, `epoch`, `classes`, `data_shape`, `preprocessing`, `backend`, `precision` and `threads`
-    are those of `ssdreg.Detector`; `ctx` names a device of MXNet, as ``gpu:0``.
+    `model`, `epoch`, `classes`, `data_shape`, `preprocessing`, `backend`, `precision`, `threads`
+    and `device` are those of `ssdreg.Detector`.
 
     `data` is a data set of any format that `ssdreg.data.formats` knows (`data_format` names it
     where
@@ -105,8 +105,7 @@ def evaluate(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | No
     if page is not None:
         check_report(page)
     run = open_run(path) if (path / CONFIG).is_file() else None
-    backend, context = choose_device(path, backend, ctx)
-    opened = open_backend(path, backend, threads, precision, epoch, context, classes=classes,
+    opened = open_backend(path, backend, threads, precision, epoch, device, classes=classes,
                           data_shape=data_shape, preprocessing=preprocessing)
     if data is not None:
         packed, what = splits.open_measured(Path(data), split, opened.facts.classes, data_format,

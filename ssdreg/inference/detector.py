@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ssdreg_runtime import backends
 from ssdreg_runtime.backends import AUTO, Backend
-from ssdreg_runtime.backends.facts import PRECISIONS
-from ssdreg_runtime.backends.precisions import NO_BFLOAT16
 from ssdreg_runtime.inference import detector as runtime
-from ssdreg_runtime.system.processor import multiplies_bfloat16
 
-from ssdreg.deploy.devices import devices
 from ssdreg.deploy.model import DeployModel, open_deploy_model
-from ssdreg.deploy.mxnet_backend import MXNET, MXNetBackend, facts_of, offer_threads
-from ssdreg.errors import ExportError, ModelError, SsdregError
+from ssdreg.deploy.mxnet_backend import facts_of, offer_threads
+from ssdreg.engines import MXNET
+from ssdreg.engines.choice import Choice, choose_engine
+from ssdreg.errors import ExportError, ModelError, SsdregError, UnknownNameError
+from ssdreg.registry.device import CPU, parse_devices
+from ssdreg.registry.names import get_engine, list_engines
 from ssdreg.registry.preprocessing import Preprocessing
-
-if TYPE_CHECKING:
-    from ssdreg.mx import mx
 
 #: The extensions of files that need no MXNet.
 MODEL_FILES = (".onnx", ".xml")
@@ -34,13 +31,15 @@ class Detector(runtime.Detector):
     file that `ssdreg export` or `ssdreg quantize` wrote, or a `DeployModel` that is open. `backend`
     is one of
 
-    - "mxnet", for all but exported files
+    - an engine of `ssdreg.list_engines`, such as "mxnet", for all but exported files
     - "onnxruntime" or "openvino"; runs and checkpoints are exported to it in memory
-    - "auto": the first of OpenVINO, ONNX Runtime and MXNet that is installed and can run it
+    - "auto": the first that is installed and can run it of OpenVINO, ONNX Runtime, the engines of
+      plug-ins, and MXNet
 
     `threads` and `precision` are those of `ssdreg_runtime.backends.open_backend`. MXNet takes its
     number of threads when it is first imported and keeps it: another number is refused after that.
-    `epoch` is a run's, the best by default; `context` a device for MXNet. `classes`, `data_shape`
+    `epoch` is a run's, the best by default. `device` is ``cpu``, or ``cuda``, ``cuda:1`` or ``mps``
+    for an engine. `classes`, `data_shape`
     and `preprocessing` are for a checkpoint that does not tell them itself, as in
     `ssdreg.load_checkpoint`.
 
@@ -49,27 +48,30 @@ class Detector(runtime.Detector):
 
     def __init__(self, path: str | os.PathLike[str] | DeployModel, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
-                 context: mx.Context | None = None, classes: Sequence[str] | None = None,
+                 device: str = CPU, classes: Sequence[str] | None = None,
                  data_shape: int | tuple[int, int] | None = None,
                  preprocessing: Preprocessing | None = None) -> None:
-        self._use(open_backend(path, backend, threads, precision, epoch, context, classes=classes,
+        self._use(open_backend(path, backend, threads, precision, epoch, device, classes=classes,
                                data_shape=data_shape, preprocessing=preprocessing))
 
 
 def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
-                 context: mx.Context | None = None, **told: Any) -> Backend:
+                 device: str = CPU, **told: Any) -> Backend:
     """Open what runs a detector; see `Detector` for the arguments and what is raised.
 
     `told` is what a checkpoint does not tell itself: `classes`, `data_shape`, `preprocessing`.
     """
-    if backend not in (AUTO, MXNET, *backends.BACKENDS):
-        raise ModelError(f"there is no backend {backend!r}: choose one of "
-                         f"{', '.join((AUTO, MXNET, *backends.BACKENDS))}")
+    _check_name(backend)
+    on_processor = _on_processor(device)
     if not isinstance(path, DeployModel) and Path(path).suffix.lower() in MODEL_FILES:
-        if backend == MXNET:
-            raise ModelError(f"{path} was exported, and MXNet cannot run it: give the run it was "
-                             f"exported from, or use the backend onnxruntime or openvino")
+        if backend not in (AUTO, *backends.BACKENDS):
+            raise ModelError(f"{path} was exported, and {get_engine(backend).name} cannot run it: "
+                             f"give the run it was exported from, or use the backend onnxruntime "
+                             f"or openvino")
+        if not on_processor:
+            raise ModelError(f"{path} was exported, and runs on processors here: leave --device "
+                             f"out, or give the run it was exported from")
         if epoch is not None:
             raise ModelError(f"{path} holds one epoch's parameters: an epoch is chosen when it "
                              f"is exported, `ssdreg export RUN --epoch {epoch}`")
@@ -82,45 +84,55 @@ def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO
     model = path if isinstance(path, DeployModel) else open_deploy_model(Path(path), epoch, **told)
     stored = facts_of(model).precision
     if backend == AUTO:
-        return _first(model, stored, threads, precision, context)
-    if backend == MXNET:
-        return MXNetBackend(_in_precision(model, precision), threads=threads, context=context)
+        return _first(model, stored, threads, precision, device)
+    if backend not in backends.BACKENDS:
+        return _computed(model, choose_engine(backend, device), threads, precision)
+    if not on_processor:
+        raise ModelError(f"--device {device} is for engines, and {backend} runs on processors "
+                         f"here: leave it out, or use --backend {MXNET}")
     if stored != "float32":
         raise ModelError(f"{model.name} was made for MXNet in {stored}: use the backend mxnet, or "
                          f"give the run that it was made from")
     return _exported(model, backend, threads, precision)
 
 
-def choose_device(path: str | os.PathLike[str], backend: str, ctx: str
-                  ) -> tuple[str, mx.Context | None]:
-    """Return the backend and MXNet's device that run a detector where `ctx` names the device.
+def _check_name(backend: str) -> None:
+    """Raise ModelError for a name that no backend has, and neither an engine."""
+    if backend in (AUTO, *backends.BACKENDS):
+        return
+    try:
+        get_engine(backend)
+    except UnknownNameError as error:
+        engines = (engine.name for engine in list_engines())
+        raise ModelError(f"there is no backend {backend!r}: choose one of "
+                         f"{', '.join((AUTO, *engines, *backends.BACKENDS))}") from error
 
-    `ctx` is ``cpu`` or ``gpu:0``; only MXNet runs on other devices than processors. Raises
-    SsdregError where that does not go together.
-    """
-    # MXNet, once imported, takes no other number of threads: only where it is no CPU
-    if ctx == "cpu":
-        return backend, None
-    if backend == AUTO and Path(path).suffix.lower() not in MODEL_FILES:
-        backend = MXNET
-    if backend != MXNET:
-        raise SsdregError(f"--ctx {ctx} is a device of MXNet, which does not run this: leave it "
-                          f"out, or use --backend mxnet")
-    return backend, devices(ctx)[0]
+
+def _on_processor(device: str) -> bool:
+    """Tell whether a detector is to run on the processor; refuse several devices."""
+    devices = parse_devices(device)
+    if len(devices) > 1:
+        raise SsdregError(f"--device {device}: a detector runs on one device: name one of them")
+    return devices[0].kind == CPU
 
 
 def _first(model: DeployModel, stored: str, threads: int | None, precision: str,
-           context: mx.Context | None) -> Backend:
+           device: str) -> Backend:
     """Open a model with the first backend that is installed and can run it."""
-    candidates = (*backends.installed(), MXNET) if stored == "float32" else (MXNET,)
-    for name in candidates[:-1]:
+    if stored != "float32":
+        return _computed(model, choose_engine(MXNET, device), threads, precision)
+    for name in backends.installed() if _on_processor(device) else ():
         try:
             return _exported(model, name, threads, precision)
         except (ExportError, ModelError):
-            # an operator without a translation, or a precision that it does not have; what MXNet
-            # says of it, where it cannot either, is said
+            # an operator without a translation, or a precision that it does not have; what the
+            # engine says of it, where it cannot either, is said
             continue
-    return MXNetBackend(_in_precision(model, precision), threads=threads, context=context)
+    return _computed(model, choose_engine(AUTO, device), threads, precision)
+
+
+def _computed(model: DeployModel, choice: Choice, threads: int | None, precision: str) -> Backend:
+    return choice.engine.open_backend(model, choice.devices[0], threads, precision)
 
 
 def _exported(model: DeployModel, backend: str, threads: int | None, precision: str) -> Backend:
@@ -135,20 +147,3 @@ def _exported(model: DeployModel, backend: str, threads: int | None, precision: 
         raise ExportError(f"{error}; the backend mxnet runs it as it is") from error
     return backends.open_backend(onnx_model.SerializeToString(), backend, threads, precision,
                                  model.name)
-
-
-def _in_precision(model: DeployModel, precision: str) -> DeployModel:
-    """Return a model that MXNet computes in this precision."""
-    stored = facts_of(model).precision
-    if precision in (AUTO, stored):
-        return model
-    if precision not in PRECISIONS:
-        raise ModelError(f"there is no precision {precision!r}: choose one of "
-                         f"{', '.join((AUTO, *PRECISIONS))}")
-    if precision != "bfloat16" or stored != "float32":
-        raise ModelError(f"{model.name} is computed in {stored} by MXNet, not in {precision}: "
-                         f"give a run that is; `ssdreg quantize RUN --backend mxnet` makes int8")
-    if not multiplies_bfloat16():
-        raise ModelError(f"{model.name}: {NO_BFLOAT16}")
-    from ssdreg.quantization import bfloat16_mxnet
-    return bfloat16_mxnet(model)

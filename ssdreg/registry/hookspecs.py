@@ -12,6 +12,7 @@ from attrs import frozen
 
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.engine import Engine
 from ssdreg.registry.entry_points import GROUP
 from ssdreg.registry.head import Head
 from ssdreg.registry.weights import Weights
@@ -21,7 +22,7 @@ NAMESPACE = GROUP
 #: The version of these specifications, and not of ssdreg. The first number rises when a hook or
 #: a declaration changes so that a plug-in may have to; the second when something is added. A
 #: plug-in may state the range it was written for: ``ssdreg_hooks = ">=1.0,<2"`` in its module.
-VERSION = "1.1"
+VERSION = "1.2"
 
 hookspec = pluggy.HookspecMarker(NAMESPACE)
 hookimpl = pluggy.HookimplMarker(NAMESPACE)
@@ -67,4 +68,13 @@ def ssdreg_datasets(host: Host, version: str) -> Iterable[DataFormat]:  # type: 
 
     Called once, when the first data set is opened or a format is looked up by its name. Declare
     only: nothing may be imported here that reading needs.
+    """
+
+
+@hookspec
+def ssdreg_engines(host: Host, version: str) -> Iterable[Engine]:  # type: ignore[empty-body]
+    """Yield the engines this plug-in brings: what trains and runs the symbols.
+
+    Called once, when the first network is trained or run, or an engine is looked up. Declare only:
+    what computes may be large, and is imported by the functions of the declaration.
     """

@@ -26,6 +26,7 @@ from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.converters import fold
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.engine import Engine
 from ssdreg.registry.entry_points import EntryPoint, forbidden, installed_entry_points
 from ssdreg.registry.head import Head
 from ssdreg.registry.issues import PluginIssue, describe_error, message
@@ -33,11 +34,11 @@ from ssdreg.registry.weights import Weights
 
 #: Whose plug-ins are ssdreg's own: modules like any other, registered before all others.
 BUILT_IN = "ssdreg"
-MODULES = ("ssdreg.backbones", "ssdreg.heads", "ssdreg.data.formats")
+MODULES = ("ssdreg.backbones", "ssdreg.heads", "ssdreg.data.formats", "ssdreg.engines")
 
 #: What each hook is asked for.
 KINDS = {"ssdreg_backbones": Backbone, "ssdreg_heads": Head, "ssdreg_weights": Weights,
-         "ssdreg_datasets": DataFormat}
+         "ssdreg_datasets": DataFormat, "ssdreg_engines": Engine}
 
 #: What was registered by hand and is not closed, by title: it stays when the rest is forgotten.
 _by_hand: dict[str, Any] = {}
@@ -88,7 +89,7 @@ class Answers:
     issues: list[PluginIssue] = field(factory=list)
 
 
-def names_of(item: Backbone | Head | Weights | DataFormat) -> tuple[str, ...]:
+def names_of(item: Backbone | Head | Weights | DataFormat | Engine) -> tuple[str, ...]:
     """Return all that a declaration is called, its own name first."""
     return (item.title,) if isinstance(item, Weights) else (item.name, *item.aliases)
 

@@ -20,6 +20,7 @@ from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.converters import fold
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import BUILT_IN, Answers, Declared, answers, loaded, names_of
 from ssdreg.registry.issues import PluginIssue
@@ -48,6 +49,7 @@ class Registry:
     head: Names
     weight: Names
     data_format: Names
+    engine: Names
     issues: tuple[PluginIssue, ...]
 
     @property
@@ -73,9 +75,11 @@ def _settled(answered: Answers) -> Registry:
     weight = _settle(_address(weights, backbone, issues), issues)
     formats = _without_colons(answered.declared["ssdreg_datasets"], issues)
     data_format = _settle(formats, issues)
+    engines = _without_colons(answered.declared["ssdreg_engines"], issues)
+    engine = _settle(engines, issues)
     for issue in issues:
         issue.warn(loaded().version(issue.plugin))
-    return Registry(backbone, head, weight, data_format, tuple(issues))
+    return Registry(backbone, head, weight, data_format, engine, tuple(issues))
 
 
 def _without_colons(declared: Sequence[Declared], issues: list[PluginIssue]) -> list[Declared]:
@@ -251,6 +255,11 @@ def list_data_formats() -> tuple[DataFormat, ...]:
     return tuple(registry().data_format.items.values())
 
 
+def list_engines() -> tuple[Engine, ...]:
+    """Return every registered engine, MXNet first."""
+    return tuple(registry().engine.items.values())
+
+
 def get_backbone(name: str | Backbone) -> Backbone:
     """Return the backbone called `name` (``ResNet-101`` and ``resnet_101`` are ``resnet101``).
 
@@ -277,6 +286,13 @@ def get_data_format(name: str | DataFormat) -> DataFormat:
     return cast(DataFormat, _look_up("format of data sets", name, registry().data_format))
 
 
+def get_engine(name: str | Engine) -> Engine:
+    """Return the engine called `name`; see :func:`get_backbone`."""
+    if isinstance(name, Engine):
+        return name
+    return cast(Engine, _look_up("engine", name, registry().engine))
+
+
 def same_name(left: str, right: str) -> bool:
     """Tell whether two spellings are the same name."""
     return fold(left) == fold(right)
@@ -284,14 +300,15 @@ def same_name(left: str, right: str) -> bool:
 
 #: Where all names of a kind are shown.
 _SHOWN_BY = {"backbone": "`ssdreg list` shows all", "head": "`ssdreg list` shows all",
-             "format of data sets": "`ssdreg plugins` shows who brings which"}
+             "format of data sets": "`ssdreg plugins` shows who brings which",
+             "engine": "`ssdreg plugins` shows who brings which"}
 
 
-def _look_up(kind: str, name: str, names: Names) -> Backbone | Head | DataFormat:
+def _look_up(kind: str, name: str, names: Names) -> Backbone | Head | DataFormat | Engine:
     key = fold(name)
     title = names.listed.get(key)
     if title is not None:
-        return cast("Backbone | Head | DataFormat", names.items[title])
+        return cast("Backbone | Head | DataFormat | Engine", names.items[title])
     if key in names.contested:
         raise UnknownNameError(f"several plug-ins bring a {kind} called {name!r}: say "
                                f"{' or '.join(names.contested[key])}")

@@ -18,6 +18,9 @@ _not_negative: Callable[[Any, Any, Any], Any] = validators.ge(0)
 #: Optimizers whose whole state lies in arrays, so that a resumed run is exactly the same run.
 OPTIMIZERS = ("sgd", "nag", "adam", "lamb")
 
+#: What a network may be computed in; "auto" leaves it to the engine. Parameters stay float32.
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
 
 def _is_pattern(instance: Any, attribute: Any, value: str | None) -> None:
     if value is not None:
@@ -40,6 +43,8 @@ class TrainOptions:
       and its running moments, which it then uses in training too.
     - `head_lr`: what the rate is multiplied by for everything behind the backbone.
     - `skip_negatives`: images without objects are left out; else they teach what background is.
+    - `precision`: what the network is computed in while it is trained; "auto" is the fastest that
+      the engine has on its device. Parameters, losses and checkpoints stay float32.
     - `seed`: of starting values, order and augmentation.
     - `validate_every`: epochs between validations; `keep_epochs`: parameter files kept besides
       the best.
@@ -59,6 +64,7 @@ class TrainOptions:
     freeze_norm: bool = field(default=False, validator=validators.instance_of(bool))
     head_lr: float = field(default=1.0, validator=_positive)
     skip_negatives: bool = field(default=False, validator=validators.instance_of(bool))
+    precision: str = field(default="auto", validator=validators.in_(PRECISIONS))
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
     keep_epochs: int = field(default=10, validator=_positive)

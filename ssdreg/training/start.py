@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.names import same_name
 from ssdreg.runs.params import Params, read_params
 from ssdreg.runs.run import open_run
+from ssdreg.training.learner import Lesson
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -130,6 +132,31 @@ def _shapes(symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]]
     args, _, auxs = symbol.infer_shape(**shapes)
     return {**dict(zip(symbol.list_arguments(), args)),
             **dict(zip(symbol.list_auxiliary_states(), auxs))}
+
+
+def draw(lesson: Lesson, start: Params | None = None) -> Params:
+    """Return all parameters of a network: those of `start`, the others drawn by the recipe's seed.
+
+    The same seed draws the same parameters for every engine.
+    """
+    from ssdreg.mx import mx
+    symbol, rule = lesson.symbol, initializer()
+    shapes, attributes = _shapes(symbol, dict(lesson.shapes)), symbol.attr_dict()
+    given = start or Params({}, {})
+    mx.random.seed(lesson.options.seed)
+
+    def filled(names: Iterable[str], there: Mapping[str, mx.nd.NDArray]
+               ) -> dict[str, mx.nd.NDArray]:
+        arrays = {}
+        for name in sorted(names):  # MXNet's order, in which the seed's numbers are used up
+            arrays[name] = there[name] if name in there else mx.nd.zeros(shapes[name])
+            if name not in there:
+                rule(mx.init.InitDesc(name, attributes.get(name)), arrays[name])
+        return arrays
+    inputs = lesson.shapes
+    return Params(filled((name for name in symbol.list_arguments() if name not in inputs),
+                         given.args),
+                  filled(symbol.list_auxiliary_states(), given.auxs))
 
 
 def initializer() -> mx.init.Initializer:

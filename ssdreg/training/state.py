@@ -68,7 +68,7 @@ class State:
 
 @frozen
 class Saved:
-    """A state read back, with the options and data it belongs to."""
+    """A state read back, with the options and data it belongs to, and what computed it."""
 
     state: State
     options: TrainOptions
@@ -76,6 +76,7 @@ class Saved:
     augmentation: Augmentation | None
     params: Params
     optimizer: Mapping[str, mx.nd.NDArray]
+    engine: str
 
 
 def save(run: Run, saved: Saved) -> None:
@@ -91,6 +92,7 @@ def save(run: Run, saved: Saved) -> None:
         # an empty dictionary cannot be saved, and plain SGD has no state
         mx.nd.save(native(beside), dict(saved.optimizer) or {"none": mx.nd.zeros((1,))})
     write_json(run.path / FILE, {
+        "engine": saved.engine,
         "params": params_file.name, "optimizer": optimizer_file.name,
         # attrs and not cattrs, which reads annotations: Python 3.9 cannot evaluate `str | None`
         **{name: attrs.asdict(getattr(saved, name)) for name in ("state", "options", "data")},
@@ -114,7 +116,8 @@ def load(run: Run) -> Saved:
                      DataSpec(**saved["data"]),
                      None if augmentation is None else Augmentation(**augmentation),
                      read_params(run.path / saved["params"]),
-                     {name: array for name, array in arrays.items() if name != "none"})
+                     {name: array for name, array in arrays.items() if name != "none"},
+                     str(saved["engine"]))
 
 
 def load_options(run: Run) -> TrainOptions:

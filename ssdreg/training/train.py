@@ -10,17 +10,18 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from ssdreg.data import Augmentation, DataIssue, splits
-from ssdreg.deploy.devices import devices
 from ssdreg.detector.plan import Plan
+from ssdreg.engines.choice import AUTO, choose_engine
 from ssdreg.errors import SsdregError
 from ssdreg.progress import Note, Progress, silent
 from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head
 from ssdreg.runs.log import Epoch
 from ssdreg.runs.run import Run, create_run, open_run, refuse_run
 from ssdreg.training import choices, state
 from ssdreg.training.freezing import fixed
-from ssdreg.training.mxnet_engine import check_devices
+from ssdreg.training.learner import check_devices
 from ssdreg.training.network import Network
 from ssdreg.training.options import FINE_TUNING, TrainOptions
 from ssdreg.training.start import Start, Taken, take
@@ -68,8 +69,9 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           warmup: int = 50, freeze: str | None = None, freeze_stages: int | None = None,
           freeze_norm: bool = False, head_lr: float = 1.0,
           skip_negatives: bool = False, seed: int = 0,
-          validate_every: int = 1, keep_epochs: int = 10, ctx: str = "cpu",
-          tensorboard: bool = False, progress: Progress | None = None) -> TrainingResult:
+          validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
+          device: str = "cpu", precision: str = AUTO, tensorboard: bool = False,
+          progress: Progress | None = None) -> TrainingResult:
     """Train a detector on images with boxes, as ``ssdreg train`` does, and return its run.
 
     What is trained on:
@@ -92,8 +94,10 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
       folder of a run. A run without `backbone` goes on as the network it is
 
     How it is trained: `epochs` are 60 from nothing, 20 from weights; `freeze_stages` are 0 from
-    nothing, 2 from weights; the others are fields of `ssdreg.TrainOptions`. `ctx` names devices:
-    ``cpu``, ``gpu:0,1``.
+    nothing, 2 from weights; the others are fields of `ssdreg.TrainOptions`.
+
+    What computes: `engine` is a name of `ssdreg.list_engines`, or "auto": that of a plug-in where
+    one is installed that can, else MXNet. `device` is ``cpu``, ``cuda``, ``cuda:0,1`` or ``mps``.
 
     `out` is the folder of the run, made here; it is written epoch by epoch, its curves are drawn,
     and with `tensorboard` so are its events. `progress` is called
@@ -115,10 +119,12 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
              "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
              "freeze_norm": freeze_norm, "head_lr": head_lr,
              "skip_negatives": skip_negatives, "seed": seed,
-             "validate_every": validate_every, "keep_epochs": keep_epochs}
+             "validate_every": validate_every, "keep_epochs": keep_epochs,
+             "precision": precision}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
-    contexts = devices(ctx)
-    check_devices(recipe, contexts)
+    choice = choose_engine(engine, device)
+    check_devices(recipe, choice.devices)
+    choice.precision(recipe.precision)
     named = backbone or ""  # empty where a run goes on
     start = choices.beginning(named, continued, pretrained, tell)
     if start is not None:
@@ -138,20 +144,22 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     if source.validation is not None:
         tell(Note(f"validates on {splits.describe_validation(source)}"))
     with watching(run.path, tensorboard) as after_epoch:
-        train_run(run, opened, recipe, contexts, taken, after_epoch=after_epoch, progress=tell)
+        train_run(run, opened, recipe, choice, taken, after_epoch=after_epoch, progress=tell)
     return _result(run, opened.issues)
 
 
 def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
            data: str | os.PathLike[str] | None = None, split: str | None = None,
            val_data: str | os.PathLike[str] | None = None, val_split: str | None = None,
-           data_format: str | None = None, ctx: str = "cpu", tensorboard: bool = False,
-           progress: Progress | None = None) -> TrainingResult:
+           data_format: str | None = None, engine: str | Engine = AUTO, device: str = "cpu",
+           tensorboard: bool = False, progress: Progress | None = None) -> TrainingResult:
     """Go on with a run where it was stopped, step for step as if it had not been.
 
     `run` is its folder. It keeps its network, recipe and augmentation; `epochs` may make it longer,
     and `data`, with the arguments about splits and `data_format`, may say where its data are now.
-    `ctx`, `tensorboard` and `progress` are those of `ssdreg.train`.
+    `engine` by default is the one that computed it before, where that can; another goes on from the
+    same parameters and the same state of the optimizer. `device`, `tensorboard` and `progress` are
+    those of `ssdreg.train`.
 
     Raises RunError for what is no run, or cannot go on; DataError for data that cannot be read;
     Interrupted as `ssdreg.train` does.
@@ -173,11 +181,12 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
                   f"give a larger --epochs to go on"))
         draw(opened_run.path)
         return _result(opened_run)
+    choice = choose_engine(engine, device, saved.engine)
     tell(Note(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
               f"after step {saved.state.step}"))
     opened = choices.open_training(saved.data, saved.augmentation, tell)
     with watching(opened_run.path, tensorboard) as after_epoch:
-        resume_run(opened_run, saved, opened, devices(ctx), after_epoch=after_epoch, progress=tell)
+        resume_run(opened_run, saved, opened, choice, after_epoch=after_epoch, progress=tell)
     return _result(opened_run, opened.issues)
 
 

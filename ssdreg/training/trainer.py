@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from attrs import evolve, frozen
 
@@ -13,24 +12,21 @@ from ssdreg import data as datasets
 from ssdreg.data import Augmentation, Packed
 from ssdreg.data.originals import image_sizes
 from ssdreg.data.splits import DataSpec
+from ssdreg.engines.choice import Choice
 from ssdreg.errors import Interrupted, RunError
 from ssdreg.metrics.coco import evaluate_coco
 from ssdreg.metrics.comparison import compare
 from ssdreg.metrics.voc import evaluate
-from ssdreg.progress import Progress
+from ssdreg.progress import Note, Progress, silent
 from ssdreg.runs.log import Epoch, write_log
 from ssdreg.runs.run import Run
 from ssdreg.training import state as states
-from ssdreg.training.engine import Engine
-from ssdreg.training.mxnet_engine import MXNetEngine, check_devices
+from ssdreg.training.learner import Learner, prepare_lesson
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.progress import TrainingProgress
-from ssdreg.training.start import Taken
+from ssdreg.training.start import Taken, draw
 from ssdreg.training.state import Saved, State, Sums
 from ssdreg.training.stopping import StopRequest
-
-if TYPE_CHECKING:
-    from ssdreg.mx import mx
 
 
 @frozen(kw_only=True)
@@ -53,30 +49,30 @@ class Data:
 AfterEpoch = Callable[[Epoch], object]
 
 
-def train_run(run: Run, data: Data, options: TrainOptions, contexts: Sequence[mx.Context],
+def train_run(run: Run, data: Data, options: TrainOptions, choice: Choice,
               start: Taken | None = None, *, after_epoch: AfterEpoch | None = None,
               progress: Progress | None = None) -> Run:
     """Train a run just created, to its last epoch or until it is asked to stop.
 
-    `contexts` are the devices the batch is divided among; `progress` is told of every step and
-    epoch. Raises RunError when the loss stops being a number, Interrupted after a stop by Ctrl-C
+    `choice` is what computes; `progress` is told of that, and of every step and epoch. Raises
+    RunError when the loss stops being a number, Interrupted after a stop by Ctrl-C
     (the state is saved).
     """
-    trainer = _Trainer(run, data, options, contexts, after_epoch)
-    trainer.engine.begin(start.params if start else None)
+    trainer = _Trainer(run, data, options, choice, after_epoch, progress)
+    trainer.learner.begin(draw(trainer.lesson, start.params if start else None))
     trainer.train(State(), progress)
     return run
 
 
-def resume_run(run: Run, saved: Saved, data: Data, contexts: Sequence[mx.Context], *,
+def resume_run(run: Run, saved: Saved, data: Data, choice: Choice, *,
                after_epoch: AfterEpoch | None = None, progress: Progress | None = None) -> Run:
     """Go on where a run was stopped, step for step as if it had not been.
 
-    The same to the bit; on several devices batch norm's running moments agree to rounding, since
-    it is their mean over the devices that is saved.
+    The same to the bit where the same engine computes; on several devices batch norm's running
+    moments agree to rounding, since it is their mean over the devices that is saved.
     """
-    trainer = _Trainer(run, data, saved.options, contexts, after_epoch)
-    trainer.engine.restore(saved.params, saved.optimizer, saved.state.updates)
+    trainer = _Trainer(run, data, saved.options, choice, after_epoch, progress)
+    trainer.learner.restore(saved.params, saved.optimizer, saved.state.updates)
     trainer.train(saved.state, progress)
     return run
 
@@ -87,21 +83,26 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 class _Trainer:
-    """The loop of one run, on an engine: to step, validate, save and stop."""
+    """The loop of one run, on any engine: to step, validate, save and stop."""
 
     def __init__(self, run: Run, data: Data, options: TrainOptions,
-                 contexts: Sequence[mx.Context], after_epoch: AfterEpoch | None) -> None:
+                 choice: Choice, after_epoch: AfterEpoch | None,
+                 progress: Progress | None) -> None:
         if data.train.classes != run.classes:
             raise RunError(f"the data's classes ({', '.join(data.train.classes)}) are not those of "
                            f"the run {run.path} ({', '.join(run.classes)}): start another run, "
                            f"with --pretrained {run.path}")
         self.run, self.data, self.options = run, data, options
-        self.after_epoch = after_epoch
-        check_devices(options, contexts)
+        self.after_epoch, self.engine = after_epoch, choice.engine.name
+        precision = choice.precision(options.precision)
         batches = self._open_train(0)
-        self.steps_per_epoch = len(batches)
-        self.engine: Engine = MXNetEngine(run, options, contexts, batches)
-        batches.close()
+        try:
+            self.steps_per_epoch = len(batches)
+            self.lesson = prepare_lesson(run, options, choice.devices, precision, batches)
+            self.learner: Learner = choice.engine.learn(self.lesson)
+        finally:
+            batches.close()
+        (progress or silent)(Note(choice.describe(precision)))
 
     def train(self, state: State, progress: Progress | None) -> None:
         """Run epochs from `state` on, until the last or until asked to stop."""
@@ -137,7 +138,7 @@ class _Trainer:
                 if stop.requested:
                     return state
                 rate = self.options.rate(state.updates, self.steps_per_epoch)
-                sums = self.engine.step(batch, rate)
+                sums = self.learner.step(batch, rate)
                 self._check(sums, state, rate)
                 state = evolve(state, step=index + 1, updates=state.updates + 1,
                                sums=state.sums.plus(sums))
@@ -187,7 +188,8 @@ class _Trainer:
         batches = datasets.open_eval(packed, plan.data_shape, self.options.batch_size,
                                      plan.preprocessing)
         try:
-            comparison = compare(self.engine.detect(batches), image_sizes(packed), self.run.classes)
+            comparison = compare(self.learner.detect(batches), image_sizes(packed),
+                                 self.run.classes)
         finally:
             batches.close()
         voc = evaluate([image.detections for image in comparison.images],
@@ -202,4 +204,5 @@ class _Trainer:
 
     def _save(self, state: State) -> None:
         states.save(self.run, Saved(state, self.options, self.data.source, self.data.augmentation,
-                                    self.engine.params(), self.engine.optimizer()))
+                                    self.learner.params(), self.learner.optimizer(),
+                                    self.engine))

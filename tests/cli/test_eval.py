@@ -165,7 +165,7 @@ def test_an_exported_file_has_no_data_of_its_own(capsys, exported):
     assert refused(command(capsys, "eval", exported),
                    f"{exported} is no run, and has no data of its own: give --data")
     assert refused(command(capsys, "eval", exported, "--data", "nowhere", "--backend", "mxnet"),
-                   "was exported, and MXNet cannot run it")
+                   "was exported, and mxnet cannot run it")
 
 
 def test_a_class_without_objects_has_no_precision(capsys, tmp_path, tiny_run, tiny_shapes):
@@ -191,7 +191,7 @@ def test_the_run_finds_its_data_from_any_folder(capsys, tmp_path, tiny_run, monk
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--epoch", 9], "ssd-0009.params is not there: the epochs on disk are 1"),
     (["--split", "val"], "--split names a split of --data: give --data too"),
-    (["--ctx", "gpu:99"], "--ctx 'gpu:99': MXNet sees"),
+    (["--device", "gpu:99"], "the engine mxnet cannot compute on cuda:99: it sees"),
     (["--data", "nowhere"], "nowhere: there is no such folder"),
 ])
 def test_what_is_refused(capsys, tiny_run, arguments, sentence):

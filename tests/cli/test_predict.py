@@ -231,9 +231,10 @@ def test_every_backend_finds_the_same(capsys, steady_run, exported, photo, backe
 
 
 @pytest.mark.parametrize(("model", "arguments", "sentence"), [
-    ("{exported}", ["--backend", "mxnet"], "steady.onnx was exported, and MXNet cannot run it"),
+    ("{exported}", ["--backend", "mxnet"], "steady.onnx was exported, and mxnet cannot run it"),
     ("{exported}", ["--epoch", "1"], "steady.onnx holds one epoch's parameters"),
-    ("{exported}", ["--ctx", "gpu:0"], "--ctx gpu:0 is a device of MXNet, which does not run this"),
+    ("{exported}", ["--device", "gpu:0"], "was exported, and runs on processors here: leave "
+                                          "--device out"),
     ("{run}", ["--threads", "0"], "0 is no number of threads: give 1 or more"),
     ("{run}", ["--precision", "decimal"], "there is no precision 'decimal': choose one of auto"),
     ("nowhere.onnx", [], "nowhere.onnx is not there"),

@@ -15,6 +15,7 @@ import ssdreg
 from ssdreg import ops
 from ssdreg.data import splits
 from ssdreg.detector.post_processing import PostProcessing
+from ssdreg.engines.choice import choose_engine
 from ssdreg.heads import multibox, ssd
 from ssdreg.mx import mx
 from ssdreg.runs.run import create_run
@@ -333,7 +334,7 @@ def test_a_head_may_replace_the_losses_alone_and_is_trained_by_them(tmp_path, ti
     run = create_run(tmp_path / "run", learning.classes, network.plan, network.train,
                      network.deploy)
     train_run(run, Data(source=source, train=learning, validation=validation, augmentation=None),
-          TrainOptions(epochs=1, batch_size=8), [mx.cpu()])
+          TrainOptions(epochs=1, batch_size=8), choose_engine("mxnet"))
     assert run.plan.head == "own"
     # nothing but the second loss moves it, and no weight decay moves a zero
     assert run.load_params().args["guess"].asscalar() > 0

@@ -271,7 +271,7 @@ def test_an_epoch_of_a_run(run):
 
 def test_what_is_refused(source, exported, tmp_path):
     for given, arguments, sentence in (
-            (exported, {"backend": "mxnet"}, "was exported, and MXNet cannot run it"),
+            (exported, {"backend": "mxnet"}, "was exported, and mxnet cannot run it"),
             (exported, {"epoch": 2}, "holds one epoch's parameters"),
             (exported, {"precision": "int8"}, "detector.onnx holds float32 and cannot be computed"),
             (source, {"backend": "tensorrt"}, "there is no backend 'tensorrt': choose one of auto"),

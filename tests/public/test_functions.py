@@ -201,7 +201,7 @@ def test_auditing_is_what_the_command_does(capsys, tmp_path):
 @pytest.mark.parametrize(("function", "subject", "arguments"), [
     ("eval", ["nowhere"], {}),
     ("eval", ["nowhere"], {"split": "val"}),
-    ("eval", ["nowhere"], {"ctx": "gpu:0", "backend": "openvino"}),
+    ("eval", ["nowhere"], {"device": "cuda", "backend": "openvino"}),
     ("export", ["nowhere"], {}),
     ("export", ["nowhere"], {"opset": 3}),
     ("export", ["nowhere"], {"out": "model.txt"}),
@@ -272,5 +272,5 @@ def test_the_console_shows_what_the_command_shows(capsys, tiny_shapes, tmp_path)
         return re.sub(r" +[\d.]+ img/s|  [\d.]+ (s|min|h)$", "", text, flags=re.MULTILINE)
     lines = done.out.splitlines()
     assert timeless(shown.out).splitlines() == timeless(done.out).splitlines()[:-2]
-    assert len(lines) == 3 + 2 + 2
+    assert len(lines) == 4 + 2 + 2
     assert shown.err == ""

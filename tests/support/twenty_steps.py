@@ -24,7 +24,7 @@ from ssdreg.cli.main import main
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.mx import mx
 from ssdreg.runs.run import open_run
-from ssdreg.training import mxnet_engine
+from ssdreg.training import mxnet_learner
 
 EPOCHS, STEPS, BATCH = 5, 4, 4
 
@@ -43,12 +43,12 @@ def bits(value) -> str | list:
 def train(folder: Path) -> dict:
     """Train from nothing, with augmentation, as the command does."""
     write_shapes(folder / "shapes", train=STEPS * BATCH, val=6, size=(SIDE, SIDE))
-    steps, step = [], mxnet_engine.MXNetEngine.step
+    steps, step = [], mxnet_learner.MXNetLearner.step
 
     def watched(self, batch, rate):
         steps.append(step(self, batch, rate))
         return steps[-1]
-    mxnet_engine.MXNetEngine.step = watched
+    mxnet_learner.MXNetLearner.step = watched
     with redirect_stdout(sys.stderr):
         status = main(["train", *DETECTOR, "--data", str(folder / "shapes"), "--out",
                        str(folder / "run"), "--epochs", str(EPOCHS), "--batch-size", str(BATCH),

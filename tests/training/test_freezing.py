@@ -123,7 +123,7 @@ def start_run(capsys, tmp_path, tiny_shapes):
 
 
 def test_the_heads_rate_is_a_multiple_of_the_backbones(network, tiny_run):
-    from ssdreg.training.mxnet_engine import head_rates
+    from ssdreg.training.learner import head_rates
     symbol, plan = network
     rates = head_rates(symbol, plan, 5.0)
     assert rates.keys().isdisjoint(backbone_parameters(symbol, plan))

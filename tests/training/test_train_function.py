@@ -144,7 +144,7 @@ def test_steps_and_epochs_are_told(train):
     ({"backbone": "resnet51"}, "no backbone is called 'resnet51'"),
     ({"backbone": None}, "--backbone and --data are needed"),
     ({"head": "sdd"}, "no head is called 'sdd'"),
-    ({"ctx": "tpu"}, "--ctx 'tpu' is no device"),
+    ({"device": "tpu"}, "--device 'tpu' is no device"),
     ({"data_shape": 8}, "take a larger data_shape"),
     ({"epochs": 0}, "this recipe cannot be: 'epochs' must be > 0: 0"),
     ({"optimizer": "adamw"}, "this recipe cannot be: 'optimizer' must be in"),

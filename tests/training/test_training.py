@@ -18,8 +18,10 @@ from support.runs import DETECTOR, SIDE, SMALL, command, refused
 import ssdreg
 from ssdreg.data import Augmentation, load, splits
 from ssdreg.data.synthetic import write_shapes
+from ssdreg.engines.choice import choose_engine
 from ssdreg.errors import Interrupted, RunError
 from ssdreg.mx import mx
+from ssdreg.registry.device import Device
 from ssdreg.runs.log import read_log
 from ssdreg.runs.params import read_params
 from ssdreg.runs.run import create_run, open_run
@@ -72,7 +74,7 @@ def same_params(left: Path, right: Path) -> bool:
 def test_training_learns_and_leaves_a_whole_run(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
     # without augmentation 16 images are soon known by heart
-    train_run(run, attrs.evolve(data, augmentation=None), recipe(epochs=6), [mx.cpu()])
+    train_run(run, attrs.evolve(data, augmentation=None), recipe(epochs=6), choose_engine("mxnet"))
     log = read_log(run.log_file)
     assert [entry.epoch for entry in log] == [1, 2, 3, 4, 5, 6]
     assert [entry.steps for entry in log] == [2, 4, 6, 8, 10, 12]
@@ -89,7 +91,7 @@ def test_the_logged_map_is_that_of_the_saved_parameters(tmp_path, data):
     from ssdreg.data import open_eval
     from ssdreg.deploy.executor import open_inference
     run = start_run(tmp_path / "run", data.train.classes)
-    train_run(run, data, recipe(epochs=2), [mx.cpu()])
+    train_run(run, data, recipe(epochs=2), choose_engine("mxnet"))
     batches = open_eval(data.validation, (SIDE, SIDE), 3, run.plan.preprocessing)
     found = open_inference(run, 3, epoch=2).evaluate(batches, run.classes)
     batches.close()
@@ -109,7 +111,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
                                        monkeypatch):
     options = recipe(epochs=3, optimizer=optimizer, momentum=0.9)
     whole = start_run(tmp_path / "whole", data.train.classes)
-    train_run(whole, data, options, [mx.cpu()])
+    train_run(whole, data, options, choose_engine("mxnet"))
 
     stopped = start_run(tmp_path / "stopped", data.train.classes)
 
@@ -129,11 +131,11 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
         patched.setattr(TrainingProgress, "step", stop_behind_a_step)
         patched.setattr(TrainingProgress, "__enter__", stop_before_the_first)
         with pytest.raises(Interrupted):
-            train_run(stopped, data, options, [mx.cpu()])
+            train_run(stopped, data, options, choose_engine("mxnet"))
     saved = state.load(stopped)
     assert (saved.state.epoch, saved.state.step) == where
     assert saved.state.updates == steps_before
-    resume_run(stopped, saved, data, [mx.cpu()])
+    resume_run(stopped, saved, data, choose_engine("mxnet"))
 
     for epoch in (1, 2, 3):
         assert same_params(whole.params_file(epoch), stopped.params_file(epoch))
@@ -144,7 +146,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, 
 
 
 def test_several_devices_share_a_batch_and_resume(tmp_path, data):
-    devices = [mx.cpu(0), mx.cpu(1)]
+    devices = attrs.evolve(choose_engine("mxnet"), devices=(Device("cpu"), Device("cpu", 1)))
     # a rate that does not depend on the number of epochs, so that one may be added
     constant = recipe(lr_steps=(100,))
     whole = start_run(tmp_path / "whole", data.train.classes)
@@ -205,13 +207,14 @@ def test_a_diverging_run_stops_and_says_where_and_why(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
     with pytest.raises(RunError, match=r"not a number any more in epoch \d+, step \d of 2: "
                                        r"likely the learning rate \(.*\) is too high.*--lr"):
-        train_run(run, data, recipe(optimizer="sgd", lr=1e6, epochs=9, warmup=0), [mx.cpu()])
+        train_run(run, data, recipe(optimizer="sgd", lr=1e6, epochs=9, warmup=0),
+                  choose_engine("mxnet"))
     assert all(math.isfinite(entry.cls_loss) for entry in run.log())
 
 
 def test_frozen_parameters_stay(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
-    train_run(run, data, recipe(epochs=2, freeze="conv0|stage[12]_"), [mx.cpu()])
+    train_run(run, data, recipe(epochs=2, freeze="conv0|stage[12]_"), choose_engine("mxnet"))
     first, last = (read_params(run.params_file(epoch)).args for epoch in (1, 2))
     # bn_data's scale is fixed at 1 by the network, whatever the array says
     for name in set(first) - {"bn_data_gamma"}:
@@ -228,7 +231,7 @@ def test_a_freeze_that_cannot_be_meant_is_refused(pattern, message):
 
 def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
-    train_run(run, data, recipe(epochs=1), [mx.cpu()])
+    train_run(run, data, recipe(epochs=1), choose_engine("mxnet"))
     symbol = ssdreg.build(SMALL, 7, SIDE, **SETTINGS)
     inputs = {"data": (1, 3, SIDE, SIDE), "label": (1, 4, 6)}
     taken = take(read_checkpoint(run.path), symbol, inputs, run.path)
@@ -247,7 +250,7 @@ def test_a_checkpoint_of_other_classes_keeps_what_fits(tmp_path, data):
                        ssdreg.build(SMALL, 7, SIDE, mode="deploy", **SETTINGS))
     seven = attrs.evolve(data, train=attrs.evolve(data.train, classes=tuple("abcdefg")),
                          validation=None)
-    train_run(other, seven, recipe(epochs=1, freeze="conv0"), [mx.cpu()], taken)
+    train_run(other, seven, recipe(epochs=1, freeze="conv0"), choose_engine("mxnet"), taken)
     assert np.array_equal(read_params(other.params_file(1)).args["conv0_weight"].asnumpy(),
                           whole.args["conv0_weight"].asnumpy())
     assert math.isnan(read_log(other.log_file)[0].map)
@@ -269,14 +272,14 @@ def test_a_checkpoint_that_fits_nowhere_or_is_not_finite_is_refused(tmp_path):
 
 def test_only_the_newest_and_the_best_parameters_are_kept(tmp_path, data):
     run = start_run(tmp_path / "run", data.train.classes)
-    train_run(run, data, recipe(epochs=4, keep_epochs=1), [mx.cpu()])
+    train_run(run, data, recipe(epochs=4, keep_epochs=1), choose_engine("mxnet"))
     assert set(run.epochs()) == {4, run.best_epoch()}
 
 
 def test_classes_of_other_data_are_refused(tmp_path, data):
     run = start_run(tmp_path / "run", ("apple", "pear", "plum"))
     with pytest.raises(RunError, match=r"classes \(circle, square, triangle\) are not those"):
-        train_run(run, data, recipe(), [mx.cpu()])
+        train_run(run, data, recipe(), choose_engine("mxnet"))
 
 
 def test_the_learning_rate_rises_and_falls():
@@ -290,7 +293,7 @@ def test_the_learning_rate_rises_and_falls():
 def test_the_same_seed_starts_the_same_run(tmp_path, data):
     runs = [start_run(tmp_path / name, data.train.classes) for name in ("a", "b", "c")]
     for run, seed in zip(runs, (3, 3, 4)):
-        train_run(run, data, recipe(epochs=1, seed=seed), [mx.cpu()])
+        train_run(run, data, recipe(epochs=1, seed=seed), choose_engine("mxnet"))
     files = [run.params_file(1) for run in runs]
     assert same_params(files[0], files[1])
     assert not same_params(files[0], files[2])

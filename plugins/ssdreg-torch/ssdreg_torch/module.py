@@ -107,6 +107,14 @@ class SymbolModule(nn.Module):
         return {name: getattr(self, registered) for name, registered in self._attributes.items()
                 if name in self._moments}
 
+    def placed(self, device: torch.device) -> SymbolModule:
+        """Move it to a device, filters with channels last in memory; return it."""
+        self.to(device)
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        return self
+
     def load(self, params: Mapping[str, Tensor]) -> None:
         """Take over parameters and running moments by MXNet's names; see `ssdreg_torch.params`.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from ssdreg.mx import mx
     from ssdreg.runs.params import Params
     from ssdreg_torch.module import SymbolModule
 
@@ -20,10 +21,19 @@ def read(params: Params) -> dict[str, torch.Tensor]:
 
 def write(module: SymbolModule) -> Params:
     """Return copies of a module's parameters and running moments as MXNet's arrays."""
-    from ssdreg.mx import mx
     from ssdreg.runs.params import Params
+    return Params(*({name: array(tensor) for name, tensor in tensors.items()}
+                    for tensors in (module.arguments(), module.moments())))
 
-    def arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, mx.nd.NDArray]:
-        return {name: mx.nd.array(values, dtype=values.dtype) for name, values in (
-            (name, tensor.detach().cpu().numpy()) for name, tensor in tensors.items())}
-    return Params(arrays(module.arguments()), arrays(module.moments()))
+
+def array(tensor: torch.Tensor) -> mx.nd.NDArray:
+    """Return a copy of a tensor as MXNet's array."""
+    from ssdreg.mx import mx
+    values = tensor.detach().cpu().numpy()
+    return mx.nd.array(values, dtype=values.dtype)
+
+
+def replaced(params: Params, moments: Mapping[str, torch.Tensor]) -> Params:
+    """Return parameters with other running moments."""
+    from ssdreg.runs.params import Params
+    return Params(params.args, {name: array(tensor) for name, tensor in moments.items()})

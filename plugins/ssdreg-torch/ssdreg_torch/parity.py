@@ -19,7 +19,7 @@ from ssdreg.runs.params import Params
 from ssdreg.testing import one_step
 from ssdreg.testing.small import SmallDetector
 from ssdreg.training.freezing import INPUTS
-from ssdreg.training.mxnet_engine import step_outputs
+from ssdreg.training.learner import step_outputs
 from ssdreg_torch import translate
 from ssdreg_torch.doubled import doubled
 

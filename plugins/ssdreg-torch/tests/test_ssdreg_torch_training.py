@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from ssdreg_torch import parity, translate  # noqa: E402
 from ssdreg_torch.doubled import doubled  # noqa: E402
-from ssdreg_torch.optimizers import SGD, Adam, groups  # noqa: E402
+from ssdreg_torch.optimizers import LAMB, NAG, SGD, Adam, groups  # noqa: E402
 
 from ssdreg.detector.built import BuiltBackbone  # noqa: E402
 from ssdreg.graph.nodes import Net  # noqa: E402
@@ -17,9 +17,10 @@ from ssdreg.mx import mx  # noqa: E402
 from ssdreg.runs.params import Params  # noqa: E402
 from ssdreg.testing import one_step  # noqa: E402
 from ssdreg.testing.small import smallest_detector  # noqa: E402
-from ssdreg.training.mxnet_engine import step_outputs  # noqa: E402
+from ssdreg.training.learner import step_outputs  # noqa: E402
 
-OPTIMIZERS = {"sgd": (SGD, {"momentum": .9}), "adam": (Adam, {})}
+OPTIMIZERS = {"sgd": (SGD, {"momentum": .9}), "nag": (NAG, {"momentum": .9}), "adam": (Adam, {}),
+              "lamb": (LAMB, {})}
 
 
 def rate(step):

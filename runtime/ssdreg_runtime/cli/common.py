@@ -76,6 +76,11 @@ def add_backend_arguments(parser: argparse.ArgumentParser, backends: Sequence[st
     """Declare backend, threads and precision; `words` end the help of the backend."""
     parser.add_argument("--backend", choices=backends, default=default,
                         help=f"what runs the network; {words}")
+    add_computation_arguments(parser)
+
+
+def add_computation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare threads and precision."""
     parser.add_argument("--threads", type=int, metavar="N",
                         help="threads that the network runs with; the real cores by default")
     parser.add_argument("--precision", default="auto",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ssdreg_runtime.cli.common import add_computation_arguments
+
 from ssdreg.data.formats import FORMATS
 from ssdreg.errors import SsdregError
 from ssdreg.registry.preprocessing import Preprocessing
@@ -17,9 +19,6 @@ DATA_SHAPE, HEAD = 300, "ssd"
 #: What a detector is, for commands that take any kind.
 MODEL = ("what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or `ssdreg export` wrote, or an "
          "old checkpoint")
-BACKENDS = ("auto", "mxnet", "onnxruntime", "openvino")
-BACKEND = ("auto takes the first of OpenVINO, ONNX Runtime and MXNet that is installed and can run "
-           "it")
 
 
 def shape(text: str) -> int | tuple[int, int]:
@@ -146,13 +145,23 @@ def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
 
 def open_backend(options: argparse.Namespace) -> Backend:
     """Open the detector that is named, with what is to run it."""
-    from ssdreg.inference.detector import choose_device, open_backend
-    backend, context = choose_device(options.model, options.backend, options.ctx)
-    return open_backend(options.model, backend, options.threads, options.precision, options.epoch,
-                        context, classes=classes(options), data_shape=options.data_shape,
-                        preprocessing=preprocessing(options))
+    from ssdreg.inference.detector import open_backend
+    return open_backend(options.model, options.backend, options.threads, options.precision,
+                        options.epoch, options.device, classes=classes(options),
+                        data_shape=options.data_shape, preprocessing=preprocessing(options))
 
 
-def add_context(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--ctx``."""
-    parser.add_argument("--ctx", default="cpu", help="devices: cpu, or gpu:0,1")
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Declare what runs a detector: backend, threads, precision and device."""
+    parser.add_argument("--backend", "--engine", default="auto", metavar="NAME",
+                        help="what runs the network: openvino, onnxruntime, mxnet, or the engine "
+                             "of a plug-in, such as torch; auto takes the first of OpenVINO, ONNX "
+                             "Runtime, the plug-ins' and MXNet that is installed and can run it")
+    add_computation_arguments(parser)
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--device``."""
+    parser.add_argument("--device", default="cpu", metavar="NAME",
+                        help="what an engine computes on: cpu, cuda, cuda:0,1 or mps")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssdreg_runtime.cli.common import add_backend_arguments
 from ssdreg_runtime.system.console import to_json
 
 from ssdreg.cli.commands import arguments
@@ -26,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--report", type=Path, metavar="FILE.html",
                         help="write a page with curves, confusions, errors and the worst pictures")
-    add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
-    arguments.add_context(parser)
+    arguments.add_backend(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         options.model, data=options.data, split=options.split, epoch=options.epoch,
         classes=arguments.classes(options), data_shape=options.data_shape,
         preprocessing=arguments.preprocessing(options), backend=options.backend,
-        precision=options.precision, threads=options.threads, ctx=options.ctx,
+        precision=options.precision, threads=options.threads, device=options.device,
         data_format=arguments.data_format(options), report=options.report, progress=Console())
     print(to_json(evaluation.to_dict(), indent=2) if options.json else evaluation.text())
     return 0

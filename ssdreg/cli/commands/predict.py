@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssdreg_runtime.cli.common import (
-    add_backend_arguments,
     add_json_arguments,
     add_look_arguments,
     add_source_arguments,
@@ -31,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_checkpoint(parser)
     add_json_arguments(parser)
     add_look_arguments(parser)
-    add_backend_arguments(parser, arguments.BACKENDS, "auto", arguments.BACKEND)
-    arguments.add_context(parser)
+    arguments.add_backend(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,11 +39,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _detector(options: argparse.Namespace) -> Detector:
+    from ssdreg_runtime.backends import BACKENDS
     from ssdreg_runtime.inference.detector import Detector
-
-    from ssdreg.deploy.mxnet_backend import MXNET
     detector = Detector.on(arguments.open_backend(options))
-    if detector.backend == MXNET:
+    if detector.backend not in BACKENDS:
         # a batch of one: no image waits for others, and no padding is computed
         detector.batch_size = 1
     return detector

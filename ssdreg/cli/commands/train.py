@@ -12,7 +12,7 @@ from attrs import fields
 from ssdreg.cli.commands import arguments
 from ssdreg.cli.commands.advice import command
 from ssdreg.errors import SsdregError
-from ssdreg.training.options import OPTIMIZERS, TrainOptions
+from ssdreg.training.options import OPTIMIZERS, PRECISIONS, TrainOptions
 
 if TYPE_CHECKING:
     from ssdreg.runs.run import Run
@@ -63,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="lower the rate after these epochs: 80,100; a cosine when not given")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=argparse.SUPPRESS,
                         help=f"how parameters are updated (default: {_DEFAULTS['optimizer']})")
+    parser.add_argument("--precision", choices=PRECISIONS, default=argparse.SUPPRESS,
+                        help="what the network is computed in; auto is the fastest that the engine "
+                             "has on its device")
     parser.add_argument("--freeze", metavar="REGEX", default=argparse.SUPPRESS,
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--freeze-stages", type=int, metavar="N", default=argparse.SUPPRESS,
@@ -87,7 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--tensorboard", action="store_true",
                         help="write the curves for TensorBoard too, into the run's folder")
-    arguments.add_context(parser)
+    parser.add_argument("--engine", default="auto", metavar="NAME",
+                        help="what computes: mxnet, or that of a plug-in, such as torch; by "
+                             "default a plug-in's where one is installed, and in a resumed run "
+                             "the one of before")
+    arguments.add_device(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -119,10 +126,9 @@ def _start(options: argparse.Namespace) -> TrainingResult:
         data=options.data, out=options.out, backbone=options.backbone, split=options.split,
         val_data=options.val_data, val_split=options.val_split, data_shape=options.data_shape,
         head=options.head, tap_strides=options.tap_strides, sizes=options.sizes, loss=options.loss,
-        pretrained=pretrained, augment=options.augment, ctx=options.ctx,
-        data_format=arguments.data_format(options), tensorboard=options.tensorboard,
-        progress=Console(),
-        **_given(options))
+        pretrained=pretrained, augment=options.augment, engine=options.engine,
+        device=options.device, data_format=arguments.data_format(options),
+        tensorboard=options.tensorboard, progress=Console(), **_given(options))
 
 
 def _resume(options: argparse.Namespace) -> TrainingResult:
@@ -134,8 +140,8 @@ def _resume(options: argparse.Namespace) -> TrainingResult:
     _refuse_another_recipe(options, run)
     return resume(options.out, epochs=_given(options).get("epochs"), data=options.data,
                   split=options.split, val_data=options.val_data, val_split=options.val_split,
-                  data_format=arguments.data_format(options), ctx=options.ctx,
-                  tensorboard=options.tensorboard, progress=Console())
+                  data_format=arguments.data_format(options), engine=options.engine,
+                  device=options.device, tensorboard=options.tensorboard, progress=Console())
 
 
 def _refuse_another_detector(options: argparse.Namespace) -> None:

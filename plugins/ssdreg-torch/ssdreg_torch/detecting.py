@@ -1,0 +1,17 @@
+"""Detecting by a module of a deploy symbol."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ssdreg_torch.module import SymbolModule
+
+
+def detect(module: SymbolModule, images: np.ndarray) -> np.ndarray:
+    """Return the detections (B, N, 6) of images (B, 3, H, W), both float32, on its device."""
+    device = next(module.parameters()).device
+    batch = torch.from_numpy(images).contiguous(memory_format=torch.channels_last).to(device)
+    with torch.inference_mode():
+        (detections,), _ = module(data=batch)
+    return np.asarray(detections.float().cpu().numpy())

@@ -1,0 +1,82 @@
+"""PyTorch's devices, and what each computes in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from ssdreg_runtime.system.processor import multiplies_bfloat16
+
+from ssdreg.errors import ModelError
+from ssdreg.registry.device import CPU, CUDA, Device, named
+
+if TYPE_CHECKING:
+    import torch
+
+AUTO = "auto"
+
+
+def unmet(devices: Sequence[Device]) -> str:
+    """Return why PyTorch cannot compute on these devices here; empty where it can."""
+    if find_spec("torch") is None:
+        return "needs the package torch, which is not installed: run `pip install torch`"
+    _let_threads_sleep()
+    import torch
+    kind, names = devices[0].kind, named(tuple(devices))
+    if kind == CPU:
+        return ""
+    if kind == CUDA:
+        count = torch.cuda.device_count()
+        if max(device.index for device in devices) < count:
+            return ""
+        build = "" if torch.version.cuda else f"; {torch.__version__} is a build without CUDA"
+        return f"cannot compute on {names}: PyTorch sees {count} GPUs here{build}"
+    return "" if torch.backends.mps.is_available() else (
+        f"cannot compute on {names}: PyTorch sees no such device here")
+
+
+def _let_threads_sleep() -> None:
+    """Let OpenMP's threads sleep while they wait, unless the user said how they should.
+
+    PyTorch reads that when it is imported. Threads that decode the next images share the
+    processor with those that compute, and where these spin, a step takes ten times as long.
+    """
+    if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & {*os.environ}:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+
+
+def torch_device(device: Device) -> torch.device:
+    """Return a device as PyTorch names it."""
+    import torch
+    return torch.device(str(device))
+
+
+def precisions(device: Device) -> tuple[str, ...]:
+    """Return what PyTorch trains in on a device, the fastest first.
+
+    That is bfloat16 where the processor or GPU multiplies it, and else float16 on a GPU.
+    """
+    import torch
+    if device.kind == CPU:
+        return ("bfloat16", "float32") if multiplies_bfloat16() else ("float32", "bfloat16")
+    if device.kind != CUDA:
+        return ("float32",)
+    # emulated on older GPUs, where it is slower than float32
+    return (("bfloat16", "float16", "float32")
+            if torch.cuda.is_bf16_supported(including_emulation=False) else ("float16", "float32"))
+
+
+def running_precision(wanted: str, name: str) -> str:
+    """Return what a detector is run in: float32 unless bfloat16 or float16 is asked for.
+
+    Raises ModelError, which names the detector, for any other.
+    """
+    if wanted == AUTO:
+        return "float32"
+    if wanted not in ("float32", "bfloat16", "float16"):
+        raise ModelError(f"{name} is computed in float32, bfloat16 or float16 by PyTorch, not in "
+                         f"{wanted}")
+    return wanted

@@ -1,0 +1,149 @@
+"""PyTorch as the engine that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssdreg.graph.nodes import Net
+from ssdreg.training.learner import Lesson
+from ssdreg.training.state import Sums
+from ssdreg_torch import params as arrays
+from ssdreg_torch.detecting import detect
+from ssdreg_torch.devices import torch_device
+from ssdreg_torch.module import SymbolModule
+from ssdreg_torch.optimizers import groups, make_optimizer
+from ssdreg_torch.precision import DTYPES
+
+if TYPE_CHECKING:
+    from ssdreg.data import DetectionIter
+    from ssdreg.mx import mx
+    from ssdreg.runs.params import Params
+
+#: A share below this has no logarithm to speak of; MXNet's metrics cut here as well.
+LEAST_SHARE = 1e-12
+
+
+class TorchLearner:
+    """A training symbol as modules of PyTorch, one on each device; see `Learner` of ssdreg.
+
+    A batch is divided among the devices. The gradients are summed on the first, which learns, and
+    the others take over its parameters. Tensors lie in memory with channels last, which
+    convolutions on processors and GPUs take best.
+    """
+
+    def __init__(self, lesson: Lesson) -> None:
+        self._lesson = lesson
+        self._net = Net.of(lesson.symbol)
+        self._devices = [torch_device(device) for device in lesson.devices]
+        # the gradients of float16 would be 0 where they are small
+        self._scaler = torch.amp.GradScaler(self._devices[0].type,
+                                            enabled=lesson.precision == "float16")
+        self._detector: SymbolModule | None = None
+
+    def begin(self, params: Params) -> None:
+        """See `Learner.begin`."""
+        values = arrays.read(params)
+        self._modules = [self._module(values, device) for device in self._devices]
+        self._optimizer = make_optimizer(
+            self._lesson.options, groups(self._modules[0], self._net, self._lesson.rates))
+
+    def restore(self, params: Params, optimizer: Mapping[str, mx.nd.NDArray], updates: int) -> None:
+        """See `Learner.restore`."""
+        self.begin(params)
+        self._optimizer.set_slots(self._modules[0].arguments(), updates, {
+            name: torch.from_numpy(array.asnumpy()) for name, array in optimizer.items()})
+
+    def step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
+        """See `Learner.step`."""
+        parts = zip(self._parts(batch.data[0]), self._parts(batch.label[0]))
+        sums = [self._learn(module, images, label)
+                for module, (images, label) in zip(self._modules, parts)]
+        self._add_gradients()
+        self._optimizer.set_rate(rate)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad()
+        self._share_parameters()
+        return Sums(*torch.stack([total.cpu() for total in sums]).sum(0).tolist())
+
+    def params(self) -> Params:
+        """See `Learner.params`. Running moments are the mean of the devices'."""
+        moments = [module.moments() for module in self._modules]
+        first = arrays.write(self._modules[0])
+        if len(moments) == 1:
+            return first
+        return arrays.replaced(first, {
+            name: torch.stack([other[name].cpu() for other in moments]).mean(0)
+            for name in moments[0]})
+
+    def optimizer(self) -> Mapping[str, mx.nd.NDArray]:
+        """See `Learner.optimizer`."""
+        learnt = {name: tensor for name, tensor in self._modules[0].arguments().items()
+                  if name not in self._lesson.frozen}
+        return {name: arrays.array(tensor)
+                for name, tensor in self._optimizer.slots(learnt).items()}
+
+    def detect(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """See `Learner.detect`; in float32."""
+        values = arrays.read(self.params())
+        if self._detector is None:
+            net = Net.of(self._lesson.deploy)
+            self._detector = SymbolModule(net, values).placed(self._devices[0]).eval()
+        self._detector.load(values)
+        for batch in batches:
+            count = batches.batch_size - batch.pad
+            detections = detect(self._detector, batch.data[0].asnumpy())
+            yield from zip(detections[:count], batch.label[0].asnumpy()[:count])
+
+    def _module(self, values: Mapping[str, Tensor], device: torch.device) -> SymbolModule:
+        module = SymbolModule(self._net, values).placed(device).train()
+        parameters = module.arguments()
+        for name in self._lesson.frozen:
+            parameters[name].requires_grad_(False)
+        return module
+
+    def _parts(self, array: mx.nd.NDArray) -> Iterator[Tensor]:
+        """Divide an array of a batch among the devices."""
+        for device, part in zip(self._devices, torch.from_numpy(array.asnumpy()).chunk(
+                len(self._devices))):
+            yield on_device(part, device)
+
+    def _learn(self, module: SymbolModule, images: Tensor, label: Tensor) -> Tensor:
+        """Add the gradients of a part of a batch; return the four numbers of its `Sums`."""
+        with torch.autocast(images.device.type, DTYPES[self._lesson.precision],
+                            enabled=self._lesson.precision != "float32"):
+            (shares, offsets, classes, *_), loss = module(data=images, label=label)
+        # the losses are means over the part already, one on each device
+        self._scaler.scale(loss / len(self._modules)).backward()
+        counted = classes >= 0
+        true = shares.gather(1, classes.clamp(min=0).long()[:, None])[:, 0]
+        entropy = -true.clamp(min=LEAST_SHARE).log()[counted].sum()
+        return torch.stack((entropy, counted.sum(), offsets.sum(), (classes > 0).sum()))
+
+    @torch.no_grad()
+    def _add_gradients(self) -> None:
+        first, *others = (list(module.parameters()) for module in self._modules)
+        for other in others:
+            for total, part in zip(first, other):
+                if part.grad is not None and total.grad is not None:
+                    total.grad += part.grad.to(total.device)
+                    part.grad = None
+
+    @torch.no_grad()
+    def _share_parameters(self) -> None:
+        first, *others = (list(module.parameters()) for module in self._modules)
+        for other in others:
+            for parameter, copy in zip(first, other):
+                copy.copy_(parameter)
+
+
+def on_device(part: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device, images (B, C, H, W) with channels last in memory."""
+    if part.ndim == 4:
+        part = part.contiguous(memory_format=torch.channels_last)
+    return part.to(device, non_blocking=True)

@@ -1,0 +1,82 @@
+"""What a plug-in declares: an engine, which trains and runs what a symbol says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from attrs import field, frozen, validators
+
+from ssdreg.registry.converters import are_names, as_aliases, is_listed, is_name
+from ssdreg.registry.device import Device
+from ssdreg.registry.lazy_reference import Reference, resolve, valid_reference
+
+if TYPE_CHECKING:
+    from ssdreg_runtime.backends import Backend
+
+    from ssdreg.deploy.model import DeployModel
+    from ssdreg.training.learner import Learner, Lesson
+
+
+def _optional_reference(instance: object, attribute: object, value: Reference | None) -> None:
+    if value is not None:
+        valid_reference(instance, attribute, value)
+
+
+@frozen(kw_only=True)
+class Engine:
+    """What computes the symbols that ssdreg assembles and verifies, as a plug-in declares it.
+
+    The functions are callables, or texts ``"module:function"`` that are imported when they are
+    first called:
+
+    - `unmet(devices) -> str`: why it cannot compute on these devices in this process, a clause
+      behind its name ("needs the package torch, which is not installed"); empty where it can.
+      `devices` are `Device` values, at least one, all of one kind.
+    - `precisions(device) -> tuple of str`: what it trains in on a device, the fastest first:
+      float32, bfloat16, float16. Parameters, losses and updates are float32 in all of them.
+    - `learner(lesson) -> Learner`: what trains a network, see `ssdreg.training.learner`.
+    - `backend(model, device, threads, precision) -> Backend`: what runs a `DeployModel`, with the
+      protocol of `ssdreg_runtime.backends`; `threads` is None where nobody asked for a number, and
+      `precision` "auto" or one of that module's. Raises ModelError for one that it has not.
+    - `export(model, training, folder)`: writes a detector with its training symbol as a program
+      of its own, into an empty folder; None where it writes none.
+
+    `several_processes` tells whether processes that were started together, as by torchrun, train
+    one network together.
+    """
+
+    name: str = field(validator=is_name)
+    summary: str = field(validator=validators.and_(validators.instance_of(str),
+                                                   validators.min_len(1)))
+    unmet: Reference = field(validator=valid_reference, repr=False)
+    precisions: Reference = field(validator=valid_reference, repr=False)
+    learner: Reference = field(validator=valid_reference, repr=False)
+    backend: Reference = field(validator=valid_reference, repr=False)
+    export: Reference | None = field(default=None, validator=_optional_reference, repr=False)
+    several_processes: bool = field(default=False, validator=validators.instance_of(bool))
+    aliases: tuple[str, ...] = field(
+        default=(), converter=as_aliases, validator=[is_listed, are_names])
+
+    def why_not(self, devices: Sequence[Device]) -> str:
+        """Return why it cannot compute on these devices here; empty where it can."""
+        return str(resolve(self.unmet)(tuple(devices)))
+
+    def precisions_on(self, device: Device) -> tuple[str, ...]:
+        """Return what it trains in on a device, the fastest first."""
+        return tuple(resolve(self.precisions)(device))
+
+    def learn(self, lesson: Lesson) -> Learner:
+        """Return what trains a network."""
+        return cast("Learner", resolve(self.learner)(lesson))
+
+    def open_backend(self, model: DeployModel, device: Device, threads: int | None,
+                     precision: str) -> Backend:
+        """Return what runs a detector on a device."""
+        return cast("Backend", resolve(self.backend)(model, device, threads, precision))
+
+    def write(self, model: DeployModel, training: object, folder: Path) -> None:
+        """Write a detector as a program of its own; only where there is `export`."""
+        assert self.export is not None
+        resolve(self.export)(model, training, folder)

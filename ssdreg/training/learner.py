@@ -1,0 +1,123 @@
+"""What the training loop asks of the engine that computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from attrs import field, frozen
+
+from ssdreg.detector.plan import Plan
+from ssdreg.errors import RunError
+from ssdreg.registry.device import Device
+from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
+from ssdreg.runs.params import Params
+from ssdreg.runs.run import Run
+from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
+from ssdreg.training.options import TrainOptions
+from ssdreg.training.state import Sums
+
+if TYPE_CHECKING:
+    from ssdreg.data import DetectionIter
+    from ssdreg.mx import mx
+
+
+@frozen(eq=False)
+class Lesson:
+    """What is to be trained: a network, by a recipe, on devices.
+
+    - `symbol`: what a step computes from ``data`` (B, 3, H, W) and ``label`` (B, M, 6), both
+      float32; its first outputs are those of `TRAIN_OUTPUTS`, in their order. Normalisations that
+      are frozen use their running moments in it.
+    - `deploy`: the symbol that detects
+    - `frozen`: the parameters that stay as they are
+    - `rates`: what the learning rate is multiplied by, by parameter; 1 for those that are not there
+    - `shapes`: of a batch's ``data`` and ``label``
+    - `devices`: what every batch is divided among evenly; all are of one kind
+    - `precision`: what the network is computed in, see `Engine.precisions`
+    """
+
+    symbol: mx.sym.Symbol = field(repr=False)
+    deploy: mx.sym.Symbol = field(repr=False)
+    plan: Plan
+    options: TrainOptions
+    frozen: tuple[str, ...]
+    rates: Mapping[str, float] = field(repr=False)
+    shapes: Mapping[str, tuple[int, ...]]
+    devices: tuple[Device, ...]
+    precision: str
+
+
+def prepare_lesson(run: Run, options: TrainOptions, devices: tuple[Device, ...],
+                   precision: str, like: DetectionIter) -> Lesson:
+    """Return what a run learns; `like` are batches of the shape that will come.
+
+    Raises RunError when a batch cannot be divided among the devices, and for what cannot be frozen.
+    """
+    from ssdreg.mx import mx
+    check_devices(options, devices)
+    symbol = run.load_symbol("ssd")
+    outputs = mx.sym.Group([symbol[name] for name in step_outputs(symbol)])
+    stays = fixed(outputs, run.plan, options)
+    outputs = with_fixed_norms(outputs, stays.norms)
+    return Lesson(outputs, run.load_symbol(), run.plan, options, stays.parameters,
+                  head_rates(outputs, run.plan, options.head_lr),
+                  {name: tuple(shape) for name, shape in (*like.provide_data, *like.provide_label)},
+                  devices, precision)
+
+
+def check_devices(options: TrainOptions, devices: tuple[Device, ...]) -> None:
+    """Raise RunError when the batch cannot be divided evenly among the devices."""
+    if options.batch_size % len(devices):
+        raise RunError(f"a batch of {options.batch_size} cannot be divided among {len(devices)} "
+                       f"devices: choose a multiple of {len(devices)}")
+
+
+def step_outputs(symbol: mx.sym.Symbol) -> list[str]:
+    """Return the outputs of a training symbol that a step needs: those read, then other losses.
+
+    The detections are left out, because non-maximum suppression in every step costs time and
+    teaches nothing.
+    """
+    others = [name for name in symbol.list_outputs() if name not in (*TRAIN_OUTPUTS, SHOWN)]
+    return [*TRAIN_OUTPUTS, *others]
+
+
+def head_rates(symbol: mx.sym.Symbol, plan: Plan, factor: float) -> dict[str, float]:
+    """Return the multiplier of the learning rate for every parameter behind the backbone.
+
+    It is `factor` times the one that the symbol itself gives a parameter.
+    """
+    attributes, backbone = symbol.attr_dict(), backbone_parameters(symbol, plan)
+    return {name: factor * float(attributes.get(name, {}).get("__lr_mult__", 1))
+            for name in symbol.list_arguments() if name not in {*backbone, *INPUTS}}
+
+
+class Learner(Protocol):
+    """A training symbol on its devices, with parameters and the state of their optimizer.
+
+    It is made for one run: its symbol, its recipe and the shape of its batches stay the same.
+    """
+
+    def begin(self, params: Params) -> None:
+        """Start with parameters, all that the symbol has, and with an optimizer's first state."""
+
+    def restore(self, params: Params, optimizer: Mapping[str, mx.nd.NDArray], updates: int) -> None:
+        """Go on from parameters, and from the optimizer's state after so many updates."""
+
+    def step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
+        """Learn from a batch with a learning rate; return its losses and what counted."""
+
+    def params(self) -> Params:
+        """Return the parameters as they are after the last step, float32."""
+
+    def optimizer(self) -> Mapping[str, mx.nd.NDArray]:
+        """Return the optimizer's state: arrays called ``PARAMETER.SLOT``, slots counted from 0.
+
+        Slots are MXNet's: the momentum of sgd and nag, which holds steps; the running mean and the
+        running square of adam and lamb. Another engine goes on from them.
+        """
+
+    def detect(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Detect with the parameters as they are; see `Inference.detect_all`."""
