@@ -19,11 +19,12 @@ from ssdreg.registry.lazy_reference import resolve
 from ssdreg.registry.names import list_backbones
 from ssdreg.runs.params import read_params, write_params
 from ssdreg.testing.data_formats import FORMAT_CHECKS, FormatExamination
+from ssdreg.testing.engines import ENGINE_CHECKS, EngineExamination
 from ssdreg.testing.examination import Check, Examination, Verdicts, one_line
 from ssdreg.testing.gradients import unexpectedly_still
 from ssdreg.testing.one_step import noise_images
 from ssdreg.testing.process_state import watch
-from ssdreg.testing.verdict import AnySubject, FormatSubject
+from ssdreg.testing.verdict import AnySubject, EngineSubject, FormatSubject
 
 #: The greatest difference between a batch's features and those of its images alone, as a share of
 #: the largest feature: libraries sum in another order for another batch size.
@@ -298,10 +299,14 @@ def checks_for(subject: AnySubject) -> tuple[Check, ...]:
     """Return the checks of a subject, in the order to run them."""
     if isinstance(subject, FormatSubject):
         return FORMAT_CHECKS
+    if isinstance(subject, EngineSubject):
+        return ENGINE_CHECKS
     return BACKBONE_CHECKS if subject.head is None else HEAD_CHECKS
 
 
 def open_examination(subject: AnySubject) -> Verdicts:
     """Return the examination that the checks of a subject are made in."""
-    return (FormatExamination(subject) if isinstance(subject, FormatSubject)
+    if isinstance(subject, FormatSubject):
+        return FormatExamination(subject)
+    return (EngineExamination(subject) if isinstance(subject, EngineSubject)
             else Examination(subject))

@@ -13,11 +13,12 @@ from ssdreg.errors import ConformanceError, UnknownNameError
 from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.engine import Engine
 from ssdreg.registry.entry_points import EntryPoint, forbidden
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import MODULES, hook_arguments
 from ssdreg.registry.names import get_backbone
-from ssdreg.testing.verdict import AnySubject, FormatSubject, Subject
+from ssdreg.testing.verdict import AnySubject, EngineSubject, FormatSubject, Subject
 
 #: ssdreg's own distribution, whose plug-ins are modules, not entry points.
 OWN_DISTRIBUTION = "ssdreg"
@@ -26,7 +27,7 @@ HEAD_BACKBONE = "resnet18"
 
 
 def subjects_of(distribution: str, *names: str) -> tuple[AnySubject, ...]:
-    """Return the backbones, heads and formats of data sets that a distribution brings.
+    """Return the backbones, heads, formats of data sets and engines that a distribution brings.
 
     `names` are shell patterns, such as ``gluon.res*``, of their titles in reports; without any, all
     are returned. Backbones come as declared, in their order; heads come with the backbone
@@ -89,7 +90,8 @@ def _declared_subjects(distribution: str, name: str, plugin: object) -> Iterator
     try:
         host.register(plugin)
         host.check_pending()
-        hooks = (host.hook.ssdreg_backbones, host.hook.ssdreg_heads, host.hook.ssdreg_datasets)
+        hooks = (host.hook.ssdreg_backbones, host.hook.ssdreg_heads, host.hook.ssdreg_datasets,
+                 host.hook.ssdreg_engines)
         declared = [declaration for hook in hooks
                     for declarations in hook(**hook_arguments()) for declaration in declarations]
     except (Exception, SystemExit) as error:  # a plug-in's hook may raise anything
@@ -102,6 +104,8 @@ def _declared_subjects(distribution: str, name: str, plugin: object) -> Iterator
             yield Subject(distribution, get_backbone(HEAD_BACKBONE), declaration)
         elif isinstance(declaration, DataFormat):
             yield FormatSubject(distribution, declaration)
+        elif isinstance(declaration, Engine):
+            yield EngineSubject(distribution, declaration)
         else:
-            raise ConformanceError(f"its plug-in {name!r} yields {declaration!r}, which is neither "
-                                   f"a Backbone nor a Head nor a DataFormat")
+            raise ConformanceError(f"its plug-in {name!r} yields {declaration!r}, which is no "
+                                   f"Backbone, Head, DataFormat or Engine")

@@ -19,8 +19,8 @@ _IMPORT_EFFECTS = {"warnings.filters", "logging"}
 class Package:
     """A distribution under examination; `names` are the patterns of :func:`subjects_of`.
 
-    `subjects` are its backbones, heads and formats of data sets; there are none where `issue`
-    states why they are not known. Raises UnknownNameError as :func:`subjects_of` does.
+    `subjects` are its backbones, heads, formats of data sets and engines; there are none where
+    `issue` states why they are not known. Raises UnknownNameError as :func:`subjects_of` does.
     """
 
     title = "the package"

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head
 
 
@@ -40,7 +41,20 @@ class FormatSubject:
         return f"format {self.format.name}"
 
 
-AnySubject = Union[Subject, FormatSubject]
+@frozen
+class EngineSubject:
+    """An engine that a plug-in brings."""
+
+    plugin: str
+    engine: Engine
+
+    @property
+    def title(self) -> str:
+        """Its name in reports."""
+        return f"engine {self.engine.name}"
+
+
+AnySubject = Union[Subject, FormatSubject, EngineSubject]
 
 
 @frozen

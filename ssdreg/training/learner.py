@@ -13,8 +13,8 @@ from ssdreg.errors import RunError
 from ssdreg.registry.device import Device
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.params import Params
-from ssdreg.runs.run import Run
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
+from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.state import Sums
 
@@ -49,22 +49,20 @@ class Lesson:
     precision: str
 
 
-def prepare_lesson(run: Run, options: TrainOptions, devices: tuple[Device, ...],
-                   precision: str, like: DetectionIter) -> Lesson:
-    """Return what a run learns; `like` are batches of the shape that will come.
+def prepare_lesson(network: Network, options: TrainOptions, devices: tuple[Device, ...],
+                   precision: str, shapes: Mapping[str, tuple[int, ...]]) -> Lesson:
+    """Return what a network learns by a recipe; the arguments are the lesson's.
 
     Raises RunError when a batch cannot be divided among the devices, and for what cannot be frozen.
     """
     from ssdreg.mx import mx
     check_devices(options, devices)
-    symbol = run.load_symbol("ssd")
+    symbol, plan = network.train, network.plan
     outputs = mx.sym.Group([symbol[name] for name in step_outputs(symbol)])
-    stays = fixed(outputs, run.plan, options)
+    stays = fixed(outputs, plan, options)
     outputs = with_fixed_norms(outputs, stays.norms)
-    return Lesson(outputs, run.load_symbol(), run.plan, options, stays.parameters,
-                  head_rates(outputs, run.plan, options.head_lr),
-                  {name: tuple(shape) for name, shape in (*like.provide_data, *like.provide_label)},
-                  devices, precision)
+    return Lesson(outputs, network.deploy, plan, options, stays.parameters,
+                  head_rates(outputs, plan, options.head_lr), shapes, devices, precision)
 
 
 def check_devices(options: TrainOptions, devices: tuple[Device, ...]) -> None:

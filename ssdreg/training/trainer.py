@@ -22,6 +22,7 @@ from ssdreg.runs.log import Epoch, write_log
 from ssdreg.runs.run import Run
 from ssdreg.training import state as states
 from ssdreg.training.learner import Learner, prepare_lesson
+from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.progress import TrainingProgress
 from ssdreg.training.start import Taken, draw
@@ -98,7 +99,10 @@ class _Trainer:
         batches = self._open_train(0)
         try:
             self.steps_per_epoch = len(batches)
-            self.lesson = prepare_lesson(run, options, choice.devices, precision, batches)
+            self.lesson = prepare_lesson(
+                Network(run.plan, run.load_symbol("ssd"), run.load_symbol()), options,
+                choice.devices, precision, {name: tuple(shape) for name, shape in (
+                    *batches.provide_data, *batches.provide_label)})
             self.learner: Learner = choice.engine.learn(self.lesson)
         finally:
             batches.close()
