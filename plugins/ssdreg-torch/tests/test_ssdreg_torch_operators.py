@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import ssdreg_torch  # noqa: E402
 from ssdreg_torch import params as parameters  # noqa: E402
+from ssdreg_torch.operators.activations import between  # noqa: E402
 from ssdreg_torch.translation import known  # noqa: E402
 
 from ssdreg.deploy.random_params import values  # noqa: E402
@@ -366,3 +367,17 @@ def test_parameters_come_back_as_they_went(tmp_path):
         assert torch.equal(tensor, changed[name])
     with pytest.raises(ssdreg_torch.TranslationError, match=r"'a.b_weight' .* missing"):
         other.load({})
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bounds", [(0.0, 6.0), (-0.5, 1.0)])
+def test_a_value_on_a_bound_passes_its_gradient_on(dtype, bounds):
+    """As in MXNet, and one step of the numbers' grid beyond it does not."""
+    low, high = (torch.tensor(bound, dtype=dtype) for bound in bounds)
+    up, down = (torch.tensor(sign * float("inf"), dtype=dtype) for sign in (1, -1))
+    data = torch.stack((low, high, torch.nextafter(low, up), torch.nextafter(high, down),
+                        torch.nextafter(high, up), low - 1)).requires_grad_()
+    kept = between(*bounds)(data)
+    kept.sum().backward()
+    assert kept.tolist() == data.detach().clamp(*bounds).tolist()
+    assert data.grad.tolist() == [1, 1, 1, 1, 0, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,7 +35,16 @@ def convolution(node: Node) -> Compute:
 
     def compute(data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return convolve(data, weight, bias, stride, pad, dilate, groups)
-    return compute
+
+    def compute_wide(data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        if data.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return compute(data, weight, bias)
+        with torch.autocast("cpu", enabled=False):
+            wide = compute(data.float(), weight, bias)
+        return wide.to(torch.get_autocast_dtype("cpu"))
+    # oneDNN has no fast backward pass for these in bfloat16: up to forty times that of float32
+    slow = groups > 1 and (max(stride) > 1 or max(kernel) > 3)
+    return compute_wide if slow else compute
 
 
 @translates("Deconvolution")
