@@ -19,7 +19,7 @@ from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel, open_trainable
 from ssdreg.errors import DependencyError, ExportError
 from ssdreg.exporting.export import without_ending
-from ssdreg.registry.lazy_reference import Reference, resolve
+from ssdreg.registry.names import get_engine, list_engines
 from ssdreg.registry.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ MANIFEST = "export.json"
 #: What Python and file managers leave beside files.
 _LEFT = ("__pycache__", ".DS_Store")
 
-_EXPORTERS: Mapping[str, Reference] = MappingProxyType({"torch": "ssdreg_torch.export:write"})
+#: The plug-ins of this repository that write a format, for who has not installed one.
+_PLUGINS: Mapping[str, str] = MappingProxyType({"torch": "ssdreg-torch"})
 
 
 @frozen(eq=False)
@@ -54,8 +55,8 @@ class ExportedFolder:
 
 
 def folder_formats() -> tuple[str, ...]:
-    """Return the formats that are folders."""
-    return tuple(_EXPORTERS)
+    """Return the formats that are folders: the engines that write one."""
+    return tuple(engine.name for engine in list_engines() if engine.export is not None)
 
 
 def folder_exporter(name: str) -> FolderExporter:
@@ -64,15 +65,13 @@ def folder_exporter(name: str) -> FolderExporter:
     Raises ExportError for a format that nothing writes, DependencyError for one whose plug-in is
     not installed.
     """
-    if name not in _EXPORTERS:
-        raise ExportError(f"there is no format {name!r} to export to: choose one of "
-                          f"{', '.join(('onnx', *folder_formats()))}")
-    try:
-        return resolve(_EXPORTERS[name])
-    except ImportError as error:
-        raise DependencyError(f"--format {name} is written by the plug-in ssdreg-{name}, which "
-                              f"cannot be imported ({error}): run `pip install ssdreg-{name}`"
-                              ) from error
+    if name in folder_formats():
+        return get_engine(name).write
+    if name in _PLUGINS:
+        raise DependencyError(f"--format {name} is written by the plug-in {_PLUGINS[name]}, which "
+                              f"is not installed: run `pip install {_PLUGINS[name]}`")
+    raise ExportError(f"there is no format {name!r} to export to: choose one of "
+                      f"{', '.join(('onnx', *folder_formats()))}")
 
 
 def export_folder(model: str | os.PathLike[str], format: str, *,
