@@ -189,17 +189,19 @@ def test_the_network_is_written_as_one_would_write_it(tmp_path):
 
 
 def test_a_long_statement_is_broken_in_its_brackets():
-    line = f"        x = torch.cat(({', '.join(f'a_long_name_{number}' for number in range(12))}), 1)"
-    lines = list(broken(line))
+    names = ", ".join(f"a_long_name_{number}" for number in range(12))
+    lines = list(broken(f"        x = torch.cat(({names}), 1)"))
     assert all(len(line) <= WIDTH for line in lines)
-    assert len(lines) == 3
-    assert {len(line) - len(line.lstrip()) for line in lines[1:]} == {len("        x = torch.cat((")}
+    assert [len(line) - len(line.lstrip()) for line in lines] == [8, 23, 23]
+    sides = ["a" * 50, "b" * 40]
+    assert list(broken(f"    x = F.relu({' + '.join(sides)})")) == [
+        f"    x = F.relu({sides[0]}", f"               + {sides[1]})"]
     assert list(broken("a = 1")) == ["a = 1"]
 
 
 def test_tensors_are_read_back_by_safetensors_too(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
-    tensors = {"a.weight": torch.randn(3, 2), "count": torch.tensor(4), "none": torch.zeros(0, 2),
+    tensors = {"a.weight": torch.randn(3, 2), "count": torch.tensor(4),
                "half": torch.ones(5, dtype=torch.float16)}
     write_tensors(tmp_path / "t.safetensors", tensors, {"format": "pt"})
     for read in (read_tensors(tmp_path / "t.safetensors"),
@@ -211,16 +213,20 @@ def test_tensors_are_read_back_by_safetensors_too(tmp_path):
 
 # What cannot be written
 
-def test_an_operator_that_cannot_be_written_is_named(tmp_path):
+def sorting():
+    """Return a network with an operator that nothing here writes."""
     with mx.name.NameManager():
-        data = mx.sym.Variable("data")
-        x = mx.sym.Convolution(data, num_filter=8, kernel=(3, 3), stride=(8, 8), name="stem")
+        x = mx.sym.Convolution(mx.sym.Variable("data"), num_filter=8, kernel=(3, 3), pad=(1, 1),
+                               stride=(8, 8), name="stem")
         x = mx.sym.Activation(x, act_type="relu", name="stem_relu")
         x = mx.sym.Convolution(mx.sym.sort(x, axis=1, name="sorted"), num_filter=8, kernel=(3, 3),
                                pad=(1, 1), name="conv")
-        x = mx.sym.Activation(x, act_type="relu", name="tap")
-    backbone = ssdreg.Backbone(name="sorting", factory=lambda: x, taps=[ssdreg.Tap(8, "tap", 8)],
-                               family="sorting", paper="https://example.org")
+        return mx.sym.Activation(x, act_type="relu", name="tap")
+
+
+def test_an_operator_that_cannot_be_written_is_named(tmp_path):
+    backbone = ssdreg.Backbone(name="sorting", family="sorting", depth=2, build=sorting,
+                               taps=[ssdreg.Tap(1, 8, 8, "tap")], paper="https://example.org")
     detector = design(backbone, 3, 64)
     deploy = detector.symbol("deploy")
     model = DeployModel("sorting", deploy, random_params(deploy, (64, 64)), detector.plan, CLASSES)

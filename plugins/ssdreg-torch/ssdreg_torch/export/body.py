@@ -10,7 +10,7 @@ from typing import Union, overload
 from attrs import Factory, define, field, frozen
 
 from ssdreg.graph.nodes import Entry, Net, Node
-from ssdreg_torch.export.code import Code, Site, written
+from ssdreg_torch.export.code import ATOM, Code, Site, written
 from ssdreg_torch.export.identifiers import Identifiers, identifier
 from ssdreg_torch.export.layers import Layers
 from ssdreg_torch.export.lines import WIDTH, broken
@@ -49,7 +49,7 @@ class Statement:
     """A line: the values that it names, the expression with tokens for values, its node."""
 
     targets: tuple[Entry, ...]
-    text: str
+    code: Code
     node: int
 
 
@@ -79,7 +79,6 @@ class Body:
     inside: Callable[[Node, Node], bool] = stands_inside
     instead: Mapping[str, str] = Factory(dict)
     sections: list[Section] = Factory(list)
-    _named: set[Entry] = field(factory=set, init=False)
     _waiting: dict[Entry, Code] = field(factory=dict, init=False)
     _readers: dict[Entry, list[int]] = field(factory=dict, init=False)
 
@@ -109,26 +108,25 @@ class Body:
             if alone and self.inside(node, self.net.nodes[readers[0]]):
                 self._waiting[entry] = codes[0]
             else:
-                self._state((entry,), codes[0].text, index)
+                self._state((entry,), codes[0], index)
         elif len({code.text for code in codes}) == 1:
-            self._state(tuple((index, place) for place in range(len(codes))), codes[0].text, index)
+            self._state(tuple((index, place) for place in range(len(codes))), codes[0], index)
         else:
             for place, code in enumerate(codes):
                 if (index, place) in self._readers or (index, place) in self.kept:
-                    self._state(((index, place),), code.text, index)
+                    self._state(((index, place),), code, index)
 
     def _settle(self, index: int) -> bool:
         """Give what a node reads and what waits a line of its own; tell whether there was any."""
         settled = False
         for entry in self.net.inputs(index):
             if entry in self._waiting:
-                self._state((entry,), self._waiting.pop(entry).text, entry[0])
+                self._state((entry,), self._waiting.pop(entry), entry[0])
                 settled = True
         return settled
 
-    def _state(self, targets: tuple[Entry, ...], text: str, index: int) -> None:
-        self._named.update(targets)
-        self.sections[-1].statements.append(Statement(targets, text, index))
+    def _state(self, targets: tuple[Entry, ...], code: Code, index: int) -> None:
+        self.sections[-1].statements.append(Statement(targets, code, index))
 
     def _site(self, index: int) -> Site:
         node = self.net.nodes[index]
@@ -172,13 +170,17 @@ class Body:
                         yield f"{indent}# {notes[entry]}"
                 targets = ", ".join(names[entry] for entry in statement.targets)
                 text = _TOKEN.sub(lambda token: names[int(token[1]), int(token[2])],
-                                  statement.text)
-                yield from broken(f"{indent}{targets} = {text}")
+                                  statement.code.text)
+                line = f"{indent}{targets} = {text}"
+                if len(line) > WIDTH and statement.code.binding < ATOM:
+                    # only what is in brackets can be broken
+                    line = f"{indent}{targets} = ({text})"
+                yield from broken(line)
 
     def _names(self, reserved: Iterable[str]) -> dict[Entry, str]:
         """Return the names of all values: `PASSING` where only the next line reads one."""
         statements = [statement for section in self.sections for statement in section.statements]
-        uses = [{(int(token[1]), int(token[2])) for token in _TOKEN.finditer(statement.text)}
+        uses = [{(int(token[1]), int(token[2])) for token in _TOKEN.finditer(statement.code.text)}
                 for statement in statements]
         times = Counter(entry for used in uses for entry in used)
         # no other value may have the name of one that is given or kept

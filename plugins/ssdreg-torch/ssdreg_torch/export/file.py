@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ssdreg_torch.export.tensors import read_tensors
 
@@ -57,9 +58,10 @@ def main() -> None:
     network, (height, width) = load(), DATA_SHAPE
     for name in sys.argv[1:]:
         picture = ImageOps.exif_transpose(Image.open(name)).convert("RGB")
-        resized = picture.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8)
-        image = pixels.reshape(1, height, width, 3).permute(0, 3, 1, 2)
+        pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+        image = pixels.reshape(1, picture.height, picture.width, 3).permute(0, 3, 1, 2).float()
+        # as in training: without smoothing, which Pillow's own resizing does
+        image = functional.interpolate(image, (height, width), mode="bilinear").round()
         sides = torch.tensor([picture.width, picture.height] * 2)
         for label, score, *box in network.detect(image)[0].tolist():
             corners = " ".join(f"{side:.0f}" for side in torch.tensor(box) * sides)

@@ -8,15 +8,16 @@ from io import StringIO
 
 #: The longest line.
 WIDTH = 100
+_BINARY = ("+", "-", "*", "/")
 
 
 def broken(line: str) -> Iterator[str]:
-    """Yield a statement as lines, broken behind commas and aligned with what they stand in.
+    """Yield a statement as lines, broken behind commas and before signs, and aligned.
 
     A line that cannot be broken stays: nothing is broken that is not in brackets.
     """
     start = len(line) - len(line.lstrip())
-    # the places behind commas, each with the column behind the bracket that it is in
+    # the places behind commas and before signs, with the column behind the bracket around them
     places: list[tuple[int, int, int]] = []
     opened: list[int] = []
     for token in tokenize.generate_tokens(StringIO(line[start:]).readline):
@@ -27,6 +28,9 @@ def broken(line: str) -> Iterator[str]:
             opened.pop()
         elif token.type == tokenize.OP and token.string == "," and opened:
             places.append((column + 1, len(opened), opened[-1]))
+        elif opened and token.string in _BINARY and line[column - 1:column + 2] == (
+                f" {token.string} "):
+            places.append((column - 1, len(opened), opened[-1]))
     # where every line begins in the statement, and at which column
     rows = [(0, 0)]
     while True:

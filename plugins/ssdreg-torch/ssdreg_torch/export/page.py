@@ -178,7 +178,7 @@ Or from Python, where `images` is a tensor (B, 3, {height}, {width}), RGB, 0 to 
         for label, score, x1, y1, x2, y2 in rows.tolist():
             print(CLASSES[int(label)], score)
 
-Corners are shares of the image's width and height. Scores begin at
+Training resized bilinearly without smoothing, as `torch.nn.functional.interpolate` does. Corners are shares of the image's width and height. Scores begin at
 {model.post_processing.threshold:g}: `DETECTING` in the file has this threshold, and the settings of
 suppression.
 
