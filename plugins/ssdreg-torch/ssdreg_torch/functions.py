@@ -20,6 +20,12 @@ class FixedBatchNorm2d(nn.BatchNorm2d):
         return super().train(False)
 
 
+def unscaled(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
+    """Return a batch normalisation whose scale stays 1."""
+    norm.weight.requires_grad_(False)
+    return norm
+
+
 def by_cell(data: Tensor) -> Tensor:
     """Return a map (B, K, h, w) cell by cell: (B, h * w * K)."""
     return data.permute(0, 2, 3, 1).flatten(1)

@@ -176,6 +176,7 @@ def test_the_network_is_written_as_one_would_write_it(tmp_path):
     text = (tmp_path / "detector.py").read_text()
     for line in ("CLASSES = (\"circle\", \"square\", \"triangle\")", "DATA_SHAPE = (300, 300)",
                  "self.conv0 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)",
+                 "self.bn_data = unscaled(nn.BatchNorm2d(3, eps=2e-05))",
                  "self.bn0 = nn.BatchNorm2d(64, eps=2e-05)",
                  "x = F.max_pool2d(x, 3, stride=2, padding=1)",
                  "x = F.relu(self.stage1_unit1_bn2(x))",

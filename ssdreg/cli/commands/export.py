@@ -28,9 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a run; or a checkpoint: a prefix, a .params file, a -symbol.json, "
                              "or a model.tar.gz")
     parser.add_argument("--format", default=ONNX, metavar="NAME",
-                        help=f"what is written: {ONNX}, one file; or torch, a folder with the "
-                             f"network as a module of PyTorch that needs nothing else, to detect "
-                             f"and to fine-tune (by the plug-in ssdreg-torch)")
+                        help=f"what is written: {ONNX}, one file; or torch, a folder with a "
+                             f"module of PyTorch that detects and can be fine-tuned")
     parser.add_argument("--out", type=Path, metavar="FILE|FOLDER",
                         help="the file or folder; by default model.onnx or torch in a run's "
                              "folder, and beside a checkpoint one of its name")

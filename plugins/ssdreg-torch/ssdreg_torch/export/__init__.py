@@ -45,4 +45,4 @@ def write(model: DeployModel, training_symbol: mx.sym.Symbol, folder: Path) -> N
     write_tensors(folder / PARAMETERS, network.tensors,
                   {"format": "pt", "ssdreg_version": __version__})
     (folder / DETECTOR).write_text(text, encoding="utf-8")
-    (folder / README).write_text(readme_file(model), encoding="utf-8")
+    (folder / README).write_text(readme_file(model, network), encoding="utf-8")

@@ -49,11 +49,15 @@ def identifier(name: str, instead: Mapping[str, str] = NONE) -> str:
 
 
 def common_prefix(names: Iterable[str]) -> str:
-    """Return what all names begin with, up to an underscore: Gluon's name of the network."""
+    """Return what all names begin with, up to an underscore: Gluon's name of the network.
+
+    None where a name would begin with a digit without it.
+    """
     ordered = sorted(names)
     if not ordered:
         return ""
     # what the first and the last have in common, all between them have
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(ordered[0], ordered[-1]))
     common = "".join(letter for letter, _ in alike)
-    return common[:common.rfind("_") + 1]
+    prefix = common[:common.rfind("_") + 1]
+    return prefix if all(name[len(prefix):len(prefix) + 1].isalpha() for name in ordered) else ""

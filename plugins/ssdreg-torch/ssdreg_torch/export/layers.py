@@ -18,17 +18,14 @@ NONE: Mapping[str, torch.Tensor] = MappingProxyType({})
 
 @frozen(eq=False)
 class Layer:
-    """One attribute of the module: its name, what makes it, and what is said behind that.
+    """One attribute of the module: its name, and the line that makes it.
 
-    `node` is the first that uses it, `more` are lines that follow its declaration; `tensors` are
-    MXNet's parameters by the name that the file of parameters has for them, and `constants` what
-    has another value there, or is none of MXNet's.
+    `tensors` are MXNet's parameters by the name that the file of parameters has for them, and
+    `constants` what has another value there, or is none of MXNet's.
     """
 
     name: str
     declared: str
-    node: Node
-    more: tuple[str, ...]
     tensors: Mapping[str, str]
     constants: Mapping[str, torch.Tensor] = Factory(dict)
 
@@ -61,7 +58,7 @@ class Layers:
         return self.params[name]
 
     def layer(self, node: Node, declared: str, tensors: Mapping[str, int],
-              more: tuple[str, ...] = (), constants: Mapping[str, torch.Tensor] = NONE) -> str:
+              constants: Mapping[str, torch.Tensor] = NONE) -> str:
         """Return the name of a layer; `tensors` tell by its own names which inputs they are.
 
         Nodes that read the same parameters share a layer. Raises ExportError where two share some.
@@ -72,8 +69,8 @@ class Layers:
             raise unwritten(node, "its weights are computed, and not parameters")
         if first in self._users:
             layer = self.made[self._users[first]]
-            if layer.declared == declared and sorted(layer.tensors.values()) == sorted(
-                    str(name) for name in names.values()):
+            alike = sorted(layer.tensors.values()) == sorted(map(str, names.values()))
+            if alike and layer.declared == f"self.{layer.name} = {declared}":
                 return layer.name
         clash = next((name for name in names.values() if name in self._users), None)
         if clash is not None:
@@ -81,7 +78,7 @@ class Layers:
         stem = first[:first.rfind("_")] if "_" in first else node.name
         chosen = self.names.new(stem)
         self.made[chosen] = Layer(
-            chosen, declared, node, tuple(line.format(f"self.{chosen}") for line in more),
+            chosen, f"self.{chosen} = {declared}",
             {f"{chosen}.{own}": str(name) for own, name in names.items()},
             {f"{chosen}.{own}": value for own, value in constants.items()})
         self._users.update(dict.fromkeys(map(str, names.values()), chosen))
@@ -96,10 +93,10 @@ class Layers:
         chosen, shape = self.names.new(name), tuple(self.params[name].shape)
         made = f"torch.empty({', '.join(map(str, shape))})"
         if learns:
-            self.made[chosen] = Layer(chosen, f"nn.Parameter({made})", node, (), {chosen: name})
+            declared = f"self.{chosen} = nn.Parameter({made})"
         else:
-            buffer = f'self.register_buffer("{chosen}", {made})'
-            self.made[chosen] = Layer(chosen, "", node, (buffer,), {chosen: name})
+            declared = f'self.register_buffer("{chosen}", {made})'
+        self.made[chosen] = Layer(chosen, declared, {chosen: name})
         self._users[name] = chosen
         return chosen
 

@@ -218,11 +218,7 @@ class _Writer:
                 yield ""
                 yield f"{_INDENT}# {section.title}"
             for name in section.layers:
-                layer = self.layers.made[name]
-                if layer.declared:
-                    yield from broken(f"{_INDENT}self.{name} = {layer.declared}")
-                for line in layer.more:
-                    yield from broken(f"{_INDENT}{line}")
+                yield from broken(f"{_INDENT}{self.layers.made[name].declared}")
 
     def _notes(self) -> dict[Entry, str]:
         """Return what there is to say of values: which level they are."""

@@ -150,15 +150,15 @@ def _class(model: DeployModel, network: WrittenNetwork) -> Iterator[str]:
     yield f"        return {' + '.join(network.losses)}"
 
 
-def readme_file(model: DeployModel) -> str:
+def readme_file(model: DeployModel, network: WrittenNetwork) -> str:
     """Return the text of the README."""
-    plan = model.plan
+    plan, threshold = model.plan, model.post_processing.threshold
     height, width = plan.data_shape
+    first = next(iter(network.tensors)).split(".")[0]
     return f"""# A detector for PyTorch
 
-{plan.backbone} with the head {plan.head}, which finds {plan.num_classes} classes in images of
-{height} x {width} pixels. Written by ssdreg {__version__} from a network of MXNet, whose numbers it
-computes.
+{plan.backbone} with the head {plan.head}, for {plan.num_classes} classes in images of
+{height} x {width} pixels. Written by ssdreg {__version__} from a network of MXNet, whose numbers it computes.
 
 - `detector.py`: the network, its detections and its losses; it needs PyTorch 2.4 or later alone
 - `model.safetensors`: its parameters and running moments
@@ -178,9 +178,9 @@ Or from Python, where `images` is a tensor (B, 3, {height}, {width}), RGB, 0 to 
         for label, score, x1, y1, x2, y2 in rows.tolist():
             print(CLASSES[int(label)], score)
 
-Training resized bilinearly without smoothing, as `torch.nn.functional.interpolate` does. Corners are shares of the image's width and height. Scores begin at
-{model.post_processing.threshold:g}: `DETECTING` in the file has this threshold, and the settings of
-suppression.
+Training resized bilinearly without smoothing, as `torch.nn.functional.interpolate` does. Corners
+are shares of the image's width and height. Scores begin at {threshold:g}: `DETECTING` in the file
+has this threshold, and the settings of suppression.
 
 ## Fine-tune
 
@@ -200,7 +200,7 @@ suppression.
 
 An object is class, x1, y1, x2, y2: the number of its class, and its corners as shares of the image.
 An image without objects has a row of -1. To let only some layers learn, stop the others:
-`network.conv0.requires_grad_(False)`.
+`network.{first}.requires_grad_(False)`.
 
 For other classes, change the outputs of the layers that predict scores, CLASSES, and the number
 that scores are unflattened by; leave the parameters of these layers out when loading.

@@ -89,14 +89,15 @@ def batch_norm(site: Site) -> Code:
     layer = f"nn.BatchNorm{kind}"
     if attrs.flag("use_global_stats"):
         layer = site.helper(f"FixedBatchNorm{kind}")
-    constants, more = {"num_batches_tracked": torch.zeros((), dtype=torch.int64)}, list[str]()
+    declared = call(layer, gamma.numel(), **named)
+    constants = {"num_batches_tracked": torch.zeros((), dtype=torch.int64)}
     if attrs.flag(*FIXED_SCALE):
         # MXNet takes it for 1 whatever is stored
         constants["weight"] = torch.ones_like(gamma)
-        more.append("{}.weight.requires_grad_(False)")
-    name = site.layers.layer(node, call(layer, gamma.numel(), **named).text,
+        declared = call(site.helper("unscaled"), declared)
+    name = site.layers.layer(node, declared.text,
                              {"weight": 1, "bias": 2, "running_mean": 3, "running_var": 4},
-                             tuple(more), constants)
+                             constants)
     code = call(f"self.{name}", site.inputs[0])
     return call("F.relu", code) if node.op.endswith("WithReLU") else code
 
