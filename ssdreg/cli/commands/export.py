@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "or a model.tar.gz")
     parser.add_argument("--format", default=ONNX, metavar="NAME",
                         help=f"what is written: {ONNX}, one file; or torch, a folder with a "
-                             f"module of PyTorch that detects and can be fine-tuned")
+                             f"module of PyTorch, to detect and to train it further")
     parser.add_argument("--out", type=Path, metavar="FILE|FOLDER",
                         help="the file or folder; by default model.onnx or torch in a run's "
                              "folder, and beside a checkpoint one of its name")

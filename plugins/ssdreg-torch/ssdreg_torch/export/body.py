@@ -17,6 +17,8 @@ from ssdreg_torch.export.lines import WIDTH, broken
 
 #: The name of a value that only the next line reads.
 PASSING = "x"
+#: What lines are made of, besides the functions that they call.
+_TAKEN = ("self", "torch", "nn", "F", "DETECTING", "TARGETING")
 #: A value's shape, None for what follows the batch; None where nothing is known.
 Shape = Union["tuple[int | None, ...]", None]
 _TOKEN = re.compile("\ue000(\\d+)\\.(\\d+)\ue001")
@@ -185,7 +187,8 @@ class Body:
         times = Counter(entry for used in uses for entry in used)
         # no other value may have the name of one that is given or kept
         own = Identifiers(self.instead,
-                          {PASSING, *self.given.values(), *self.kept.values(), *reserved})
+                          {PASSING, *self.given.values(), *self.kept.values(), *self.helpers,
+                           *_TAKEN, *reserved})
         names: dict[Entry, str] = {}
         for place, statement in enumerate(statements):
             following = uses[place + 1] if place + 1 < len(statements) else set()

@@ -158,7 +158,8 @@ def readme_file(model: DeployModel, network: WrittenNetwork) -> str:
     return f"""# A detector for PyTorch
 
 {plan.backbone} with the head {plan.head}, for {plan.num_classes} classes in images of
-{height} x {width} pixels. Written by ssdreg {__version__} from a network of MXNet, whose numbers it computes.
+{height} x {width} pixels. Written by ssdreg {__version__} from a network of MXNet, whose numbers
+it computes.
 
 - `detector.py`: the network, its detections and its losses; it needs PyTorch 2.4 or later alone
 - `model.safetensors`: its parameters and running moments

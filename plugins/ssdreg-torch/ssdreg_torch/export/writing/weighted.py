@@ -88,6 +88,8 @@ def batch_norm(site: Site) -> Code:
         ("eps", attrs.number("eps", 1e-3), 1e-5), ("momentum", momentum, 0.1)) if value != default}
     layer = f"nn.BatchNorm{kind}"
     if attrs.flag("use_global_stats"):
+        if kind != "2d":
+            raise unwritten(node, "it uses running moments in training, and its values are no maps")
         layer = site.helper(f"FixedBatchNorm{kind}")
     declared = call(layer, gamma.numel(), **named)
     constants = {"num_batches_tracked": torch.zeros((), dtype=torch.int64)}
