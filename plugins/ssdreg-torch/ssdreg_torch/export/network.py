@@ -80,6 +80,13 @@ def write_network(model: DeployModel, training_symbol: mx.sym.Symbol,
     return _Writer(model, parts, graph, params).write()
 
 
+def shapes_of(graph: OperatorGraph) -> dict[Entry, Shape]:
+    """Return the shapes of all values, None for a dimension that follows the batch."""
+    return {(operator.index, place): tuple(None if follows else size for size, follows in zip(
+                shape.sizes, shape.follows)) if shape.known else None
+            for operator in graph.operators for place, shape in enumerate(operator.outputs)}
+
+
 class _Writer:
     """Writes the methods one after the other; layers are declared in the order of their use."""
 
@@ -87,10 +94,7 @@ class _Writer:
                  params: Mapping[str, torch.Tensor]) -> None:
         self.plan, self.parts = model.plan, parts
         self.net = with_joined_anchors(parts.deploy)
-        self.shapes: dict[Entry, Shape] = {
-            (operator.index, place): tuple(None if follows else size for size, follows in zip(
-                shape.sizes, shape.follows)) if shape.known else None
-            for operator in graph.operators for place, shape in enumerate(operator.outputs)}
+        self.shapes = shapes_of(graph)
         features = computing(self.net, parts.levels, ())
         self.instead = self._beginnings(params)
         taken = {*dir(torch.nn.Module), *METHODS}
