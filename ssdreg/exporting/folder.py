@@ -69,7 +69,8 @@ def folder_exporter(name: str) -> FolderExporter:
         return get_engine(name).write
     if name in _PLUGINS:
         raise DependencyError(f"--format {name} is written by the plug-in {_PLUGINS[name]}, which "
-                              f"is not installed: run `pip install {_PLUGINS[name]}`")
+                              f"is not installed, or not loaded (`ssdreg plugins` tells): run "
+                              f"`pip install {_PLUGINS[name]}`")
     raise ExportError(f"there is no format {name!r} to export to: choose one of "
                       f"{', '.join(('onnx', *folder_formats()))}")
 
