@@ -17,7 +17,7 @@ from ssdreg.graph.operators import DETECTION
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
-from ssdreg.runs.run import CONFIG, open_run
+from ssdreg.runs.run import CONFIG, Run, open_run
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -54,21 +54,53 @@ def open_deploy_model(path: str | Path, epoch: int | None = None,
     A run knows its classes, input size and normalisation; they are for checkpoints. Raises
     RunError, a sentence, for anything else and for a symbol without parameters.
     """
-    from ssdreg.checkpoints import load_checkpoint
     folder = Path(path)
     if (folder / CONFIG).is_file():
-        if (classes, data_shape, preprocessing) != (None, None, None):
-            raise RunError(f"{folder} is a run, which knows its classes, input size and "
-                           f"normalisation: these are given for checkpoints only")
-        run = open_run(folder)
-        return DeployModel(str(folder), run.load_symbol(), run.load_params(epoch), run.plan,
-                           run.classes)
+        return _of_run(_open_run(folder, classes, data_shape, preprocessing), epoch)
+    return _of_checkpoint(folder, epoch, classes, data_shape, preprocessing)[0]
+
+
+def open_trainable(path: str | Path, epoch: int | None = None,
+                   classes: Sequence[str] | None = None,
+                   data_shape: int | tuple[int, int] | None = None,
+                   preprocessing: Preprocessing | None = None
+                   ) -> tuple[DeployModel, mx.sym.Symbol]:
+    """Open a run's folder, or a checkpoint, with its training symbol; see `open_deploy_model`.
+
+    Raises RunError, a sentence, also for a run that cannot be trained.
+    """
+    folder = Path(path)
+    if (folder / CONFIG).is_file():
+        run = _open_run(folder, classes, data_shape, preprocessing)
+        return _of_run(run, epoch), run.load_symbol("ssd")
+    return _of_checkpoint(folder, epoch, classes, data_shape, preprocessing)
+
+
+def _open_run(folder: Path, classes: Sequence[str] | None,
+              data_shape: int | tuple[int, int] | None, preprocessing: Preprocessing | None) -> Run:
+    if (classes, data_shape, preprocessing) != (None, None, None):
+        raise RunError(f"{folder} is a run, which knows its classes, input size and "
+                       f"normalisation: these are given for checkpoints only")
+    return open_run(folder)
+
+
+def _of_run(run: Run, epoch: int | None) -> DeployModel:
+    return DeployModel(str(run.path), run.load_symbol(), run.load_params(epoch), run.plan,
+                       run.classes)
+
+
+def _of_checkpoint(folder: Path, epoch: int | None, classes: Sequence[str] | None,
+                   data_shape: int | tuple[int, int] | None, preprocessing: Preprocessing | None
+                   ) -> tuple[DeployModel, mx.sym.Symbol]:
+    """Read a checkpoint: what is deployed of it, and its training symbol."""
+    from ssdreg.checkpoints import load_checkpoint
     checkpoint = load_checkpoint(folder, epoch, classes, data_shape, preprocessing)
     if checkpoint.params is None:
         raise RunError(f"{folder} is a symbol without parameters: there is nothing to deploy; "
                        f"give the .params file that belongs to it, beside it")
-    return DeployModel(str(folder), checkpoint.symbol, checkpoint.params, checkpoint.plan,
-                       checkpoint.classes)
+    model = DeployModel(str(folder), checkpoint.symbol, checkpoint.params, checkpoint.plan,
+                        checkpoint.classes)
+    return model, checkpoint.train_symbol
 
 
 def random_deploy_model(backbone: str | Backbone, num_classes: int = 20,

@@ -97,8 +97,13 @@ def default_file(path: Path) -> Path:
     """Return where a run or a checkpoint is exported to, unless a file is named."""
     if path.is_dir():
         return path / "model.onnx"
+    return path.with_name(f"{without_ending(path)}.onnx")
+
+
+def without_ending(path: Path) -> str:
+    """Return a checkpoint's name without what all of its kind end with."""
     ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), "")
-    return path.with_name(f"{path.name[:len(path.name) - len(ending)]}.onnx")
+    return path.name[:len(path.name) - len(ending)]
 
 
 def _refuse(file: Path) -> None:

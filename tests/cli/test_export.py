@@ -293,3 +293,18 @@ def test_without_onnx_there_is_one_sentence(tiny_run, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("ssdreg: writing ONNX needs the package onnx")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_format_without_what_writes_it_says_what_to_install(run):
+    done = subprocess.run(
+        [sys.executable, "-m", "ssdreg", "--no-plugins", "export", str(run), "--format", "torch"],
+        capture_output=True, encoding="utf-8")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ssdreg: --format torch is written by the plug-in ssdreg-torch")
+    assert done.stderr.endswith("run `pip install ssdreg-torch`\n")
+    assert not (run / "torch").exists()
+
+
+def test_a_format_that_nothing_writes_is_refused(capsys, run):
+    assert refused(command(capsys, "export", run, "--format", "pickle"),
+                   "there is no format 'pickle' to export to: choose one of onnx")

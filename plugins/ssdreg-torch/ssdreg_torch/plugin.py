@@ -17,4 +17,5 @@ def ssdreg_engines() -> Iterator[Engine]:
                  unmet="ssdreg_torch.devices:unmet",
                  precisions="ssdreg_torch.devices:precisions",
                  learner="ssdreg_torch.learner:TorchLearner",
-                 backend="ssdreg_torch.backend:open_torch")
+                 backend="ssdreg_torch.backend:open_torch",
+                 export="ssdreg_torch.export:write")

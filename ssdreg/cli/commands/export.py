@@ -1,4 +1,4 @@
-"""``ssdreg export``: a run or an old checkpoint becomes one file that needs no MXNet."""
+"""``ssdreg export``: a run or an old checkpoint becomes a file or a folder that needs no MXNet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from pathlib import Path
 
 from ssdreg.cli.commands import arguments
 from ssdreg.cli.commands.advice import command
+from ssdreg.errors import ExportError
 
 NAME = "export"
-SUMMARY = "write a run or an old checkpoint as one ONNX file, suppression included"
+SUMMARY = ("write a run or an old checkpoint as one ONNX file, suppression included, or as a "
+           "PyTorch module")
 
-FORMATS = ("onnx",)
+ONNX = "onnx"
 PRECISIONS = ("float32", "float16")
+#: What is done where an option of an ONNX file is not given.
+BATCH_SIZE, OPSET = 1, 17
+#: The options that are of an ONNX file alone, by what they are without being given.
+OF_ONNX = {"batch_size": None, "dynamic_batch": False, "opset": None, "no_nms": False,
+           "precision": None, "check": ()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,22 +27,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT",
                         help="a run; or a checkpoint: a prefix, a .params file, a -symbol.json, "
                              "or a model.tar.gz")
-    parser.add_argument("--format", choices=FORMATS, default="onnx", metavar="NAME",
-                        help=f"the kind of file: {' or '.join(FORMATS)}")
-    parser.add_argument("--out", type=Path, metavar="FILE",
-                        help="the file; by default model.onnx in a run's folder, and beside a "
-                             "checkpoint one of its name")
+    parser.add_argument("--format", default=ONNX, metavar="NAME",
+                        help=f"what is written: {ONNX}, one file; or torch, a folder with a "
+                             f"module of PyTorch, to detect and to train it further")
+    parser.add_argument("--out", type=Path, metavar="FILE|FOLDER",
+                        help="the file or folder; by default model.onnx or torch in a run's "
+                             "folder, and beside a checkpoint one of its name")
     batch = parser.add_mutually_exclusive_group()
-    batch.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time")
+    batch.add_argument("--batch-size", type=int, metavar="N",
+                       help="images at a time, 1 by default")
     batch.add_argument("--dynamic-batch", action="store_true",
                        help="any number of images at a time, chosen when it runs")
-    parser.add_argument("--opset", type=int, default=17, metavar="N",
-                        help="the set of ONNX operators to use, 17 or later")
+    parser.add_argument("--opset", type=int, metavar="N",
+                        help="the set of ONNX operators to use, 17 (the default) or later")
     parser.add_argument("--no-nms", action="store_true",
                         help="leave suppression out: the file gives the scores and the box of "
                              "every anchor")
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0],
-                        help="what the network is stored and computed in; float16 is half the size")
+    parser.add_argument("--precision", choices=PRECISIONS,
+                        help="what the network is stored and computed in, float32 by default; "
+                             "float16 is half the size")
     arguments.add_checkpoint(parser)
     parser.add_argument("--check", type=Path, nargs="+", default=(), metavar="IMAGE|DIR",
                         help="compare what the file finds in these images with what MXNet finds, "
@@ -44,13 +54,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export, say what the file is, and compare it with MXNet where images are given."""
+    """Export, say what was written, and compare it with MXNet where images are given."""
+    return _file(options) if options.format == ONNX else _folder(options)
+
+
+def _folder(options: argparse.Namespace) -> int:
+    """Export to a folder."""
+    from ssdreg.exporting.folder import describe_folder, export_folder, folder_exporter
+    folder_exporter(options.format)  # before an option is refused for its sake
+    for name, idle in OF_ONNX.items():
+        if getattr(options, name) != idle:
+            raise ExportError(f"--{name.replace('_', '-')} is of an ONNX file, and --format "
+                              f"{options.format} writes a folder without it: leave it out")
+    exported = export_folder(
+        options.path, options.format, out=options.out, epoch=options.epoch,
+        classes=arguments.classes(options), data_shape=options.data_shape,
+        preprocessing=arguments.preprocessing(options))
+    print(describe_folder(exported))
+    print(f"how to use it: {exported.folder / 'README.md'}")
+    return 0
+
+
+def _file(options: argparse.Namespace) -> int:
+    """Export to an ONNX file."""
     from ssdreg.exporting.export import export
     from ssdreg.exporting.report import compared
+    batch = BATCH_SIZE if options.batch_size is None else options.batch_size
     exported = export(
-        options.path, out=options.out, nms=not options.no_nms, opset=options.opset,
-        batch_size=None if options.dynamic_batch else options.batch_size,
-        precision=options.precision, epoch=options.epoch, classes=arguments.classes(options),
+        options.path, out=options.out, nms=not options.no_nms,
+        opset=OPSET if options.opset is None else options.opset,
+        batch_size=None if options.dynamic_batch else batch,
+        precision=options.precision or PRECISIONS[0], epoch=options.epoch,
+        classes=arguments.classes(options),
         data_shape=options.data_shape, preprocessing=arguments.preprocessing(options),
         check=options.check, progress=_tell)
     if exported.images:

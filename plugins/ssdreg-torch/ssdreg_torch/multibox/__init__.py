@@ -5,8 +5,8 @@ padded number of objects. All is float32, whatever precision the network compute
 what MXNet computes on a processor, ties included.
 """
 
-from ssdreg_torch.multibox.detection import Detecting, detect
+from ssdreg_torch.multibox.detection import Detecting, find_detections
 from ssdreg_torch.multibox.prior import place_anchors
 from ssdreg_torch.multibox.target import Targeting, find_targets
 
-__all__ = ["Detecting", "Targeting", "detect", "find_targets", "place_anchors"]
+__all__ = ["Detecting", "Targeting", "find_detections", "find_targets", "place_anchors"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
-from attrs import frozen
 from torch import Tensor
 
 from ssdreg_torch.multibox.boxes import overlaps
@@ -14,12 +14,15 @@ from ssdreg_torch.multibox.boxes import overlaps
 BLOCK = 512
 
 
-@frozen
-class Detecting:
-    """How predictions become detections; see `ssdreg.ops.detection`.
+class Detecting(NamedTuple):
+    """How predictions become detections.
 
-    `overlap` is the IoU from which on a box suppresses a worse one of its class, or of
-    `every_class`; `best` how many go through suppression, all for -1.
+    - `clip`: whether boxes end at the image's sides
+    - `threshold`: the least score
+    - `overlap`: the IoU from which on a box suppresses a worse one of its class, or of any class
+      for `every_class`
+    - `best`: how many of the best go through suppression, all for -1
+    - `variances`: what offsets are multiplied by: of the centre, across and down, and of the sides
     """
 
     clip: bool
@@ -31,7 +34,8 @@ class Detecting:
 
 
 @torch.no_grad()
-def detect(scores: Tensor, offsets: Tensor, anchors: Tensor, settings: Detecting) -> Tensor:
+def find_detections(scores: Tensor, offsets: Tensor, anchors: Tensor, settings: Detecting
+                    ) -> Tensor:
     """Return detections (B, N, 6): class, score, corners; rows in MXNet's order, -1 where dropped.
 
     `scores` (B, C + 1, N) probabilities, `offsets` (B, N * 4), `anchors` (1, N, 4).

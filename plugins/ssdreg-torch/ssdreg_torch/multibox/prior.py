@@ -9,12 +9,15 @@ from torch import Tensor
 
 
 def place_anchors(feature: Tensor, sizes: Sequence[float], ratios: Sequence[float],
-                  steps: Sequence[float], offsets: Sequence[float]) -> Tensor:
+                  steps: Sequence[float] = (-1.0, -1.0), offsets: Sequence[float] = (0.5, 0.5)
+                  ) -> Tensor:
     """Place anchors on a feature (B, K, h, w): (1, h * w * A, 4) float32, corners as shares.
 
     A is ``len(sizes) + len(ratios) - 1``: every size at the first ratio, then the first size at
-    every further ratio; cell by cell, rows first. Each number is rounded to float32 where MXNet
-    does.
+    every further ratio; cell by cell, rows first. `sizes` are shares of the image's height,
+    `ratios` width / height in cells; `steps` the distance of centres down and across as shares of
+    the image, -1 for one cell, and `offsets` where in a step a centre lies. Each number is rounded
+    to float32 where MXNet does.
     """
     height, width = feature.shape[2:]
     down, across = (step if step > 0 else 1 / side for step, side in zip(steps, (height, width)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-from attrs import frozen
 from torch import Tensor
 
 from ssdreg_torch.multibox.boxes import overlaps
@@ -12,13 +13,14 @@ from ssdreg_torch.multibox.boxes import overlaps
 LEAST_OVERLAP = 1e-6
 
 
-@frozen
-class Targeting:
-    """How anchors are matched; see `ssdreg.ops.targets`.
+class Targeting(NamedTuple):
+    """How anchors are matched with objects.
 
-    `overlap` is the IoU above which an anchor is positive, `negative_overlap` the one below which
-    it may be mined; `negative_ratio` negatives are mined for each positive, all for -1. (MXNet's
-    setting ``minimum_negative_samples`` has no effect there, and none here.)
+    - `overlap`: the IoU above which an anchor is positive
+    - `ignore`: the class of anchors that do not count
+    - `negative_ratio`: how many negatives are mined for each positive, all for -1
+    - `negative_overlap`: the IoU below which an anchor may be mined
+    - `variances`: what offsets are divided by: of the centre, across and down, and of the sides
     """
 
     overlap: float

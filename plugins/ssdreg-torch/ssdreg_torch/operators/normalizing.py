@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreg.graph.nodes import Node
-from ssdreg_torch.precision import wide
+from ssdreg_torch.functions import l2_normalize
 from ssdreg_torch.translation import Compute, Operation, translates, unsupported
 
 BATCH_NORMS = ("BatchNorm", "BatchNorm_v1", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU")
@@ -107,10 +107,7 @@ def l2(node: Node) -> Compute:
         raise unsupported(node, f"its mode is {mode!r}")
     first, last = begins[mode]
 
-    def compute(data: Tensor) -> Tensor:
-        axes = list(range(data.ndim))[first:last]
-        return data / torch.sqrt(wide(data).square().sum(axes, keepdim=True) + eps)
-    return compute
+    return lambda data: l2_normalize(data, tuple(range(data.ndim))[first:last], eps)
 
 
 @translates("LRN")

@@ -62,7 +62,7 @@ def _outputs(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
             for size, side, step, pad in zip(sizes, kernel, stride, before)]
 
 
-def _beyond(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
+def beyond(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
             before: Sequence[int], convention: str) -> list[int]:
     """Return the padding after the last cell that the windows reach, negative where cells stay."""
     outputs = _outputs(sizes, kernel, stride, before, convention)
@@ -80,7 +80,7 @@ def _maxima(kernel: tuple[int, ...], stride: tuple[int, ...], before: tuple[int,
     pool = MAXIMA[len(kernel)]
 
     def compute(data: Tensor) -> Tensor:
-        after = _beyond(data.shape[2:], kernel, stride, before, convention)
+        after = beyond(data.shape[2:], kernel, stride, before, convention)
         # PyTorch's own padding holds where the map ends no later than it does
         if all(last <= first <= side // 2 for first, last, side in zip(before, after, kernel)):
             return pool(data, kernel, stride, before)
@@ -95,7 +95,7 @@ def _sums(kernel: tuple[int, ...], stride: tuple[int, ...], before: tuple[int, .
     pool, factor = AVERAGES[len(kernel)], math.prod(kernel) / divided
 
     def compute(data: Tensor) -> Tensor:
-        after = _beyond(data.shape[2:], kernel, stride, before, convention)
+        after = beyond(data.shape[2:], kernel, stride, before, convention)
         pooled = pool(_padded(data, before, after, 0.0), kernel, stride)
         return pooled if factor == 1 else pooled * factor
     return compute
@@ -113,7 +113,7 @@ def _averages(kernel: tuple[int, ...], stride: tuple[int, ...], before: tuple[in
 
     def compute(data: Tensor) -> Tensor:
         sizes = data.shape[2:]
-        after = _beyond(sizes, kernel, stride, before, convention)
+        after = beyond(sizes, kernel, stride, before, convention)
         if counts_padding and all(last <= first <= side // 2
                                   for first, last, side in zip(before, after, kernel)):
             return pool(data, kernel, stride, before)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreg.graph.nodes import Node
+from ssdreg_torch.functions import resize
 from ssdreg_torch.translation import Compute, translates, unsupported
 
 #: A side by what MXNet's modes make of it, without those that have a factor or another map.
@@ -39,10 +40,7 @@ def bilinear(node: Node) -> Compute:
 
     def compute(data: Tensor, like: Tensor | None = None) -> Tensor:
         sides = like.shape[2:] if mode == "like" and like is not None else _sides(node, data)
-        for axis, side in zip((2, 3), () if corners else sides):
-            if side == 1:  # MXNet takes the first cell, and not the middle
-                data = data.narrow(axis, 0, 1)
-        return functional.interpolate(data, tuple(sides), mode="bilinear", align_corners=corners)
+        return resize(data, sides, corners)
     return compute
 
 

@@ -1,0 +1,1 @@
+"""What writes MXNet's operators as lines of PyTorch, a module for each kind."""

@@ -1,0 +1,180 @@
+"""A run or an old checkpoint as a folder that another program computes: ``--format torch``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from attrs import field, frozen
+from ssdreg_runtime.system.files import write_json
+
+from ssdreg._version import __version__
+from ssdreg.deploy.model import DeployModel, open_trainable
+from ssdreg.errors import DependencyError, ExportError
+from ssdreg.exporting.export import without_ending
+from ssdreg.registry.names import get_engine, list_engines
+from ssdreg.registry.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
+
+#: Writes a detector, with its training symbol, to a folder that is there and empty.
+FolderExporter = Callable[[DeployModel, "mx.sym.Symbol", Path], None]
+
+#: The file by which a folder is known: what wrote it, and the digests of its files.
+MANIFEST = "export.json"
+#: What Python and file managers leave beside files.
+_LEFT = ("__pycache__", ".DS_Store")
+
+#: The plug-ins of this repository that write a format, for who has not installed one.
+_PLUGINS: Mapping[str, str] = MappingProxyType({"torch": "ssdreg-torch"})
+
+
+@frozen(eq=False)
+class ExportedFolder:
+    """A folder that was written.
+
+    - `folder`, `files`: their names; `size` of all of them in bytes
+    - `replaced`: whether it had been exported to before
+    - `source`: the detector that it was made of; `format`: its kind
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    size: int
+    replaced: bool
+    source: DeployModel = field(repr=False)
+    format: str
+
+
+def folder_formats() -> tuple[str, ...]:
+    """Return the formats that are folders: the engines that write one."""
+    return tuple(engine.name for engine in list_engines() if engine.export is not None)
+
+
+def folder_exporter(name: str) -> FolderExporter:
+    """Return what writes a format.
+
+    Raises ExportError for a format that nothing writes, DependencyError for one whose plug-in is
+    not installed.
+    """
+    if name in folder_formats():
+        return get_engine(name).write
+    if name in _PLUGINS:
+        raise DependencyError(f"--format {name} is written by the plug-in {_PLUGINS[name]}, which "
+                              f"is not installed, or not loaded (`ssdreg plugins` tells): run "
+                              f"`pip install {_PLUGINS[name]}`")
+    raise ExportError(f"there is no format {name!r} to export to: choose one of "
+                      f"{', '.join(('onnx', *folder_formats()))}")
+
+
+def export_folder(model: str | os.PathLike[str], format: str, *,
+                  out: str | os.PathLike[str] | None = None, epoch: int | None = None,
+                  classes: Sequence[str] | None = None,
+                  data_shape: int | tuple[int, int] | None = None,
+                  preprocessing: Preprocessing | None = None) -> ExportedFolder:
+    """Write a run or an old checkpoint as a folder, as ``ssdreg export --format`` does.
+
+    - `model`: a run's folder, or a checkpoint; `epoch`, `classes`, `data_shape` and
+      `preprocessing` are those of `ssdreg.load_checkpoint`
+    - `format`: ``torch``
+    - `out`: the folder; by default one of the format's name in a run's folder, and beside a
+      checkpoint one of both names. It is written whole or not at all; one that was written by this
+      before is replaced if nothing in it was changed or added since
+
+    Raises ExportError for a network that cannot be written, and for a folder that may not be;
+    RunError for what cannot be read; DependencyError where what writes the format is not installed.
+    """
+    path = Path(model)
+    write = folder_exporter(format)
+    folder = default_folder(path, format) if out is None else Path(out)
+    _refuse(folder)
+    source, training = open_trainable(path, epoch, classes, data_shape, preprocessing)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    beside.mkdir()
+    try:
+        write(source, training, beside)
+        files = sorted(file for file in beside.rglob("*") if file.is_file())
+        size = sum(file.stat().st_size for file in files)
+        names = tuple(file.relative_to(beside).as_posix() for file in files)
+        write_json(beside / MANIFEST, {
+            "ssdreg": __version__, "format": format,
+            "files": {name: _digest(file) for name, file in zip(names, files)}})
+        replaced = _replace(folder, beside)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return ExportedFolder(folder, names, size, replaced, source, format)
+
+
+def default_folder(path: Path, format: str) -> Path:
+    """Return where a run or a checkpoint is exported to, unless a folder is named."""
+    return path / format if path.is_dir() else path.with_name(f"{without_ending(path)}-{format}")
+
+
+def _refuse(folder: Path) -> None:
+    """Raise ExportError for a folder that should not be replaced."""
+    if not folder.exists():
+        return
+    instead = "move it away, or choose another --out"
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is a file, and a folder is written: choose another --out")
+    there = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*"))
+             if file.is_file() and not set(file.relative_to(folder).parts) & set(_LEFT)}
+    manifest = there.pop(MANIFEST, None)
+    if manifest is None:
+        if any(folder.iterdir()):
+            raise ExportError(f"{folder} is there already and was not written by ssdreg: {instead}")
+        return
+    try:
+        written = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ExportError(f"{manifest} is not what ssdreg wrote: move the folder away, or choose "
+                          f"another --out") from error
+    for name, file in there.items():
+        if name not in written:
+            raise ExportError(f"{file} was put there since ssdreg wrote the folder: {instead}")
+        if written[name] != _digest(file):
+            raise ExportError(f"{file} was changed since ssdreg wrote it: {instead}")
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _replace(folder: Path, beside: Path) -> bool:
+    """Put a complete folder in its place; tell whether there was one that ssdreg had written."""
+    if not folder.exists():
+        beside.replace(folder)
+        return False
+    replaced = (folder / MANIFEST).is_file()
+    before = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    folder.replace(before)
+    try:
+        beside.replace(folder)
+    except OSError:
+        before.replace(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
+    return replaced
+
+
+def describe_folder(exported: ExportedFolder) -> str:
+    """Say in a few lines what was done, and what the folder holds."""
+    source, plan = exported.source, exported.source.plan
+    height, width = plan.data_shape
+    rows = [
+        ("replaced" if exported.replaced else "written",
+         f"{exported.folder} ({exported.size / 1e6:.1f} MB)"),
+        ("files", ", ".join(exported.files)),
+        ("network", f"{plan.backbone}, {plan.head}, {exported.format}"),
+        ("input", f"images: {height}x{width} pixels of RGB"),
+        ("classes", f"{len(source.classes)} ({', '.join(source.classes)})")]
+    return "\n".join(f"{name + ':':16}{text}" for name, text in rows)
