@@ -4,7 +4,8 @@ Both use names that NumPy and the standard library have removed since. Their mod
 these, get their own ``import``: there ``import numpy`` returns NumPy with the removed names
 (`ssdreg.compat.numpy_names`), and ``distutils.version``, which Python 3.12 removed, consists of
 `packaging`'s versions. NumPy itself and ``sys.modules`` stay as they are, and modules that are
-imported later are served as well.
+imported later are served as well. What MXNet imports for nothing is left out, or imported when it
+is used.
 
 Incompatibilities other than missing names are repaired in MXNet's functions: see
 `ssdreg.compat.mxnet_repairs`.
@@ -13,10 +14,12 @@ Incompatibilities other than missing names are repaired in MXNet's functions: se
 from __future__ import annotations
 
 import builtins
+import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +34,9 @@ PACKAGES = ("mxnet", "gluoncv")
 #: The module that imports scikit-learn, where that is installed, for the base class of an unused
 #: class: that takes as long as the rest of MXNet.
 ESTIMATOR = "mxnet.model"
+#: How MXNet's modules import ``scipy.stats``, name and what is taken from it. It is a third of the
+#: time of importing MXNet, for one test of random numbers.
+STATISTICS = (("scipy.stats", ()), ("scipy", ("stats",)))
 
 
 def restored() -> tuple[str, ...]:
@@ -48,6 +54,20 @@ def version_module() -> ModuleType:
     module = ModuleType("distutils.version")
     vars(module).update(StrictVersion=Version, LooseVersion=Version)
     return module
+
+
+class DeferredModule(ModuleType):
+    """Stands for a module that is imported when something in it is looked up first."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def deferred_scipy() -> ModuleType:
+    """Return a module in place of ``scipy``, whose statistics are imported when they are used."""
+    package = DeferredModule("scipy")
+    vars(package)["stats"] = DeferredModule("scipy.stats")
+    return package
 
 
 class RepairingLoader(Loader):
@@ -78,6 +98,7 @@ class MXNetFinder(MetaPathFinder):
 
     def __init__(self) -> None:
         self.numpy, self.versions = namespace(), version_module()
+        self.scipy = deferred_scipy()
         self.builtins = {**vars(builtins), "__import__": self.import_}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None,
@@ -99,6 +120,8 @@ class MXNetFinder(MetaPathFinder):
         """Import as Python does, with NumPy and ``distutils.version`` replaced."""
         if level == 0 and name == "distutils.version" and fromlist:
             return self.versions
+        if level == 0 and (name, tuple(fromlist or ())) in STATISTICS and find_spec("scipy"):
+            return self.scipy
         if (globals or {}).get("__name__") == ESTIMATOR and name.startswith("sklearn"):
             raise ImportError("scikit-learn is left out")
         module = builtins.__import__(name, globals, locals, fromlist or (), level)

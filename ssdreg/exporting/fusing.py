@@ -100,9 +100,11 @@ def write_chain(chain: Chain, values: Mapping[Entry, Value], writer: Writer) -> 
 def _normalized(norm: Operator, inputs: Sequence[Value], moments: Sequence[Value]) -> list[Value]:
     data, weight, *bias = inputs
     scale, offset = affine(norm, [data, *moments])
-    kernel = np.asarray(weight.array, np.float64)
-    folded = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1))
+    kernel = np.asarray(weight.array)
+    # computed in double precision piece by piece, without a copy of that size
+    folded = np.multiply(kernel, scale.reshape(-1, *[1] * (kernel.ndim - 1)), dtype=np.float64,
+                         out=np.empty(kernel.shape, np.float32), casting="same_kind")
     if bias:
         offset = offset + np.asarray(bias[0].array, np.float64) * scale
-    return [data, Value.constant(folded.astype(np.float32), weight.label),
+    return [data, Value.constant(folded, weight.label),
             Value.constant(offset.astype(np.float32), f"{norm.name}_offset")]

@@ -24,6 +24,8 @@ from ssdreg.graph.operators import DETECTION
 if TYPE_CHECKING:
     import onnx
 
+    from ssdreg.mx import mx
+
 #: The version of what the metadata say; a reader refuses a newer one.
 FORMAT = 1
 #: The name of the input, and of all outputs that there may be.
@@ -53,8 +55,9 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
     # before any node of the network can take their names
     for name in (IMAGES, *OUTPUTS):
         writer.reserve(name)
+    arrays = {**source.params.args, **source.params.auxs}
     values = write_network(network, [index for index, _ in last.inputs],
-                           lambda operator: _leaf(operator, source, writer), writer)
+                           lambda operator: _leaf(operator, source, arrays, writer), writer)
     predictions = _predictions(network, last, values, writer)
     rules = PostProcessing.read(last.attrs)
     writer.dtype = _FLOAT32
@@ -79,11 +82,11 @@ def _param_shapes(source: DeployModel) -> dict[str, tuple[int, ...]]:
             for name, array in part.items()}
 
 
-def _leaf(operator: Operator, source: DeployModel, writer: Writer) -> Value:
-    """Return a parameter, or the normalised image."""
+def _leaf(operator: Operator, source: DeployModel, arrays: Mapping[str, mx.nd.NDArray],
+          writer: Writer) -> Value:
+    """Return one of the parameters, which are `arrays`, or the normalised image."""
     if operator.name == DATA:
         return _normalized_images(operator, source, writer)
-    arrays = {**source.params.args, **source.params.auxs}
     if operator.name not in arrays:
         raise ExportError(f"{source.name} lacks the parameter {operator.name!r} that its symbol "
                           f"reads: the two do not belong together")

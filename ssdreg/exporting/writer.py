@@ -128,8 +128,10 @@ class Writer:
 
 def _converted(array: np.ndarray, dtype: np.dtype[Any], label: str) -> np.ndarray:
     """Return a constant in another type; raise ExportError where that cannot hold its values."""
+    if array.dtype == dtype:
+        return array
     with np.errstate(over="ignore"):
-        converted = array.astype(dtype, copy=False)
+        converted = array.astype(dtype)
     if array.dtype.kind == "f" and (np.isinf(converted) & np.isfinite(array)).any():
         raise ExportError(f"{label!r} has values up to {np.abs(array).max():.3g}, which {dtype} "
                           f"cannot hold: export in float32")

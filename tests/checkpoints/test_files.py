@@ -51,8 +51,8 @@ def test_sagemakers_model_is_read(tmp_path, packed):
                                   detection={"nms_threshold": .45})
     (tmp_path / "hyperparams.json").write_text(json.dumps(HYPERPARAMETERS))
     checkpoint = files.write(tmp_path / "model_algo_1", symbol, SIDE, epoch=0)
-    model = tarred(tmp_path, tmp_path / "model.tar.gz")
-    found = ssdreg.load_checkpoint(model if packed else tmp_path)
+    found = ssdreg.load_checkpoint(
+        tarred(tmp_path, tmp_path / "model.tar.gz") if packed else tmp_path)
     assert found.kind == "SageMaker's object detection (resnet-50)"
     assert found.plan.backbone == "resnet18"
     assert found.plan.head == "ssd"

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from support.parsing import parse
 
-from ssdreg.compat.mxnet_modules import PACKAGES, MXNetFinder, restored
+from ssdreg.compat.mxnet_modules import PACKAGES, STATISTICS, MXNetFinder, restored
 from ssdreg.compat.numpy_names import BUILTINS, lost_names, namespace
 
 MXNET = Path(importlib.util.find_spec("mxnet").origin).parent
@@ -306,13 +306,35 @@ def test_distutils_is_compared_as_mxnet_does():
     assert distribution("mxnet").version == mx.__version__
 
 
+NEEDLESS = """
+import sys
+from ssdreg.mx import mx
+print(mx.__version__, "sklearn" in sys.modules, "scipy.stats" in sys.modules)
+print(mx.contrib.quantization.stats.entropy(), mx.test_utils.ss.entropy(),
+      "scipy.stats" in sys.modules)
+"""
+
+
 def test_what_takes_as_long_as_mxnet_itself_is_not_imported_for_it(tmp_path):
-    """Where scikit-learn is installed, as it is with NNCF."""
-    (tmp_path / "sklearn").mkdir()
+    """Where scikit-learn and SciPy are installed, as they are with NNCF."""
+    for name in ("sklearn", "scipy"):
+        (tmp_path / name).mkdir()
     (tmp_path / "sklearn" / "__init__.py").write_text("raise RuntimeError('imported')")
     (tmp_path / "sklearn" / "base.py").write_text("BaseEstimator = object")
-    code = "import sys; from ssdreg.mx import mx; print(mx.__version__, 'sklearn' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(
+    (tmp_path / "scipy" / "__init__.py").touch()
+    (tmp_path / "scipy" / "stats.py").write_text("def entropy():\n    return 3\n")
+    done = subprocess.run([sys.executable, "-c", NEEDLESS], capture_output=True, text=True,
+                          check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(
                               [str(tmp_path), *filter(None, sys.path)])})
-    assert done.stdout.split() == ["1.9.1", "False"], done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.split() == ["1.9.1", "False", "False"], done.stderr
+    # it is there as soon as somebody uses it
+    assert second.split() == ["3", "3", "True"], done.stderr
+
+
+def test_statistics_that_are_not_installed_are_no_module(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.delitem(sys.modules, "scipy.stats", raising=False)
+    for name, taken in STATISTICS:
+        with pytest.raises(ImportError):
+            MXNetFinder().import_(name, fromlist=taken)

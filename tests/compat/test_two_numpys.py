@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import paths
-from support.environments import clean, install, python_of
+from support.environments import add, clean, install, python_of
 
 WORKER = paths.TESTS / "support" / "twenty_steps.py"
 #: The Pythons that NumPy 1.26 is published for, or a NumPy close to it.
@@ -52,8 +52,7 @@ def both(python, tmp_path_factory) -> tuple[dict, dict]:
     installed = train(python, tmp_path_factory.mktemp("installed"), None)
     wanted = "numpy<2" if installed["numpy"].startswith("2.") else "numpy>=2"
     folder = tmp_path_factory.mktemp("numpy")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder,
-                    wanted], env=clean(), check=True)
+    add(python.parent, "--no-deps", "--target", folder, wanted)
     return installed, train(python, tmp_path_factory.mktemp("other"), folder)
 
 

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 from support import drawn, paths, voc
 from support.drawn import CLASSES, FORMATS
+from support.runs import SIDE, SMALL
 
 import ssdreg
 from ssdreg.data import available_splits, load, open_rec, read_dataset
@@ -88,8 +89,8 @@ def assert_equal_around(steps, folder, tolerance):
 
 
 def first_loss(data, out, **arguments):
-    result = ssdreg.train(data=data, out=out, backbone="resnet18", data_shape=64,
-                          tap_strides=(8, 16), epochs=1, pretrained=False, **arguments)
+    result = ssdreg.train(data=data, out=out, backbone=SMALL, data_shape=SIDE, epochs=1,
+                          **arguments)
     return result.epochs[0].cls_loss, result.epochs[0].loc_loss
 
 
@@ -107,10 +108,29 @@ def test_all_around_and_the_same_first_loss(tmp_path, tiny_shapes):
         np.testing.assert_allclose(losses_of_one, losses["voc"], rtol=1e-5)
 
 
+def every_eighth(source, folder):
+    """Link every eighth photo of a data set in VOC's layout, and those that it has issues with."""
+    odd = {issue.file.stem for issue in read_dataset(source).issues}
+    for part in ("ImageSets/Main", "Annotations", "JPEGImages"):
+        (folder / part).mkdir(parents=True)
+    kept = set()
+    for file in sorted((source / "ImageSets/Main").iterdir()):
+        names = file.read_text(encoding="utf-8").split()
+        names = [name for number, name in enumerate(names) if number % 8 == 0 or name in odd]
+        (folder / "ImageSets/Main" / file.name).write_text("\n".join(names), encoding="utf-8")
+        kept.update(names)
+    assert odd < kept
+    for name in kept:
+        for file in (f"Annotations/{name}.xml", f"JPEGImages/{name}.jpg"):
+            (folder / file).symlink_to(source / file)
+    return folder
+
+
 @pytest.mark.reference
 @pytest.mark.skipif(not BCCD.is_dir(), reason="the BCCD data set is not beside the project")
 def test_real_photos_all_around(tmp_path):
-    assert_equal_around(around(BCCD, tmp_path), tmp_path, 1e-3)
+    photos = every_eighth(BCCD, tmp_path / "photos")
+    assert_equal_around(around(photos, tmp_path), tmp_path, 1e-3)
 
 
 # What is special about single pictures

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from support import drawn, voc
 
-import ssdreg
 from ssdreg.data import (
     Box,
     Dataset,
@@ -28,6 +24,7 @@ from ssdreg.data import (
     open_train,
     pack,
     packing,
+    read_dataset,
 )
 from ssdreg.data.boxes import boxes
 from ssdreg.data.encoding import encode_all, prove_images
@@ -36,8 +33,6 @@ from ssdreg.data.packing import pack_shards
 from ssdreg.data.recordio import image_of, index_records, objects_of
 from ssdreg.data.splits import choose, open_data
 from ssdreg.errors import DataError
-
-PROJECT = Path(ssdreg.__file__).parents[1]
 
 
 def write_set(root, images):
@@ -176,30 +171,41 @@ def test_no_list_names_shards_of_two_states(tmp_path, monkeypatch):
     assert pack_shards(root, out=out, shard_size=2).images == 6
 
 
+#: Starts processes that have imported what they need, so that a kill finds them packing.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["ssdreg.mx", "ssdreg.data.packing"])
+
+
 def start(root, out):
-    code = ("import sys\nfrom ssdreg.data.packing import pack_shards\n"
-            "pack_shards(sys.argv[1], out=sys.argv[2], shard_size=40)\n")
-    return subprocess.Popen([sys.executable, "-c", code, str(root), str(out)], env={
-        **os.environ, "PYTHONPATH": str(PROJECT)})
+    process = PROCESSES.Process(target=pack_shards, args=(root,),
+                                kwargs={"out": out, "shard_size": 10})
+    process.start()
+    return process
+
+
+def ends_well(process):
+    process.join()
+    return process.exitcode == 0
 
 
 def test_killed_at_any_moment_it_goes_on_without_a_wrong_record(tmp_path):
-    root = write_set(tmp_path / "source", 400)
+    root = write_set(tmp_path / "source", 100)
     wanted = tmp_path / "wanted"
+    # the first also waits for the imports
+    assert ends_well(start(root, tmp_path / "first"))
     began = time.monotonic()
-    assert start(root, wanted).wait() == 0
+    assert ends_well(start(root, wanted))
     whole = time.monotonic() - began
     chance, kills = random.Random(0), 0
-    for attempt in range(4):
+    for attempt in range(3):
         out = tmp_path / f"out{attempt}"
         for _ in range(3):
-            packing = start(root, out)
-            time.sleep(chance.uniform(0.4, 1.0) * whole)
-            if packing.poll() is None:
-                packing.send_signal(signal.SIGKILL)
-                kills += 1
-            packing.wait()
-        assert start(root, out).wait() == 0
+            process = start(root, out)
+            process.join(chance.uniform(0.1, 1.0) * whole)
+            process.kill()
+            process.join()
+            kills += process.exitcode == -signal.SIGKILL
+        assert ends_well(start(root, out))
         left = contents(out)
         # nothing of what a kill left behind
         assert set(left) == set(contents(wanted))
@@ -261,7 +267,7 @@ def test_nothing_to_learn_from(tmp_path):
     for file in (root / "JPEGImages").iterdir():
         file.write_bytes(file.read_bytes()[:60])
     for run in (lambda: pack_shards(root, out=tmp_path / "out", shard_size=2),
-                lambda: pack(ssdreg.data.read_dataset(root))):
+                lambda: pack(read_dataset(root))):
         with pytest.raises(DataError, match=r"no image of split 'all' that has a box can be deco"):
             run()
     assert not list((tmp_path / "out").glob("*.shards"))

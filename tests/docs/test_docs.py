@@ -130,7 +130,7 @@ def test_pictures_say_what_they_show(pages):
 
 def test_the_notebook_was_run_by_the_build(pages, html):
     page = pages["notebook.html"]
-    for found in (r"resnet18 \[2, 4, 8, 16, 32\]", r"epoch 6 \d+\.\d img/s cls",
+    for found in (r"resnet18 \[2, 4, 8, 16, 32\]", r"epoch 5 \d+\.\d img/s cls",
                   r"is the best: mAP 0\.\d\d", r"circle \d+ \d+ 0\.\d{4}", "agrees: True",
                   r"int8 for onnxruntime, scales from 40 images", r"<Detections \d+ in 64x64: "):
         assert re.search(found, page.text), found

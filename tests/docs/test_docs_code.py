@@ -16,6 +16,7 @@ import sys
 from contextlib import redirect_stdout
 from importlib.metadata import requires
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve, field, frozen
@@ -25,7 +26,7 @@ from support import checkpoints as files
 from support.checkpoints import tarred
 from support.configurations import FACTORY
 from support.documents import DOCUMENTS, PROJECT, PYTHON, SHELL, SHOWN, blocks
-from support.runs import SIDE, command
+from support.runs import SIDE, SMALL, command
 
 import ssdreg
 from ssdreg.cli.main import parser
@@ -35,7 +36,11 @@ from ssdreg.registry import host as plugins
 #: What commands are told besides, so that they are done in seconds, and what a new network is.
 QUICKLY = {"train": ("--epochs", "1", "--batch-size", "8"),
            "quantize": ("--calibration-images", "4", "--rounds", "1", "--drop", "1")}
-SMALL = ("--data-shape", str(SIDE))
+SMALLER = ("--data-shape", str(SIDE), "--backbone", SMALL.name)
+#: The network that the tutorial makes, which is as small.
+TUTORIALS = "toynet"
+#: What of the reader's choice of a network is replaced in Python, and by what.
+BACKBONE = ('backbone="resnet18", data=', f'backbone="{SMALL.name}", data=')
 #: Words that stand for something of the reader's, or take long, and what stands for them here.
 REPLACED = {
     # here without the plug-in whose weights make it better
@@ -43,7 +48,10 @@ REPLACED = {
                   "NAME,NAME": ",".join(ssdreg.plan("resnet50").taps),
                   'out="runs/second")':
                       'out="runs/second", data_shape=64, epochs=1, batch_size=8)',
-                  "photos/ clip.mp4": "photo.jpg", '"one.jpg", "two.jpg"': '"photo.jpg"'},
+                  "photos/ clip.mp4": "photo.jpg", '"one.jpg", "two.jpg"': '"photo.jpg"',
+                  BACKBONE[0]: BACKBONE[1]},
+    "docs/python.md": {"calibration_images=4, rounds=2": "calibration_images=4, rounds=1, drop=1",
+                       BACKBONE[0]: BACKBONE[1]},
     "docs/tutorial.md": {"train=1200, val=100": "train=16, val=6"},
 }
 #: In the tutorial a package is built and installed, for which pip fetches what builds it.
@@ -90,6 +98,13 @@ def given(tmp_path_factory, tiny_shapes):
 @pytest.fixture(scope="module")
 def trained():
     return {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """A network that trains in less than a second, called by its name."""
+    with plugins.register(SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))):
+        yield
 
 
 @pytest.fixture
@@ -154,9 +169,9 @@ def run_ssdreg(line, where, reader):
     if set(words) & set(ELSEWHERE):
         parser().parse_args(words)
         return
-    # a run without a backbone goes on as the network it is
-    new = words[0] == "train" and "--backbone" in words
-    words = [*words, *QUICKLY.get(words[0], ()), *(SMALL if new else ())]
+    # a run without a backbone goes on as the network it is, and a reader's own is small
+    new = words[0] == "train" and "--backbone" in words and TUTORIALS not in words
+    words = [*words, *QUICKLY.get(words[0], ()), *(SMALLER if new else ())]
     out = words[words.index("--out") + 1] if words[0] == "train" else ""
     if out and tuple(words) in reader.trained:
         shutil.copytree(reader.trained[tuple(words)], out)

@@ -16,7 +16,7 @@ import pytest
 from attrs import evolve
 from PIL import Image
 from support import paths
-from support.environments import PROJECT, clean, install, python_of, run, version_of
+from support.environments import PROJECT, add, clean, install, python_of, run, version_of
 
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.deploy.executor import Inference, prepare
@@ -115,7 +115,7 @@ def refusal(bare, model, photo) -> subprocess.CompletedProcess[str]:
 def oldest(bare, refusal) -> Path:
     """The same, after the commands that it names."""
     wanted = re.findall(r"`pip install '(\S+)'`", refusal.stderr)
-    run(bare / "python", "-m", "pip", "install", "--quiet", "--no-compile", *wanted, cwd=bare)
+    add(bare, *wanted)
     return bare
 
 

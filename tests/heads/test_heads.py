@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import pytest
 from support import numpy_ops
-from support.runs import command, refused
+from support.runs import SMALL, command, refused
 
 import ssdreg
 from ssdreg import ops
@@ -28,9 +28,11 @@ SHAPE = (64, 96)
 CLASSES = 3
 KINDS = [("ssd", "softmax"), ("ssd", "focal"), ("ssdlite", "softmax"), ("ssdlite", "focal")]
 OUTPUTS = ["cls_prob_output", "loc_loss_output", "cls_label_output", "det_out_output"]
+#: A small ResNet, with all strides.
+RESNET = attrs.evolve(SMALL, tap_strides=(16, 32))
 
 
-def make(head="ssd", loss="softmax", backbone="resnet18", shape=SHAPE):
+def make(head="ssd", loss="softmax", backbone=RESNET, shape=SHAPE):
     """Return (plan, training symbol, deploy symbol)."""
     settings = {"num_classes": CLASSES, "data_shape": shape, "head": head, "loss": loss}
     return (ssdreg.plan(backbone, **settings), ssdreg.build(backbone, **settings),
@@ -179,7 +181,7 @@ def fixed_gammas(symbol):
 
 
 @pytest.mark.parametrize(("backbone", "shape", "head", "loss"), [
-    *(("resnet18", SHAPE, *kind) for kind in KINDS), ("vgg16_reduced", SHAPE, *KINDS[0]),
+    *((RESNET, SHAPE, *kind) for kind in KINDS), ("vgg16_reduced", SHAPE, *KINDS[0]),
     ("vgg16_reduced", SHAPE, *KINDS[3]), ("inceptionv3", (139, 139), *KINDS[0])])
 def test_one_step_moves_every_parameter(backbone, shape, head, loss):
     # a batch of 4: over the one cell of the last level BatchNorm needs more than two images,

@@ -264,7 +264,8 @@ HYPERPARAMETERS = {"base_network": "resnet-50", "num_classes": "2", "image_shape
 
 
 def tarred(folder, target):
-    with tarfile.open(target, "w:gz", compresslevel=1) as tar:
+    # gzipped, but not compressed: weights take long and stay as large
+    with tarfile.open(target, "w:gz", compresslevel=0) as tar:
         for file in sorted(folder.iterdir()):
             if file != target:
                 tar.add(file, file.name)

@@ -79,8 +79,16 @@ def _build(sources: Path, folder: Path) -> list[Path]:
 
 def install(python: Path, folder: Path, *requirements: str | Path) -> Path:
     """Make an empty virtual environment and install into it; return its folder of programs."""
-    run(python, "-m", "venv", folder, cwd=folder.parent)
-    # uncompiled: most modules of the large packages are never imported, and it takes half the time
-    run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile",
-        *requirements, cwd=folder)
+    run(python, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    add(folder / "bin", *requirements)
     return folder / "bin"
+
+
+def add(programs: Path, *arguments: str | Path) -> None:
+    """Install into the environment of a folder of programs, by the pip that is here.
+
+    A pip of its own would take as long to be installed as most of what is wanted.
+    """
+    # uncompiled: most modules of the large packages are never imported, and it takes half the time
+    run(sys.executable, "-m", "pip", "--python", programs / "python", "install", "--quiet",
+        "--disable-pip-version-check", "--no-compile", *arguments, cwd=programs)
