@@ -107,7 +107,8 @@ def test_a_distribution_that_leaves_traces(installed, mistake, check, sentence):
     ({"at_declaration": "raise KeyError('lost')"},
      "its plug-in 'nets' cannot be asked what it brings: KeyError: 'lost'"),
     ({"at_declaration": "yield 'resnet18'"},
-     "its plug-in 'nets' yields 'resnet18', which is neither a Backbone nor a Head"),
+     "its plug-in 'nets' yields 'resnet18', which is no Backbone, Head, DataFormat or "
+     "Engine"),
     ({"at_declaration": "pass\n\n@ssdreg.hookimpl\ndef ssdreg_backbone():\n    return []"},
      "its plug-in 'nets' cannot be asked what it brings: PluginValidationError: unknown hook "),
 ])
