@@ -9,12 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreg.graph.nodes import Node
-<<<<<<< HEAD
-from ssdreg_torch.functions import l2_normalize
-=======
 from ssdreg_torch.across import processes, rows
+from ssdreg_torch.functions import l2_normalize
 from ssdreg_torch.precision import wide
->>>>>>> 3b54343 (Train in several processes that torchrun started: a part of every batch each, gradients averaged)
 from ssdreg_torch.translation import Compute, Operation, translates, unsupported
 
 BATCH_NORMS = ("BatchNorm", "BatchNorm_v1", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU")
