@@ -59,6 +59,13 @@ class _Batch:
     first: int
     pad: int = 0
 
+    def part(self, number: int, size: int) -> _Batch:
+        """Return one of the parts of this size that it is divided into."""
+        begin = number * size
+        repeated = begin + size - (len(self.records) - self.pad)
+        return _Batch(self.records[begin:begin + size], self.first + begin,
+                      min(max(0, repeated), size))
+
 
 class DetectionIter:
     """Batches of images and boxes, as ``mx.mod.Module`` takes a ``mx.io.DataIter``.
@@ -129,7 +136,7 @@ def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
                augmentation: Augmentation | None = None,
                preprocessing: Preprocessing | None = None, seed: int = 0,
                threads: int | None = None, max_objects: int | None = None,
-               negatives: bool = True) -> DetectionIter:
+               negatives: bool = True, part: tuple[int, int] = (0, 1)) -> DetectionIter:
     """Open one epoch of training: shuffled, augmented, every image with an object once.
 
     So are the negatives, images without any object, unless they are left out. Images whose objects
@@ -142,8 +149,17 @@ def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
     default that of `packed`, four times that with mosaics. The last batch is filled from the front
     of the order, and says so in ``pad``.
 
-    Raises `DataError` when no image has an object or `max_objects` is too small.
+    `part` (number, parts) takes one of the equal parts that every batch is divided into, numbered
+    from 0: all together are the images of the whole batches, bit for bit, and only those of the
+    part are read.
+
+    Raises `DataError` when no image has an object, `max_objects` is too small, or a batch cannot be
+    divided so.
     """
+    number, parts = part
+    if batch_size % parts or not 0 <= number < parts:
+        raise DataError(f"a batch of {batch_size} images has no part {number} of {parts}: parts "
+                        f"are equal, and numbered from 0")
     index = index_records(packed.rec)
     learned = index.objects > 0
     if not learned.any():
@@ -152,9 +168,11 @@ def open_train(packed: Packed, data_shape: tuple[int, int], batch_size: int,
         learned |= index.negative
     random = np.random.default_rng(seed)
     order = random.permutation(np.flatnonzero(learned))
-    source = _source(packed, data_shape, batch_size, augmentation, preprocessing, max_objects,
+    size = batch_size // parts
+    source = _source(packed, data_shape, size, augmentation, preprocessing, max_objects,
                      np.sort(order), seed)
-    return DetectionIter(source, _batches(order, batch_size), _thread_count(threads))
+    batches = [batch.part(number, size) for batch in _batches(order, batch_size)]
+    return DetectionIter(source, batches, _thread_count(threads))
 
 
 def open_eval(packed: Packed, data_shape: tuple[int, int], batch_size: int,
@@ -188,9 +206,14 @@ def _source(packed: Packed, data_shape: tuple[int, int], batch_size: int,
                    preprocessing or Preprocessing(), augmentation, seed)
 
 
+def reading_threads(processes: int = 1) -> int:
+    """Return how many threads read in each of so many processes: one a usable processor."""
+    return max(1, min(MOST_THREADS, len(usable_processors()) // processes))
+
+
 def _thread_count(threads: int | None) -> int:
     if threads is None:
-        return min(MOST_THREADS, len(usable_processors()))
+        return reading_threads()
     if threads < 1:
         raise DataError(f"{threads} threads cannot read data; use 1 or more")
     return threads

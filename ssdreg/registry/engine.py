@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ssdreg_runtime.backends import Backend
 
     from ssdreg.deploy.model import DeployModel
+    from ssdreg.engines.processes import Group, Processes
     from ssdreg.training.learner import Learner, Lesson
 
 
@@ -42,9 +43,9 @@ class Engine:
       `precision` "auto" or one of that module's. Raises ModelError for one that it has not.
     - `export(model, training, folder)`: writes a detector with its training symbol as a program
       of its own, into an empty folder; None where it writes none.
-
-    `several_processes` tells whether processes that were started together, as by torchrun, train
-    one network together.
+    - `join(processes, device) -> Group`: connects this process with those that train one network
+      with it, on this device; see `ssdreg.engines.processes`. None where it trains in one process
+      only.
     """
 
     name: str = field(validator=is_name)
@@ -55,9 +56,14 @@ class Engine:
     learner: Reference = field(validator=valid_reference, repr=False)
     backend: Reference = field(validator=valid_reference, repr=False)
     export: Reference | None = field(default=None, validator=_optional_reference, repr=False)
-    several_processes: bool = field(default=False, validator=validators.instance_of(bool))
+    join: Reference | None = field(default=None, validator=_optional_reference, repr=False)
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
+
+    @property
+    def several_processes(self) -> bool:
+        """Whether processes that were started together train one network together."""
+        return self.join is not None
 
     def why_not(self, devices: Sequence[Device]) -> str:
         """Return why it cannot compute on these devices here; empty where it can."""
@@ -70,6 +76,11 @@ class Engine:
     def learn(self, lesson: Lesson) -> Learner:
         """Return what trains a network."""
         return cast("Learner", resolve(self.learner)(lesson))
+
+    def connect(self, processes: Processes, device: Device) -> Group:
+        """Connect this process with the others; only where there is `join`."""
+        assert self.join is not None
+        return cast("Group", resolve(self.join)(processes, device))
 
     def open_backend(self, model: DeployModel, device: Device, threads: int | None,
                      precision: str) -> Backend:

@@ -9,8 +9,9 @@ import numpy as np
 from attrs import field, frozen
 
 from ssdreg.detector.plan import Plan
+from ssdreg.engines.processes import Alone, Group
 from ssdreg.errors import RunError
-from ssdreg.registry.device import Device
+from ssdreg.registry.device import Device, named
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.params import Params
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
@@ -33,8 +34,10 @@ class Lesson:
     - `deploy`: the symbol that detects
     - `frozen`: the parameters that stay as they are
     - `rates`: what the learning rate is multiplied by, by parameter; 1 for those that are not there
-    - `shapes`: of a batch's ``data`` and ``label``
-    - `devices`: what every batch is divided among evenly; all are of one kind
+    - `shapes`: of the ``data`` and ``label`` of a batch, or of this process's part of it
+    - `devices`: what that is divided among evenly; all are of one kind
+    - `group`: the processes that learn together, each from its part of every batch; one alone
+      learns from the whole
     - `precision`: what the network is computed in, see `Engine.precisions`
     """
 
@@ -47,29 +50,41 @@ class Lesson:
     shapes: Mapping[str, tuple[int, ...]]
     devices: tuple[Device, ...]
     precision: str
+    group: Group = field(factory=Alone)
 
 
 def prepare_lesson(network: Network, options: TrainOptions, devices: tuple[Device, ...],
-                   precision: str, shapes: Mapping[str, tuple[int, ...]]) -> Lesson:
+                   precision: str, shapes: Mapping[str, tuple[int, ...]],
+                   group: Group | None = None) -> Lesson:
     """Return what a network learns by a recipe; the arguments are the lesson's.
 
     Raises RunError when a batch cannot be divided among the devices, and for what cannot be frozen.
     """
     from ssdreg.mx import mx
-    check_devices(options, devices)
+    group = group or Alone()
+    check_devices(options, devices, group.processes.count)
     symbol, plan = network.train, network.plan
     outputs = mx.sym.Group([symbol[name] for name in step_outputs(symbol)])
     stays = fixed(outputs, plan, options)
     outputs = with_fixed_norms(outputs, stays.norms)
     return Lesson(outputs, network.deploy, plan, options, stays.parameters,
-                  head_rates(outputs, plan, options.head_lr), shapes, devices, precision)
+                  head_rates(outputs, plan, options.head_lr), shapes, devices, precision, group)
 
 
-def check_devices(options: TrainOptions, devices: tuple[Device, ...]) -> None:
-    """Raise RunError when the batch cannot be divided evenly among the devices."""
-    if options.batch_size % len(devices):
-        raise RunError(f"a batch of {options.batch_size} cannot be divided among {len(devices)} "
-                       f"devices: choose a multiple of {len(devices)}")
+def check_devices(options: TrainOptions, devices: tuple[Device, ...], processes: int = 1) -> None:
+    """Raise RunError when the recipe cannot be followed on these devices of each process.
+
+    That is when the batch cannot be divided evenly, or when batch normalisation is to take moments
+    over several devices of one process.
+    """
+    parts = processes * len(devices)
+    if options.batch_size % parts:
+        what = f"{processes} processes" if processes > 1 else f"{parts} devices"
+        raise RunError(f"a batch of {options.batch_size} cannot be divided among {what}: choose a "
+                       f"multiple of {parts}")
+    if options.sync_norm and len(devices) > 1:
+        raise RunError(f"--sync-norm takes moments over processes, and {named(devices)} are "
+                       f"devices of one: start a process for each by torchrun, or leave it out")
 
 
 def step_outputs(symbol: mx.sym.Symbol) -> list[str]:
@@ -105,10 +120,18 @@ class Learner(Protocol):
         """Go on from parameters, and from the optimizer's state after so many updates."""
 
     def step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
-        """Learn from a batch with a learning rate; return its losses and what counted."""
+        """Learn from a batch with a learning rate; return its losses and what counted.
+
+        Of several processes each is given its part, and returns that part's numbers; all have the
+        same parameters afterwards.
+        """
 
     def params(self) -> Params:
-        """Return the parameters as they are after the last step, float32."""
+        """Return the parameters as they are after the last step, float32.
+
+        Running moments are means over devices and processes. Here, and where it detects, a process
+        does not wait for the others.
+        """
 
     def optimizer(self) -> Mapping[str, mx.nd.NDArray]:
         """Return the optimizer's state: arrays called ``PARAMETER.SLOT``, slots counted from 0.

@@ -31,7 +31,7 @@ def _is_pattern(instance: Any, attribute: Any, value: str | None) -> None:
 class TrainOptions:
     """The recipe of a training run. The defaults learn small data sets from nothing.
 
-    - `epochs`, `batch_size`: the batch is that of all devices together.
+    - `epochs`, `batch_size`: the batch is that of all devices and processes together.
     - `optimizer`, `lr`, `momentum`, `wd`: `wd` is weight decay.
     - `lr_steps`: epochs after which the rate is multiplied by `lr_factor`; without any, it falls
       to zero along a cosine.
@@ -41,6 +41,8 @@ class TrainOptions:
     - `freeze_stages`: so many stages of the backbone stay as they are, the finest first.
     - `freeze_norm`: the backbone's batch normalisation stays as it is: its scales and offsets,
       and its running moments, which it then uses in training too.
+    - `sync_norm`: batch normalisation takes the moments of the whole batch, over all processes;
+      else of the part that each of them has.
     - `head_lr`: what the rate is multiplied by for everything behind the backbone.
     - `skip_negatives`: images without objects are left out; else they teach what background is.
     - `precision`: what the network is computed in while it is trained; "auto" is the fastest that
@@ -62,6 +64,7 @@ class TrainOptions:
     freeze: str | None = field(default=None, validator=_is_pattern)
     freeze_stages: int = field(default=0, validator=_not_negative)
     freeze_norm: bool = field(default=False, validator=validators.instance_of(bool))
+    sync_norm: bool = field(default=False, validator=validators.instance_of(bool))
     head_lr: float = field(default=1.0, validator=_positive)
     skip_negatives: bool = field(default=False, validator=validators.instance_of(bool))
     precision: str = field(default="auto", validator=validators.in_(PRECISIONS))

@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from ssdreg.data import Augmentation, DataIssue, splits
 from ssdreg.detector.plan import Plan
 from ssdreg.engines.choice import AUTO, choose_engine
+from ssdreg.engines.processes import Processes, one_a_machine_first, started_together, wait
 from ssdreg.errors import SsdregError
 from ssdreg.progress import Note, Progress, silent
 from ssdreg.registry.backbone import Backbone
@@ -19,12 +20,13 @@ from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head
 from ssdreg.runs.log import Epoch
 from ssdreg.runs.run import Run, create_run, open_run, refuse_run
-from ssdreg.training import choices, state
+from ssdreg.training import choices, restarting, state
 from ssdreg.training.freezing import fixed
 from ssdreg.training.learner import check_devices
 from ssdreg.training.network import Network
 from ssdreg.training.options import FINE_TUNING, TrainOptions
 from ssdreg.training.start import Start, Taken, take
+from ssdreg.training.state import Saved
 from ssdreg.training.trainer import Data, resume_run, train_run
 from ssdreg.training.watching import draw, watching
 
@@ -67,7 +69,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           batch_size: int = 16, optimizer: str = "adam", lr: float = 1e-3, momentum: float = 0.9,
           wd: float = 1e-5, lr_steps: Sequence[int] = (), lr_factor: float = 0.1,
           warmup: int = 50, freeze: str | None = None, freeze_stages: int | None = None,
-          freeze_norm: bool = False, head_lr: float = 1.0,
+          freeze_norm: bool = False, sync_norm: bool = False, head_lr: float = 1.0,
           skip_negatives: bool = False, seed: int = 0,
           validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
           device: str = "cpu", precision: str = AUTO, tensorboard: bool = False,
@@ -98,6 +100,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
 
     What computes: `engine` is a name of `ssdreg.list_engines`, or "auto": that of a plug-in where
     one is installed that can, else MXNet. `device` is ``cpu``, ``cuda``, ``cuda:0,1`` or ``mps``.
+    Processes that torchrun started train together where the engine can, each with a part of every
+    batch; the first one writes and tells. Started again by it, they go on from what is saved.
 
     `out` is the folder of the run, made here; it is written epoch by epoch, its curves are drawn,
     and with `tensorboard` so are its events. `progress` is called
@@ -107,45 +111,62 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     options that cannot be; RunError where `out` holds a run already, or the loss stops being a
     number; Interrupted after Ctrl-C, when all is saved: `ssdreg.resume` goes on.
     """
-    tell = progress or silent
+    processes = started_together()
+    tell = progress if progress and processes.is_first else silent
     detector = choices.DetectorChoice(data_shape, head, tap_strides, sizes, loss)
     continued = choices.continued_run(pretrained, detector) if backbone is None else None
     if backbone is None and continued is None:
         raise SsdregError(choices.NEEDED)
     # whatever can be refused is refused before data are packed and a folder is made
-    refuse_run(Path(out))
+    begun = restarting.is_of_job(Path(out), processes)
+    if begun and restarting.is_saved(Path(out)):
+        tell(Note(f"started again by torchrun: going on with {out}"))
+        opened_run = open_run(Path(out))
+        return _go_on(opened_run, state.load(opened_run), engine, device, processes, tensorboard,
+                      tell)
+    if not begun:
+        refuse_run(Path(out))
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
              "momentum": momentum, "wd": wd, "lr_steps": lr_steps, "lr_factor": lr_factor,
              "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
-             "freeze_norm": freeze_norm, "head_lr": head_lr,
+             "freeze_norm": freeze_norm, "sync_norm": sync_norm, "head_lr": head_lr,
              "skip_negatives": skip_negatives, "seed": seed,
              "validate_every": validate_every, "keep_epochs": keep_epochs,
              "precision": precision}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
-    choice = choose_engine(engine, device)
-    check_devices(recipe, choice.devices)
+    choice = choose_engine(engine, device, processes=processes)
+    check_devices(recipe, choice.devices, processes.count)
     choice.precision(recipe.precision)
     named = backbone or ""  # empty where a run goes on
-    start = choices.beginning(named, continued, pretrained, tell)
-    if start is not None:
-        recipe = choices.recipe(given, FINE_TUNING)
-    source = splits.choose(Path(data), split, _path(val_data), val_split, data_format)
-    opened = choices.open_training(source, augmentation, tell)
-    network = choices.network(named, continued, detector, opened)
-    fixed(network.train, network.plan, recipe)
-    taken = None
-    if start is not None:
-        taken = _take(start, network, opened)
-        tell(Note(f"starts from {start.what}: {taken.describe()}"))
-    elif pretrained is not False:
-        tell(Note(choices.without_weights(named)))
-    run = create_run(Path(out), opened.train.classes, network.plan, network.train, network.deploy)
-    tell(Note(_describe(network.plan, opened, recipe)))
-    if source.validation is not None:
-        tell(Note(f"validates on {splits.describe_validation(source)}"))
-    with watching(run.path, tensorboard) as after_epoch:
-        train_run(run, opened, recipe, choice, taken, after_epoch=after_epoch, progress=tell)
-    return _result(run, opened.issues)
+    with choice.connected() as group:
+        with one_a_machine_first(group):
+            start = choices.beginning(named, continued, pretrained, tell)
+            if start is not None:
+                recipe = choices.recipe(given, FINE_TUNING)
+            source = splits.choose(Path(data), split, _path(val_data), val_split, data_format)
+            opened = choices.open_training(source, augmentation, tell)
+        network = choices.network(named, continued, detector, opened)
+        fixed(network.train, network.plan, recipe)
+        taken = None
+        if start is not None:
+            taken = _take(start, network, opened)
+            tell(Note(f"starts from {start.what}: {taken.describe()}"))
+        elif pretrained is not False:
+            tell(Note(choices.without_weights(named)))
+        if processes.is_first:
+            if begun:
+                restarting.forget(Path(out))
+            restarting.note(Path(out), processes)
+            create_run(Path(out), opened.train.classes, network.plan, network.train, network.deploy)
+        wait(group)
+        run = open_run(Path(out))
+        tell(Note(_describe(network.plan, opened, recipe)))
+        if source.validation is not None:
+            tell(Note(f"validates on {splits.describe_validation(source)}"))
+        with watching(run.path, tensorboard and processes.is_first) as after_epoch:
+            train_run(run, opened, recipe, choice, taken, group=group, after_epoch=after_epoch,
+                      progress=tell)
+        return _result(run, opened.issues)
 
 
 def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
@@ -164,7 +185,8 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
     Raises RunError for what is no run, or cannot go on; DataError for data that cannot be read;
     Interrupted as `ssdreg.train` does.
     """
-    tell = progress or silent
+    processes = started_together()
+    tell = progress if progress and processes.is_first else silent
     opened_run = open_run(Path(run))
     if data is None and (split or val_data or val_split):
         raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
@@ -176,18 +198,28 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
     if epochs is not None:
         saved = evolve(saved, options=evolve(
             saved.options, epochs=choices.recipe({"epochs": epochs}).epochs))
+    return _go_on(opened_run, saved, engine, device, processes, tensorboard, tell)
+
+
+def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes: Processes,
+           tensorboard: bool, tell: Progress) -> TrainingResult:
     if saved.state.epoch >= saved.options.epochs:
-        tell(Note(f"{opened_run.path} has had its {saved.options.epochs} epochs; "
+        tell(Note(f"{run.path} has had its {saved.options.epochs} epochs; "
                   f"give a larger --epochs to go on"))
-        draw(opened_run.path)
-        return _result(opened_run)
-    choice = choose_engine(engine, device, saved.engine)
+        if processes.is_first:
+            draw(run.path)
+        return _result(run)
+    choice = choose_engine(engine, device, saved.engine, processes)
+    check_devices(saved.options, choice.devices, processes.count)
     tell(Note(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
               f"after step {saved.state.step}"))
-    opened = choices.open_training(saved.data, saved.augmentation, tell)
-    with watching(opened_run.path, tensorboard) as after_epoch:
-        resume_run(opened_run, saved, opened, choice, after_epoch=after_epoch, progress=tell)
-    return _result(opened_run, opened.issues)
+    with choice.connected() as group:
+        with one_a_machine_first(group):
+            opened = choices.open_training(saved.data, saved.augmentation, tell)
+        with watching(run.path, tensorboard and processes.is_first) as after_epoch:
+            resume_run(run, saved, opened, choice, group=group, after_epoch=after_epoch,
+                       progress=tell)
+        return _result(run, opened.issues)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:

@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Callable
 
-from attrs import evolve, frozen
+from attrs import astuple, evolve, frozen
 
 from ssdreg import data as datasets
 from ssdreg.data import Augmentation, Packed
+from ssdreg.data.iterator import reading_threads
 from ssdreg.data.originals import image_sizes
 from ssdreg.data.splits import DataSpec
 from ssdreg.engines.choice import Choice
+from ssdreg.engines.processes import Alone, Group, any_says
 from ssdreg.errors import Interrupted, RunError
 from ssdreg.metrics.coco import evaluate_coco
 from ssdreg.metrics.comparison import compare
@@ -51,28 +53,30 @@ AfterEpoch = Callable[[Epoch], object]
 
 
 def train_run(run: Run, data: Data, options: TrainOptions, choice: Choice,
-              start: Taken | None = None, *, after_epoch: AfterEpoch | None = None,
-              progress: Progress | None = None) -> Run:
+              start: Taken | None = None, *, group: Group | None = None,
+              after_epoch: AfterEpoch | None = None, progress: Progress | None = None) -> Run:
     """Train a run just created, to its last epoch or until it is asked to stop.
 
-    `choice` is what computes; `progress` is told of that, and of every step and epoch. Raises
+    `choice` is what computes; `progress` is told of that, and of every step and epoch. Of several
+    processes, which are the `group`, all call this, and the first validates and writes. Raises
     RunError when the loss stops being a number, Interrupted after a stop by Ctrl-C
     (the state is saved).
     """
-    trainer = _Trainer(run, data, options, choice, after_epoch, progress)
+    trainer = _Trainer(run, data, options, choice, group, after_epoch, progress)
     trainer.learner.begin(draw(trainer.lesson, start.params if start else None))
     trainer.train(State(), progress)
     return run
 
 
 def resume_run(run: Run, saved: Saved, data: Data, choice: Choice, *,
+               group: Group | None = None,
                after_epoch: AfterEpoch | None = None, progress: Progress | None = None) -> Run:
     """Go on where a run was stopped, step for step as if it had not been.
 
     The same to the bit where the same engine computes; on several devices batch norm's running
     moments agree to rounding, since it is their mean over the devices that is saved.
     """
-    trainer = _Trainer(run, data, saved.options, choice, after_epoch, progress)
+    trainer = _Trainer(run, data, saved.options, choice, group, after_epoch, progress)
     trainer.learner.restore(saved.params, saved.optimizer, saved.state.updates)
     trainer.train(saved.state, progress)
     return run
@@ -87,7 +91,7 @@ class _Trainer:
     """The loop of one run, on any engine: to step, validate, save and stop."""
 
     def __init__(self, run: Run, data: Data, options: TrainOptions,
-                 choice: Choice, after_epoch: AfterEpoch | None,
+                 choice: Choice, group: Group | None, after_epoch: AfterEpoch | None,
                  progress: Progress | None) -> None:
         if data.train.classes != run.classes:
             raise RunError(f"the data's classes ({', '.join(data.train.classes)}) are not those of "
@@ -95,6 +99,8 @@ class _Trainer:
                            f"with --pretrained {run.path}")
         self.run, self.data, self.options = run, data, options
         self.after_epoch, self.engine = after_epoch, choice.engine.name
+        self.group = group or Alone()
+        self.processes = self.group.processes
         precision = choice.precision(options.precision)
         batches = self._open_train(0)
         try:
@@ -102,7 +108,7 @@ class _Trainer:
             self.lesson = prepare_lesson(
                 Network(run.plan, run.load_symbol("ssd"), run.load_symbol()), options,
                 choice.devices, precision, {name: tuple(shape) for name, shape in (
-                    *batches.provide_data, *batches.provide_label)})
+                    *batches.provide_data, *batches.provide_label)}, self.group)
             self.learner: Learner = choice.engine.learn(self.lesson)
         finally:
             batches.close()
@@ -118,19 +124,25 @@ class _Trainer:
                 before, began = state, time.monotonic()
                 state = self._epoch(state, told, stop)
                 state = evolve(state, seconds=before.seconds + time.monotonic() - began)
-                if state.epoch == before.epoch:
-                    self._save(state)
+                ended = state.epoch > before.epoch
+                if self.processes.is_first:
+                    if ended:
+                        log.append(self._finish_epoch(state, before, told))
+                        self._write_epoch(evolve(state, sums=Sums()), log)
+                    else:
+                        self._save(state)
+                state = evolve(state, sums=Sums()) if ended else state
+                # the others wait here until all is written
+                if any_says(self.group, stop.requested) or not ended:
                     raise Interrupted
-                log.append(self._finish_epoch(state, before, told))
-                state = evolve(state, sums=Sums())
-                # the log first: a resumed run drops lines behind its state, but misses none
-                write_log(self.run.log_file, log)
-                self._save(state)
-                states.drop_old(self.run, self.options.keep_epochs)
-                if self.after_epoch is not None:
-                    self.after_epoch(log[-1])
-                if stop.requested:
-                    raise Interrupted
+
+    def _write_epoch(self, state: State, log: list[Epoch]) -> None:
+        # the log first: a resumed run drops lines behind its state, but misses none
+        write_log(self.run.log_file, log)
+        self._save(state)
+        states.drop_old(self.run, self.options.keep_epochs)
+        if self.after_epoch is not None:
+            self.after_epoch(log[-1])
 
     def _epoch(self, state: State, told: TrainingProgress, stop: StopRequest) -> State:
         """Step through what is left of an epoch; stop early, between two steps, when asked."""
@@ -139,10 +151,11 @@ class _Trainer:
         try:
             batches.start_at(state.step)  # those before were done when the run was stopped
             for index, batch in enumerate(batches, state.step):
-                if stop.requested:
+                # all stop before the same step
+                if any_says(self.group, stop.requested):
                     return state
                 rate = self.options.rate(state.updates, self.steps_per_epoch)
-                sums = self.learner.step(batch, rate)
+                sums = Sums(*self.group.sum(astuple(self.learner.step(batch, rate))))
                 self._check(sums, state, rate)
                 state = evolve(state, step=index + 1, updates=state.updates + 1,
                                sums=state.sums.plus(sums))
@@ -189,8 +202,9 @@ class _Trainer:
     def _validate(self, packed: Packed, entry: Epoch) -> Epoch:
         """Return an epoch's line with what its parameters are worth."""
         plan = self.run.plan
-        batches = datasets.open_eval(packed, plan.data_shape, self.options.batch_size,
-                                     plan.preprocessing)
+        batches = datasets.open_eval(
+            packed, plan.data_shape, self.options.batch_size // self.processes.count,
+            plan.preprocessing)
         try:
             comparison = compare(self.learner.detect(batches), image_sizes(packed),
                                  self.run.classes)
@@ -204,7 +218,9 @@ class _Trainer:
         return datasets.open_train(
             self.data.train, self.run.plan.data_shape, self.options.batch_size,
             self.data.augmentation, self.run.plan.preprocessing,
-            seed=epoch_seed(self.options.seed, epoch), negatives=not self.options.skip_negatives)
+            seed=epoch_seed(self.options.seed, epoch), negatives=not self.options.skip_negatives,
+            threads=reading_threads(self.processes.local_count),
+            part=(self.processes.rank, self.processes.count))
 
     def _save(self, state: State) -> None:
         states.save(self.run, Saved(state, self.options, self.data.source, self.data.augmentation,

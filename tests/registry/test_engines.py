@@ -93,7 +93,7 @@ def test_an_unknown_engine_and_precision_are_refused():
 @pytest.mark.parametrize(("changes", "message"), [
     ({"learner": "no reference"}, "learner must be a callable or 'module:function'"),
     ({"summary": ""}, "summary"), ({"name": "two words"}, "name must be of letters"),
-    ({"export": 3}, "export must be a callable"), ({"several_processes": 1}, "several_processes")])
+    ({"export": 3}, "export must be a callable"), ({"join": 3}, "join must be a callable")])
 def test_a_wrong_declaration_is_refused(changes, message):
     with pytest.raises((TypeError, ValueError), match=message):
         attrs.evolve(MXNET, **changes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssdreg.graph.nodes import Net
 from ssdreg.training.learner import Lesson
@@ -18,6 +18,8 @@ from ssdreg_torch.devices import torch_device
 from ssdreg_torch.module import SymbolModule
 from ssdreg_torch.optimizers import groups, make_optimizer
 from ssdreg_torch.precision import DTYPES
+from ssdreg_torch.processes import TorchGroup
+from ssdreg_torch.whole_batch import live_moments, over_processes
 
 if TYPE_CHECKING:
     from ssdreg.data import DetectionIter
@@ -32,13 +34,22 @@ class TorchLearner:
     """A training symbol as modules of PyTorch, one on each device; see `Learner` of ssdreg.
 
     A batch is divided among the devices. The gradients are summed on the first, which learns, and
-    the others take over its parameters. Tensors lie in memory with channels last, which
+    the others take over its parameters. Several processes have a device each, and learn from the
+    mean of their gradients. Tensors lie in memory with channels last, which
     convolutions on processors and GPUs take best.
     """
 
     def __init__(self, lesson: Lesson) -> None:
         self._lesson = lesson
         self._net = Net.of(lesson.symbol)
+        # the losses of devices are means over their part of a batch already
+        self._scale = 1 / len(lesson.devices)
+        self._group = lesson.group if isinstance(lesson.group, TorchGroup) else None
+        if self._group is not None:
+            # those of processes add up to the batch's, where gradients are averaged
+            self._scale = self._group.processes.count
+            self._net = over_processes(self._net, lesson.shapes, self._group.processes.count,
+                                       lesson.options.sync_norm)
         self._devices = [torch_device(device) for device in lesson.devices]
         # the gradients of float16 would be 0 where they are small
         self._scaler = torch.amp.GradScaler(self._devices[0].type,
@@ -51,6 +62,8 @@ class TorchLearner:
         self._modules = [self._module(values, device) for device in self._devices]
         self._optimizer = make_optimizer(
             self._lesson.options, groups(self._modules[0], self._net, self._lesson.rates))
+        self._calls: Sequence[nn.Module] = self._modules if self._group is None else [
+            self._group.parallel(module) for module in self._modules]
 
     def restore(self, params: Params, optimizer: Mapping[str, mx.nd.NDArray], updates: int) -> None:
         """See `Learner.restore`."""
@@ -62,13 +75,16 @@ class TorchLearner:
         """See `Learner.step`."""
         parts = zip(self._parts(batch.data[0]), self._parts(batch.label[0]))
         sums = [self._learn(module, images, label)
-                for module, (images, label) in zip(self._modules, parts)]
+                for module, (images, label) in zip(self._calls, parts)]
         self._add_gradients()
         self._optimizer.set_rate(rate)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._optimizer.zero_grad()
         self._share_parameters()
+        if self._group is not None:
+            moments = self._modules[0].moments()
+            self._group.average([moments[name] for name in live_moments(self._net)])
         return Sums(*torch.stack([total.cpu() for total in sums]).sum(0).tolist())
 
     def params(self) -> Params:
@@ -113,13 +129,12 @@ class TorchLearner:
                 len(self._devices))):
             yield on_device(part, device)
 
-    def _learn(self, module: SymbolModule, images: Tensor, label: Tensor) -> Tensor:
+    def _learn(self, module: nn.Module, images: Tensor, label: Tensor) -> Tensor:
         """Add the gradients of a part of a batch; return the four numbers of its `Sums`."""
         with torch.autocast(images.device.type, DTYPES[self._lesson.precision],
                             enabled=self._lesson.precision != "float32"):
             (shares, offsets, classes, *_), loss = module(data=images, label=label)
-        # the losses are means over the part already, one on each device
-        self._scaler.scale(loss / len(self._modules)).backward()
+        self._scaler.scale(loss * self._scale).backward()
         counted = classes >= 0
         true = shares.gather(1, classes.clamp(min=0).long()[:, None])[:, 0]
         entropy = -true.clamp(min=LEAST_SHARE).log()[counted].sum()

@@ -18,4 +18,5 @@ def ssdreg_engines() -> Iterator[Engine]:
                  precisions="ssdreg_torch.devices:precisions",
                  learner="ssdreg_torch.learner:TorchLearner",
                  backend="ssdreg_torch.backend:open_torch",
-                 export="ssdreg_torch.export:write")
+                 export="ssdreg_torch.export:write",
+                 join="ssdreg_torch.processes:TorchGroup")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="leave the first N stages of the backbone alone")
     parser.add_argument("--freeze-norm", action="store_true", default=argparse.SUPPRESS,
                         help="leave the backbone's batch normalisation alone")
+    parser.add_argument("--sync-norm", action="store_true", default=argparse.SUPPRESS,
+                        help="normalize by the moments of the whole batch, over all processes "
+                             "that torchrun started")
     parser.add_argument("--head-lr", type=float, metavar="FACTOR", default=argparse.SUPPRESS,
                         help="multiply the learning rate by this behind the backbone "
                              f"(default: {_DEFAULTS['head_lr']:g})")
@@ -99,14 +103,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Start a run, or resume one."""
-    from ssdreg.errors import Interrupted
+    from ssdreg.engines.processes import started_together
+    from ssdreg.errors import Interrupted, SsdregWarning
     from ssdreg.training.watching import CURVES
+    told = started_together().is_first
+    if not told:  # all would warn of the same
+        warnings.simplefilter("ignore", SsdregWarning)
     try:
         result = _resume(options) if options.resume else _start(options)
     except Interrupted:
-        print(f"stopped and saved; go on with: "
-              f"{command('ssdreg', 'train', '--resume', '--out', options.out)}", file=sys.stderr)
+        if told:
+            print(f"stopped and saved; go on with: "
+                  f"{command('ssdreg', 'train', '--resume', '--out', options.out)}",
+                  file=sys.stderr)
         return 130
+    if not told:
+        return 0
     run = result.run
     print(f"done: {result.params_file} is the best; "
           f"look at it with: {command('ssdreg', 'predict', run.path, 'IMAGE')}")

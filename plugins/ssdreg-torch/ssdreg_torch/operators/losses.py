@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ssdreg.graph.attributes import Attributes
 from ssdreg.graph.nodes import Node
+from ssdreg_torch.across import processes, sharers, total
 from ssdreg_torch.precision import wide
 from ssdreg_torch.translation import Compute, Operation, translates, unsupported
 
@@ -94,9 +95,9 @@ def _divisor(data: Tensor, label: Tensor, attrs: Attributes) -> Tensor | int:
     normalization = attrs.text("normalization", "null")
     if normalization == "valid":
         counted = (label != _ignored(attrs)) if attrs.flag("use_ignore") else torch.ones_like(label)
-        return counted.sum().clamp(min=1)
+        return total(counted.sum(), attrs).clamp(min=1)
     places = data[0, 0].numel() if attrs.flag("multi_output") else 1
-    return places * (label.shape[0] if normalization == "batch" else 1)
+    return places * (label.shape[0] * processes(attrs) if normalization == "batch" else 1)
 
 
 @translates("MakeLoss")
@@ -111,19 +112,20 @@ def make_loss(node: Node) -> Operation:
     least = attrs.number("valid_thresh", 0.0)
 
     def loss(data: Tensor) -> Tensor:
-        total = wide(data).sum() * scale
+        summed = wide(data).sum() * scale
         if normalization == "batch":
-            return total * (data.shape[-1] / data.numel())
+            return summed * (data.shape[-1] / (data.numel() * processes(attrs)))
         if normalization == "valid":
-            return total / (data.detach() > least).sum().clamp(min=1)
-        return total
+            return summed / total((data.detach() > least).sum(), attrs).clamp(min=1)
+        return summed / sharers(attrs)
     return Operation(torch.detach, torch.detach, loss if scale else None)
 
 
 @translates("make_loss")
 def make_loss_plainly(node: Node) -> Operation:
     """Return a value that is a loss: its sum."""
-    return Operation(torch.detach, torch.detach, lambda data: wide(data).sum())
+    shared = sharers(node.attrs)
+    return Operation(torch.detach, torch.detach, lambda data: wide(data).sum() / shared)
 
 
 def _regression(node: Node, output: Callable[[Tensor], Tensor],

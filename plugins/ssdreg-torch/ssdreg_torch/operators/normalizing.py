@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreg.graph.nodes import Node
+from ssdreg_torch.across import processes, rows
 from ssdreg_torch.functions import l2_normalize
+from ssdreg_torch.precision import wide
 from ssdreg_torch.translation import Compute, Operation, translates, unsupported
 
 BATCH_NORMS = ("BatchNorm", "BatchNorm_v1", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU")
@@ -24,7 +26,8 @@ def batch_norm(node: Node) -> Operation:
     """Return a normalization by the batch's moments in training, else by running moments.
 
     Training writes the running moments: ``momentum`` of them and the rest of the batch's mean and
-    variance, which MXNet takes over n values and not over n - 1, as PyTorch's own layer does.
+    variance, which MXNet takes over n values and not over n - 1, as PyTorch's own layer does. The
+    batch is that of all processes where the node says so.
     """
     attrs = node.attrs
     if attrs.flag("output_mean_var"):
@@ -39,16 +42,33 @@ def batch_norm(node: Node) -> Operation:
 
     def train(data: Tensor, *params: Tensor) -> Tensor:
         gamma, beta, running_mean, running_variance = params
-        # with a momentum of 1 they become the batch's own
-        mean, variance = torch.zeros_like(running_mean), torch.zeros_like(running_variance)
-        normalized = torch.batch_norm(begin(data), gamma, beta, mean, variance, True, 1.0, eps,
-                                      False)
-        count = data.numel() // gamma.numel()
+        normalized, mean, variance = (synchronized if processes(attrs) > 1 else by_own)(
+            begin(data), gamma, beta)
         with torch.no_grad():
-            variance = variance * ((count - 1) / count) if count > 1 else torch.zeros_like(variance)
             running_mean.mul_(momentum).add_(mean, alpha=1 - momentum)
             running_variance.mul_(momentum).add_(variance, alpha=1 - momentum)
         return finish(normalized)
+
+    def by_own(data: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # with a momentum of 1 they become the batch's own
+        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
+        normalized = torch.batch_norm(data, gamma, beta, mean, variance, True, 1.0, eps, False)
+        count = data.numel() // gamma.numel()
+        return normalized, mean, (variance * ((count - 1) / count) if count > 1
+                                  else torch.zeros_like(variance))
+
+    def synchronized(data: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        values = wide(data)
+        axes = [axis for axis in range(data.ndim) if axis != 1]
+        variance, mean = torch.var_mean(values, axes, correction=0)
+        # all have as many values, so that the means of their moments are those of all
+        means, variances = rows(torch.stack((mean, variance)), attrs).unbind(1)
+        mean = means.mean(0)
+        variance = (variances + (means - mean).square()).mean(0)
+        column = (-1, *(1 for _ in axes[1:]))
+        scale = (gamma * torch.rsqrt(variance + eps)).reshape(column)
+        normalized = torch.addcmul(beta.reshape(column), values - mean.reshape(column), scale)
+        return normalized.to(data.dtype), mean, variance
 
     def begin(data: Tensor) -> Tensor:
         return data if axis == 1 else data.movedim(axis, 1)

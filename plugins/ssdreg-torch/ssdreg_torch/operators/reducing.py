@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ssdreg.graph.nodes import Node
+from ssdreg_torch.across import processes, total
 from ssdreg_torch.precision import DTYPES
 from ssdreg_torch.translation import Compute, translates, unsupported
 
@@ -34,9 +35,16 @@ REDUCTIONS: dict[str, Callable[..., Tensor]] = {
 def reduction(node: Node) -> Compute:
     """Return a mean, sum, product or extreme over axes.
 
-    Equal extremes share their gradient; in MXNet each has all of it.
+    Equal extremes share their gradient; in MXNet each has all of it. A sum or mean of the images of
+    a batch is that of all processes' where the node says so.
     """
-    return _reduce(node, REDUCTIONS[node.op])
+    reduced, attrs = _reduce(node, REDUCTIONS[node.op]), node.attrs
+    count = processes(attrs)
+    if count == 1:
+        return reduced
+    if node.op == "mean":
+        return lambda data: total(reduced(data), attrs) / count
+    return lambda data: total(reduced(data), attrs)
 
 
 @translates("norm")
@@ -45,7 +53,7 @@ def norm(node: Node) -> Compute:
     return _reduce(node, _length if node.attrs.integer("ord", 2) == 2 else _sizes)
 
 
-def _reduce(node: Node, reduce: Callable[..., Tensor]) -> Compute:
+def _reduce(node: Node, reduce: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
     given, keep = node.attrs.sequence("axis"), node.attrs.flag("keepdims")
     exclude = node.attrs.flag("exclude")
 

@@ -1,0 +1,98 @@
+"""Processes that train together, connected by torch.distributed."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ssdreg.engines.processes import Processes
+from ssdreg.errors import RunError
+from ssdreg.registry.device import CUDA, Device
+from ssdreg_torch.devices import torch_device
+
+#: How long a process waits for another: data may be packed meanwhile, or a detector validated.
+#: torchrun notices sooner when a process, or its machine, is gone.
+PATIENCE = timedelta(days=1)
+
+#: Running moments are not sent around in every step: newer versions of PyTorch have another name.
+_SYNC_BUFFERS = next(name for name in ("forward_sync_buffers", "broadcast_buffers")
+                     if name in signature(DistributedDataParallel).parameters)
+
+
+class TorchGroup:
+    """Processes connected by torch.distributed; see `Group` of ssdreg.
+
+    Numbers go by gloo, and gradients by gloo between processors, by NCCL between GPUs.
+    """
+
+    def __init__(self, processes: Processes, device: Device) -> None:
+        self.processes = processes
+        self._device = torch_device(device)
+        backend = "gloo"
+        if device.kind == CUDA:
+            torch.cuda.set_device(self._device)
+            backend = "cpu:gloo,cuda:nccl"
+        missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+        if missing:
+            raise RunError(f"{processes.count} processes cannot find each other: "
+                           f"{' and '.join(missing)} are not in the environment; start them by "
+                           f"torchrun")
+        with reaching():
+            distributed.init_process_group(backend, timeout=PATIENCE, rank=processes.rank,
+                                           world_size=processes.count)
+
+    def sum(self, values: Sequence[float]) -> tuple[float, ...]:
+        """See `Group.sum`."""
+        totals = torch.tensor(values, dtype=torch.float64)
+        with reaching():
+            distributed.all_reduce(totals)
+        return tuple(totals.tolist())
+
+    def close(self) -> None:
+        """See `Group.close`."""
+        distributed.destroy_process_group()
+
+    def parallel(self, module: nn.Module) -> nn.Module:
+        """Return a module whose gradients are means over the processes.
+
+        It begins with the first process's parameters in each.
+        """
+        settings: dict[str, Any] = {_SYNC_BUFFERS: False}
+        own = [self._device] if self._device.type == "cuda" else None
+        # of 1x1 filters, whose values lie in the same order whatever the strides are called
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        with reaching():
+            # parameters that no loss needs are found at the first step
+            return DistributedDataParallel(module, device_ids=own, static_graph=True, **settings)
+
+    @torch.no_grad()
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Write the means over the processes to tensors of one type and device."""
+        if not tensors:
+            return
+        joined = torch.cat([tensor.flatten() for tensor in tensors])
+        with reaching():
+            distributed.all_reduce(joined)
+        joined /= self.processes.count
+        for tensor, mean in zip(tensors, joined.split([tensor.numel() for tensor in tensors])):
+            tensor.copy_(mean.view_as(tensor))
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turn what is raised where another process does not answer into a RunError."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"the processes that train together cannot reach each other, or one has "
+                       f"ended: {reason}") from error

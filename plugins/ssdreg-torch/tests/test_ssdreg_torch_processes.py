@@ -1,0 +1,139 @@
+"""Processes that torchrun starts: they train as one would, one dies, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from ssdreg.data.synthetic import write_shapes  # noqa: E402
+from ssdreg.engines.processes import Processes, started_together  # noqa: E402
+from ssdreg.errors import RunError  # noqa: E402
+from ssdreg.registry.device import Device  # noqa: E402
+from ssdreg.runs.log import read_log  # noqa: E402
+from ssdreg.runs.params import read_params  # noqa: E402
+
+SIDE, BATCH = 64, 8
+OPTIONS = ("--engine", "torch", "--backbone", "resnet18", "--data-shape", SIDE, "--tap-strides",
+           "8,16", "--batch-size", BATCH, "--precision", "float32", "--freeze-stages", 0)
+TOGETHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(folder, 4 * BATCH, 6, (SIDE, SIDE))
+    return folder
+
+
+def begun(*arguments):
+    return subprocess.Popen([sys.executable, *map(str, arguments)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def train(*launcher, **given):
+    """Train to the end; return what was printed."""
+    options = (part for name, value in given.items() for part in (
+        f"--{name.replace('_', '-')}", *(() if value is True else (value,))))
+    process = begun(*launcher, "-m", "ssdreg", "train", *OPTIONS, *options)
+    printed, _ = process.communicate(timeout=200)
+    return process.returncode, printed
+
+
+@pytest.fixture(scope="module")
+def start(shapes, tmp_path_factory):
+    """A run to start from, whose running moments are those of pictures."""
+    run = tmp_path_factory.mktemp("start") / "run"
+    status, printed = train(data=shapes, out=run, epochs=2, no_pretrained=True, validate_every=2)
+    assert status == 0, printed
+    return run
+
+
+def values(run, epoch=5):
+    params = read_params(run / f"ssd-{epoch:04d}.params")
+    return {name: array.asnumpy() for name, array in {**params.args, **params.auxs}.items()}
+
+
+def of_learning(arrays):
+    return {name: array for name, array in arrays.items() if "_moving_" not in name}
+
+
+@pytest.mark.parametrize(("norm", "bound"), [("freeze_norm", 1e-4), ("sync_norm", 1e-3)])
+def test_two_processes_train_as_one_with_the_whole_batch(norm, bound, shapes, start, tmp_path):
+    """Twenty steps, with pictures augmented; where moments are live they enlarge rounding."""
+    recipe = {"data": shapes, "pretrained": start, "epochs": 5, "validate_every": 5,
+              "optimizer": "sgd", norm: True}
+    for name, launcher in (("one", ()), ("two", TOGETHER)):
+        status, printed = train(*launcher, out=tmp_path / name, **recipe)
+        assert status == 0, printed
+    assert "by 2 processes" in printed
+    assert printed.count("epoch   5") == 1
+    one, two = (of_learning(values(tmp_path / name)) for name in ("one", "two"))
+    before = values(start, 2)
+    for name, array in one.items():
+        assert np.abs(array - two[name]).max() <= bound, name
+    assert max(np.abs(array - before[name]).max() for name, array in one.items()) > 10 * bound
+
+
+def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
+    run = tmp_path / "run"
+    job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
+                shapes, "--out", run, "--epochs", 6, "--no-pretrained")
+    while not (run / "state.json").is_file():
+        assert job.poll() is None, job.communicate()[0]
+        time.sleep(.02)
+    time.sleep(.2)
+    before = json.loads((run / "state.json").read_text())["state"]["epoch"]
+    children = subprocess.run(["ps", "--ppid", str(job.pid), "-o", "pid="], text=True,
+                              stdout=subprocess.PIPE, check=True).stdout.split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    printed, _ = job.communicate(timeout=200)
+    assert job.returncode == 0, printed
+    assert f"started again by torchrun: going on with {run}" in printed
+    assert 1 <= before < 6
+    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    ({"engine": "mxnet"}, "the engine mxnet trains in one process, and 2 were started together: "
+                          "start one, without torchrun, or with --engine torch"),
+    ({"batch_size": 7}, "a batch of 7 cannot be divided among 2 processes: choose a multiple of "
+                        "2")])
+def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path):
+    status, printed = train(*TOGETHER, data=shapes, out=tmp_path / "run", no_pretrained=True,
+                            **options)
+    assert status != 0
+    assert sentence in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_a_process_stands_is_read_from_the_environment():
+    assert started_together({}) == Processes()
+    found = started_together({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1",
+                              "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "a job",
+                              "TORCHELASTIC_RESTART_COUNT": "2"})
+    assert found == Processes(rank=3, count=4, local_rank=1, local_count=2, job="a job",
+                              restarts=2)
+    for environment in ({"RANK": "4", "WORLD_SIZE": "4"}, {"RANK": "x", "WORLD_SIZE": "4"}):
+        with pytest.raises(RunError, match="torchrun"):
+            started_together(environment)
+
+
+def test_each_process_has_a_gpu():
+    second = Processes(rank=1, count=2, local_rank=1, local_count=2)
+    assert second.own_devices((Device("cuda"),)) == (Device("cuda", 1),)
+    assert second.own_devices((Device("cuda", 5), Device("cuda", 2))) == (Device("cuda", 2),)
+    assert second.own_devices((Device("cpu"),)) == (Device("cpu"),)
+    with pytest.raises(RunError, match="one process for each GPU"):
+        second.own_devices((Device("cuda"), Device("cuda", 1), Device("cuda", 2)))
+    with pytest.raises(RunError, match="cannot train together on mps"):
+        second.own_devices((Device("mps"),))
