@@ -120,7 +120,7 @@ def _entry_points(distribution: metadata.Distribution) -> Iterator[EntryPoint]:
     try:
         points = [point for point in distribution.entry_points if point.group == GROUP]
         headers = distribution.metadata  # parsed anew at each access
-        name, version = headers.get("Name") or "", headers.get("Version") or ""
+        name, version = (next(iter(headers.get_all(key) or ()), "") for key in ("Name", "Version"))
         if points and not name:
             raise ValueError("the distribution has no name")
         requires = tuple(text for text in headers.get_all("Requires-Dist") or ()

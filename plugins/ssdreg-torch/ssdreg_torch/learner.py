@@ -161,4 +161,6 @@ def on_device(part: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on a device, images (B, C, H, W) with channels last in memory."""
     if part.ndim == 4:
         part = part.contiguous(memory_format=torch.channels_last)
+    if device.type == "cuda":
+        part = part.pin_memory()  # so that the copy runs beside what is computed
     return part.to(device, non_blocking=True)
