@@ -15,6 +15,7 @@ from ssdreg.data import read_voc, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.detector.overrides import Overrides
+from ssdreg.engines.choice import choose_engine
 from ssdreg.mx import mx
 from ssdreg.runs.log import read_log
 from ssdreg.runs.params import read_params
@@ -66,7 +67,7 @@ def run(tmp_path_factory, shapes):
                            validate_every=EPOCHS)
     # without augmentation 12 pictures are soon known by heart
     return train_run(run, Data(source=source, train=learning, validation=validation,
-                           augmentation=None), options, [mx.cpu()])
+                           augmentation=None), options, choose_engine("mxnet"))
 
 
 def test_it_learns(run):

@@ -47,8 +47,12 @@ class TorchGroup:
                            f"{' and '.join(missing)} are not in the environment; start them by "
                            f"torchrun")
         with reaching():
-            distributed.init_process_group(backend, timeout=PATIENCE, rank=processes.rank,
-                                           world_size=processes.count)
+            store, rank, count = next(distributed.rendezvous(
+                "env://", processes.rank, processes.count, timeout=PATIENCE))
+            # torchrun may keep one store for all restarts: what those that died wrote is no answer
+            distributed.init_process_group(
+                backend, timeout=PATIENCE, rank=rank, world_size=count,
+                store=distributed.PrefixStore(f"restart {processes.restarts}", store))
 
     def sum(self, values: Sequence[float]) -> tuple[float, ...]:
         """See `Group.sum`."""

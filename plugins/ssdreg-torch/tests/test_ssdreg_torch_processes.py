@@ -96,7 +96,10 @@ def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
     children = subprocess.run(["ps", "--ppid", str(job.pid), "-o", "pid="], text=True,
                               stdout=subprocess.PIPE, check=True).stdout.split()
     os.kill(int(children[-1]), signal.SIGKILL)
-    printed, _ = job.communicate(timeout=200)
+    try:
+        printed, _ = job.communicate(timeout=100)
+    finally:
+        job.kill()
     assert job.returncode == 0, printed
     assert f"started again by torchrun: going on with {run}" in printed
     assert 1 <= before < 6
