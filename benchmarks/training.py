@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0, help="that a way trains for")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--compiled", action="store_true", help="measure the plain statement by torch.compile too")
+    parser.add_argument("--compiled", action="store_true",
+                        help="measure the plain statement by torch.compile too")
     parser.add_argument("--torch-python", default=sys.executable)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
