@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from uuid import uuid4
 
 from attrs import evolve, field, frozen
+from ssdreg_runtime.system.files import replacing_folder
 from ssdreg_runtime.system.names import as_text
 
 from ssdreg.data import issues as kinds
@@ -106,10 +105,7 @@ def write_dataset(splits: Mapping[str, Iterable[Picture]], classes: tuple[str, .
     `issues` may grow while the pictures are read.
     """
     refuse_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    beside.mkdir()
-    try:
+    with replacing_folder(folder) as beside:
         writer = open_writer(to, beside, classes)
         written = []
         for name, pictures in splits.items():
@@ -127,11 +123,6 @@ def write_dataset(splits: Mapping[str, Iterable[Picture]], classes: tuple[str, .
             raise DataError(f"{folder} was not written: no picture that has a box can be decoded\n"
                             f"{kinds.describe_issues(issues)}")
         writer.finish()
-        if folder.is_dir():
-            folder.rmdir()  # it is empty
-        beside.replace(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return Written(folder, to, classes, tuple(written), tuple(dict.fromkeys(issues)))
 
 

@@ -94,9 +94,8 @@ def prepare(image: Image.Image, data_shape: tuple[int, int],
     height, width = data_shape
     # MXNet's own resize, which is OpenCV's, because training images go through it
     pixels = mx.image.imresize(mx.nd.array(np.asarray(image), dtype="uint8"), width, height,
-                               interp=1).asnumpy().astype("float32")
-    mean, std = np.array(preprocessing.mean, "float32"), np.array(preprocessing.std, "float32")
-    return ((pixels - mean) / std).transpose(2, 0, 1)
+                               interp=1).asnumpy()
+    return preprocessing.normalized(pixels)
 
 
 def detect_images(inference: Inference, run: Run,

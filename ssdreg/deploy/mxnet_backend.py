@@ -16,14 +16,12 @@ from ssdreg_runtime.system.threads import VARIABLE
 from ssdreg._version import __version__
 from ssdreg.deploy.executor import Inference
 from ssdreg.deploy.model import DeployModel
+from ssdreg.engines import MXNET
 from ssdreg.errors import SsdregError
 from ssdreg.graph.nodes import Net
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
-
-MXNET = "mxnet"
-
 
 class MXNetBackend:
     """A detector bound by MXNet: a `Backend` for any number of images.
@@ -59,12 +57,8 @@ class MXNetBackend:
     def _run(self, images: np.ndarray) -> np.ndarray:
         from ssdreg.mx import mx
         count = 1 if len(images) == 1 else self._batch_size
-        preprocessing = self._model.plan.preprocessing
-        mean, std = (np.array(values, np.float32).reshape(3, 1, 1)
-                     for values in (preprocessing.mean, preprocessing.std))
         batch = np.zeros((count, 3, *self.facts.data_shape), np.float32)
-        np.subtract(images.transpose(0, 3, 1, 2), mean, out=batch[:len(images)])
-        batch[:len(images)] /= std
+        batch[:len(images)] = self._model.plan.preprocessing.normalized(images)
         return self._inference(count).detect(mx.nd.array(batch))[:len(images)]
 
     def _inference(self, count: int) -> Inference:

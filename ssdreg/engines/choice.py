@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from attrs import frozen
+from ssdreg_runtime.backends import AUTO
 
 from ssdreg.engines import MXNET
 from ssdreg.engines.processes import ALONE, Alone, Group, Processes
@@ -13,8 +14,6 @@ from ssdreg.errors import DependencyError, RunError
 from ssdreg.registry.device import Device, named, parse_devices
 from ssdreg.registry.engine import Engine
 from ssdreg.registry.names import get_engine, list_engines
-
-AUTO = "auto"
 
 
 @frozen
@@ -46,8 +45,8 @@ class Choice:
         """Say what computes, where, and why."""
         count = self.processes.count
         shared = f" by {count} processes" if count > 1 else ""
-        return f"computed by {self.engine.name} on {named(self.devices)} in {precision}{shared}, " \
-               f"{self.reason}"
+        return (f"computed by {self.engine.name} on {named(self.devices)} in {precision}{shared}, "
+                f"{self.reason}")
 
     @contextmanager
     def connected(self) -> Iterator[Group]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from attrs import field, frozen
-from ssdreg_runtime.system.files import write_json
+from ssdreg_runtime.system.files import replacing_folder, write_json
 
 from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel, open_trainable
@@ -97,10 +95,8 @@ def export_folder(model: str | os.PathLike[str], format: str, *,
     folder = default_folder(path, format) if out is None else Path(out)
     _refuse(folder)
     source, training = open_trainable(path, epoch, classes, data_shape, preprocessing)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    beside.mkdir()
-    try:
+    replaced = (folder / MANIFEST).is_file()
+    with replacing_folder(folder) as beside:
         write(source, training, beside)
         files = sorted(file for file in beside.rglob("*") if file.is_file())
         size = sum(file.stat().st_size for file in files)
@@ -108,9 +104,6 @@ def export_folder(model: str | os.PathLike[str], format: str, *,
         write_json(beside / MANIFEST, {
             "ssdreg": __version__, "format": format,
             "files": {name: _digest(file) for name, file in zip(names, files)}})
-        replaced = _replace(folder, beside)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return ExportedFolder(folder, names, size, replaced, source, format)
 
 
@@ -147,23 +140,6 @@ def _refuse(folder: Path) -> None:
 
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _replace(folder: Path, beside: Path) -> bool:
-    """Put a complete folder in its place; tell whether there was one that ssdreg had written."""
-    if not folder.exists():
-        beside.replace(folder)
-        return False
-    replaced = (folder / MANIFEST).is_file()
-    before = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    folder.replace(before)
-    try:
-        beside.replace(folder)
-    except OSError:
-        before.replace(folder)
-        raise
-    shutil.rmtree(before, ignore_errors=True)
-    return replaced
 
 
 def describe_folder(exported: ExportedFolder) -> str:

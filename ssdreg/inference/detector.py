@@ -84,7 +84,7 @@ def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO
     model = path if isinstance(path, DeployModel) else open_deploy_model(Path(path), epoch, **told)
     stored = facts_of(model).precision
     if backend == AUTO:
-        return _first(model, stored, threads, precision, device)
+        return _first(model, stored, threads, precision, device, on_processor)
     if backend not in backends.BACKENDS:
         return _computed(model, choose_engine(backend, device), threads, precision)
     if not on_processor:
@@ -117,11 +117,11 @@ def _on_processor(device: str) -> bool:
 
 
 def _first(model: DeployModel, stored: str, threads: int | None, precision: str,
-           device: str) -> Backend:
+           device: str, on_processor: bool) -> Backend:
     """Open a model with the first backend that is installed and can run it."""
     if stored != "float32":
         return _computed(model, choose_engine(MXNET, device), threads, precision)
-    for name in backends.installed() if _on_processor(device) else ():
+    for name in backends.installed() if on_processor else ():
         try:
             return _exported(model, name, threads, precision)
         except (ExportError, ModelError):

@@ -53,11 +53,9 @@ def normalized(batches: Iterable[np.ndarray], preprocessing: Preprocessing) -> I
 
     Raises DataError when there are none.
     """
-    mean, std = (np.array(values, np.float32) for values in (preprocessing.mean,
-                                                             preprocessing.std))
     none = True
     for batch in batches:
         none = False
-        yield ((batch.astype(np.float32) - mean) / std).transpose(0, 3, 1, 2)
+        yield preprocessing.normalized(batch)
     if none:
         raise DataError("8 bits take their scales from images, and there are none")

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen, validators
 
 from ssdreg.errors import PluginError, SsdregError
-from ssdreg.registry.converters import are_names, as_aliases, as_tuple, is_listed, is_name
+from ssdreg.registry.converters import (
+    are_names,
+    as_aliases,
+    as_tuple,
+    is_listed,
+    is_name,
+    is_text,
+)
 from ssdreg.registry.lazy_reference import resolve, valid_reference
 from ssdreg.registry.preprocessing import Preprocessing
 
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
 COARSEST_START = 4
 
 _positive = validators.and_(validators.instance_of(int), validators.gt(0))
-_text = validators.and_(validators.instance_of(str), validators.min_len(1))
 
 
 def _pairs(value: Mapping[Any, Any] | tuple[tuple[Any, Any], ...]) -> tuple[tuple[Any, Any], ...]:
@@ -43,7 +49,7 @@ class Tap:
     stage: int = field(validator=[validators.instance_of(int), validators.ge(0)])
     stride: int = field(validator=_positive)
     channels: int = field(validator=_positive)
-    node: str = field(validator=_text)
+    node: str = field(validator=is_text)
 
 
 @frozen
@@ -64,7 +70,7 @@ class StopsAt:
     """
 
     stride: int = field(validator=_positive)
-    reason: str = field(validator=_text)
+    reason: str = field(validator=is_text)
 
 
 @frozen(kw_only=True)
@@ -111,7 +117,7 @@ class Backbone:
     """
 
     name: str = field(validator=is_name)
-    family: str = field(validator=_text)
+    family: str = field(validator=is_text)
     depth: int = field(validator=_positive)
     build: Callable[..., mx.sym.Symbol] | str = field(validator=valid_reference)
     taps: tuple[Tap, ...] = field(
@@ -121,7 +127,7 @@ class Backbone:
     stops_at: StopsAt | None = field(
         default=None, validator=validators.optional(validators.instance_of(StopsAt)))
     starts_at: int | None = field(default=None, validator=validators.optional(_positive))
-    paper: str = field(validator=_text)
+    paper: str = field(validator=is_text)
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
     arguments: tuple[tuple[str, Any], ...] = field(default=(), converter=_pairs)

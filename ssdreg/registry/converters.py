@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from attrs import validators
+
 #: What a backbone or head may be called: one word for a shell, and for a file's name.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -21,6 +23,10 @@ def as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     """Freeze a list, or any iterable, as a tuple; `is_listed` refuses what is left."""
     listed = isinstance(values, Iterable) and not isinstance(values, str)
     return tuple(values) if listed else values  # type: ignore[return-value]
+
+
+#: Checks, for attrs, that a field is a text that says something.
+is_text = validators.and_(validators.instance_of(str), validators.min_len(1))
 
 
 def is_listed(instance: Any, attribute: Any, value: Any) -> None:

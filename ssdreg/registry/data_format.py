@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import field, frozen, validators
 
-from ssdreg.registry.converters import are_names, as_aliases, is_listed, is_name
+from ssdreg.registry.converters import are_names, as_aliases, is_listed, is_name, is_text
 from ssdreg.registry.lazy_reference import Reference, resolve, valid_reference
 
 if TYPE_CHECKING:
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 #: How sure a format is that a data set is its own: not, by what lies there, by how it is laid out.
 NO, POSSIBLE, CERTAIN = 0, 1, 2
-
-
-def _sample_reference(instance: object, attribute: object, value: Reference | None) -> None:
-    if value is not None:
-        valid_reference(instance, attribute, value)
 
 
 @frozen(kw_only=True)
@@ -46,12 +41,12 @@ class DataFormat:
     """
 
     name: str = field(validator=is_name)
-    summary: str = field(validator=validators.and_(validators.instance_of(str),
-                                                   validators.min_len(1)))
+    summary: str = field(validator=is_text)
     recognize: Reference = field(validator=valid_reference, repr=False)
     splits: Reference = field(validator=valid_reference, repr=False)
     read: Reference = field(validator=valid_reference, repr=False)
-    sample: Reference | None = field(default=None, validator=_sample_reference, repr=False)
+    sample: Reference | None = field(
+        default=None, validator=validators.optional(valid_reference), repr=False)
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
 

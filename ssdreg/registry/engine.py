@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import field, frozen, validators
 
-from ssdreg.registry.converters import are_names, as_aliases, is_listed, is_name
+from ssdreg.registry.converters import are_names, as_aliases, is_listed, is_name, is_text
 from ssdreg.registry.device import Device
 from ssdreg.registry.lazy_reference import Reference, resolve, valid_reference
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from ssdreg.deploy.model import DeployModel
     from ssdreg.engines.processes import Group, Processes
     from ssdreg.training.learner import Learner, Lesson
-
-
-def _optional_reference(instance: object, attribute: object, value: Reference | None) -> None:
-    if value is not None:
-        valid_reference(instance, attribute, value)
 
 
 @frozen(kw_only=True)
@@ -49,14 +44,15 @@ class Engine:
     """
 
     name: str = field(validator=is_name)
-    summary: str = field(validator=validators.and_(validators.instance_of(str),
-                                                   validators.min_len(1)))
+    summary: str = field(validator=is_text)
     unmet: Reference = field(validator=valid_reference, repr=False)
     precisions: Reference = field(validator=valid_reference, repr=False)
     learner: Reference = field(validator=valid_reference, repr=False)
     backend: Reference = field(validator=valid_reference, repr=False)
-    export: Reference | None = field(default=None, validator=_optional_reference, repr=False)
-    join: Reference | None = field(default=None, validator=_optional_reference, repr=False)
+    export: Reference | None = field(
+        default=None, validator=validators.optional(valid_reference), repr=False)
+    join: Reference | None = field(
+        default=None, validator=validators.optional(valid_reference), repr=False)
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
 

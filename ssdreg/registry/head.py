@@ -14,13 +14,13 @@ from ssdreg.registry.converters import (
     as_tuple,
     is_listed,
     is_name,
+    is_text,
 )
 from ssdreg.registry.lazy_reference import Reference, valid_reference
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-_text = validators.and_(validators.instance_of(str), validators.min_len(1))
 _positive = validators.and_(validators.instance_of(int), validators.gt(0))
 _positives = validators.deep_iterable(validators.gt(0))
 
@@ -111,8 +111,8 @@ class Head:
     """
 
     name: str = field(validator=is_name)
-    summary: str = field(validator=_text)
-    paper: str = field(validator=_text)
+    summary: str = field(validator=is_text)
+    paper: str = field(validator=is_text)
     predict: Reference = field(validator=valid_reference)
     train: Reference = field(default="ssdreg.heads.multibox:train", validator=valid_reference)
     detect: Reference = field(default="ssdreg.heads.multibox:detect", validator=valid_reference)
@@ -120,6 +120,6 @@ class Head:
         default=(), converter=as_aliases, validator=[is_listed, are_names])
     losses: tuple[str, ...] = field(
         default=("softmax", "focal"), converter=_losses,
-        validator=[is_listed, validators.min_len(1), validators.deep_iterable(_text)])
+        validator=[is_listed, validators.min_len(1), validators.deep_iterable(is_text)])
     defaults: PlanDefaults = field(
         factory=PlanDefaults, validator=validators.instance_of(PlanDefaults))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def _three_floats(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -33,3 +37,9 @@ class Preprocessing:
     def _check_std(self, _attribute: object, value: tuple[float, ...]) -> None:
         if len(value) != 3 or not all(0 < deviation < math.inf for deviation in value):
             raise ValueError(f"std has three values above 0 in RGB order, not {value}")
+
+    def normalized(self, pixels: np.ndarray) -> np.ndarray:
+        """Return pixels (..., H, W, 3) of 0 to 255 as a network's input (..., 3, H, W), float32."""
+        import numpy as np
+        mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))
+        return np.moveaxis((pixels.astype(np.float32) - mean) / std, -1, -3)

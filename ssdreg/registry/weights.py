@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
+from ssdreg.registry.converters import is_text
 from ssdreg.registry.lazy_reference import Reference, valid_reference
 
-_text = validators.and_(validators.instance_of(str), validators.min_len(1))
 _digest = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -35,8 +35,8 @@ class Weights:
     a declaration contradicts itself.
     """
 
-    backbone: str = field(validator=_text)
-    name: str = field(default="imagenet", validator=_text)
+    backbone: str = field(validator=is_text)
+    name: str = field(default="imagenet", validator=is_text)
     url: str = field(default="", validator=validators.instance_of(str))
     sha256: str = field(default="", validator=validators.instance_of(str))
     locate: Reference | None = field(default=None,

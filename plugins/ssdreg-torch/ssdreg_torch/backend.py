@@ -17,7 +17,7 @@ from ssdreg_torch.detecting import detect
 from ssdreg_torch.devices import running_precision, torch_device
 from ssdreg_torch.errors import TranslationError
 from ssdreg_torch.module import SymbolModule
-from ssdreg_torch.precision import DTYPES
+from ssdreg_torch.precision import computing_in
 
 
 def open_torch(model: DeployModel, device: Device, threads: int | None,
@@ -48,14 +48,11 @@ class TorchBackend:
         except TranslationError as error:
             raise ModelError(str(error)) from error
         self._module = module.placed(device).eval()
-        self._mean, self._std = (np.array(values, np.float32) for values in (
-            model.plan.preprocessing.mean, model.plan.preprocessing.std))
+        self._preprocessing, self._device = model.plan.preprocessing, device
         self._lock = Lock()
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """See `Backend.run`."""
-        batch = ((images - self._mean) / self._std).transpose(0, 3, 1, 2)
-        device = next(self._module.parameters()).device
-        with self._lock, torch.autocast(device.type, DTYPES[self.precision],
-                                        enabled=self.precision != "float32"):
+        batch = self._preprocessing.normalized(images)
+        with self._lock, computing_in(self.precision, self._device):
             return detect(self._module, batch)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from ssdreg_runtime.backends import AUTO
 from ssdreg_runtime.system.processor import multiplies_bfloat16
 
 from ssdreg.errors import ModelError
@@ -15,9 +16,6 @@ from ssdreg.registry.device import CPU, CUDA, Device, named
 
 if TYPE_CHECKING:
     import torch
-
-AUTO = "auto"
-
 
 def unmet(devices: Sequence[Device]) -> str:
     """Return why PyTorch cannot compute on these devices here; empty where it can."""

@@ -15,9 +15,9 @@ from ssdreg.training.state import Sums
 from ssdreg_torch import params as arrays
 from ssdreg_torch.detecting import detect
 from ssdreg_torch.devices import torch_device
-from ssdreg_torch.module import SymbolModule
+from ssdreg_torch.module import SymbolModule, placed_tensor
 from ssdreg_torch.optimizers import groups, make_optimizer
-from ssdreg_torch.precision import DTYPES
+from ssdreg_torch.precision import computing_in
 from ssdreg_torch.processes import TorchGroup
 from ssdreg_torch.whole_batch import live_moments, over_processes
 
@@ -89,13 +89,7 @@ class TorchLearner:
 
     def params(self) -> Params:
         """See `Learner.params`. Running moments are the mean of the devices'."""
-        moments = [module.moments() for module in self._modules]
-        first = arrays.write(self._modules[0])
-        if len(moments) == 1:
-            return first
-        return arrays.replaced(first, {
-            name: torch.stack([other[name].cpu() for other in moments]).mean(0)
-            for name in moments[0]})
+        return arrays.joined(self._modules[0].arguments(), self._moments())
 
     def optimizer(self) -> Mapping[str, mx.nd.NDArray]:
         """See `Learner.optimizer`."""
@@ -106,7 +100,7 @@ class TorchLearner:
 
     def detect(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """See `Learner.detect`; in float32."""
-        values = arrays.read(self.params())
+        values = {**self._modules[0].arguments(), **self._moments()}
         if self._detector is None:
             net = Net.of(self._lesson.deploy)
             self._detector = SymbolModule(net, values).placed(self._devices[0]).eval()
@@ -123,16 +117,22 @@ class TorchLearner:
             parameters[name].requires_grad_(False)
         return module
 
+    def _moments(self) -> dict[str, Tensor]:
+        first, *others = (module.moments() for module in self._modules)
+        if not others:
+            return first
+        return {name: torch.stack([value, *(other[name].to(value.device) for other in others)]
+                                  ).mean(0) for name, value in first.items()}
+
     def _parts(self, array: mx.nd.NDArray) -> Iterator[Tensor]:
         """Divide an array of a batch among the devices."""
         for device, part in zip(self._devices, torch.from_numpy(array.asnumpy()).chunk(
                 len(self._devices))):
-            yield on_device(part, device)
+            yield placed_tensor(part, device)
 
     def _learn(self, module: nn.Module, images: Tensor, label: Tensor) -> Tensor:
         """Add the gradients of a part of a batch; return the four numbers of its `Sums`."""
-        with torch.autocast(images.device.type, DTYPES[self._lesson.precision],
-                            enabled=self._lesson.precision != "float32"):
+        with computing_in(self._lesson.precision, images.device):
             (shares, offsets, classes, *_), loss = module(data=images, label=label)
         self._scaler.scale(loss * self._scale).backward()
         counted = classes >= 0
@@ -156,11 +156,3 @@ class TorchLearner:
             for parameter, copy in zip(first, other):
                 copy.copy_(parameter)
 
-
-def on_device(part: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device, images (B, C, H, W) with channels last in memory."""
-    if part.ndim == 4:
-        part = part.contiguous(memory_format=torch.channels_last)
-    if device.type == "cuda":
-        part = part.pin_memory()  # so that the copy runs beside what is computed
-    return part.to(device, non_blocking=True)

@@ -150,6 +150,15 @@ class SymbolModule(nn.Module):
         return Result(outputs, sum(terms, outputs[0].new_zeros(())))
 
 
+def placed_tensor(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device, images (B, C, H, W) with channels last in memory."""
+    if tensor.ndim == 4:
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()  # so that the copy runs beside what is computed
+    return tensor.to(device, non_blocking=True)
+
+
 def _computed(value: Tensor | None) -> Tensor:
     if value is None:
         raise TranslationError("an output of the symbol is an input that was not given")

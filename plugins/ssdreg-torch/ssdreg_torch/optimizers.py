@@ -113,16 +113,6 @@ class Optimizer(torch.optim.Optimizer):
                 self.state[tensor][name] = torch.zeros_like(tensor)
         return [self.state[tensor][name] for tensor in tensors]
 
-    def _moments(self, group: dict[str, Any], tensors: list[Tensor], gradients: list[Tensor]
-                 ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the running means of gradients and of their squares, with these taken in."""
-        means, squares = (self._states(tensors, name) for name in ("mean", "square"))
-        torch._foreach_mul_(means, group["beta1"])
-        torch._foreach_add_(means, gradients, alpha=1 - group["beta1"])
-        torch._foreach_mul_(squares, group["beta2"])
-        torch._foreach_addcmul_(squares, gradients, gradients, 1 - group["beta2"])
-        return means, squares
-
     def _update(self, group: dict[str, Any], rate: float, decay: float, tensors: list[Tensor],
                 gradients: list[Tensor]) -> None:
         raise NotImplementedError
@@ -149,15 +139,11 @@ class SGD(Optimizer):
             return
         momenta = self._states(tensors, "momentum")
         torch._foreach_mul_(momenta, group["momentum"])
-        self._move(group["momentum"], rate, decay, tensors, momenta, gradients, decayed)
+        torch._foreach_add_(momenta, decayed, alpha=-rate)
+        torch._foreach_add_(tensors, momenta)
 
     def _kept(self) -> tuple[str, ...]:
         return self.SLOTS if self.defaults["momentum"] else ()
-
-    def _move(self, momentum: float, rate: float, decay: float, tensors: list[Tensor],
-              momenta: list[Tensor], gradients: list[Tensor], decayed: list[Tensor]) -> None:
-        torch._foreach_add_(momenta, decayed, alpha=-rate)
-        torch._foreach_add_(tensors, momenta)
 
 
 class NAG(SGD):
@@ -166,46 +152,66 @@ class NAG(SGD):
     MXNet writes that m last, and takes the decay in it of the new w.
     """
 
-    def _move(self, momentum: float, rate: float, decay: float, tensors: list[Tensor],
-              momenta: list[Tensor], gradients: list[Tensor], decayed: list[Tensor]) -> None:
+    def _update(self, group: dict[str, Any], rate: float, decay: float, tensors: list[Tensor],
+                gradients: list[Tensor]) -> None:
+        momentum = group["momentum"]
+        if not momentum:
+            super()._update(group, rate, decay, tensors, gradients)
+            return
+        momenta, decayed = self._states(tensors, "momentum"), _decayed(gradients, tensors, decay)
+        torch._foreach_mul_(momenta, momentum)
         torch._foreach_add_(tensors, momenta, alpha=momentum)
         torch._foreach_add_(tensors, decayed, alpha=-rate * (1 + momentum))
         torch._foreach_add_(momenta, _decayed(gradients, tensors, decay), alpha=-rate)
 
 
-class Adam(Optimizer):
+class _Adaptive(Optimizer):
+    """What Adam and LAMB have in common: running means of gradients and of their squares."""
+
+    SLOTS = ("mean", "square")
+    #: The least of what is divided by, MXNet's.
+    EPSILON: float
+
+    def __init__(self, parameters: Iterable[Any], lr: float, wd: float = 0.0, beta1: float = 0.9,
+                 beta2: float = 0.999) -> None:
+        super().__init__(parameters, lr=lr, wd=wd, beta1=beta1, beta2=beta2)
+
+    def _moments(self, group: dict[str, Any], tensors: list[Tensor], gradients: list[Tensor]
+                 ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the running means of gradients and of their squares, with these taken in."""
+        means, squares = (self._states(tensors, name) for name in ("mean", "square"))
+        torch._foreach_mul_(means, group["beta1"])
+        torch._foreach_add_(means, gradients, alpha=1 - group["beta1"])
+        torch._foreach_mul_(squares, group["beta2"])
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - group["beta2"])
+        return means, squares
+
+
+class Adam(_Adaptive):
     """Adam: with t steps, ``w = w - rate * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) +
     epsilon)``, where m and v are the running means of gradient + decay * w and of its square."""
 
-    SLOTS = ("mean", "square")
-
-    def __init__(self, parameters: Iterable[Any], lr: float, wd: float = 0.0, beta1: float = 0.9,
-                 beta2: float = 0.999, epsilon: float = 1e-8) -> None:
-        super().__init__(parameters, lr=lr, wd=wd, beta1=beta1, beta2=beta2, epsilon=epsilon)
+    EPSILON = 1e-8
 
     def _update(self, group: dict[str, Any], rate: float, decay: float, tensors: list[Tensor],
                 gradients: list[Tensor]) -> None:
         means, squares = self._moments(group, tensors, _decayed(gradients, tensors, decay))
         divisors = torch._foreach_sqrt(squares)
-        torch._foreach_add_(divisors, group["epsilon"])
+        torch._foreach_add_(divisors, self.EPSILON)
         steps = group["steps"]
         corrected = (rate * math.sqrt(1 - group["beta2"] ** steps)
                      / (1 - group["beta1"] ** steps))
         torch._foreach_addcdiv_(tensors, means, divisors, -corrected)
 
 
-class LAMB(Optimizer):
+class LAMB(_Adaptive):
     """LAMB: Adam's step g with decay behind it, times the norm of w over that of g, by parameter.
 
     ``g = (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + epsilon) + decay * w``; where a norm is
     0, the step is g. You et al., Large Batch Optimization for Deep Learning, 2019.
     """
 
-    SLOTS = ("mean", "square")
-
-    def __init__(self, parameters: Iterable[Any], lr: float, wd: float = 0.0, beta1: float = 0.9,
-                 beta2: float = 0.999, epsilon: float = 1e-6) -> None:
-        super().__init__(parameters, lr=lr, wd=wd, beta1=beta1, beta2=beta2, epsilon=epsilon)
+    EPSILON = 1e-6
 
     def _update(self, group: dict[str, Any], rate: float, decay: float, tensors: list[Tensor],
                 gradients: list[Tensor]) -> None:
@@ -213,7 +219,7 @@ class LAMB(Optimizer):
         steps = group["steps"]
         divisors = torch._foreach_div(squares, 1 - group["beta2"] ** steps)
         torch._foreach_sqrt_(divisors)
-        torch._foreach_add_(divisors, group["epsilon"])
+        torch._foreach_add_(divisors, self.EPSILON)
         moves = torch._foreach_div(means, 1 - group["beta1"] ** steps)
         torch._foreach_div_(moves, divisors)
         torch._foreach_add_(moves, tensors, alpha=decay)

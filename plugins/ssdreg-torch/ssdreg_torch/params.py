@@ -21,9 +21,14 @@ def read(params: Params) -> dict[str, torch.Tensor]:
 
 def write(module: SymbolModule) -> Params:
     """Return copies of a module's parameters and running moments as MXNet's arrays."""
+    return joined(module.arguments(), module.moments())
+
+
+def joined(arguments: Mapping[str, torch.Tensor], moments: Mapping[str, torch.Tensor]) -> Params:
+    """Return copies of named parameters and running moments as MXNet's arrays."""
     from ssdreg.runs.params import Params
     return Params(*({name: array(tensor) for name, tensor in tensors.items()}
-                    for tensors in (module.arguments(), module.moments())))
+                    for tensors in (arguments, moments)))
 
 
 def array(tensor: torch.Tensor) -> mx.nd.NDArray:
@@ -31,9 +36,3 @@ def array(tensor: torch.Tensor) -> mx.nd.NDArray:
     from ssdreg.mx import mx
     values = tensor.detach().cpu().numpy()
     return mx.nd.array(values, dtype=values.dtype)
-
-
-def replaced(params: Params, moments: Mapping[str, torch.Tensor]) -> Params:
-    """Return parameters with other running moments."""
-    from ssdreg.runs.params import Params
-    return Params(params.args, {name: array(tensor) for name, tensor in moments.items()})

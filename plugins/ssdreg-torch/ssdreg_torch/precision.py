@@ -10,6 +10,11 @@ DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.f
           "bfloat16": torch.bfloat16}
 
 
+def computing_in(precision: str, device: torch.device) -> torch.autocast:
+    """Return a context in which modules compute in a precision, named as MXNet does."""
+    return torch.autocast(device.type, DTYPES[precision], enabled=precision != "float32")
+
+
 def wide(data: Tensor) -> Tensor:
     """Return float32 for what is narrower, as autocast makes it, and else the same."""
     return data if data.dtype == torch.float64 else data.float()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,31 @@ def replacing(path: Path, *extensions: str) -> Iterator[Path]:
     finally:
         for source, _ in renames:
             source.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder`, and put it there if no exception is raised.
+
+    A folder that is there stays until then, and is deleted when the new one has its place.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside, before = (folder.with_name(f".{folder.name}.{uuid4().hex}") for _ in range(2))
+    beside.mkdir()
+    try:
+        yield beside
+        there = folder.exists()
+        if there:
+            folder.replace(before)
+        try:
+            beside.replace(folder)
+        except OSError:
+            if there:
+                before.replace(folder)
+            raise
+        shutil.rmtree(before, ignore_errors=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
