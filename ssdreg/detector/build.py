@@ -87,7 +87,7 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
          projections: Sequence[int] | None = None, steps: Sequence[Step] | None = None,
          variances: Sequence[float] = VARIANCES, nms_threshold: float = NMS_THRESHOLD,
          nms_topk: int = NMS_TOPK, force_suppress: bool = False, loss: str | None = None,
-         preprocessing: Preprocessing | None = None) -> Plan:
+         box_loss: str | None = None, preprocessing: Preprocessing | None = None) -> Plan:
     """Derive the plan of a detector from a backbone's taps and an input shape.
 
     `num_classes` leaves the background out; `data_shape` is a side in pixels or (height, width).
@@ -104,7 +104,7 @@ def plan(backbone: str | Backbone, num_classes: int = 20,
         tap_strides=tap_strides, from_layers=from_layers, num_filters=num_filters,
         strides=strides, pads=pads, sizes=sizes, ratios=ratios, normalizations=normalizations,
         projections=projections, steps=steps, variances=variances, nms_threshold=nms_threshold,
-        nms_topk=nms_topk, force_suppress=force_suppress, loss=loss,
+        nms_topk=nms_topk, force_suppress=force_suppress, loss=loss, box_loss=box_loss,
         preprocessing=preprocessing)).plan
 
 
@@ -119,7 +119,7 @@ def build(backbone: str | Backbone, num_classes: int = 20,
           projections: Sequence[int] | None = None, steps: Sequence[Step] | None = None,
           variances: Sequence[float] = VARIANCES, nms_threshold: float = NMS_THRESHOLD,
           nms_topk: int = NMS_TOPK, force_suppress: bool = False, loss: str | None = None,
-          preprocessing: Preprocessing | None = None) -> mx.sym.Symbol:
+          box_loss: str | None = None, preprocessing: Preprocessing | None = None) -> mx.sym.Symbol:
     """Build a detector's symbol. Arguments are those of :func:`ssdreg.plan`, and `mode`.
 
     - ``train``: inputs ``data`` (B, 3, H, W) and ``label`` (B, M, 5 or more: class, x1, y1, x2,
@@ -134,7 +134,7 @@ def build(backbone: str | Backbone, num_classes: int = 20,
         tap_strides=tap_strides, from_layers=from_layers, num_filters=num_filters,
         strides=strides, pads=pads, sizes=sizes, ratios=ratios, normalizations=normalizations,
         projections=projections, steps=steps, variances=variances, nms_threshold=nms_threshold,
-        nms_topk=nms_topk, force_suppress=force_suppress, loss=loss,
+        nms_topk=nms_topk, force_suppress=force_suppress, loss=loss, box_loss=box_loss,
         preprocessing=preprocessing))
     detector.verify()
     return detector.symbol(mode)

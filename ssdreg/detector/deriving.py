@@ -55,11 +55,8 @@ def derive(sized: SizedBackbone, num_classes: int, head: Head, overrides: Overri
     if extras is None:
         extras = _derive_extras(sized.graph, layers.taps, head.defaults)
     entries, cells = _entries(sized, attrs.evolve(layers, extras=extras), head.defaults, overrides)
-    loss = head.losses[0] if overrides.loss is None else overrides.loss
-    rules.check("loss", loss, rules.SCALARS["loss"])
-    if loss not in head.losses:
-        raise PlanError(f"loss must be {' or '.join(head.losses)}, not {loss!r}, for the head "
-                        f"{head.name!r}")
+    loss = _chosen_loss("loss", overrides.loss, head.losses, head)
+    box_loss = _chosen_loss("box_loss", overrides.box_loss, head.box_losses, head)
     levels = tuple(_measure(entries, sized.graph))
     if head.defaults.uniform:
         _check_uniform(head, levels)
@@ -72,8 +69,20 @@ def derive(sized: SizedBackbone, num_classes: int, head: Head, overrides: Overri
         backbone=sized.backbone.name, head=head.name, num_classes=int(num_classes),
         data_shape=sized.data_shape, levels=levels, variances=overrides.variances,
         nms_threshold=overrides.nms_threshold, nms_topk=overrides.nms_topk,
-        force_suppress=overrides.force_suppress, loss=loss, preprocessing=preprocessing,
+        force_suppress=overrides.force_suppress, loss=loss, box_loss=box_loss,
+        preprocessing=preprocessing,
         **attrs.asdict(entries, recurse=False))
+
+
+def _chosen_loss(name: str, given: str | None, known: tuple[str, ...], head: Head) -> str:
+    """Return a loss that is given, or the head's default; raise PlanError where it has no such."""
+    if given is None:
+        return known[0]
+    rules.check(name, given, rules.SCALARS[name])
+    if given not in known:
+        raise PlanError(f"{name} must be {' or '.join(known)}, not {given!r}, for the head "
+                        f"{head.name!r}")
+    return given
 
 
 def choose_layers(source: Backbone, shape: tuple[int, int], defaults: PlanDefaults,

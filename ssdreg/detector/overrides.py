@@ -82,6 +82,7 @@ SCALARS: dict[str, Rule] = {
     "force_suppress": Rule(lambda value: isinstance(value, bool), "True or False"),
     # the head knows which losses there are
     "loss": Rule(lambda value: isinstance(value, str), "the name of a loss"),
+    "box_loss": Rule(lambda value: isinstance(value, str), "the name of a loss of boxes"),
     "preprocessing": Rule(lambda value: isinstance(value, Preprocessing),
                           "a ssdreg.Preprocessing"),
 }
@@ -130,6 +131,7 @@ class Overrides:
     nms_topk: int = NMS_TOPK
     force_suppress: bool = False
     loss: str | None = None
+    box_loss: str | None = None
     preprocessing: Preprocessing | None = None
 
     def per_level(self) -> dict[str, Any]:

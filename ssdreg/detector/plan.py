@@ -144,6 +144,7 @@ class Plan(Entries):
     - `variances`, `nms_threshold`, `nms_topk`, `force_suppress`: of encoding and post-processing.
     - `loss`: of classification, one of the head's; SSD's are ``softmax`` with hard negative mining
       and ``focal``.
+    - `box_loss`: of boxes, one of the head's; SSD's are ``smooth_l1``, the paper's, and ``giou``.
     - `preprocessing`: what is done to pixels before ``data``.
 
     Raises PlanError, which names the field and the level, for numbers that cannot be, or that
@@ -162,6 +163,7 @@ class Plan(Entries):
     force_suppress: bool = field(
         default=False, validator=_follows(rules.SCALARS["force_suppress"]))
     loss: str = field(default="softmax", validator=_follows(rules.SCALARS["loss"]))
+    box_loss: str = field(default="smooth_l1", validator=_follows(rules.SCALARS["box_loss"]))
     preprocessing: Preprocessing = field(
         factory=Preprocessing, validator=_follows(rules.SCALARS["preprocessing"]))
 

@@ -149,8 +149,9 @@ def train(predictions: Predictions, label: mx.sym.Symbol, plan: Plan) -> mx.sym.
     """Group the training outputs ``cls_prob``, ``loc_loss``, ``cls_label``, ``det_out``.
 
     They stand in the order, and under the names, that metrics written for MXNet's SSD example
-    read: (B, C + 1, N), (B, N * 4), (B, N), (B, N, 6). Only the first two have a gradient. `label`
-    is (B, M, 5 or more). Raises PlanError for a loss that is not in `LOSSES`.
+    read: (B, C + 1, N), (B, N * 4) or (B, N, 1) with GIoU, (B, N), (B, N, 6). Only the first
+    two have a gradient. `label` is (B, M, 5 or more). Raises PlanError for a loss, or a box loss,
+    that is not there.
     """
     if plan.loss not in LOSSES:
         raise PlanError(f"loss {plan.loss!r}: there are {', '.join(LOSSES)} here, and the head "
@@ -166,11 +167,20 @@ def outputs(cls_prob: mx.sym.Symbol, targets: ops.Targets, predictions: Predicti
             ) -> mx.sym.Symbol:
     """Group what `train` returns, from probabilities (B, C + 1, N) that have the gradient."""
     from ssdreg.mx import mx
-    loc_loss = ops.smooth_l1_loss(predictions.loc_pred, targets)
+    loc_loss = _box_loss(predictions.loc_pred, targets, plan)
     cls_label = mx.sym.MakeLoss(targets.cls_target, grad_scale=0.0, name="cls_label")
     det_out = detections(cls_prob, predictions, plan)
     return mx.sym.Group([cls_prob, loc_loss, cls_label,
                          mx.sym.MakeLoss(det_out, grad_scale=0.0, name="det_out")])
+
+
+def _box_loss(loc_pred: mx.sym.Symbol, targets: ops.Targets, plan: Plan) -> mx.sym.Symbol:
+    if plan.box_loss == "smooth_l1":
+        return ops.smooth_l1_loss(loc_pred, targets)
+    if plan.box_loss == "giou":
+        return ops.giou_loss(loc_pred, targets, variances=plan.variances)
+    raise PlanError(f"box_loss {plan.box_loss!r}: there are smooth_l1 and giou here, and the head "
+                    f"{plan.head!r} needs a train of its own for another")
 
 
 #: Classification losses by name, each with its negatives per positive; -1 for all negatives.

@@ -5,9 +5,9 @@ number of classes without background, N the number of anchors, M the padded numb
 """
 
 from ssdreg.ops.detection import detection
-from ssdreg.ops.loss import focal_loss, learning, smooth_l1_loss, softmax_loss
+from ssdreg.ops.loss import focal_loss, giou_loss, learning, smooth_l1_loss, softmax_loss
 from ssdreg.ops.prior import prior
 from ssdreg.ops.target import Targets, targets
 
-__all__ = ["Targets", "detection", "focal_loss", "learning", "prior", "smooth_l1_loss",
-           "softmax_loss", "targets"]
+__all__ = ["Targets", "detection", "focal_loss", "giou_loss", "learning", "prior",
+           "smooth_l1_loss", "softmax_loss", "targets"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ssdreg.ops.target import IGNORE, Targets
@@ -36,6 +37,65 @@ def smooth_l1_loss(loc_pred: mx.sym.Symbol, targets: Targets, *,
     masked = mx.sym.elemwise_mul(targets.loc_mask, distance, name=f"{name}_masked")
     loss = mx.sym.smooth_l1(masked, scalar=1.0, name=f"{name}_")
     return mx.sym.MakeLoss(loss, grad_scale=1.0, normalization="valid", name=name)
+
+
+def giou_loss(loc_pred: mx.sym.Symbol, targets: Targets, *,
+              variances: tuple[float, float, float, float], name: str = "loc_loss"
+              ) -> mx.sym.Symbol:
+    """Return 1 - GIoU of the boxes of positive anchors with their objects: (B, N, 1), 0 elsewhere.
+
+    Rezatofighi et al., Generalized Intersection over Union, 2019: 0 for equal boxes, and up to 2.
+    What is measured is what counts, the overlap, where smooth L1 measures four numbers, each by
+    itself. The gradient is `GIOU_WEIGHT` times that of their mean over the positive anchors.
+    GIoU does not change when both boxes are moved and scaled alike, so it is computed around each
+    anchor, with the anchor's sides as units. `variances` are those of the offsets.
+    """
+    from ssdreg.mx import mx
+    sym = mx.sym
+    mask = sym.slice_axis(sym.Reshape(targets.loc_mask, shape=(0, -1, 4), name=f"{name}_masks"),
+                          axis=2, begin=0, end=1, name=f"{name}_mask")
+    boxes = _around_anchors(sym.elemwise_mul(targets.loc_mask, loc_pred, name=f"{name}_masked"),
+                            variances, f"{name}_box")
+    objects = _around_anchors(sym.BlockGrad(targets.loc_target), variances, f"{name}_object")
+
+    def sides(of: tuple[mx.sym.Symbol, ...]) -> tuple[mx.sym.Symbol, mx.sym.Symbol]:
+        return of[2] - of[0], of[3] - of[1]
+    inner = sides((*(sym.maximum(boxes[edge], objects[edge]) for edge in (0, 1)),
+                   *(sym.minimum(boxes[edge], objects[edge]) for edge in (2, 3))))
+    outer = sides((*(sym.minimum(boxes[edge], objects[edge]) for edge in (0, 1)),
+                   *(sym.maximum(boxes[edge], objects[edge]) for edge in (2, 3))))
+    shared = sym.maximum(inner[0], 0.0) * sym.maximum(inner[1], 0.0)
+    (width, height), (true_width, true_height) = sides(boxes), sides(objects)
+    union = width * height + true_width * true_height - shared
+    hull = outer[0] * outer[1]
+    loss = mask * (1.0 - shared / union + (hull - union) / hull)
+    # an anchor whose box is right to the last digit has a loss of 0, and is not counted
+    return sym.MakeLoss(loss, grad_scale=GIOU_WEIGHT, normalization="valid", name=name)
+
+
+#: What the mean of 1 - GIoU is multiplied by, so that boxes weigh about as much as classes do.
+GIOU_WEIGHT = 2.0
+#: Sides are at most these many times the anchor's, as in torchvision's detectors: training starts
+#: with offsets that may be anything, and a power of them must stay finite.
+MAX_GROWTH = 1000 / 16
+
+
+def _around_anchors(offsets: mx.sym.Symbol, variances: tuple[float, float, float, float], name: str
+                    ) -> tuple[mx.sym.Symbol, ...]:
+    """Return left, top, right and bottom (B, N, 1) of boxes from their offsets (B, N * 4).
+
+    The origin is the anchor's center, and its width and height are 1.
+    """
+    from ssdreg.mx import mx
+    sym = mx.sym
+    parts = sym.Reshape(offsets, shape=(0, -1, 4), name=f"{name}_offsets")
+    x, y, width, height = (
+        sym.slice_axis(parts, axis=2, begin=place, end=place + 1) * variance
+        for place, variance in enumerate(variances))
+    limit = math.log(MAX_GROWTH)
+    half_width, half_height = (sym.exp(sym.clip(log, a_min=-limit, a_max=limit)) * 0.5
+                               for log in (width, height))
+    return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 def focal_loss(cls_pred: mx.sym.Symbol, cls_target: mx.sym.Symbol, *, alpha: float = 0.25,

@@ -87,6 +87,10 @@ def _losses(value: Iterable[str]) -> tuple[str, ...]:
     return as_names("losses", value)
 
 
+def _box_losses(value: Iterable[str]) -> tuple[str, ...]:
+    return as_names("box_losses", value)
+
+
 @frozen(kw_only=True)
 class Head:
     """A detection head, as a plug-in declares it.
@@ -107,7 +111,8 @@ class Head:
     `ssdreg.heads.multibox` and `ssdreg.ops` are there for a head's own steps, too.
 
     `losses` are the names that `train` knows a classification loss by, as ``plan.loss`` has it;
-    the first is the default. `defaults` is what the head asks of its plan.
+    the first is the default, and `box_losses` those of its losses of boxes, as ``plan.box_loss``
+    has it. `defaults` is what the head asks of its plan.
     """
 
     name: str = field(validator=is_name)
@@ -120,6 +125,9 @@ class Head:
         default=(), converter=as_aliases, validator=[is_listed, are_names])
     losses: tuple[str, ...] = field(
         default=("softmax", "focal"), converter=_losses,
+        validator=[is_listed, validators.min_len(1), validators.deep_iterable(is_text)])
+    box_losses: tuple[str, ...] = field(
+        default=("smooth_l1", "giou"), converter=_box_losses,
         validator=[is_listed, validators.min_len(1), validators.deep_iterable(is_text)])
     defaults: PlanDefaults = field(
         factory=PlanDefaults, validator=validators.instance_of(PlanDefaults))

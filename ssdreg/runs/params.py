@@ -38,17 +38,26 @@ def read_params(file: Path) -> Params:
     longest = max(map(len, loaded), default=0)
     if longest > symbol_file.MAX_NAME:
         raise RunError(f"{file} holds a name of {longest:,} characters: it is no checkpoint")
-    parts: dict[str, dict[str, mx.nd.NDArray]] = {"arg": {}, "aux": {}}
-    for key, array in loaded.items():
-        kind, colon, name = key.partition(":")
-        parts[kind if colon and kind in parts else "arg"][name if colon else key] = array
-    return Params(parts["arg"], parts["aux"])
+    return by_kind(loaded)
 
 
 def write_params(file: Path, params: Params) -> None:
     """Write a ``.params`` file that ``mx.model.load_checkpoint`` reads, whole or not at all."""
     from ssdreg.mx import mx
-    named = {**{f"arg:{name}": array for name, array in params.args.items()},
-             **{f"aux:{name}": array for name, array in params.auxs.items()}}
     with replacing(file) as beside:
-        mx.nd.save(native(beside), named)
+        mx.nd.save(native(beside), named(params))
+
+
+def named(params: Params) -> dict[str, mx.nd.NDArray]:
+    """Return parameters by the names that MXNet's files give them: ``arg:NAME``, ``aux:NAME``."""
+    return {**{f"arg:{name}": array for name, array in params.args.items()},
+            **{f"aux:{name}": array for name, array in params.auxs.items()}}
+
+
+def by_kind(arrays: Mapping[str, mx.nd.NDArray]) -> Params:
+    """Return the parameters that these names stand for; without a kind they are arguments."""
+    parts: dict[str, dict[str, mx.nd.NDArray]] = {"arg": {}, "aux": {}}
+    for key, array in arrays.items():
+        kind, colon, name = key.partition(":")
+        parts[kind if colon and kind in parts else "arg"][name if colon else key] = array
+    return Params(parts["arg"], parts["aux"])

@@ -23,7 +23,7 @@ from ssdreg.errors import SsdregError
 from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
-from ssdreg.registry.names import get_backbone
+from ssdreg.registry.names import get_backbone, get_head
 from ssdreg.runs.run import CONFIG, Run, open_run
 from ssdreg.training.network import Network, build_network, network_of
 from ssdreg.training.options import TrainOptions
@@ -45,12 +45,19 @@ class DetectorChoice:
     tap_strides: Sequence[int] | None = None
     sizes: str | Sequence[Sequence[float]] | None = None
     loss: str | None = None
+    box_loss: str | None = None
+
+    @property
+    def _best_box_loss(self) -> str | None:
+        """GIoU, which places boxes better than the paper's loss, where the head has it."""
+        return "giou" if "giou" in get_head(self.head).box_losses else None
 
     @property
     def overrides(self) -> Overrides:
         """The fields of the plan that are given; sizes to be fitted to the data are not."""
         sizes = None if self.sizes == FITTED else self.sizes
-        return Overrides(tap_strides=self.tap_strides, sizes=sizes, loss=self.loss)
+        return Overrides(tap_strides=self.tap_strides, sizes=sizes, loss=self.loss,
+                         box_loss=self.box_loss or self._best_box_loss)
 
 
 def continued_run(pretrained: str | os.PathLike[str] | bool | None,

@@ -140,5 +140,6 @@ class Learner(Protocol):
         running square of adam and lamb. Another engine goes on from them.
         """
 
-    def detect(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Detect with the parameters as they are; see `Inference.detect_all`."""
+    def detect(self, batches: DetectionIter, params: Params
+               ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Detect with these parameters of the same network; see `Inference.detect_all`."""

@@ -68,9 +68,10 @@ class MXNetLearner:
         mx.nd.waitall()
         return Params(*self._module.get_params())
 
-    def detect(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def detect(self, batches: DetectionIter, params: Params
+               ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """See `Learner.detect`."""
-        inference = Inference(self._lesson.deploy, self.params(), batches.batch_size,
+        inference = Inference(self._lesson.deploy, params, batches.batch_size,
                               self._lesson.plan.data_shape, self._contexts[0])
         return inference.detect_all(batches)
 

@@ -47,6 +47,8 @@ class TrainOptions:
     - `skip_negatives`: images without objects are left out; else they teach what background is.
     - `precision`: what the network is computed in while it is trained; "auto" is the fastest that
       the engine has on its device. Parameters, losses and checkpoints stay float32.
+    - `average`: epochs over which the parameters are averaged (exponentially); the average is what
+      validates, is saved and detects. 0 takes the parameters as they are.
     - `seed`: of starting values, order and augmentation.
     - `validate_every`: epochs between validations; `keep_epochs`: parameter files kept besides
       the best.
@@ -68,6 +70,7 @@ class TrainOptions:
     head_lr: float = field(default=1.0, validator=_positive)
     skip_negatives: bool = field(default=False, validator=validators.instance_of(bool))
     precision: str = field(default="auto", validator=validators.in_(PRECISIONS))
+    average: float = field(default=1.0, validator=_not_negative)
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
     keep_epochs: int = field(default=10, validator=_positive)

@@ -21,7 +21,7 @@ from ssdreg_runtime.system.names import native
 from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSpec
 from ssdreg.errors import RunError
-from ssdreg.runs.params import Params, read_params, write_params
+from ssdreg.runs.params import Params, by_kind, named, read_params, write_params
 from ssdreg.runs.run import PREFIX, Run
 from ssdreg.training.options import TrainOptions
 
@@ -68,7 +68,10 @@ class State:
 
 @frozen
 class Saved:
-    """A state read back, with the options and data it belongs to, and what computed it."""
+    """A state read back, with the options and data it belongs to, and what computed it.
+
+    `params` are what has been learnt, `average` is what is deployed in their place, if anything.
+    """
 
     state: State
     options: TrainOptions
@@ -77,6 +80,12 @@ class Saved:
     params: Params
     optimizer: Mapping[str, mx.nd.NDArray]
     engine: str
+    average: Params | None = None
+
+
+#: What the names of learnt parameters begin with in the optimizer's file, where the file of
+#: parameters holds their average.
+_LEARNT = "learnt:"
 
 
 def save(run: Run, saved: Saved) -> None:
@@ -87,10 +96,13 @@ def save(run: Run, saved: Saved) -> None:
     between = state.step > 0 or state.epoch == 0
     tag = f"{PREFIX}-{state.epoch:04d}" + (f"-step{state.step:06d}" if between else "")
     params_file, optimizer_file = run.path / f"{tag}.params", run.path / f"{tag}.states"
-    write_params(params_file, saved.params)
+    write_params(params_file, saved.average or saved.params)
+    arrays = dict(saved.optimizer)
+    if saved.average is not None:
+        arrays.update({_LEARNT + name: array for name, array in named(saved.params).items()})
     with replacing(optimizer_file) as beside:
         # an empty dictionary cannot be saved, and plain SGD has no state
-        mx.nd.save(native(beside), dict(saved.optimizer) or {"none": mx.nd.zeros((1,))})
+        mx.nd.save(native(beside), arrays or {"none": mx.nd.zeros((1,))})
     write_json(run.path / FILE, {
         "engine": saved.engine,
         "params": params_file.name, "optimizer": optimizer_file.name,
@@ -112,12 +124,17 @@ def load(run: Run) -> Saved:
         except mx.MXNetError as error:
             raise ValueError(error) from error
         augmentation = saved["augmentation"]
+        params, average = read_params(run.path / saved["params"]), None
+        learnt = {name[len(_LEARNT):]: array for name, array in arrays.items()
+                  if name.startswith(_LEARNT)}
+        if learnt:
+            params, average = by_kind(learnt), params
         return Saved(cattrs.structure(saved["state"], State), TrainOptions(**saved["options"]),
                      DataSpec(**saved["data"]),
-                     None if augmentation is None else Augmentation(**augmentation),
-                     read_params(run.path / saved["params"]),
-                     {name: array for name, array in arrays.items() if name != "none"},
-                     str(saved["engine"]))
+                     None if augmentation is None else Augmentation(**augmentation), params,
+                     {name: array for name, array in arrays.items()
+                      if name != "none" and not name.startswith(_LEARNT)},
+                     str(saved["engine"]), average)
 
 
 def load_options(run: Run) -> TrainOptions:

@@ -64,13 +64,14 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
           tap_strides: Sequence[int] | None = None,
           sizes: str | Sequence[Sequence[float]] | None = None, loss: str | None = None,
+          box_loss: str | None = None,
           pretrained: str | os.PathLike[str] | bool | None = None,
           augment: str | Augmentation | None = "light", epochs: int | None = None,
           batch_size: int = 16, optimizer: str = "adam", lr: float = 1e-3, momentum: float = 0.9,
           wd: float = 1e-5, lr_steps: Sequence[int] = (), lr_factor: float = 0.1,
           warmup: int = 50, freeze: str | None = None, freeze_stages: int | None = None,
           freeze_norm: bool = False, sync_norm: bool = False, head_lr: float = 1.0,
-          skip_negatives: bool = False, seed: int = 0,
+          skip_negatives: bool = False, average: float = 1.0, seed: int = 0,
           validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
           device: str = "cpu", precision: str = AUTO, tensorboard: bool = False,
           progress: Progress | None = None) -> TrainingResult:
@@ -90,7 +91,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     - `backbone`: a name of `ssdreg.list_backbones`, or a `Backbone`
     - `data_shape` (a side in pixels, or (height, width)), `head`, `tap_strides`, `loss`: see
       `ssdreg.plan`. `sizes` are the name of a scheme, or those of each level as shares of the
-      image's height; None fits them to the boxes
+      image's height; None fits them to the boxes. `box_loss` is ``giou`` by default, or the
+      head's own where it has none; ``smooth_l1`` is the paper's
     - `pretrained`: None starts from the backbone's own weights where they are on disk, True
       fetches them, False starts from nothing; or the name of weights, a ``.params`` file, or the
       folder of a run. A run without `backbone` goes on as the network it is
@@ -113,7 +115,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     """
     processes = started_together()
     tell = progress if progress and processes.is_first else silent
-    detector = choices.DetectorChoice(data_shape, head, tap_strides, sizes, loss)
+    detector = choices.DetectorChoice(data_shape, head, tap_strides, sizes, loss, box_loss)
     continued = choices.continued_run(pretrained, detector) if backbone is None else None
     if backbone is None and continued is None:
         raise SsdregError(choices.NEEDED)
@@ -130,7 +132,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
              "momentum": momentum, "wd": wd, "lr_steps": lr_steps, "lr_factor": lr_factor,
              "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
              "freeze_norm": freeze_norm, "sync_norm": sync_norm, "head_lr": head_lr,
-             "skip_negatives": skip_negatives, "seed": seed,
+             "skip_negatives": skip_negatives, "average": average, "seed": seed,
              "validate_every": validate_every, "keep_epochs": keep_epochs,
              "precision": precision}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)

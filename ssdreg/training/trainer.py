@@ -21,8 +21,10 @@ from ssdreg.metrics.comparison import compare
 from ssdreg.metrics.voc import evaluate
 from ssdreg.progress import Note, Progress, silent
 from ssdreg.runs.log import Epoch, write_log
+from ssdreg.runs.params import Params
 from ssdreg.runs.run import Run
 from ssdreg.training import state as states
+from ssdreg.training.averaging import Average
 from ssdreg.training.learner import Learner, prepare_lesson
 from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
@@ -63,7 +65,9 @@ def train_run(run: Run, data: Data, options: TrainOptions, choice: Choice,
     (the state is saved).
     """
     trainer = _Trainer(run, data, options, choice, group, after_epoch, progress)
-    trainer.learner.begin(draw(trainer.lesson, start.params if start else None))
+    params = draw(trainer.lesson, start.params if start else None)
+    trainer.learner.begin(params)
+    trainer.begin_average(params)
     trainer.train(State(), progress)
     return run
 
@@ -78,6 +82,7 @@ def resume_run(run: Run, saved: Saved, data: Data, choice: Choice, *,
     """
     trainer = _Trainer(run, data, saved.options, choice, group, after_epoch, progress)
     trainer.learner.restore(saved.params, saved.optimizer, saved.state.updates)
+    trainer.begin_average(saved.average or saved.params)
     trainer.train(saved.state, progress)
     return run
 
@@ -112,7 +117,15 @@ class _Trainer:
             self.learner: Learner = choice.engine.learn(self.lesson)
         finally:
             batches.close()
+        # the first process writes and validates, and all have the same parameters
+        self.average = (Average(options.average * self.steps_per_epoch)
+                        if options.average and self.processes.is_first else None)
         (progress or silent)(Note(choice.describe(precision)))
+
+    def begin_average(self, params: Params) -> None:
+        """Start the average of the parameters, or go on with it, where there is one."""
+        if self.average is not None:
+            self.average.begin(params)
 
     def train(self, state: State, progress: Progress | None) -> None:
         """Run epochs from `state` on, until the last or until asked to stop."""
@@ -159,6 +172,8 @@ class _Trainer:
                 self._check(sums, state, rate)
                 state = evolve(state, step=index + 1, updates=state.updates + 1,
                                sums=state.sums.plus(sums))
+                if self.average is not None:
+                    self.average.after(state.updates, self.learner.params)
                 told.step(state, self.steps_per_epoch,
                           self._rate(state.updates - first, time.monotonic() - began))
         finally:
@@ -206,8 +221,8 @@ class _Trainer:
             packed, plan.data_shape, self.options.batch_size // self.processes.count,
             plan.preprocessing)
         try:
-            comparison = compare(self.learner.detect(batches), image_sizes(packed),
-                                 self.run.classes)
+            comparison = compare(self.learner.detect(batches, self._deployed()),
+                                 image_sizes(packed), self.run.classes)
         finally:
             batches.close()
         voc = evaluate([image.detections for image in comparison.images],
@@ -222,7 +237,11 @@ class _Trainer:
             threads=reading_threads(self.processes.local_count),
             part=(self.processes.rank, self.processes.count))
 
+    def _deployed(self) -> Params:
+        """Return the parameters that detect: the average of the learnt ones, where there is one."""
+        return self.learner.params() if self.average is None else self.average.params
+
     def _save(self, state: State) -> None:
         states.save(self.run, Saved(state, self.options, self.data.source, self.data.augmentation,
-                                    self.learner.params(), self.learner.optimizer(),
-                                    self.engine))
+                                    self.learner.params(), self.learner.optimizer(), self.engine,
+                                    None if self.average is None else self.average.params))

@@ -162,6 +162,7 @@ def test_from_layers_sets_the_number_of_levels():
     ("nms_topk", -1, -1),
     ("force_suppress", True, True),
     ("loss", "focal", "focal"),
+    ("box_loss", "giou", "giou"),
     ("preprocessing", Preprocessing(std=(58, 57, 57)), Preprocessing(std=(58, 57, 57))),
 ])
 def test_every_field_can_be_overridden(field, value, stored):
@@ -339,6 +340,7 @@ def test_defaults_that_cannot_be_are_refused(defaults):
     ({"nms_topk": 0}, "nms_topk must be a positive whole number, or -1 for all, not 0"),
     ({"force_suppress": "no"}, "force_suppress must be True or False, not 'no'"),
     ({"loss": "hinge"}, "loss must be softmax or focal, not 'hinge'"),
+    ({"box_loss": "l2"}, "box_loss must be smooth_l1 or giou, not 'l2'"),
     ({"preprocessing": (1, 2, 3)}, "preprocessing must be a ssdreg.Preprocessing, not (1, 2, 3)"),
     # no numbers
     ({"sizes": ((NAN,),) * 6}, "level 0: sizes must hold positive numbers, at least one, not (nan"),
@@ -355,6 +357,7 @@ def test_defaults_that_cannot_be_are_refused(defaults):
     ({"backbone": 5}, "backbone must be the name of a backbone, not 5"),
     ({"head": 5}, "head must be the name of a head, not 5"),
     ({"loss": 5}, "loss must be the name of a loss, not 5"),
+    ({"box_loss": 5}, "box_loss must be the name of a loss of boxes, not 5"),
     ({"from_layers": ("_plus12", 5)}, "level 1: from_layers must hold the name of a node, or"),
     ({"tap_strides": ("a", 16)}, "tap_strides=('a', 16) must list at least one stride"),
 ])
@@ -395,7 +398,7 @@ def test_arguments_are_named_and_typed(function):
     ("normalizations", (0,) * 6), ("projections", (0,) * 6), ("projections", (-1,) * 5 + (8,)),
     ("steps", (0.1, 0.2)), ("steps", ((0.1, 0.1, 0.1),) * 6), ("variances", (0.1, 0.2)),
     ("nms_threshold", INF), ("nms_topk", 0), ("force_suppress", 1), ("loss", 5),
-    ("preprocessing", None),
+    ("box_loss", 5), ("preprocessing", None),
 ])
 def test_a_plan_refuses_what_an_argument_may_not_be(field, value):
     made = plan("resnet50")

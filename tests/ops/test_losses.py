@@ -106,3 +106,55 @@ def test_smooth_l1_loss_without_positive_anchors():
                             loc_pred=zeros + 5, loc_target=zeros, loc_mask=zeros)
     assert not got.any()
     assert not gradients["loc_pred"].any()
+
+
+def boxes_around_anchors(offsets, variances):
+    """Return corners (..., 4) of boxes from offsets (..., 4) to an anchor of side 1 at 0."""
+    center, sides = offsets[..., :2] * variances[:2], np.exp(offsets[..., 2:] * variances[2:])
+    return np.concatenate([center - sides / 2, center + sides / 2], axis=-1)
+
+
+def giou(one, other):
+    """Rezatofighi et al., Generalized Intersection over Union, 2019, algorithm 1."""
+    shared = (np.minimum(one[..., 2:], other[..., 2:])
+              - np.maximum(one[..., :2], other[..., :2])).clip(0).prod(-1)
+    union = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (one, other)) - shared
+    hull = (np.maximum(one[..., 2:], other[..., 2:])
+            - np.minimum(one[..., :2], other[..., :2])).prod(-1)
+    return shared / union - (hull - union) / hull
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_giou_loss(seed):
+    rng = np.random.RandomState(seed)
+    variances = np.array([0.1, 0.1, 0.2, 0.2])
+    # far enough for boxes that do not meet their object
+    loc_pred, loc_target = rng.normal(0, 4, (2, 2, 40))
+    positive = rng.randint(0, 2, (2, 10)).astype(float)
+    goal = ops.Targets(var("loc_target"), var("loc_mask"), var("cls_target"))
+    symbol = ops.giou_loss(var("loc_pred"), goal, variances=tuple(variances))
+    assert symbol.list_outputs() == ["loc_loss_output"]
+
+    def loss(offsets):
+        return positive * (1 - giou(boxes_around_anchors(offsets.reshape(2, 10, 4), variances),
+                                    boxes_around_anchors(loc_target.reshape(2, 10, 4), variances)))
+    (computed,), gradients = run(symbol, loc_pred=loc_pred, loc_target=loc_target,
+                                 loc_mask=positive.repeat(4, axis=1))
+    np.testing.assert_allclose(computed[..., 0], loss(loc_pred), rtol=1e-4, atol=1e-5)
+    assert (computed > 1).any()
+    numeric = numpy_ops.numeric_gradient(lambda x: loss(x).sum(), loc_pred)
+    np.testing.assert_allclose(gradients["loc_pred"], 2 * numeric / positive.sum(), rtol=1e-3,
+                               atol=1e-5)
+
+
+def test_giou_loss_of_boxes_that_are_right_or_absurd():
+    goal = ops.Targets(var("loc_target"), var("loc_mask"), var("cls_target"))
+    symbol = ops.giou_loss(var("loc_pred"), goal, variances=(0.1, 0.1, 0.2, 0.2))
+    zeros, ones = np.zeros((1, 8)), np.ones((1, 8))
+    for prediction, mask in ((zeros + 5, zeros), (zeros, ones)):
+        (computed,), gradients = run(symbol, loc_pred=prediction, loc_target=zeros, loc_mask=mask)
+        assert not computed.any()
+        assert np.isfinite(gradients["loc_pred"]).all()
+    (computed,), gradients = run(symbol, loc_pred=zeros + 1e6, loc_target=zeros, loc_mask=ones)
+    assert np.isfinite(computed).all()
+    assert np.isfinite(gradients["loc_pred"]).all()

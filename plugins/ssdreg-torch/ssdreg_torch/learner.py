@@ -98,9 +98,10 @@ class TorchLearner:
         return {name: arrays.array(tensor)
                 for name, tensor in self._optimizer.slots(learnt).items()}
 
-    def detect(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def detect(self, batches: DetectionIter, params: Params
+               ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """See `Learner.detect`; in float32."""
-        values = {**self._modules[0].arguments(), **self._moments()}
+        values = arrays.read(params)
         if self._detector is None:
             net = Net.of(self._lesson.deploy)
             self._detector = SymbolModule(net, values).placed(self._devices[0]).eval()

@@ -66,11 +66,14 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loss", metavar="LOSS",
                         help="classification loss: softmax (SSD's default) or focal; a head may "
                              "have only one, or others")
+    parser.add_argument("--box-loss", metavar="LOSS",
+                        help="loss of boxes: smooth_l1 (the paper's, and the default of a build) "
+                             "or giou (the default of a training)")
 
 
 def overrides(options: argparse.Namespace) -> dict[str, Any]:
     """Return the plan's overrides among the options."""
-    return {name: getattr(options, name) for name in ("tap_strides", "sizes", "loss")
+    return {name: getattr(options, name) for name in ("tap_strides", "sizes", "loss", "box_loss")
             if getattr(options, name) is not None}
 
 

@@ -24,8 +24,8 @@ SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
 #: Options of the network, with defaults; a value equal to its default counts as not given.
-DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "head": arguments.HEAD,
-            "data_shape": arguments.DATA_SHAPE}
+DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "box_loss": None,
+            "head": arguments.HEAD, "data_shape": arguments.DATA_SHAPE}
 #: What `--pretrained` alone stands for.
 DECLARED = ""
 
@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             ("momentum", float, "of sgd and nag"),
             ("wd", float, "weight decay"),
             ("warmup", int, "steps over which the rate rises"),
+            ("average", float, "epochs over which the parameters are averaged for validation and "
+                               "use; 0 takes the last ones"),
             ("seed", int, "of starting values, order and augmentation"),
             ("validate-every", int, "epochs between validations"),
             ("keep-epochs", int, "newest parameter files to keep, besides the best")):
@@ -138,6 +140,7 @@ def _start(options: argparse.Namespace) -> TrainingResult:
         data=options.data, out=options.out, backbone=options.backbone, split=options.split,
         val_data=options.val_data, val_split=options.val_split, data_shape=options.data_shape,
         head=options.head, tap_strides=options.tap_strides, sizes=options.sizes, loss=options.loss,
+        box_loss=options.box_loss,
         pretrained=pretrained, augment=options.augment, engine=options.engine,
         device=options.device, data_format=arguments.data_format(options),
         tensorboard=options.tensorboard, progress=Console(), **_given(options))
