@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -36,12 +36,41 @@ class Epoch:
     map_07: float = math.nan
     coco: CocoFigures | None = None
 
+    @property
+    def ap(self) -> float:
+        """COCO's AP, over IoU 0.5 to 0.95; NaN where it was not measured."""
+        return self.coco.ap if self.coco else math.nan
+
     def __str__(self) -> str:
         """Return the line that training shows of it."""
         measured = "" if math.isnan(self.map) else f"  mAP {self.map:.3f}"
+        if not math.isnan(self.ap):
+            measured += f"  AP {self.ap:.3f}"
         return (f"epoch {self.epoch:3d}  {self.images_per_second:6.1f} img/s  "
                 f"cls {self.cls_loss:.3f}  loc {self.loc_loss:.3f}{measured}  "
                 f"{duration(self.seconds)}")
+
+
+def validated(epochs: Iterable[Epoch]) -> list[Epoch]:
+    """Return the epochs that were validated, in their order."""
+    return [entry for entry in epochs if not math.isnan(entry.map)]
+
+
+def best_of(epochs: Iterable[Epoch]) -> Epoch | None:
+    """Return the epoch that validates best, the first of those that are equal; None for none.
+
+    It is the one with the greatest AP, which counts how well boxes fit too; where that was not
+    measured, with the greatest mAP at IoU 0.5.
+    """
+    entries = validated(epochs)
+    measured = not any(math.isnan(entry.ap) for entry in entries)
+    return max(entries, key=lambda entry: entry.ap if measured else entry.map, default=None)
+
+
+def is_level(epochs: Sequence[Epoch], patience: int) -> bool:
+    """Tell whether the last `patience` validations were no better than the best before them."""
+    entries, best = validated(epochs), best_of(epochs)
+    return best is not None and len(entries) - 1 - entries.index(best) >= patience
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from ssdreg.detector.plan import Level, Plan
 from ssdreg.errors import PlanError, RunError
 from ssdreg.graph import symbol_file
 from ssdreg.registry.preprocessing import Preprocessing
-from ssdreg.runs.log import Epoch, read_log
+from ssdreg.runs.log import Epoch, best_of, read_log
 from ssdreg.runs.params import Params, read_params
 
 if TYPE_CHECKING:
@@ -71,16 +70,13 @@ class Run:
         return read_log(self.log_file) if self.log_file.is_file() else ()
 
     def best_epoch(self) -> int:
-        """Return the epoch on disk with the best validation mAP, the last where none has one."""
+        """Return the epoch on disk that is the `best_of` them, the last where none has one."""
         on_disk = self.epochs()
         if not on_disk:
             raise RunError(f"{self.path} has no {PREFIX}-*.params: its training has not finished "
                            f"an epoch yet; let it run on with `ssdreg train --resume`")
-        validated = [entry for entry in self.log()
-                     if entry.epoch in on_disk and not math.isnan(entry.map)]
-        if not validated:
-            return on_disk[-1]
-        return max(validated, key=lambda entry: entry.map).epoch
+        best = best_of([entry for entry in self.log() if entry.epoch in on_disk])
+        return best.epoch if best else on_disk[-1]
 
     def load_params(self, epoch: int | None = None) -> Params:
         """Read an epoch's parameters, the best epoch's when None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,9 @@ from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
 from ssdreg.registry.names import get_backbone, get_head
 from ssdreg.runs.run import CONFIG, Run, open_run
+from ssdreg.training.freezing import is_normalized
 from ssdreg.training.network import Network, build_network, network_of
-from ssdreg.training.options import TrainOptions
+from ssdreg.training.options import FINE_TUNING, LEAST_UPDATES, UNNORMALIZED_LR, TrainOptions
 from ssdreg.training.start import Start, choose_start
 from ssdreg.training.trainer import Data
 from ssdreg.weights.loading import siblings_with_weights, weights_of
@@ -134,6 +136,24 @@ def recipe(given: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyT
     except re.error as error:
         raise SsdregError(f"--freeze {given['freeze']!r} is no regular expression: {error}"
                           ) from error
+
+
+def fitted_recipe(given: Mapping[str, Any], network: Network, images: int, *, tuned: bool
+                  ) -> TrainOptions:
+    """Return the recipe with these options, the others fitted to the network and its images.
+
+    `tuned` tells whether training starts from weights. Raises what `recipe` does.
+    """
+    defaults: dict[str, Any] = {}
+    if tuned:
+        defaults = dict(FINE_TUNING)
+        if not is_normalized(network.train, network.plan):
+            defaults["lr"] = UNNORMALIZED_LR
+    options = recipe(given, defaults)
+    if given.get("epochs") is not None:
+        return options
+    updates = math.ceil(images / options.batch_size)
+    return evolve(options, epochs=max(options.epochs, math.ceil(LEAST_UPDATES / updates)))
 
 
 def augmentation(augment: str | Augmentation | None) -> Augmentation | None:

@@ -55,6 +55,11 @@ def backbone_parameters(symbol: mx.sym.Symbol, plan: Plan) -> set[str]:
     return set(_parameters(_up_to(symbol, plan.taps)))
 
 
+def is_normalized(symbol: mx.sym.Symbol, plan: Plan) -> bool:
+    """Tell whether the backbone has batch normalisation."""
+    return bool(_norms(_up_to(symbol, plan.taps)))
+
+
 def with_fixed_norms(symbol: mx.sym.Symbol, norms: Collection[str]) -> mx.sym.Symbol:
     """Return the same network, in which these normalisations use no batch statistics."""
     if not norms:

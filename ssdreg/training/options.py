@@ -29,7 +29,7 @@ def _is_pattern(instance: Any, attribute: Any, value: str | None) -> None:
 
 @frozen(kw_only=True)
 class TrainOptions:
-    """The recipe of a training run. The defaults learn small data sets from nothing.
+    """The recipe of a training run. The defaults learn from nothing; `FINE_TUNING` has others.
 
     - `epochs`, `batch_size`: the batch is that of all devices and processes together.
     - `optimizer`, `lr`, `momentum`, `wd`: `wd` is weight decay.
@@ -50,6 +50,8 @@ class TrainOptions:
     - `average`: epochs over which the parameters are averaged (exponentially); the average is what
       validates, is saved and detects. 0 takes the parameters as they are.
     - `seed`: of starting values, order and augmentation.
+    - `patience`: training ends when so many validations one after the other were no better than
+      the best before them, by COCO's AP; 0 never ends it early.
     - `validate_every`: epochs between validations; `keep_epochs`: parameter files kept besides
       the best.
     """
@@ -73,6 +75,7 @@ class TrainOptions:
     average: float = field(default=1.0, validator=_not_negative)
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
+    patience: int = field(default=0, validator=_not_negative)
     keep_epochs: int = field(default=10, validator=_positive)
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
@@ -85,6 +88,13 @@ class TrainOptions:
         return self.lr * rise * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-#: Other defaults where training starts from weights: the network knows most already,
-#: and edges and textures, which the first stages see, are the same in all photos.
-FINE_TUNING: Mapping[str, Any] = MappingProxyType({"epochs": 20, "freeze_stages": 2})
+#: Other defaults where training starts from weights: the network knows most already, and edges and
+#: textures, which the first stages see, are the same in all photos. Twice as many updates, and
+#: longer ones, make up for fewer epochs.
+FINE_TUNING: Mapping[str, Any] = MappingProxyType(
+    {"epochs": 20, "batch_size": 8, "lr": 4e-3, "freeze_stages": 2})
+#: The rate of fine-tuning without batch normalisation, whose activations nothing keeps in bounds.
+UNNORMALIZED_LR = 1e-3
+#: Where the number of epochs is not given it is raised until there are so many updates: a data set
+#: of a few dozen images needs as many as one of hundreds.
+LEAST_UPDATES = 700

@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from ssdreg.data import Augmentation, DataIssue, splits
+from ssdreg.data.boxes import boxes
 from ssdreg.detector.plan import Plan
 from ssdreg.engines.choice import AUTO, choose_engine
 from ssdreg.engines.processes import Processes, one_a_machine_first, started_together, wait
@@ -21,10 +22,11 @@ from ssdreg.registry.head import Head
 from ssdreg.runs.log import Epoch
 from ssdreg.runs.run import Run, create_run, open_run, refuse_run
 from ssdreg.training import choices, restarting, state
+from ssdreg.training.advice import advise, reached
 from ssdreg.training.freezing import fixed
 from ssdreg.training.learner import check_devices
 from ssdreg.training.network import Network
-from ssdreg.training.options import FINE_TUNING, TrainOptions
+from ssdreg.training.options import TrainOptions
 from ssdreg.training.start import Start, Taken, take
 from ssdreg.training.state import Saved
 from ssdreg.training.trainer import Data, resume_run, train_run
@@ -39,12 +41,14 @@ class TrainingResult:
     - `best_epoch`: the one on disk with the best validation mAP, the last where none was validated
     - `epochs`: its log, an entry an epoch
     - `issues`: what is wrong with the data that were read
+    - `advice`: sentences on what likely holds the detector back
     """
 
     run: Run
     best_epoch: int
     epochs: tuple[Epoch, ...]
     issues: tuple[DataIssue, ...] = ()
+    advice: tuple[str, ...] = ()
 
     @property
     def map(self) -> float:
@@ -67,13 +71,14 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           box_loss: str | None = None,
           pretrained: str | os.PathLike[str] | bool | None = None,
           augment: str | Augmentation | None = "light", epochs: int | None = None,
-          batch_size: int = 16, optimizer: str = "adam", lr: float = 1e-3, momentum: float = 0.9,
-          wd: float = 1e-5, lr_steps: Sequence[int] = (), lr_factor: float = 0.1,
+          batch_size: int | None = None, optimizer: str = "adam", lr: float | None = None,
+          momentum: float = 0.9, wd: float = 1e-5, lr_steps: Sequence[int] = (), lr_factor: float = 0.1,
           warmup: int = 50, freeze: str | None = None, freeze_stages: int | None = None,
           freeze_norm: bool = False, sync_norm: bool = False, head_lr: float = 1.0,
           skip_negatives: bool = False, average: float = 1.0, seed: int = 0,
-          validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
-          device: str = "cpu", precision: str = AUTO, tensorboard: bool = False,
+          patience: int = 0, validate_every: int = 1, keep_epochs: int = 10,
+          engine: str | Engine = AUTO, device: str = "cpu", precision: str = AUTO,
+          tensorboard: bool = False,
           progress: Progress | None = None) -> TrainingResult:
     """Train a detector on images with boxes, as ``ssdreg train`` does, and return its run.
 
@@ -97,8 +102,11 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
       fetches them, False starts from nothing; or the name of weights, a ``.params`` file, or the
       folder of a run. A run without `backbone` goes on as the network it is
 
-    How it is trained: `epochs` are 60 from nothing, 20 from weights; `freeze_stages` are 0 from
-    nothing, 2 from weights; the others are fields of `ssdreg.TrainOptions`.
+    How it is trained: those that are None depend on whether training starts from weights.
+    `epochs` are 60 from nothing and 20 from weights, or more where the images are so few that
+    this makes less than 700 updates; `batch_size` is 16 or 8, `lr` 1e-3 or 4e-3 (1e-3 for a
+    backbone without batch normalisation), `freeze_stages` 0 or 2. The others are fields of
+    `ssdreg.TrainOptions`.
 
     What computes: `engine` is a name of `ssdreg.list_engines`, or "auto": that of a plug-in where
     one is installed that can, else MXNet. `device` is ``cpu``, ``cuda``, ``cuda:0,1`` or ``mps``.
@@ -133,7 +141,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
              "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
              "freeze_norm": freeze_norm, "sync_norm": sync_norm, "head_lr": head_lr,
              "skip_negatives": skip_negatives, "average": average, "seed": seed,
-             "validate_every": validate_every, "keep_epochs": keep_epochs,
+             "patience": patience, "validate_every": validate_every, "keep_epochs": keep_epochs,
              "precision": precision}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
     choice = choose_engine(engine, device, processes=processes)
@@ -143,11 +151,12 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     with choice.connected() as group:
         with one_a_machine_first(group):
             start = choices.beginning(named, continued, pretrained, tell)
-            if start is not None:
-                recipe = choices.recipe(given, FINE_TUNING)
             source = splits.choose(Path(data), split, _path(val_data), val_split, data_format)
             opened = choices.open_training(source, augmentation, tell)
         network = choices.network(named, continued, detector, opened)
+        recipe = choices.fitted_recipe(given, network, opened.train.images,
+                                       tuned=start is not None)
+        check_devices(recipe, choice.devices, processes.count)
         fixed(network.train, network.plan, recipe)
         taken = None
         if start is not None:
@@ -168,7 +177,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
         with watching(run.path, tensorboard and processes.is_first) as after_epoch:
             train_run(run, opened, recipe, choice, taken, group=group, after_epoch=after_epoch,
                       progress=tell)
-        return _result(run, opened.issues)
+        return _finished(run, opened, recipe, tell)
 
 
 def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
@@ -221,7 +230,7 @@ def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes:
         with watching(run.path, tensorboard and processes.is_first) as after_epoch:
             resume_run(run, saved, opened, choice, group=group, after_epoch=after_epoch,
                        progress=tell)
-        return _result(run, opened.issues)
+        return _finished(run, opened, saved.options, tell)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
@@ -244,5 +253,19 @@ def _describe(plan: Plan, data: Data, recipe: TrainOptions) -> str:
             f"classes ({', '.join(classes)}){negatives}")
 
 
-def _result(run: Run, issues: tuple[DataIssue, ...] = ()) -> TrainingResult:
-    return TrainingResult(run, run.best_epoch(), run.log(), issues)
+def _finished(run: Run, data: Data, recipe: TrainOptions, tell: Progress) -> TrainingResult:
+    """Say what was reached and what would likely help; return the result of a training."""
+    log = run.log()
+    if len(log) < recipe.epochs:
+        tell(Note(f"ended after epoch {len(log)}: the last {recipe.patience} validations were no "
+                  f"better than that of epoch {run.best_epoch()}"))
+    if reached(log, recipe.average):
+        tell(Note(reached(log, recipe.average)))
+    sentences = advise(log, run.plan, boxes(data.train), run.classes)
+    for sentence in sentences:
+        tell(Note(sentence))
+    return TrainingResult(run, run.best_epoch(), log, data.issues, sentences)
+
+
+def _result(run: Run) -> TrainingResult:
+    return TrainingResult(run, run.best_epoch(), run.log())

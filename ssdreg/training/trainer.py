@@ -20,7 +20,7 @@ from ssdreg.metrics.coco import evaluate_coco
 from ssdreg.metrics.comparison import compare
 from ssdreg.metrics.voc import evaluate
 from ssdreg.progress import Note, Progress, silent
-from ssdreg.runs.log import Epoch, write_log
+from ssdreg.runs.log import Epoch, is_level, write_log
 from ssdreg.runs.params import Params
 from ssdreg.runs.run import Run
 from ssdreg.training import state as states
@@ -133,7 +133,7 @@ class _Trainer:
         total = self.options.epochs * self.steps_per_epoch
         with StopRequest() as stop, TrainingProgress(
                 total, state.updates, self.options, progress) as told:
-            while state.epoch < self.options.epochs:
+            while state.epoch < self.options.epochs and not self._is_level(log):
                 before, began = state, time.monotonic()
                 state = self._epoch(state, told, stop)
                 state = evolve(state, seconds=before.seconds + time.monotonic() - began)
@@ -148,6 +148,12 @@ class _Trainer:
                 # the others wait here until all is written
                 if any_says(self.group, stop.requested) or not ended:
                     raise Interrupted
+
+    def _is_level(self, log: list[Epoch]) -> bool:
+        """Tell whether validations have not become better for as long as the recipe waits."""
+        # the first process has the log
+        return bool(self.options.patience) and any_says(
+            self.group, is_level(log, self.options.patience))
 
     def _write_epoch(self, state: State, log: list[Epoch]) -> None:
         # the log first: a resumed run drops lines behind its state, but misses none

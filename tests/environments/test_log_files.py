@@ -14,7 +14,7 @@ from ssdreg.cli.main import main
 
 HOW_FAR = (r"\d[\d,]* of \d[\d,]* {unit} \(\d+%\), "
            r"(\d[\d.,]* {unit}/s, \d+:\d\d left|\d+:\d\d so far)")
-EPOCH = r"epoch   \d +[\d.]+ img/s  cls [\d.]+  loc [\d.]+  mAP [\d.]+  [\d.]+ (s|min|h)"
+EPOCH = r"epoch   \d +[\d.]+ img/s  cls [\d.]+  loc [\d.]+  mAP [\d.]+  AP [\d.]+  [\d.]+ (s|min|h)"
 
 
 def lines_of(content: str) -> list[str]:
@@ -50,7 +50,14 @@ def said_once(lines):
     """Return what is there to train and to validate on, from what, and what became of it."""
     return [line for line in lines if re.match(
         "starts from |ssdreg: warning: this detector uses |resnet18, ssd at |validates on |done: |"
-        "drawn: |computed by ", line)]
+        "drawn: |computed by |reached mAP ", line)]
+
+
+def advice(lines):
+    """Return what would likely help: all between what was reached and what is done."""
+    first, last = (next(place for place, line in enumerate(lines) if line.startswith(start))
+                   for start in ("reached mAP ", "done: "))
+    return lines[first + 1:last]
 
 
 def test_a_short_training_leaves_a_line_an_epoch(tmp_path, tiny_shapes):
@@ -63,7 +70,9 @@ def test_a_short_training_leaves_a_line_an_epoch(tmp_path, tiny_shapes):
     lines = lines_of(file.read_bytes().decode())
     assert done.returncode == 0, lines
     assert len(matching(lines, EPOCH)) == 2
-    assert len(lines) == 2 + len(said_once(lines)) == 2 + 7
+    assert any(line.startswith("there are few objects to learn from") for line in advice(lines))
+    assert len(said_once(lines)) == 8
+    assert len(lines) == 2 + 8 + len(advice(lines))
 
 
 def test_a_long_training_tells_how_far_it_is(log, tiny_shapes, tmp_path, monkeypatch):
@@ -74,7 +83,8 @@ def test_a_long_training_tells_how_far_it_is(log, tiny_shapes, tmp_path, monkeyp
     assert told
     assert len(matching(lines, EPOCH)) == 2
     before = matching(lines, rf"(packing \w+|training): {how_far}")
-    assert len(lines) == len(told) + 2 + len(before) + len(said_once(lines))
+    assert len(lines) == (len(told) + 2 + len(before) + len(said_once(lines))
+                          + len(advice(lines)))
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def test_the_best_epoch(copied, tiny_run):
     for epoch in (2, 3, 4, 5):
         shutil.copy(run.params_file(1), run.params_file(epoch))
     shutil.copy(run.params_file(1), copied / "ssd-0005-step000002.params")
-    write_log(run.log_file, [attrs.evolve(entry, epoch=epoch, map=value)
+    write_log(run.log_file, [attrs.evolve(entry, epoch=epoch, map=value, coco=None)
                              for epoch, value in maps.items()])
     assert run.epochs() == (1, 2, 3, 4, 5)
     assert run.best_epoch() == 2  # the first of two that are equally good

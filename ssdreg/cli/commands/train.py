@@ -13,7 +13,7 @@ from attrs import fields
 from ssdreg.cli.commands import arguments
 from ssdreg.cli.commands.advice import command
 from ssdreg.errors import SsdregError
-from ssdreg.training.options import OPTIMIZERS, PRECISIONS, TrainOptions
+from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, PRECISIONS, TrainOptions
 
 if TYPE_CHECKING:
     from ssdreg.runs.run import Run
@@ -58,9 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                "use; 0 takes the last ones"),
             ("seed", int, "of starting values, order and augmentation"),
             ("validate-every", int, "epochs between validations"),
+            ("patience", int, "validations without a better AP after which training ends early; 0 "
+                              "never"),
             ("keep-epochs", int, "newest parameter files to keep, besides the best")):
         parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS,
-                            help=f"{text} (default: {_DEFAULTS[name.replace('-', '_')]})")
+                            help=f"{text} (default: {_default(name.replace('-', '_'))})")
     parser.add_argument("--lr-steps", type=arguments.numbers, default=argparse.SUPPRESS,
                         metavar="EPOCHS",
                         help="lower the rate after these epochs: 80,100; a cosine when not given")
@@ -101,6 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "default a plug-in's where one is installed, and in a resumed run "
                              "the one of before")
     arguments.add_device(parser)
+
+
+def _default(name: str) -> str:
+    """Return an option's default in words."""
+    usual, tuned = _DEFAULTS[name], FINE_TUNING.get(name)
+    return f"{usual:g}" if tuned is None else f"{usual:g}, from weights {tuned:g}"
 
 
 def run(options: argparse.Namespace) -> int:
