@@ -71,7 +71,9 @@ def command(tmp_path, home):
 @WORLDS
 def test_a_detector_from_images_to_another_format(command, home, data, tmp_path, environ):
     images = data / "JPEGImages"
-    backends = (("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв"))
+    # how a world writes letters does not depend on what quantises: one of them is enough for two
+    backends = (("onnxruntime", "кв.onnx"),) if environ is ASCII else (
+        ("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв"))
     trained, _, evaluated, table, _, _, _, predicted, *reports, _ = map(plain, start_in_turn(
         ("train", *DETECTOR, "--data", data, "--out", "запуск", "--epochs", 1, "--batch-size", 8),
         ("train", "--resume", "--out", "запуск", "--epochs", 2),

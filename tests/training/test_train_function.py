@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from support import voc
-from support.runs import DETECTOR, SIDE, SMALL, command
+from support.runs import SIDE, SMALL, command
 
 import ssdreg
 from ssdreg.data import RECIPES, load
+from ssdreg.registry import host as plugins
 from ssdreg.runs.params import read_params
 from ssdreg.training import state
 
@@ -52,11 +54,14 @@ def assert_same(one, other):
       "sizes": "example", "seed": 7, "pretrained": False})], ids=["usual", "chosen"])
 def test_it_is_the_same_run_as_by_the_command(capsys, tmp_path, tiny_shapes, train, options,
                                               arguments):
-    done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", tmp_path / "one",
-                   "--epochs", 2, "--batch-size", 8, *options)
-    assert done.status == 0, done.err
-    result = train("two", backbone="resnet18", **arguments)
-    one = ssdreg.resume(tmp_path / "one").run  # which has had its epochs
+    named = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))
+    with plugins.register(named):
+        done = command(capsys, "train", "--backbone", SMALL.name, "--data-shape", SIDE,
+                       "--tap-strides", "8,16", "--data", tiny_shapes, "--out", tmp_path / "one",
+                       "--epochs", 2, "--batch-size", 8, *options)
+        assert done.status == 0, done.err
+        result = train("two", backbone=SMALL.name, **arguments)
+        one = ssdreg.resume(tmp_path / "one").run  # which has had its epochs
     assert_same(one, result.run)
     assert state.load(one).options == state.load(result.run).options
     assert state.load(one).augmentation == state.load(result.run).augmentation

@@ -107,11 +107,14 @@ def whole_runs() -> dict:
 @pytest.mark.parametrize(("optimizer", "steps_before", "where"), [
     ("sgd", 3, (1, 1)), ("nag", 3, (1, 1)), ("adam", 3, (1, 1)), ("lamb", 3, (1, 1)),
     ("adam", 4, (2, 0)), ("adam", 0, (0, 0))])
-def test_a_resumed_run_is_the_same_run(tmp_path, data, optimizer, steps_before, where,
-                                       monkeypatch):
+def test_a_resumed_run_is_the_same_run(tmp_path, tmp_path_factory, whole_runs, data, optimizer,
+                                       steps_before, where, monkeypatch):
     options = recipe(epochs=3, optimizer=optimizer, momentum=0.9)
-    whole = start_run(tmp_path / "whole", data.train.classes)
-    train_run(whole, data, options, choose_engine("mxnet"))
+    if optimizer not in whole_runs:
+        whole_runs[optimizer] = start_run(tmp_path_factory.mktemp("whole") / "run",
+                                          data.train.classes)
+        train_run(whole_runs[optimizer], data, options, choose_engine("mxnet"))
+    whole = whole_runs[optimizer]
 
     stopped = start_run(tmp_path / "stopped", data.train.classes)
 

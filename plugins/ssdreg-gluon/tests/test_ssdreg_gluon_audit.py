@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import math
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -128,9 +130,18 @@ def test_corrected_sizes_differ_by_the_units_left_out_and_the_wider_taps(found):
     assert each.corrected - each.published == unused - behind + predictors + transition
 
 
-def test_the_command_fails_and_prints_the_table(capsys):
-    assert main(["audit", "--gluoncv", "--markdown"]) == 1
-    lines = capsys.readouterr().out.splitlines()
+@pytest.fixture(scope="module")
+def told():
+    """What the command returns, and the lines that it prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        status = main(["audit", "--gluoncv", "--markdown"])
+    return status, printed.getvalue().splitlines()
+
+
+def test_the_command_fails_and_prints_the_table(told):
+    status, lines = told
+    assert status == 1
     rows = [line for line in lines if line.startswith("| ssd_")]
     assert len(rows) == len(EXPECTED)
     assert [row.split(" | ")[0][2:] for row in rows if "**WRONG**" in row] == [
@@ -139,13 +150,11 @@ def test_the_command_fails_and_prints_the_table(capsys):
 
 
 @pytest.mark.skipif(not README.is_file(), reason="the sources of ssdreg are not around")
-def test_the_readme_shows_what_is_found(capsys):
+def test_the_readme_shows_what_is_found(told):
     held = README.read_text(encoding="utf-8").partition("<!-- audit -->")[2]
     held = held.partition("<!-- /audit -->")[0].strip().splitlines()
-    main(["audit", "--gluoncv", "--markdown"])
-    printed = capsys.readouterr().out.splitlines()
     assert len(held) == len(EXPECTED) + 2
-    assert [line for line in held if line not in printed] == []
+    assert [line for line in held if line not in told[1]] == []
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")

@@ -16,9 +16,13 @@ from ssdreg.detector.built import BuiltBackbone  # noqa: E402
 from ssdreg.registry.names import list_backbones, list_heads  # noqa: E402
 from ssdreg.testing.small import smallest_detector  # noqa: E402
 
+#: Families that differ in numbers of channels alone from one that is tried.
+WIDER = {"densenet-k32": "densenet-k16", "densenet-k48": "densenet-k16",
+         "gluon-densenet-wide": "gluon-densenet"}
 #: The shallowest of each family, which computes by the same operators as its deeper ones.
 BACKBONES = tuple({backbone.family: backbone.name for backbone in reversed(list_backbones())
-                   if not backbone.name.startswith("gluoncv.")}.values())
+                   if not backbone.name.startswith("gluoncv.")
+                   and backbone.family not in WIDER}.values())
 #: A backbone on which every head is tried.
 EVERY_HEAD = "resnet18"
 

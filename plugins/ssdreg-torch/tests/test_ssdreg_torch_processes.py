@@ -14,6 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+from ssdreg.cli.main import main  # noqa: E402
 from ssdreg.data.synthetic import write_shapes  # noqa: E402
 from ssdreg.engines.processes import Processes, started_together  # noqa: E402
 from ssdreg.errors import RunError  # noqa: E402
@@ -40,11 +41,20 @@ def begun(*arguments):
                             env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-def train(*launcher, **given):
-    """Train to the end; return what was printed."""
-    options = (part for name, value in given.items() for part in (
-        f"--{name.replace('_', '-')}", *(() if value is True else (value,))))
-    process = begun(*launcher, "-m", "ssdreg", "train", *OPTIONS, *options)
+def command(**given):
+    """Return the words of the command that trains."""
+    return ("train", *OPTIONS, *(part for name, value in given.items() for part in (
+        f"--{name.replace('_', '-')}", *(() if value is True else (value,)))))
+
+
+def train_here(**given):
+    """Train to the end in this process, which has imported PyTorch already."""
+    return main(list(map(str, command(**given))))
+
+
+def train_together(**given):
+    """Train to the end in two processes; return their status, and what was printed."""
+    process = begun(*TOGETHER, "-m", "ssdreg", *command(**given))
     printed, _ = process.communicate(timeout=200)
     return process.returncode, printed
 
@@ -53,8 +63,7 @@ def train(*launcher, **given):
 def start(shapes, tmp_path_factory):
     """A run to start from, whose running moments are those of pictures."""
     run = tmp_path_factory.mktemp("start") / "run"
-    status, printed = train(data=shapes, out=run, epochs=2, no_pretrained=True, validate_every=2)
-    assert status == 0, printed
+    assert train_here(data=shapes, out=run, epochs=2, no_pretrained=True, validate_every=2) == 0
     return run
 
 
@@ -72,9 +81,9 @@ def test_two_processes_train_as_one_with_the_whole_batch(norm, shapes, start, tm
     """Twenty steps, with pictures augmented."""
     recipe = {"data": shapes, "pretrained": start, "epochs": 5, "validate_every": 5,
               "optimizer": "sgd", norm: True}
-    for name, launcher in (("one", ()), ("two", TOGETHER)):
-        status, printed = train(*launcher, out=tmp_path / name, **recipe)
-        assert status == 0, printed
+    assert train_here(out=tmp_path / "one", **recipe) == 0
+    status, printed = train_together(out=tmp_path / "two", **recipe)
+    assert status == 0, printed
     assert "by 2 processes" in printed
     assert printed.count("epoch   5") == 1
     one, two = (of_learning(values(tmp_path / name)) for name in ("one", "two"))
@@ -111,11 +120,14 @@ def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
                           "start one, without torchrun, or with --engine torch"),
     ({"batch_size": 7}, "a batch of 7 cannot be divided among 2 processes: choose a multiple of "
                         "2")])
-def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path):
-    status, printed = train(*TOGETHER, data=shapes, out=tmp_path / "run", no_pretrained=True,
-                            **options)
-    assert status != 0
-    assert sentence in printed
+def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path,
+                                                     monkeypatch, capfd):
+    """It is refused before they are connected: the first one needs no second."""
+    for name, value in {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2,
+                        "TORCHELASTIC_RUN_ID": "a job"}.items():
+        monkeypatch.setenv(name, str(value))
+    assert train_here(data=shapes, out=tmp_path / "run", no_pretrained=True, **options) != 0
+    assert sentence in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
