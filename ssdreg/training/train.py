@@ -76,9 +76,10 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           lr_factor: float = 0.1, warmup: int = 50, freeze: str | None = None,
           freeze_stages: int | None = None, freeze_norm: bool = False,
           sync_norm: bool = False, head_lr: float = 1.0, skip_negatives: bool = False,
-          average: float = 1.0, seed: int = 0, patience: int = 0, validate_every: int = 1, keep_epochs: int = 10,
-          engine: str | Engine = AUTO, device: str = "cpu", precision: str = AUTO,
-          tensorboard: bool = False, progress: Progress | None = None) -> TrainingResult:
+          average: float = 1.0, seed: int = 0, patience: int = 0,
+          validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
+          device: str = "cpu", precision: str = AUTO, tensorboard: bool = False,
+          progress: Progress | None = None) -> TrainingResult:
     """Train a detector on images with boxes, as ``ssdreg train`` does, and return its run.
 
     What is trained on:
