@@ -38,6 +38,8 @@ class Engine:
       `precision` "auto" or one of that module's. Raises ModelError for one that it has not.
     - `export(model, training, folder)`: writes a detector with its training symbol as a program
       of its own, into an empty folder; None where it writes none.
+    - `compiles`: whether it compiles networks that it trains, as the option `compile` of the
+      recipe says; the others compute all in one way.
     - `join(processes, device) -> Group`: connects this process with those that train one network
       with it, on this device; see `ssdreg.engines.processes`. None where it trains in one process
       only.
@@ -53,6 +55,7 @@ class Engine:
         default=None, validator=validators.optional(valid_reference), repr=False)
     join: Reference | None = field(
         default=None, validator=validators.optional(valid_reference), repr=False)
+    compiles: bool = field(default=False, validator=validators.instance_of(bool))
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
 

@@ -113,7 +113,8 @@ class _Trainer:
             self.lesson = prepare_lesson(
                 Network(run.plan, run.load_symbol("ssd"), run.load_symbol()), options,
                 choice.devices, precision, {name: tuple(shape) for name, shape in (
-                    *batches.provide_data, *batches.provide_label)}, self.group)
+                    *batches.provide_data, *batches.provide_label)}, self.group,
+                steps=options.epochs * self.steps_per_epoch, tell=progress or silent)
             self.learner: Learner = choice.engine.learn(self.lesson)
         finally:
             batches.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ssdreg.graph.nodes import Net
 from ssdreg.training.learner import Lesson
 from ssdreg.training.state import Sums
 from ssdreg_torch import params as arrays
+from ssdreg_torch.compiling import Compiling, SwitchedModule
 from ssdreg_torch.detecting import detect
 from ssdreg_torch.devices import torch_device
 from ssdreg_torch.module import SymbolModule, placed_tensor
@@ -58,22 +60,30 @@ class TorchLearner:
 
     def begin(self, params: Params) -> None:
         """See `Learner.begin`."""
+        self._begin(params, 0)
+
+    def _begin(self, params: Params, updates: int) -> None:
         values = arrays.read(params)
         self._modules = [self._module(values, device) for device in self._devices]
         self._optimizer = make_optimizer(
             self._lesson.options, groups(self._modules[0], self._net, self._lesson.rates))
-        self._calls: Sequence[nn.Module] = self._modules if self._group is None else [
-            self._group.parallel(module) for module in self._modules]
+        switched = [SwitchedModule(module) for module in self._modules]
+        self._calls: Sequence[nn.Module] = switched if self._group is None else [
+            self._group.parallel(module) for module in switched]
+        self._compiling = Compiling(switched, self._lesson, self._devices[0], self._group,
+                                    self._lesson.steps - updates)
 
     def restore(self, params: Params, optimizer: Mapping[str, mx.nd.NDArray], updates: int) -> None:
         """See `Learner.restore`."""
-        self.begin(params)
+        self._begin(params, updates)
         self._optimizer.set_slots(self._modules[0].arguments(), updates, {
             name: torch.from_numpy(array.asnumpy()) for name, array in optimizer.items()})
 
     def step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
         """See `Learner.step`."""
-        parts = zip(self._parts(batch.data[0]), self._parts(batch.label[0]))
+        parts = list(zip(self._parts(batch.data[0]), self._parts(batch.label[0])))
+        self._compiling.before_step(parts)
+        began = time.perf_counter()
         sums = [self._learn(module, images, label)
                 for module, (images, label) in zip(self._calls, parts)]
         self._add_gradients()
@@ -85,7 +95,10 @@ class TorchLearner:
         if self._group is not None:
             moments = self._modules[0].moments()
             self._group.average([moments[name] for name in live_moments(self._net)])
-        return Sums(*torch.stack([total.cpu() for total in sums]).sum(0).tolist())
+        # what waits for the device
+        numbers = torch.stack([total.cpu() for total in sums]).sum(0).tolist()
+        self._compiling.after_step(time.perf_counter() - began)
+        return Sums(*numbers)
 
     def params(self) -> Params:
         """See `Learner.params`. Running moments are the mean of the devices'."""

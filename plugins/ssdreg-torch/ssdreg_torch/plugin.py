@@ -19,4 +19,5 @@ def ssdreg_engines() -> Iterator[Engine]:
                  learner="ssdreg_torch.learner:TorchLearner",
                  backend="ssdreg_torch.backend:open_torch",
                  export="ssdreg_torch.export:write",
+                 compiles=True,
                  join="ssdreg_torch.processes:TorchGroup")

@@ -13,7 +13,13 @@ from attrs import fields
 from ssdreg.cli.commands import arguments
 from ssdreg.cli.commands.advice import command
 from ssdreg.errors import SsdregError
-from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, PRECISIONS, TrainOptions
+from ssdreg.training.options import (
+    COMPILE,
+    FINE_TUNING,
+    OPTIMIZERS,
+    PRECISIONS,
+    TrainOptions,
+)
 
 if TYPE_CHECKING:
     from ssdreg.runs.run import Run
@@ -71,6 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default=argparse.SUPPRESS,
                         help="what the network is computed in; auto is the fastest that the engine "
                              "has on its device")
+    parser.add_argument("--compile", choices=COMPILE, default=argparse.SUPPRESS,
+                        help="whether the network is compiled by an engine that can; auto does "
+                             "where that saves more time than it takes (default: auto)")
     parser.add_argument("--freeze", metavar="REGEX", default=argparse.SUPPRESS,
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--freeze-stages", type=int, metavar="N", default=argparse.SUPPRESS,
