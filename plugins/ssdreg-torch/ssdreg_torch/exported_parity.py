@@ -6,10 +6,8 @@ owner would import it; nothing of this plug-in computes it.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +21,8 @@ from ssdreg.testing import one_step
 from ssdreg.training.learner import step_outputs
 from ssdreg_torch import parity
 from ssdreg_torch.doubled import doubled
-from ssdreg_torch.export import DETECTOR, write
+from ssdreg_torch.export import write
+from ssdreg_torch.export.running import imported
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -47,16 +46,6 @@ class ExportedParity:
     gradients: float
     loss_float32: float
     loss_float32_mxnet: float
-
-
-def imported(folder: Path) -> ModuleType:
-    """Return the exported file of a folder as a module."""
-    spec = importlib.util.spec_from_file_location("exported_detector", folder / DETECTOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class ExportedCase:
