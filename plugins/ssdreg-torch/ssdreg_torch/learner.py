@@ -21,6 +21,7 @@ from ssdreg_torch.module import SymbolModule, placed_tensor
 from ssdreg_torch.optimizers import groups, make_optimizer
 from ssdreg_torch.precision import computing_in
 from ssdreg_torch.processes import TorchGroup
+from ssdreg_torch.scaling import GradientScaler
 from ssdreg_torch.whole_batch import live_moments, over_processes
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ class TorchLearner:
             self._net = over_processes(self._net, lesson.shapes, self._group.processes.count,
                                        lesson.options.sync_norm)
         self._devices = [torch_device(device) for device in lesson.devices]
-        # the gradients of float16 would be 0 where they are small
-        self._scaler = torch.amp.GradScaler(self._devices[0].type,
-                                            enabled=lesson.precision == "float16")
+        self._scaler = GradientScaler(self._devices[0].type, lesson.precision)
         self._detector: SymbolModule | None = None
 
     def begin(self, params: Params) -> None:
@@ -76,8 +75,9 @@ class TorchLearner:
     def restore(self, params: Params, optimizer: Mapping[str, mx.nd.NDArray], updates: int) -> None:
         """See `Learner.restore`."""
         self._begin(params, updates)
-        self._optimizer.set_slots(self._modules[0].arguments(), updates, {
-            name: torch.from_numpy(array.asnumpy()) for name, array in optimizer.items()})
+        slots = {name: torch.from_numpy(array.asnumpy()) for name, array in optimizer.items()}
+        self._optimizer.set_slots(self._modules[0].arguments(), updates, slots)
+        self._scaler.set_slots(self._optimizer, slots)
 
     def step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
         """See `Learner.step`."""
@@ -89,7 +89,6 @@ class TorchLearner:
         self._add_gradients()
         self._optimizer.set_rate(rate)
         self._scaler.step(self._optimizer)
-        self._scaler.update()
         self._optimizer.zero_grad()
         self._share_parameters()
         if self._group is not None:
@@ -108,8 +107,8 @@ class TorchLearner:
         """See `Learner.optimizer`."""
         learnt = {name: tensor for name, tensor in self._modules[0].arguments().items()
                   if name not in self._lesson.frozen}
-        return {name: arrays.array(tensor)
-                for name, tensor in self._optimizer.slots(learnt).items()}
+        return {name: arrays.array(tensor) for name, tensor in {
+            **self._optimizer.slots(learnt), **self._scaler.slots(self._optimizer)}.items()}
 
     def detect(self, batches: DetectionIter, params: Params
                ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -14,7 +14,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+<<<<<<< HEAD
 from ssdreg.cli.main import main  # noqa: E402
+=======
+import attrs  # noqa: E402
+import tiny_training  # noqa: E402
+
+>>>>>>> efd6c6d (Save the scale of float16's gradients and the steps taken; train both engines side by side as a script; tell what all processes refuse once)
 from ssdreg.data.synthetic import write_shapes  # noqa: E402
 from ssdreg.engines.processes import Processes, started_together  # noqa: E402
 from ssdreg.errors import RunError  # noqa: E402
@@ -93,23 +99,74 @@ def test_two_processes_train_as_one_with_the_whole_batch(norm, shapes, start, tm
     assert max(np.abs(array - before[name]).max() for name, array in one.items()) > 1e-3
 
 
-def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
-    run = tmp_path / "run"
-    job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
-                shapes, "--out", run, "--epochs", 6, "--no-pretrained")
-    while not (run / "state.json").is_file():
+def await_file(file, job):
+    """Return when a file is there."""
+    while not file.is_file():
         assert job.poll() is None, job.communicate()[0]
         time.sleep(.02)
-    time.sleep(.2)
-    before = json.loads((run / "state.json").read_text())["state"]["epoch"]
+
+
+def with_one_killed(job):
+    """Kill a process of torchrun's; return what was printed when the job has ended well."""
     children = subprocess.run(["ps", "--ppid", str(job.pid), "-o", "pid="], text=True,
                               stdout=subprocess.PIPE, check=True).stdout.split()
     os.kill(int(children[-1]), signal.SIGKILL)
     try:
-        printed, _ = job.communicate(timeout=100)
+        printed, _ = job.communicate(timeout=200)
     finally:
         job.kill()
     assert job.returncode == 0, printed
+    return printed
+
+
+@pytest.fixture(scope="module")
+def in_two_processes(tmp_path_factory):
+    """What two processes learnt: a file for each case of `tiny_training`."""
+    folder = tmp_path_factory.mktemp("two")
+    process = begun(*TOGETHER, tiny_training.__file__, folder)
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+    return folder
+
+
+@pytest.mark.parametrize("case", tiny_training.CASES, ids=lambda case: case.name)
+def test_every_head_and_loss_is_trained_as_by_one(case, in_two_processes):
+    """Twenty steps; with the moments of the whole batch where none are frozen."""
+    losses, params = tiny_training.trained(attrs.evolve(case, compile="off"))
+    two = np.load(in_two_processes / f"{case.name}.npz")
+    assert two["losses_of_steps"] == pytest.approx(losses, rel=1e-4)
+    start = tiny_training.started(case)
+    moved = max(np.abs(array - start[name]).max() for name, array in params.items())
+    for name, array in of_learning(params).items():
+        assert np.abs(array - two[name]).max() <= 1e-3 * moved, name
+
+
+def test_a_process_that_dies_before_anything_is_saved_begins_anew(shapes, tmp_path):
+    """And `--resume` goes on with what it trains, in several processes too."""
+    run = tmp_path / "run"
+    job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
+                shapes, "--out", run, "--epochs", 1, "--no-pretrained")
+    await_file(run / "config.json", job)
+    assert not (run / "state.json").is_file()
+    printed = with_one_killed(job)
+    assert "going on with" not in printed
+    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1]
+    process = begun(*TOGETHER, "-m", "ssdreg", "train", "--resume", "--out", run, "--epochs", 2)
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, printed
+    assert printed.count("going on in epoch 2 of 2, after step 0") == 1
+    assert "by 2 processes, as before" in printed
+    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1, 2]
+
+
+def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
+    run = tmp_path / "run"
+    job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
+                shapes, "--out", run, "--epochs", 6, "--no-pretrained")
+    await_file(run / "state.json", job)
+    time.sleep(.2)
+    before = json.loads((run / "state.json").read_text())["state"]["epoch"]
+    printed = with_one_killed(job)
     assert f"started again by torchrun: going on with {run}" in printed
     assert 1 <= before < 6
     assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1, 2, 3, 4, 5, 6]
@@ -120,6 +177,7 @@ def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
                           "start one, without torchrun, or with --engine torch"),
     ({"batch_size": 7}, "a batch of 7 cannot be divided among 2 processes: choose a multiple of "
                         "2")])
+<<<<<<< HEAD
 def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path,
                                                      monkeypatch, capfd):
     """It is refused before they are connected: the first one needs no second."""
@@ -128,6 +186,13 @@ def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, 
         monkeypatch.setenv(name, str(value))
     assert train_here(data=shapes, out=tmp_path / "run", no_pretrained=True, **options) != 0
     assert sentence in capfd.readouterr().err
+=======
+def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path):
+    status, printed = train(*TOGETHER, data=shapes, out=tmp_path / "run", no_pretrained=True,
+                            **options)
+    assert status != 0
+    assert printed.count(sentence) == 1
+>>>>>>> efd6c6d (Save the scale of float16's gradients and the steps taken; train both engines side by side as a script; tell what all processes refuse once)
     assert not (tmp_path / "run").exists()
 
 

@@ -102,6 +102,11 @@ def learner(of):
     return begun
 
 
+def started(case):
+    """Return the parameters that a training of a case starts from."""
+    return values(learner(lesson(case)).params())
+
+
 def trained(case, group=None):
     """Return the losses and the parameters of a training."""
     group = group or Alone()

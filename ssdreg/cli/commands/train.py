@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "box_loss": None,
             "head": arguments.HEAD, "data_shape": arguments.DATA_SHAPE}
 #: What `--pretrained` alone stands for.
 DECLARED = ""
+
+#: Seconds in which torchrun ends the other processes when the first has failed.
+ENDED_WITHIN = 5.0
 
 _DEFAULTS = {field.name: field.default for field in fields(TrainOptions)}
 
@@ -136,6 +140,12 @@ def run(options: argparse.Namespace) -> int:
                   f"{command('ssdreg', 'train', '--resume', '--out', options.out)}",
                   file=sys.stderr)
         return 130
+    except SsdregError:
+        if not told:
+            # all come to the same error, and the first says so: what this one says is of use
+            # where the others go on
+            time.sleep(ENDED_WITHIN)
+        raise
     if not told:
         return 0
     run = result.run
