@@ -222,7 +222,7 @@ def test_a_folder_is_compared_with_mxnet(copy, tmp_path):
     status, printed, _ = command("export", copy, "--format", "torch", "--check", tmp_path)
     assert status == 0
     assert "compared with MXNet on 4 images:" in printed
-    assert re.search(r"^torch +\d+ .* equal$", printed, re.MULTILINE)
+    assert re.search(r"^torch +[\d,]+ .* equal$", printed, re.MULTILINE)
     folder = copy / "torch"
     assert {file.name for file in folder.iterdir()} == {
         "detector.py", "model.safetensors", "README.md", "export.json"}
