@@ -73,6 +73,12 @@ def test_the_focal_loss_of_ssd_is_mxnets(tmp_path):
     assert "focal_loss(scores, " in (tmp_path / "detector.py").read_text()
 
 
+def test_the_loss_of_overlaps_is_mxnets(tmp_path):
+    detector = design(EVERY_HEAD, 3, (64, 96), "ssd", Overrides(box_loss="giou"))
+    check(ExportedCase(detector.plan, detector.symbol("train"), detector.symbol("deploy"),
+                       tmp_path))
+
+
 def test_running_moments_are_but_for_how_a_variance_divides(tmp_path):
     case = small(EVERY_HEAD, "ssd", tmp_path)
     expected = case.expected_step().moments
