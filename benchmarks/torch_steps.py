@@ -2,13 +2,15 @@
 
     python benchmarks/torch_steps.py [--backbones resnet50,mobilenet,vgg16_reduced] [--side 128]
         [--batch 4] [--steps 50] [--rate 1e-3] [--optimizer sgd] [--live-norm]
+        [--loss focal]
 
 Needs ssdreg-torch and the plug-ins that bring the networks. Both train in float32 from the same
 parameters with the same batches: drawn pictures, augmented. `ssdreg_torch.together` says what the
 figures are; the second of each pair is how far MXNet parts from itself when its first parameters
 are changed in their last bit. The parameters are random ones after `WARM_UP` steps, from which on
 the backbone's normalisations are frozen: with `--live-norm` they go on, from random parameters, and
-what they normalise, a few values of small pictures, enlarges rounding without bounds.
+what they normalise, a few values of small pictures, enlarges rounding without bounds. With the
+loss softmax rounding also decides which of thousands of alike anchors are mined; focal mines none.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from ssdreg_torch.together import Together, train_together, warmed_up
 from ssdreg import data
 from ssdreg.data.augmentation import RECIPES
 from ssdreg.data.synthetic import CLASSES, write_shapes
+from ssdreg.detector.overrides import Overrides
 from ssdreg.registry.device import Device
 from ssdreg.registry.names import get_backbone
 from ssdreg.training.learner import prepare_lesson
@@ -45,6 +48,7 @@ def main() -> None:
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="sgd")
     parser.add_argument("--live-norm", action="store_true",
                         help="let normalisations take the moments of each batch")
+    parser.add_argument("--loss", choices=("softmax", "focal"), default="focal")
     options = parser.parse_args()
     print("| network | steps | loss | of rounding | parameters | of rounding | worst parameter "
           "| of rounding |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -64,7 +68,8 @@ def main() -> None:
 
 def train(backbone: str, packed: data.Packed, options: argparse.Namespace) -> Together:
     """Train a network by both engines."""
-    network = build_network(get_backbone(backbone), len(CLASSES), options.side)
+    network = build_network(get_backbone(backbone), len(CLASSES), options.side,
+                            overrides=Overrides(loss=options.loss))
     recipe = TrainOptions(batch_size=options.batch, optimizer=options.optimizer,
                           precision="float32", compile="off")
 
