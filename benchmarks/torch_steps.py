@@ -9,8 +9,8 @@ parameters with the same batches: drawn pictures, augmented. `ssdreg_torch.toget
 figures are; the second of each pair is how far MXNet parts from itself when its first parameters
 are changed in their last bit. The parameters are random ones after `WARM_UP` steps, from which on
 the backbone's normalisations are frozen: with `--live-norm` they go on, from random parameters, and
-what they normalise, a few values of small pictures, enlarges rounding without bounds. With the
-loss softmax rounding also decides which of thousands of alike anchors are mined; focal mines none.
+what they normalise, a few values of small pictures, enlarges rounding too. With the loss softmax
+rounding may also decide which of many anchors alike are mined for negatives; focal mines none.
 """
 
 from __future__ import annotations
