@@ -14,13 +14,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-<<<<<<< HEAD
-from ssdreg.cli.main import main  # noqa: E402
-=======
 import attrs  # noqa: E402
 import tiny_training  # noqa: E402
 
->>>>>>> efd6c6d (Save the scale of float16's gradients and the steps taken; train both engines side by side as a script; tell what all processes refuse once)
+from ssdreg.cli.main import main  # noqa: E402
 from ssdreg.data.synthetic import write_shapes  # noqa: E402
 from ssdreg.engines.processes import Processes, started_together  # noqa: E402
 from ssdreg.errors import RunError  # noqa: E402
@@ -177,7 +174,6 @@ def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
                           "start one, without torchrun, or with --engine torch"),
     ({"batch_size": 7}, "a batch of 7 cannot be divided among 2 processes: choose a multiple of "
                         "2")])
-<<<<<<< HEAD
 def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path,
                                                      monkeypatch, capfd):
     """It is refused before they are connected: the first one needs no second."""
@@ -186,14 +182,14 @@ def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, 
         monkeypatch.setenv(name, str(value))
     assert train_here(data=shapes, out=tmp_path / "run", no_pretrained=True, **options) != 0
     assert sentence in capfd.readouterr().err
-=======
-def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path):
-    status, printed = train(*TOGETHER, data=shapes, out=tmp_path / "run", no_pretrained=True,
-                            **options)
-    assert status != 0
-    assert printed.count(sentence) == 1
->>>>>>> efd6c6d (Save the scale of float16's gradients and the steps taken; train both engines side by side as a script; tell what all processes refuse once)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_all_processes_refuse_is_told_once(shapes, tmp_path):
+    status, printed = train_together(data=shapes, out=tmp_path / "run", no_pretrained=True,
+                                     batch_size=7)
+    assert status != 0
+    assert printed.count("a batch of 7 cannot be divided among 2 processes") == 1
 
 
 def test_where_a_process_stands_is_read_from_the_environment():
