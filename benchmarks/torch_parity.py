@@ -39,9 +39,9 @@ COLUMNS = tuple(field.name for field in attrs.fields(Parity))
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--backbones", type=_names,
+    parser.add_argument("--backbones", type=names,
                         default=tuple(backbone.name for backbone in list_backbones()))
-    parser.add_argument("--heads", type=_names, default=())
+    parser.add_argument("--heads", type=names, default=())
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--operators", action="store_true",
                         help="only count the operators of all training and deploy symbols")
@@ -75,7 +75,8 @@ def count_operators(options: argparse.Namespace) -> Counter[str]:
     return found
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
+    """Read names that commas part."""
     return tuple(text.split(","))
 
 

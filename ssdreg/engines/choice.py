@@ -41,6 +41,12 @@ class Choice:
                            f"{' or '.join(there)} on {named(self.devices)} here")
         return wanted
 
+    def check_compile(self, wanted: str) -> None:
+        """Raise RunError where compiling is asked for, and the engine does not compile."""
+        if wanted == "on" and not self.engine.compiles:
+            raise RunError(f"--compile on: the engine {self.engine.name} does not compile: leave "
+                           f"it out")
+
     def describe(self, precision: str) -> str:
         """Say what computes, where, and why."""
         count = self.processes.count

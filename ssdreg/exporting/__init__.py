@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ExportError
 from ssdreg.exporting.options import Options
 
 if TYPE_CHECKING:
     import onnx
+
+    from ssdreg.deploy.model import DeployModel
 
 __all__ = ["ExportError", "Options", "to_onnx", "write_onnx"]
 

@@ -1,4 +1,4 @@
-"""An exported file against MXNet: the same images through both, compared row by row."""
+"""An exported file or folder against MXNet: the same images through both, compared row by row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ssdreg_runtime.backends import Backend, installed, open_backend
 
 from ssdreg.deploy.model import DeployModel
 from ssdreg.deploy.mxnet_backend import MXNetBackend
+from ssdreg.errors import DependencyError
 from ssdreg.exporting.parity import HALF, Parity, Tolerance, compare
+from ssdreg.registry.engine import Engine
 
 #: The share of boxes that may differ: near ties are decided otherwise in half precision.
 MAY_DIFFER = {"float32": 0.0, "float16": 0.01}
@@ -35,6 +37,20 @@ def compare_file(source: DeployModel, file: Path, images: np.ndarray, threads: i
     tolerance = Tolerance() if opened[0].facts.precision == "float32" else HALF
     return {backend.name: compare(reference, run(backend, images, size), rules, tolerance)
             for backend in opened}
+
+
+def compare_folder(source: DeployModel, engine: Engine, folder: Path, images: np.ndarray
+                   ) -> Parity:
+    """Compare the detections of a folder that an engine wrote with MXNet's, in float32.
+
+    `images` (B, H, W, 3) are uint8, of the network's size. Raises DependencyError where the engine
+    cannot run what it writes.
+    """
+    if engine.detect_exported is None:
+        raise DependencyError(f"--check runs what was written, and the engine {engine.name} does "
+                              f"not run the folders that it writes: leave it out")
+    reference = run(MXNetBackend(source, BATCH_SIZE), images, BATCH_SIZE)
+    return compare(reference, engine.run_exported(folder, images), source.post_processing)
 
 
 def agrees(parity: Parity, precision: str) -> bool:

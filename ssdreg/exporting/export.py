@@ -79,10 +79,11 @@ def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None 
     options = Options(batch=batch_size, opset=opset, nms=nms, precision=precision)
     file = default_file(path) if out is None else Path(out)
     _refuse(file)
-    named = [check] if isinstance(check, (str, os.PathLike)) else check
-    files = _check_images([Path(image) for image in named], options)
+    files = check_images(check)
+    if files:
+        _check_runtimes(options)
     source = open_deploy_model(path, epoch, classes, data_shape, preprocessing)
-    images = _pixels(files, source) if files else None
+    images = pixels(files, source) if files else None
     replaced = file.exists()
     write_onnx(source, file, options)
     exported = Exported(file, file.stat().st_size, replaced, source, options)
@@ -127,21 +128,28 @@ def _is_ours(file: Path) -> bool:
         return False
 
 
-def _check_images(paths: Sequence[Path], options: Options) -> list[Path]:
-    """Return the images to compare with, before anything is written."""
-    from ssdreg_runtime.backends import installed
+def check_images(check: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return the images to compare with: those named, and those in the folders that are named."""
     from ssdreg_runtime.io.pictures import find_images
+    named = [check] if isinstance(check, (str, os.PathLike)) else check
+    return [file for path in map(Path, named)
+            for file in (find_images(path) if path.is_dir() else [path])]
+
+
+def _check_runtimes(options: Options) -> None:
+    """Refuse a comparison that cannot be, before anything is written."""
+    from ssdreg_runtime.backends import installed
     from ssdreg_runtime.system.installing import install
-    if paths and not options.nms:
+    if not options.nms:
         raise ExportError("--check compares detections, which a file with --no-nms does not make: "
                           "leave one of them out")
-    if paths and not installed():
+    if not installed():
         raise DependencyError("--check runs the file, and neither OpenVINO nor ONNX Runtime is "
                               f"installed: run `{install('onnxruntime')}`")
-    return [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
 
 
-def _pixels(files: Sequence[Path], source: DeployModel) -> np.ndarray:
+def pixels(files: Sequence[Path], source: DeployModel) -> np.ndarray:
+    """Return images (B, H, W, 3) uint8 as the network takes them."""
     import numpy as np
     from ssdreg_runtime.io.images import prepare
     return np.stack([prepare(file, source.plan.data_shape).pixels for file in files])

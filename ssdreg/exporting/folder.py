@@ -10,13 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from ssdreg_runtime.system.files import replacing_folder, write_json
 
 from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel, open_trainable
 from ssdreg.errors import DependencyError, ExportError
-from ssdreg.exporting.export import without_ending
+from ssdreg.exporting.export import check_images, pixels, without_ending
+from ssdreg.exporting.parity import Parity
+from ssdreg.progress import Progress, silent
 from ssdreg.registry.names import get_engine, list_engines
 from ssdreg.registry.preprocessing import Preprocessing
 
@@ -42,6 +44,7 @@ class ExportedFolder:
     - `folder`, `files`: their names; `size` of all of them in bytes
     - `replaced`: whether it had been exported to before
     - `source`: the detector that it was made of; `format`: its kind
+    - `images`: how many it was compared with MXNet on; `parity`: what that found, None without any
     """
 
     folder: Path
@@ -50,6 +53,13 @@ class ExportedFolder:
     replaced: bool
     source: DeployModel = field(repr=False)
     format: str
+    images: int = 0
+    parity: Parity | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the folder found what MXNet finds, where they were compared."""
+        return self.parity is None or self.parity.equal
 
 
 def folder_formats() -> tuple[str, ...]:
@@ -77,7 +87,9 @@ def export_folder(model: str | os.PathLike[str], format: str, *,
                   out: str | os.PathLike[str] | None = None, epoch: int | None = None,
                   classes: Sequence[str] | None = None,
                   data_shape: int | tuple[int, int] | None = None,
-                  preprocessing: Preprocessing | None = None) -> ExportedFolder:
+                  preprocessing: Preprocessing | None = None,
+                  check: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+                  progress: Progress | None = None) -> ExportedFolder:
     """Write a run or an old checkpoint as a folder, as ``ssdreg export --format`` does.
 
     - `model`: a run's folder, or a checkpoint; `epoch`, `classes`, `data_shape` and
@@ -86,25 +98,38 @@ def export_folder(model: str | os.PathLike[str], format: str, *,
     - `out`: the folder; by default one of the format's name in a run's folder, and beside a
       checkpoint one of both names. It is written whole or not at all; one that was written by this
       before is replaced if nothing in it was changed or added since
+    - `check`: an image, a folder of images, or several of these, on which what was written is
+      compared with MXNet
+
+    `progress` is called with the `ExportedFolder` as soon as it is written, before it is compared.
 
     Raises ExportError for a network that cannot be written, and for a folder that may not be;
-    RunError for what cannot be read; DependencyError where what writes the format is not installed.
+    RunError for what cannot be read; DependencyError where what writes the format is not installed,
+    or what was written cannot be run here; DataError for an image that cannot be read.
     """
     path = Path(model)
     write = folder_exporter(format)
     folder = default_folder(path, format) if out is None else Path(out)
     _refuse(folder)
+    files = check_images(check)
     source, training = open_trainable(path, epoch, classes, data_shape, preprocessing)
+    images = pixels(files, source) if files else None
     replaced = (folder / MANIFEST).is_file()
     with replacing_folder(folder) as beside:
         write(source, training, beside)
-        files = sorted(file for file in beside.rglob("*") if file.is_file())
-        size = sum(file.stat().st_size for file in files)
-        names = tuple(file.relative_to(beside).as_posix() for file in files)
+        written = sorted(file for file in beside.rglob("*") if file.is_file())
+        size = sum(file.stat().st_size for file in written)
+        names = tuple(file.relative_to(beside).as_posix() for file in written)
         write_json(beside / MANIFEST, {
             "ssdreg": __version__, "format": format,
-            "files": {name: _digest(file) for name, file in zip(names, files)}})
-    return ExportedFolder(folder, names, size, replaced, source, format)
+            "files": {name: _digest(file) for name, file in zip(names, written)}})
+    exported = ExportedFolder(folder, names, size, replaced, source, format)
+    (progress or silent)(exported)
+    if images is None:
+        return exported
+    from ssdreg.exporting.checking import compare_folder
+    return evolve(exported, images=len(images),
+                  parity=compare_folder(source, get_engine(format), folder, images))
 
 
 def default_folder(path: Path, format: str) -> Path:

@@ -1,6 +1,8 @@
-"""An exported file and its comparison with MXNet, as text."""
+"""An exported file, and its comparison or that of a folder with MXNet, as text."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from ssdreg_runtime.backends.facts import ModelFacts
 from ssdreg_runtime.system.tables import text_table
@@ -29,16 +31,16 @@ def describe(exported: Exported) -> str:
     return "\n".join(f"{name + ':':16}{text}" for name, text in rows)
 
 
-def compared(exported: Exported) -> str:
+def compared(images: int, parities: Mapping[str, Parity], precision: str = "float32") -> str:
     """Say what every runtime found, in a table and a line for each difference."""
     table = text_table(
         ("runtime", "boxes", "scores differ by", "coordinates by", "ties", "verdict"),
         [(name, f"{parity.boxes:,}", f"{parity.score:.1e}", f"{parity.coordinate:.1e}",
-          str(parity.ties), _verdict(parity, exported.options.precision))
-         for name, parity in exported.parity.items()])
+          str(parity.ties), _verdict(parity, precision))
+         for name, parity in parities.items()])
     return "\n".join([
-        f"compared with MXNet on {exported.images} image{'s' if exported.images > 1 else ''}:",
-        table, *(f"{name}: {sentence}" for name, parity in exported.parity.items()
+        f"compared with MXNet on {images} image{'s' if images > 1 else ''}:",
+        table, *(f"{name}: {sentence}" for name, parity in parities.items()
                  for sentence in parity.sentences)])
 
 

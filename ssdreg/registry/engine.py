@@ -13,6 +13,7 @@ from ssdreg.registry.device import Device
 from ssdreg.registry.lazy_reference import Reference, resolve, valid_reference
 
 if TYPE_CHECKING:
+    import numpy as np
     from ssdreg_runtime.backends import Backend
 
     from ssdreg.deploy.model import DeployModel
@@ -38,6 +39,10 @@ class Engine:
       `precision` "auto" or one of that module's. Raises ModelError for one that it has not.
     - `export(model, training, folder)`: writes a detector with its training symbol as a program
       of its own, into an empty folder; None where it writes none.
+    - `compiles`: whether it compiles networks that it trains, as the option `compile` of the
+      recipe says; the others compute all in one way.
+    - `detect_exported(folder, images) -> detections`: what the program in such a folder finds in
+      images (B, H, W, 3) uint8, as a `Backend` returns it; None where a folder cannot be compared.
     - `join(processes, device) -> Group`: connects this process with those that train one network
       with it, on this device; see `ssdreg.engines.processes`. None where it trains in one process
       only.
@@ -51,8 +56,11 @@ class Engine:
     backend: Reference = field(validator=valid_reference, repr=False)
     export: Reference | None = field(
         default=None, validator=validators.optional(valid_reference), repr=False)
+    detect_exported: Reference | None = field(
+        default=None, validator=validators.optional(valid_reference), repr=False)
     join: Reference | None = field(
         default=None, validator=validators.optional(valid_reference), repr=False)
+    compiles: bool = field(default=False, validator=validators.instance_of(bool))
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
 
@@ -87,3 +95,8 @@ class Engine:
         """Write a detector as a program of its own; only where there is `export`."""
         assert self.export is not None
         resolve(self.export)(model, training, folder)
+
+    def run_exported(self, folder: Path, images: np.ndarray) -> np.ndarray:
+        """Detect by what was written to a folder; only where there is `detect_exported`."""
+        assert self.detect_exported is not None
+        return cast("np.ndarray", resolve(self.detect_exported)(folder, images))

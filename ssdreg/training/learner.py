@@ -11,6 +11,7 @@ from attrs import field, frozen
 from ssdreg.detector.plan import Plan
 from ssdreg.engines.processes import Alone, Group
 from ssdreg.errors import RunError
+from ssdreg.progress import Progress, silent
 from ssdreg.registry.device import Device, named
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
 from ssdreg.runs.params import Params
@@ -39,6 +40,8 @@ class Lesson:
     - `group`: the processes that learn together, each from its part of every batch; one alone
       learns from the whole
     - `precision`: what the network is computed in, see `Engine.precisions`
+    - `steps`: how many the whole run has; 0 where that is not known
+    - `tell`: is called with a `Note` of what the engine decides on the way
     """
 
     symbol: mx.sym.Symbol = field(repr=False)
@@ -51,11 +54,14 @@ class Lesson:
     devices: tuple[Device, ...]
     precision: str
     group: Group = field(factory=Alone)
+    steps: int = 0
+    tell: Progress = field(default=silent, repr=False)
 
 
 def prepare_lesson(network: Network, options: TrainOptions, devices: tuple[Device, ...],
                    precision: str, shapes: Mapping[str, tuple[int, ...]],
-                   group: Group | None = None) -> Lesson:
+                   group: Group | None = None, *, steps: int = 0, tell: Progress = silent
+                   ) -> Lesson:
     """Return what a network learns by a recipe; the arguments are the lesson's.
 
     Raises RunError when a batch cannot be divided among the devices, and for what cannot be frozen.
@@ -68,7 +74,8 @@ def prepare_lesson(network: Network, options: TrainOptions, devices: tuple[Devic
     stays = fixed(outputs, plan, options)
     outputs = with_fixed_norms(outputs, stays.norms)
     return Lesson(outputs, network.deploy, plan, options, stays.parameters,
-                  head_rates(outputs, plan, options.head_lr), shapes, devices, precision, group)
+                  head_rates(outputs, plan, options.head_lr), shapes, devices, precision, group,
+                  steps, tell)
 
 
 def check_devices(options: TrainOptions, devices: tuple[Device, ...], processes: int = 1) -> None:

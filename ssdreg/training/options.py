@@ -22,6 +22,10 @@ OPTIMIZERS = ("sgd", "nag", "adam", "lamb")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
+#: Whether the code of a training's steps is compiled: where that pays, in any case, never.
+COMPILE = ("auto", "on", "off")
+
+
 def _is_pattern(instance: Any, attribute: Any, value: str | None) -> None:
     if value is not None:
         re.compile(value)
@@ -47,6 +51,8 @@ class TrainOptions:
     - `skip_negatives`: images without objects are left out; else they teach what background is.
     - `precision`: what the network is computed in while it is trained; "auto" is the fastest that
       the engine has on its device. Parameters, losses and checkpoints stay float32.
+    - `compile`: whether the engine compiles the network; "auto" does where that pays within the
+      run, as far as the engine can.
     - `average`: epochs over which the parameters are averaged (exponentially); the average is what
       validates, is saved and detects. 0 takes the parameters as they are.
     - `seed`: of starting values, order and augmentation.
@@ -72,6 +78,7 @@ class TrainOptions:
     head_lr: float = field(default=1.0, validator=_positive)
     skip_negatives: bool = field(default=False, validator=validators.instance_of(bool))
     precision: str = field(default="auto", validator=validators.in_(PRECISIONS))
+    compile: str = field(default="auto", validator=validators.in_(COMPILE))
     average: float = field(default=1.0, validator=_not_negative)
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)

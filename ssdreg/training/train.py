@@ -78,7 +78,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           sync_norm: bool = False, head_lr: float = 1.0, skip_negatives: bool = False,
           average: float = 1.0, seed: int = 0, patience: int = 0,
           validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
-          device: str = "cpu", precision: str = AUTO, tensorboard: bool = False,
+          device: str = "cpu", precision: str = AUTO, compile: str = AUTO,
+          tensorboard: bool = False,
           progress: Progress | None = None) -> TrainingResult:
     """Train a detector on images with boxes, as ``ssdreg train`` does, and return its run.
 
@@ -142,11 +143,12 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
              "freeze_norm": freeze_norm, "sync_norm": sync_norm, "head_lr": head_lr,
              "skip_negatives": skip_negatives, "average": average, "seed": seed,
              "patience": patience, "validate_every": validate_every, "keep_epochs": keep_epochs,
-             "precision": precision}
+             "precision": precision, "compile": compile}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
     choice = choose_engine(engine, device, processes=processes)
     check_devices(recipe, choice.devices, processes.count)
     choice.precision(recipe.precision)
+    choice.check_compile(recipe.compile)
     named = backbone or ""  # empty where a run goes on
     with choice.connected() as group:
         with one_a_machine_first(group):

@@ -113,7 +113,8 @@ class _Trainer:
             self.lesson = prepare_lesson(
                 Network(run.plan, run.load_symbol("ssd"), run.load_symbol()), options,
                 choice.devices, precision, {name: tuple(shape) for name, shape in (
-                    *batches.provide_data, *batches.provide_label)}, self.group)
+                    *batches.provide_data, *batches.provide_label)}, self.group,
+                steps=options.epochs * self.steps_per_epoch, tell=progress or silent)
             self.learner: Learner = choice.engine.learn(self.lesson)
         finally:
             batches.close()
@@ -169,12 +170,16 @@ class _Trainer:
         batches = self._open_train(state.epoch)
         try:
             batches.start_at(state.step)  # those before were done when the run was stopped
+            stopping = False
             for index, batch in enumerate(batches, state.step):
-                # all stop before the same step
-                if any_says(self.group, stop.requested):
+                # all stop before the same step: a process by itself before the next, and several
+                # when they have told each other so with the losses of one
+                if stopping or (self.processes.count == 1 and stop.requested):
                     return state
                 rate = self.options.rate(state.updates, self.steps_per_epoch)
-                sums = Sums(*self.group.sum(astuple(self.learner.step(batch, rate))))
+                *totals, stops = self.group.sum((
+                    *astuple(self.learner.step(batch, rate)), float(stop.requested)))
+                sums, stopping = Sums(*totals), stops > 0
                 self._check(sums, state, rate)
                 state = evolve(state, step=index + 1, updates=state.updates + 1,
                                sums=state.sums.plus(sums))

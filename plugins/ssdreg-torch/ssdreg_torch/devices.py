@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ssdreg_runtime.backends import AUTO
+from ssdreg_runtime.system import caches
 from ssdreg_runtime.system.processor import multiplies_bfloat16
 
 from ssdreg.errors import ModelError
@@ -44,7 +45,11 @@ _SETTINGS = {
     "GOMP_SPINCOUNT": "20000",
     # Activations lie in pages of 2 MiB, where the system has them. The kernel else clears
     # thousands of small ones anew in every step, which is a fifth of its time.
-    "THP_MEM_ALLOC_ENABLE": "1"}
+    "THP_MEM_ALLOC_ENABLE": "1",
+    # what is compiled is kept; newer versions do that unasked
+    "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}
+#: Where compiled code is kept: in a folder of ssdreg's cache, else PyTorch's own temporary one.
+_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def _prepare() -> None:
@@ -54,6 +59,9 @@ def _prepare() -> None:
     for name, value in _SETTINGS.items():
         if name != "GOMP_SPINCOUNT" or "OMP_WAIT_POLICY" not in os.environ:
             os.environ.setdefault(name, value)
+    folder = caches.cache("torch").preferred
+    if not os.environ.get(_COMPILED) and folder and not caches.is_unwritable(folder):
+        os.environ[_COMPILED] = str(folder)
 
 
 def torch_device(device: Device) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,14 @@ from ssdreg.graph.nodes import Net
 from ssdreg.training.learner import Lesson
 from ssdreg.training.state import Sums
 from ssdreg_torch import params as arrays
+from ssdreg_torch.compiling import Compiling, SwitchedModule
 from ssdreg_torch.detecting import detect
 from ssdreg_torch.devices import torch_device
 from ssdreg_torch.module import SymbolModule, placed_tensor
 from ssdreg_torch.optimizers import groups, make_optimizer
 from ssdreg_torch.precision import computing_in
 from ssdreg_torch.processes import TorchGroup
+from ssdreg_torch.scaling import GradientScaler
 from ssdreg_torch.whole_batch import live_moments, over_processes
 
 if TYPE_CHECKING:
@@ -51,41 +54,50 @@ class TorchLearner:
             self._net = over_processes(self._net, lesson.shapes, self._group.processes.count,
                                        lesson.options.sync_norm)
         self._devices = [torch_device(device) for device in lesson.devices]
-        # the gradients of float16 would be 0 where they are small
-        self._scaler = torch.amp.GradScaler(self._devices[0].type,
-                                            enabled=lesson.precision == "float16")
+        self._scaler = GradientScaler(self._devices[0].type, lesson.precision)
         self._detector: SymbolModule | None = None
 
     def begin(self, params: Params) -> None:
         """See `Learner.begin`."""
+        self._begin(params, 0)
+
+    def _begin(self, params: Params, updates: int) -> None:
         values = arrays.read(params)
         self._modules = [self._module(values, device) for device in self._devices]
         self._optimizer = make_optimizer(
             self._lesson.options, groups(self._modules[0], self._net, self._lesson.rates))
-        self._calls: Sequence[nn.Module] = self._modules if self._group is None else [
-            self._group.parallel(module) for module in self._modules]
+        switched = [SwitchedModule(module) for module in self._modules]
+        self._calls: Sequence[nn.Module] = switched if self._group is None else [
+            self._group.parallel(module) for module in switched]
+        self._compiling = Compiling(switched, self._lesson, self._devices[0], self._group,
+                                    self._lesson.steps - updates)
 
     def restore(self, params: Params, optimizer: Mapping[str, mx.nd.NDArray], updates: int) -> None:
         """See `Learner.restore`."""
-        self.begin(params)
-        self._optimizer.set_slots(self._modules[0].arguments(), updates, {
-            name: torch.from_numpy(array.asnumpy()) for name, array in optimizer.items()})
+        self._begin(params, updates)
+        slots = {name: torch.from_numpy(array.asnumpy()) for name, array in optimizer.items()}
+        self._optimizer.set_slots(self._modules[0].arguments(), updates, slots)
+        self._scaler.set_slots(self._optimizer, slots)
 
     def step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
         """See `Learner.step`."""
-        parts = zip(self._parts(batch.data[0]), self._parts(batch.label[0]))
+        parts = list(zip(self._parts(batch.data[0]), self._parts(batch.label[0])))
+        self._compiling.before_step(parts)
+        began = time.perf_counter()
         sums = [self._learn(module, images, label)
                 for module, (images, label) in zip(self._calls, parts)]
         self._add_gradients()
         self._optimizer.set_rate(rate)
         self._scaler.step(self._optimizer)
-        self._scaler.update()
         self._optimizer.zero_grad()
         self._share_parameters()
         if self._group is not None:
             moments = self._modules[0].moments()
             self._group.average([moments[name] for name in live_moments(self._net)])
-        return Sums(*torch.stack([total.cpu() for total in sums]).sum(0).tolist())
+        # what waits for the device
+        numbers = torch.stack([total.cpu() for total in sums]).sum(0).tolist()
+        self._compiling.after_step(time.perf_counter() - began)
+        return Sums(*numbers)
 
     def params(self) -> Params:
         """See `Learner.params`. Running moments are the mean of the devices'."""
@@ -95,8 +107,8 @@ class TorchLearner:
         """See `Learner.optimizer`."""
         learnt = {name: tensor for name, tensor in self._modules[0].arguments().items()
                   if name not in self._lesson.frozen}
-        return {name: arrays.array(tensor)
-                for name, tensor in self._optimizer.slots(learnt).items()}
+        return {name: arrays.array(tensor) for name, tensor in {
+            **self._optimizer.slots(learnt), **self._scaler.slots(self._optimizer)}.items()}
 
     def detect(self, batches: DetectionIter, params: Params
                ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -65,6 +65,16 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             group["lr"] = rate
 
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return max(group["steps"] for group in self.param_groups)
+
+    def set_steps(self, steps: int) -> None:
+        """Set how many steps were taken."""
+        for group in self.param_groups:
+            group["steps"] = steps
+
     def slots(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the states of named parameters, called ``PARAMETER.SLOT``.
 
@@ -81,8 +91,7 @@ class Optimizer(torch.optim.Optimizer):
     def set_slots(self, parameters: Mapping[str, Tensor], steps: int,
                   slots: Mapping[str, Tensor]) -> None:
         """Go on from states of named parameters, called as `slots` returns them, after `steps`."""
-        for group in self.param_groups:
-            group["steps"] = steps
+        self.set_steps(steps)
         for name, tensor in parameters.items():
             for slot, state in enumerate(self.SLOTS):
                 if f"{name}.{slot}" in slots:

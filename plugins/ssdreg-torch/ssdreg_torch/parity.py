@@ -39,7 +39,8 @@ class Parity:
     Shares of the greatest value: of the `outputs` and the `loss` of a training step, of each
     parameter's `gradients` and each of the running `moments`. `targets` is the number of anchors
     with another class target, `detections` the greatest difference of the rows that either
-    keeps. `outputs_float32` is how far the outputs are apart in float32, for information.
+    keeps. For information, `outputs_float32` is how far the outputs are apart in float32, and
+    `rounding_float32` how far MXNet's own in float32 are from those in double precision.
     """
 
     outputs: float
@@ -49,6 +50,7 @@ class Parity:
     moments: float
     detections: float
     outputs_float32: float
+    rounding_float32: float
 
 
 @frozen(eq=False)
@@ -79,7 +81,8 @@ def compare(detector: SmallDetector) -> Parity:
         gradients=worst(computed.gradients, expected.gradients),
         moments=worst(computed.moments, expected.moments),
         detections=_detections_apart(doubled(detector.deploy), params, precise[0]),
-        outputs_float32=max(map(apart, *(step.outputs[:2] for step in narrow))))
+        outputs_float32=max(map(apart, *(step.outputs[:2] for step in narrow))),
+        rounding_float32=max(map(apart, narrow[1].outputs[:2], expected.outputs[:2])))
 
 
 def apart(values: np.ndarray, expected: np.ndarray) -> float:

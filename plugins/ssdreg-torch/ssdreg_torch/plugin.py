@@ -19,4 +19,6 @@ def ssdreg_engines() -> Iterator[Engine]:
                  learner="ssdreg_torch.learner:TorchLearner",
                  backend="ssdreg_torch.backend:open_torch",
                  export="ssdreg_torch.export:write",
+                 detect_exported="ssdreg_torch.export.running:detect",
+                 compiles=True,
                  join="ssdreg_torch.processes:TorchGroup")

@@ -1,8 +1,15 @@
-"""PyTorch is large: where it is not installed, what needs it is skipped and says so."""
+"""PyTorch is large: where it is not installed, what needs it is skipped and says so.
+
+`tiny_training`, which several tests and processes train by, is imported from this folder.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 if HAS_TORCH:

@@ -22,12 +22,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from PIL import Image  # noqa: E402
+from ssdreg_torch.export.tensors import read_tensors, write_tensors  # noqa: E402
 
 import ssdreg  # noqa: E402
 from ssdreg.cli.main import main  # noqa: E402
 from ssdreg.data.synthetic import write_shapes  # noqa: E402
 from ssdreg.deploy.model import open_deploy_model  # noqa: E402
 from ssdreg.deploy.mxnet_backend import MXNetBackend  # noqa: E402
+from ssdreg.exporting.checking import compare_folder  # noqa: E402
 from ssdreg.exporting.parity import compare  # noqa: E402
 
 SIDE = 64
@@ -212,6 +214,27 @@ def test_the_file_detects_in_image_files(python, copy, shapes, tmp_path):
                     done.stdout)
 
 
+def test_a_folder_is_compared_with_mxnet(copy, tmp_path):
+    """The one that was written finds the same; one with other parameters does not."""
+    images = batch()[0]
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{index}.png")
+    status, printed, _ = command("export", copy, "--format", "torch", "--check", tmp_path)
+    assert status == 0
+    assert "compared with MXNet on 4 images:" in printed
+    assert re.search(r"^torch +[\d,]+ .* equal$", printed, re.MULTILINE)
+    folder = copy / "torch"
+    assert {file.name for file in folder.iterdir()} == {
+        "detector.py", "model.safetensors", "README.md", "export.json"}
+    tensors = read_tensors(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("cls_pred_conv.bias"))
+    tensors[name] = tensors[name] + 1
+    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    other = compare_folder(open_deploy_model(copy), ssdreg.get_engine("torch"), folder, images)
+    assert not other.equal
+    assert command("export", copy, "--format", "torch", "--check", "no.jpg")[0] == 2
+
+
 def test_a_folder_is_replaced_unless_somebody_has_worked_in_it(copy):
     export(copy)
     folder = copy / "torch"
@@ -231,7 +254,7 @@ def test_a_folder_is_replaced_unless_somebody_has_worked_in_it(copy):
 
 def test_what_is_of_an_onnx_file_is_refused(copy, tmp_path):
     for options in (("--opset", 18), ("--no-nms",), ("--precision", "float16"),
-                    ("--batch-size", 1), ("--dynamic-batch",), ("--check", tmp_path)):
+                    ("--batch-size", 1), ("--dynamic-batch",)):
         sentence = f"{options[0]} is of an ONNX file"
         assert refused(sentence, copy, "--format", "torch", *options)
     assert refused("there is no format 'pickle' to export to: choose one of onnx, torch", copy,

@@ -1,24 +1,23 @@
 """The exported file computes what the symbols say: a backbone of every family, every head, losses.
 
 In double precision; see `ssdreg_torch.parity` for why. What the file is without ssdreg is in
-test_ssdreg_torch_alone.py.
+test_ssdreg_torch_alone.py. All
+backbones take minutes: `benchmarks/torch_export_parity.py` holds them, and PARITY.md has its table.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from ssdreg_torch import parity  # noqa: E402
-from ssdreg_torch.doubled import doubled  # noqa: E402
 from ssdreg_torch.export import write  # noqa: E402
 from ssdreg_torch.export.lines import WIDTH, broken  # noqa: E402
+from ssdreg_torch.export.running import imported  # noqa: E402
 from ssdreg_torch.export.tensors import read_tensors, write_tensors  # noqa: E402
+from ssdreg_torch.exported_parity import ExportedCase, gradients_apart  # noqa: E402
 
 import ssdreg  # noqa: E402
 from ssdreg.deploy.model import DeployModel  # noqa: E402
@@ -27,12 +26,9 @@ from ssdreg.detector.build import design  # noqa: E402
 from ssdreg.detector.built import BuiltBackbone  # noqa: E402
 from ssdreg.detector.overrides import Overrides  # noqa: E402
 from ssdreg.errors import ExportError  # noqa: E402
-from ssdreg.graph.nodes import Net  # noqa: E402
 from ssdreg.mx import mx  # noqa: E402
 from ssdreg.registry.names import list_backbones, list_heads  # noqa: E402
-from ssdreg.testing import one_step  # noqa: E402
 from ssdreg.testing.small import smallest_detector  # noqa: E402
-from ssdreg.training.learner import step_outputs  # noqa: E402
 
 #: Families that differ in numbers of channels alone from one that is tried.
 WIDER = {"densenet-k32": "densenet-k16", "densenet-k48": "densenet-k16",
@@ -45,123 +41,47 @@ EVERY_HEAD = "resnet18"
 CLASSES = ("circle", "square", "triangle")
 
 
-def imported(folder):
-    """Return the exported file as a module."""
-    spec = importlib.util.spec_from_file_location("exported_detector", folder / "detector.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Case:
-    """A detector with random parameters, exported, and a batch of noise."""
-
-    def __init__(self, plan, train, deploy, folder):
-        self.plan, self.deploy = plan, deploy
-        self.symbol = mx.sym.Group([train[name] for name in step_outputs(train)])
-        images, self.label = one_step.input_images(plan), one_step.labels(plan)
-        # one without objects
-        self.label[-1] = -1
-        self.params = parity.initial_params(self.symbol, images, self.label)
-        pixels = one_step.noise_images(plan)
-        self.pixels = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
-        settings = plan.preprocessing
-        self.images = ((pixels - np.array(settings.mean)) / settings.std).transpose(0, 3, 1, 2)
-        write(DeployModel("noise", deploy, self.params, plan, CLASSES), train, folder)
-        self.module = imported(folder)
-        self.network = self.module.load().double()
-        for name in ("mean", "std"):  # whose numbers need not be floats
-            value = torch.tensor(getattr(settings, name), dtype=torch.float64)
-            getattr(self.network, name).copy_(value.reshape(3, 1, 1))
-
-    def check_detections(self):
-        symbol = doubled(self.deploy)
-        executor = symbol.simple_bind(
-            mx.cpu(), data=self.images.shape, grad_req="null",
-            type_dict=dict.fromkeys((*symbol.list_arguments(), *self.params.auxs), np.float64))
-        executor.copy_params_from(dict(self.params.args), dict(self.params.auxs),
-                                  allow_extra_params=True)
-        rows = executor.forward(is_train=False, data=mx.nd.array(self.images, dtype="float64"))
-        for expected, found in zip(rows[0].asnumpy(), self.network.detect(self.pixels)):
-            np.testing.assert_allclose(found.numpy(), expected[expected[:, 0] >= 0], atol=1e-5)
-
-    def check_step(self, loss=None):
-        """Hold the loss and all gradients against MXNet's; `loss` is its value, if not there."""
-        expected = parity.step_by_mxnet(doubled(self.symbol), self.params, self.images,
-                                        self.label.astype("float64"))
-        self.network.train()
-        computed = self.network.loss(self.pixels, torch.from_numpy(self.label))
-        computed.backward()
-        value = expected.loss if loss is None else loss(expected)
-        assert float(computed.detach()) == pytest.approx(value, rel=1e-5)
-        # every gradient is that of one parameter: they are told apart by shape and values
-        found = [np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.numpy()
-                 for tensor in self.network.parameters() if tensor.requires_grad]
-        wanted = [gradient for gradient in expected.gradients.values() if np.abs(gradient).max()]
-        found = [gradient for gradient in found if np.abs(gradient).max()]
-        assert len(found) == len(wanted)
-        least = parity.NOTHING * max(np.abs(gradient).max() for gradient in wanted)
-        for gradient in wanted:
-            apart = [float(np.abs(each - gradient).max()) for each in found
-                     if each.shape == gradient.shape]
-            assert min(apart) <= 1e-4 * max(np.abs(gradient).max(), least)
-
-
-def probabilities_apart(case):
-    """Return the loss without the probabilities that a MakeLoss holds besides it."""
-    def value(expected):
-        internals = case.symbol.get_internals()
-        net = Net.of(case.symbol)
-        # what `ssdreg.ops.learning` makes of the losses of anchors begins with a difference
-        index = next(index for index in net.find("elemwise_sub")
-                     if net.op(net.inputs(index)[1][0]) == "BlockGrad"
-                     and net.inputs(net.inputs(index)[1][0])[0] == net.inputs(index)[0])
-        name = net.name(net.inputs(index)[0][0])
-        part = doubled(mx.sym.Group([internals[f"{name}_output"]]))
-        executor = part.simple_bind(
-            mx.cpu(), data=case.images.shape, label=case.label.shape, grad_req="null",
-            type_dict=dict.fromkeys((*part.list_arguments(), *case.params.auxs), np.float64))
-        executor.copy_params_from(dict(case.params.args), dict(case.params.auxs),
-                                  allow_extra_params=True)
-        losses = executor.forward(is_train=True, data=mx.nd.array(case.images, dtype="float64"),
-                                  label=mx.nd.array(case.label, dtype="float64"))[0].asnumpy()
-        offsets = expected.outputs[1]
-        return losses.sum() + offsets.sum() / max((offsets > 0).sum(), 1)
-    return value
+def check(case):
+    """Hold detections, the loss and all gradients against MXNet's."""
+    assert case.detections_apart() <= 1e-5
+    expected = case.expected_step()
+    loss, gradients = case.loss_and_gradients()
+    assert loss == pytest.approx(case.loss_of(expected), rel=1e-5)
+    assert gradients_apart(gradients, expected.gradients) <= 1e-4
 
 
 def small(backbone, head, folder):
     detector = smallest_detector(BuiltBackbone.of(backbone), head)
-    return Case(detector.plan, detector.train, detector.deploy, folder)
+    return ExportedCase(detector.plan, detector.train, detector.deploy, folder)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_backbone_is_mxnets(backbone, tmp_path):
-    case = small(backbone, "ssd", tmp_path)
-    case.check_detections()
-    case.check_step()
+    check(small(backbone, "ssd", tmp_path))
     assert max(map(len, (tmp_path / "detector.py").read_text().splitlines())) <= WIDTH
 
 
 @pytest.mark.parametrize("head", [head.name for head in list_heads() if head.name != "ssd"])
 def test_a_head_is_mxnets(head, tmp_path):
-    case = small(EVERY_HEAD, head, tmp_path)
-    case.check_detections()
-    case.check_step(probabilities_apart(case) if case.plan.loss == "focal" else None)
+    check(small(EVERY_HEAD, head, tmp_path))
 
 
 def test_the_focal_loss_of_ssd_is_mxnets(tmp_path):
     detector = design(EVERY_HEAD, 3, (64, 96), "ssd", Overrides(loss="focal"))
-    case = Case(detector.plan, detector.symbol("train"), detector.symbol("deploy"), tmp_path)
-    case.check_detections()
-    case.check_step(probabilities_apart(case))
+    check(ExportedCase(detector.plan, detector.symbol("train"), detector.symbol("deploy"),
+                       tmp_path))
     assert "focal_loss(scores, " in (tmp_path / "detector.py").read_text()
+
+
+def test_the_loss_of_overlaps_is_mxnets(tmp_path):
+    detector = design(EVERY_HEAD, 3, (64, 96), "ssd", Overrides(box_loss="giou"))
+    check(ExportedCase(detector.plan, detector.symbol("train"), detector.symbol("deploy"),
+                       tmp_path))
 
 
 def test_running_moments_are_but_for_how_a_variance_divides(tmp_path):
     case = small(EVERY_HEAD, "ssd", tmp_path)
-    expected = parity.step_by_mxnet(doubled(case.symbol), case.params, case.images,
-                                    case.label.astype("float64")).moments
+    expected = case.expected_step().moments
     case.network.train().loss(case.pixels, torch.from_numpy(case.label))
     counts = len(case.pixels) * case.plan.data_shape[0] * case.plan.data_shape[1]
     norm = case.network.bn_data

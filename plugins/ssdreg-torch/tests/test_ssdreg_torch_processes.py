@@ -14,6 +14,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+import attrs  # noqa: E402
+import tiny_training  # noqa: E402
+
 from ssdreg.cli.main import main  # noqa: E402
 from ssdreg.data.synthetic import write_shapes  # noqa: E402
 from ssdreg.engines.processes import Processes, started_together  # noqa: E402
@@ -41,6 +44,16 @@ def begun(*arguments):
                             env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+def printed_by(job):
+    """Return what torchrun printed when it has ended; end it, its workers too, if it does not."""
+    try:
+        return job.communicate(timeout=400)[0]
+    except subprocess.TimeoutExpired:
+        # killed, it would leave its workers behind
+        job.terminate()
+        pytest.fail(f"torchrun did not end by itself: {job.communicate(timeout=100)[0]}")
+
+
 def command(**given):
     """Return the words of the command that trains."""
     return ("train", *OPTIONS, *(part for name, value in given.items() for part in (
@@ -55,7 +68,7 @@ def train_here(**given):
 def train_together(**given):
     """Train to the end in two processes; return their status, and what was printed."""
     process = begun(*TOGETHER, "-m", "ssdreg", *command(**given))
-    printed, _ = process.communicate(timeout=200)
+    printed = printed_by(process)
     return process.returncode, printed
 
 
@@ -93,23 +106,71 @@ def test_two_processes_train_as_one_with_the_whole_batch(norm, shapes, start, tm
     assert max(np.abs(array - before[name]).max() for name, array in one.items()) > 1e-3
 
 
+def await_file(file, job):
+    """Return when a file is there."""
+    while not file.is_file():
+        assert job.poll() is None, job.communicate()[0]
+        time.sleep(.02)
+
+
+def with_one_killed(job):
+    """Kill a process of torchrun's; return what was printed when the job has ended well."""
+    children = subprocess.run(["ps", "--ppid", str(job.pid), "-o", "pid="], text=True,
+                              stdout=subprocess.PIPE, check=True).stdout.split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    printed = printed_by(job)
+    assert job.returncode == 0, printed
+    return printed
+
+
+@pytest.fixture(scope="module")
+def in_two_processes(tmp_path_factory):
+    """What two processes learnt: a file for each case of `tiny_training`."""
+    folder = tmp_path_factory.mktemp("two")
+    process = begun(*TOGETHER, tiny_training.__file__, folder)
+    printed = printed_by(process)
+    assert process.returncode == 0, printed
+    return folder
+
+
+@pytest.mark.parametrize("case", tiny_training.CASES, ids=lambda case: case.name)
+def test_every_head_and_loss_is_trained_as_by_one(case, in_two_processes):
+    """Twenty steps; with the moments of the whole batch where none are frozen."""
+    losses, params = tiny_training.trained(attrs.evolve(case, compile="off"))
+    two = np.load(in_two_processes / f"{case.name}.npz")
+    assert two["losses_of_steps"] == pytest.approx(losses, rel=1e-4)
+    start = tiny_training.started(case)
+    moved = max(np.abs(array - start[name]).max() for name, array in params.items())
+    for name, array in of_learning(params).items():
+        assert np.abs(array - two[name]).max() <= 1e-3 * moved, name
+
+
+def test_a_process_that_dies_before_anything_is_saved_begins_anew(shapes, tmp_path):
+    """And `--resume` goes on with what it trains, in several processes too."""
+    run = tmp_path / "run"
+    job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
+                shapes, "--out", run, "--epochs", 1, "--no-pretrained")
+    await_file(run / "config.json", job)
+    assert not (run / "state.json").is_file()
+    printed = with_one_killed(job)
+    assert "going on with" not in printed
+    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1]
+    process = begun(*TOGETHER, "-m", "ssdreg", "train", "--resume", "--out", run, "--epochs", 2)
+    printed = printed_by(process)
+    assert process.returncode == 0, printed
+    assert printed.count("going on in epoch 2 of 2, after step 0") == 1
+    assert "by 2 processes, as before" in printed
+    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1, 2]
+
+
 def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
     run = tmp_path / "run"
     job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
                 shapes, "--out", run, "--epochs", 6, "--no-pretrained")
-    while not (run / "state.json").is_file():
-        assert job.poll() is None, job.communicate()[0]
-        time.sleep(.02)
+    await_file(run / "state.json", job)
     time.sleep(.2)
     before = json.loads((run / "state.json").read_text())["state"]["epoch"]
-    children = subprocess.run(["ps", "--ppid", str(job.pid), "-o", "pid="], text=True,
-                              stdout=subprocess.PIPE, check=True).stdout.split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    try:
-        printed, _ = job.communicate(timeout=100)
-    finally:
-        job.kill()
-    assert job.returncode == 0, printed
+    printed = with_one_killed(job)
     assert f"started again by torchrun: going on with {run}" in printed
     assert 1 <= before < 6
     assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1, 2, 3, 4, 5, 6]
@@ -129,6 +190,13 @@ def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, 
     assert train_here(data=shapes, out=tmp_path / "run", no_pretrained=True, **options) != 0
     assert sentence in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_all_processes_refuse_is_told_once(shapes, tmp_path):
+    status, printed = train_together(data=shapes, out=tmp_path / "run", no_pretrained=True,
+                                     batch_size=7)
+    assert status != 0
+    assert printed.count("a batch of 7 cannot be divided among 2 processes") == 1
 
 
 def test_where_a_process_stands_is_read_from_the_environment():

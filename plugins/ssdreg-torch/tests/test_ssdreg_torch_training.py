@@ -7,9 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+import tiny_training  # noqa: E402
 from ssdreg_torch import parity, translate  # noqa: E402
 from ssdreg_torch.doubled import doubled  # noqa: E402
 from ssdreg_torch.optimizers import LAMB, NAG, SGD, Adam, groups  # noqa: E402
+from ssdreg_torch.scaling import SLOT  # noqa: E402
+from ssdreg_torch.together import train_together, warmed_up  # noqa: E402
 
 from ssdreg.detector.built import BuiltBackbone  # noqa: E402
 from ssdreg.graph.nodes import Net  # noqa: E402
@@ -125,6 +128,19 @@ def test_steps_of_adam_stay_together(symbol, params, batch):
     assert losses[-1, 0] < .5 * losses[0, 0]
 
 
+def test_float32_steps_of_both_engines_stay_together():
+    """Twenty, with normalisations frozen; `benchmarks/torch_steps.py` takes large networks."""
+    case = tiny_training.Case("any")
+    batches = [tiny_training.batch(steps=step) for step in range(30)]
+    start = warmed_up(tiny_training.lesson(case), batches[:10], 1e-3)
+    together = train_together(tiny_training.lesson(case, freeze_norm=True), start, batches[10:],
+                              1e-3, (1, 20))
+    for apart in together.torch:
+        assert apart.loss <= 1e-5
+        assert apart.parameters <= 1e-4
+    assert [apart.steps for apart in together.rounding] == [1, 20]
+
+
 def test_decay_and_rates_go_by_mxnets_names(symbol, params):
     module = translate(symbol, params)
     multipliers = {id(tensor): (group["lr_mult"], group["wd_mult"])
@@ -160,6 +176,55 @@ def test_autocast_trains_in_bfloat16(symbol, params, batch):
     for name, tensor in module.arguments().items():
         if tensor.requires_grad:
             assert torch.isfinite(tensor.grad).all(), name
+
+
+def in_float16():
+    return tiny_training.learner(tiny_training.lesson(
+        tiny_training.Case("any", optimizer="adam"), precision="float16"))
+
+
+def scale_up(taught, updates):
+    """Make the next step's gradients overflow; return how many were taken before."""
+    slots = taught.optimizer()
+    steps = slots[SLOT].asnumpy()[2]
+    taught.restore(taught.params(), {**slots, SLOT: mx.nd.array([2.0**100, 0, steps])}, updates)
+    return steps
+
+
+def test_float16_learns_and_leaves_out_steps_that_overflow():
+    """By a processor here; the steps of the run go on counting, those of Adam do not."""
+    taught = in_float16()
+    sums = [taught.step(tiny_training.batch(), 1e-3) for _ in range(6)]
+    losses = [each.mean_cls_loss + each.mean_loc_loss for each in sums]
+    assert losses[-1] < .95 * losses[0]
+    assert scale_up(taught, 6) == 6
+    before = taught.params()
+    assert np.isfinite(taught.step(tiny_training.batch(), 1e-3).cls_loss)
+    after = taught.params()
+    assert all(np.array_equal(array.asnumpy(), after.args[name].asnumpy())
+               for name, array in before.args.items())
+    assert taught.optimizer()[SLOT].asnumpy().tolist() == [2.0**99, 0, 6]
+
+
+def test_a_run_in_float16_goes_on_with_its_scale_and_its_steps():
+    whole, parts = in_float16(), in_float16()
+    for taught in (whole, parts):
+        for step in range(4):
+            if step == 1:
+                scale_up(taught, step)
+            if step == 2:
+                # not again 99 times
+                taught.restore(taught.params(), {**taught.optimizer(), SLOT: mx.nd.array(
+                    [1024, 0, taught.optimizer()[SLOT].asnumpy()[2]])}, step)
+            taught.step(tiny_training.batch(steps=step), 1e-2)
+    parts.restore(parts.params(), parts.optimizer(), 4)
+    for taught in (whole, parts):
+        taught.step(tiny_training.batch(steps=4), 1e-2)
+    one, two = (tiny_training.values(taught.params()) for taught in (whole, parts))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    for taught in (whole, parts):
+        # of five steps one was left out
+        assert taught.optimizer()[SLOT].asnumpy().tolist() == [1024, 3, 4]
 
 
 def test_a_module_compiles(symbol, params, batch):

@@ -8,18 +8,16 @@ from pathlib import Path
 from ssdreg.cli.commands import arguments
 from ssdreg.cli.commands.advice import command
 from ssdreg.errors import ExportError
+from ssdreg.exporting.options import OLDEST_OPSET, PRECISIONS
 
 NAME = "export"
 SUMMARY = ("write a run or an old checkpoint as one ONNX file, suppression included, or as a "
            "PyTorch module")
 
 ONNX = "onnx"
-PRECISIONS = ("float32", "float16")
-#: What is done where an option of an ONNX file is not given.
-BATCH_SIZE, OPSET = 1, 17
 #: The options that are of an ONNX file alone, by what they are without being given.
 OF_ONNX = {"batch_size": None, "dynamic_batch": False, "opset": None, "no_nms": False,
-           "precision": None, "check": ()}
+           "precision": None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     batch.add_argument("--dynamic-batch", action="store_true",
                        help="any number of images at a time, chosen when it runs")
     parser.add_argument("--opset", type=int, metavar="N",
-                        help="the set of ONNX operators to use, 17 (the default) or later")
+                        help=f"the set of ONNX operators to use, {OLDEST_OPSET} (the default) or "
+                             f"later")
     parser.add_argument("--no-nms", action="store_true",
                         help="leave suppression out: the file gives the scores and the box of "
                              "every anchor")
@@ -48,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "float16 is half the size")
     arguments.add_checkpoint(parser)
     parser.add_argument("--check", type=Path, nargs="+", default=(), metavar="IMAGE|DIR",
-                        help="compare what the file finds in these images with what MXNet finds, "
-                             "on every runtime that is installed; the exit status is 1 when "
-                             "something differs")
+                        help="compare what was written, on these images, with what MXNet finds: a "
+                             "file on every runtime that is installed, a folder by what it is "
+                             "for; the exit status is 1 when something differs")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,36 +59,49 @@ def run(options: argparse.Namespace) -> int:
 
 def _folder(options: argparse.Namespace) -> int:
     """Export to a folder."""
-    from ssdreg.exporting.folder import describe_folder, export_folder, folder_exporter
+    from ssdreg.exporting.folder import (
+        ExportedFolder,
+        describe_folder,
+        export_folder,
+        folder_exporter,
+    )
+    from ssdreg.exporting.report import compared
     folder_exporter(options.format)  # before an option is refused for its sake
     for name, idle in OF_ONNX.items():
         if getattr(options, name) != idle:
             raise ExportError(f"--{name.replace('_', '-')} is of an ONNX file, and --format "
                               f"{options.format} writes a folder without it: leave it out")
+
+    def tell(exported: object) -> None:
+        assert isinstance(exported, ExportedFolder)
+        print(describe_folder(exported))
+        print(f"how to use it: {exported.folder / 'README.md'}")
+
     exported = export_folder(
         options.path, options.format, out=options.out, epoch=options.epoch,
         classes=arguments.classes(options), data_shape=options.data_shape,
-        preprocessing=arguments.preprocessing(options))
-    print(describe_folder(exported))
-    print(f"how to use it: {exported.folder / 'README.md'}")
-    return 0
+        preprocessing=arguments.preprocessing(options), check=options.check, progress=tell)
+    if exported.parity is not None:
+        print(f"\n{compared(exported.images, {exported.format: exported.parity})}")
+    return 0 if exported.agrees else 1
 
 
 def _file(options: argparse.Namespace) -> int:
     """Export to an ONNX file."""
     from ssdreg.exporting.export import export
     from ssdreg.exporting.report import compared
-    batch = BATCH_SIZE if options.batch_size is None else options.batch_size
+    # what is not given is left to the defaults of `ssdreg.export`
+    given = {name: getattr(options, name) for name in ("opset", "batch_size", "precision")
+             if getattr(options, name) is not None}
+    if options.dynamic_batch:
+        given["batch_size"] = None
     exported = export(
-        options.path, out=options.out, nms=not options.no_nms,
-        opset=OPSET if options.opset is None else options.opset,
-        batch_size=None if options.dynamic_batch else batch,
-        precision=options.precision or PRECISIONS[0], epoch=options.epoch,
-        classes=arguments.classes(options),
-        data_shape=options.data_shape, preprocessing=arguments.preprocessing(options),
-        check=options.check, progress=_tell)
+        options.path, out=options.out, nms=not options.no_nms, epoch=options.epoch,
+        classes=arguments.classes(options), data_shape=options.data_shape,
+        preprocessing=arguments.preprocessing(options), check=options.check, progress=_tell,
+        **given)
     if exported.images:
-        print(f"\n{compared(exported)}")
+        print(f"\n{compared(exported.images, exported.parity, exported.options.precision)}")
     return 0 if exported.agrees else 1
 
 

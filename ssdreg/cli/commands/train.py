@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,13 @@ from attrs import fields
 from ssdreg.cli.commands import arguments
 from ssdreg.cli.commands.advice import command
 from ssdreg.errors import SsdregError
-from ssdreg.training.options import FINE_TUNING, OPTIMIZERS, PRECISIONS, TrainOptions
+from ssdreg.training.options import (
+    COMPILE,
+    FINE_TUNING,
+    OPTIMIZERS,
+    PRECISIONS,
+    TrainOptions,
+)
 
 if TYPE_CHECKING:
     from ssdreg.runs.run import Run
@@ -28,6 +35,9 @@ DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "box_loss": None,
             "head": arguments.HEAD, "data_shape": arguments.DATA_SHAPE}
 #: What `--pretrained` alone stands for.
 DECLARED = ""
+
+#: Seconds in which torchrun ends the other processes when the first has failed.
+ENDED_WITHIN = 5.0
 
 _DEFAULTS = {field.name: field.default for field in fields(TrainOptions)}
 
@@ -71,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default=argparse.SUPPRESS,
                         help="what the network is computed in; auto is the fastest that the engine "
                              "has on its device")
+    parser.add_argument("--compile", choices=COMPILE, default=argparse.SUPPRESS,
+                        help="whether the network is compiled by an engine that can; auto does "
+                             "where that saves more time than it takes (default: auto)")
     parser.add_argument("--freeze", metavar="REGEX", default=argparse.SUPPRESS,
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--freeze-stages", type=int, metavar="N", default=argparse.SUPPRESS,
@@ -127,6 +140,12 @@ def run(options: argparse.Namespace) -> int:
                   f"{command('ssdreg', 'train', '--resume', '--out', options.out)}",
                   file=sys.stderr)
         return 130
+    except SsdregError:
+        if not told:
+            # all come to the same error, and the first says so: what this one says is of use
+            # where the others go on
+            time.sleep(ENDED_WITHIN)
+        raise
     if not told:
         return 0
     run = result.run
