@@ -18,6 +18,8 @@ MOST_BOXES = 20_000
 WORTH_SAYING = 0.05
 #: Fewer objects of a class than this teach it badly.
 FEW_OBJECTS = 50
+#: An AP50 from which on objects are found.
+FOUND = 0.5
 #: The share of AP50 that AP75 has at least where boxes are not loose.
 TIGHT = 0.6
 #: A change of AP that is no noise.
@@ -61,7 +63,7 @@ def _of_training(log: Sequence[Epoch]) -> Iterator[str]:
     elif entries[-1].ap < best.ap - 2 * CHANGE:
         yield (f"AP has fallen by {best.ap - entries[-1].ap:.3f} since epoch {best.epoch}: more "
                f"images, or --augment ssd, would help; --patience ends a training that falls")
-    if best.coco.ap75 < TIGHT * best.coco.ap50:
+    if best.coco.ap50 > FOUND and best.coco.ap75 < TIGHT * best.coco.ap50:
         yield (f"objects are found, but boxes are loose (AP75 {best.coco.ap75:.3f} of AP50 "
                f"{best.coco.ap50:.3f}): a larger --data-shape and more --epochs place them better")
 

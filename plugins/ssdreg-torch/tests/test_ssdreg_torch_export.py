@@ -77,6 +77,7 @@ def test_the_loss_of_overlaps_is_mxnets(tmp_path):
     detector = design(EVERY_HEAD, 3, (64, 96), "ssd", Overrides(box_loss="giou"))
     check(ExportedCase(detector.plan, detector.symbol("train"), detector.symbol("deploy"),
                        tmp_path))
+    assert "2 * giou_loss(offsets, " in (tmp_path / "detector.py").read_text()
 
 
 def test_running_moments_are_but_for_how_a_variance_divides(tmp_path):

@@ -15,6 +15,7 @@ from ssdreg import ops
 from ssdreg.graph.attributes import Attributes
 from ssdreg.graph.nodes import Entry, Net, Node
 from ssdreg.graph.operators import PRIOR, TARGET
+from ssdreg.ops.loss import GIOU_WEIGHT
 from ssdreg_torch.export.code import Code, Site, call, number, writes
 from ssdreg_torch.export.parts import settings
 
@@ -90,6 +91,9 @@ def _idioms(net: Net) -> list[Idiom]:
         idioms = [
             _idiom("smooth_l1_loss", ("offsets", "targets", "mask"), ops.smooth_l1_loss(
                 var["offsets"], ops.Targets(var["targets"], var["mask"], var["classes"]))),
+            _idiom("giou_loss", ("offsets", "targets", "mask"), ops.giou_loss(
+                var["offsets"], ops.Targets(var["targets"], var["mask"], var["classes"]),
+                variances=_VARIANCES)),
             _idiom("focal_loss", ("scores", "classes"), ops.focal_loss(
                 var["scores"], var["classes"], alpha=_ALPHA, gamma=_GAMMA)),
             _idiom("sum_of_losses", ("losses",), ops.learning(
@@ -115,6 +119,13 @@ def _idiom(op: str, reads: tuple[str, ...], symbol: mx.sym.Symbol,
 def smooth_l1_loss(site: Site) -> Code:
     """Write the loss of offsets."""
     return call(site.helper("smooth_l1_loss"), *site.inputs)
+
+
+@writes("giou_loss")
+def giou_loss(site: Site) -> Code:
+    """Write the loss of boxes by their overlap."""
+    loss = call(site.helper("giou_loss"), *site.inputs)
+    return Code(f"{number(GIOU_WEIGHT)} * {loss.text}")
 
 
 @writes("focal_loss")

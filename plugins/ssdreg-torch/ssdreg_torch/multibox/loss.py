@@ -64,6 +64,41 @@ def smooth_l1_loss(offsets: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return mean_of_positive(losses)
 
 
+def giou_loss(offsets: Tensor, targets: Tensor, mask: Tensor,
+              variances: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)) -> Tensor:
+    """Return 1 - GIoU of the boxes of positive anchors with their objects: (B, N * 4) to a scalar.
+
+    The mean over those that differ; generalized IoU is 1 for equal boxes and falls to -1 the
+    farther apart they are. Rezatofighi et al., Generalized Intersection over Union, 2019.
+    """
+    boxes = around_anchors(mask * offsets, variances)
+    objects = around_anchors(targets.detach(), variances)
+    inner = torch.minimum(boxes[2], objects[2]) - torch.maximum(boxes[0], objects[0])
+    outer = torch.maximum(boxes[2], objects[2]) - torch.minimum(boxes[0], objects[0])
+    inner_down = torch.minimum(boxes[3], objects[3]) - torch.maximum(boxes[1], objects[1])
+    outer_down = torch.maximum(boxes[3], objects[3]) - torch.minimum(boxes[1], objects[1])
+    shared, hull = inner.clamp(min=0) * inner_down.clamp(min=0), outer * outer_down
+    union = sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (boxes, objects)) - shared
+    losses = 1 - shared / union + (hull - union) / hull
+    return mean_of_positive(mask.unflatten(1, (-1, 4))[..., 0] * losses)
+
+
+def around_anchors(offsets: Tensor, variances: tuple[float, ...]) -> tuple[Tensor, ...]:
+    """Return left, top, right and bottom (B, N) of boxes from their offsets (B, N * 4).
+
+    The origin is the anchor's center, and its width and height are 1. Sides are bounded, as the
+    power of an offset that may be anything is not.
+    """
+    x, y, width, height = (offsets.unflatten(1, (-1, 4)) * offsets.new_tensor(variances)).unbind(2)
+    across, down = (side.clamp(min=-MOST_GROWTH, max=MOST_GROWTH).exp() / 2
+                    for side in (width, height))
+    return x - across, y - down, x + across, y + down
+
+
+#: The greatest logarithm of a side, in sides of the anchor.
+MOST_GROWTH = 4.135166556742356
+
+
 def mean_of_positive(losses: Tensor) -> Tensor:
     """Return the sum of losses over the number of those above 0."""
     return losses.sum() / (losses > 0).sum().clamp(min=1)
