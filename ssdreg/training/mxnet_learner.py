@@ -9,7 +9,9 @@ import numpy as np
 
 from ssdreg.deploy.devices import context
 from ssdreg.deploy.executor import Inference
+from ssdreg.registry.device import CPU
 from ssdreg.runs.params import Params
+from ssdreg.training.graphs import rewritten
 from ssdreg.training.learner import Lesson
 from ssdreg.training.state import Sums
 
@@ -29,8 +31,10 @@ class MXNetLearner:
         from ssdreg.mx import mx
         self._lesson = lesson
         self._contexts = [context(device) for device in lesson.devices]
+        on_cpu = lesson.devices[0].kind == CPU
         self._module = mx.mod.Module(
-            lesson.symbol, data_names=("data",), label_names=("label",), context=self._contexts,
+            rewritten(lesson.symbol, lesson.shapes, lesson.precision) if on_cpu else lesson.symbol,
+            data_names=("data",), label_names=("label",), context=self._contexts,
             fixed_param_names=list(lesson.frozen))
         self._module.bind([("data", lesson.shapes["data"])], [("label", lesson.shapes["label"])])
 

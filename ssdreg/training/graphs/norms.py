@@ -1,0 +1,54 @@
+"""Batch normalization joined with the ReLU behind it: one pass over the map instead of two."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from ssdreg.graph.nodes import Net
+from ssdreg.graph.operators import BATCH_NORM, DATA_LAYOUT_KEEPERS
+from ssdreg.training.graphs.editing import Edit
+from ssdreg.training.graphs.shapes import BLOCK, Shaped
+
+#: MXNet's operator of both.
+JOINED = "_contrib_BatchNormWithReLU"
+#: What gives back gradients in blocks.
+_BLOCKED = {"Convolution", *DATA_LAYOUT_KEEPERS}
+
+
+def with_activations(shaped: Shaped) -> Net:
+    """Join every normalization over channels whose only reader is a ReLU with that.
+
+    Maps, and gradients, that may not lie in blocks of 16 are left as they are: MXNet has no
+    backward pass of both for every other layout.
+    """
+    net = shaped.net
+    edit, readers, narrow = Edit(net), net.readers(), _narrow(shaped)
+    heads = {index for index, _ in net.heads}
+    for index in net.find("Activation"):
+        norm, output = net.inputs(index)[0]
+        if (net.attrs(index).text("act_type") == "relu" and net.op(norm) == BATCH_NORM
+                and output == 0 and len(readers[norm]) == 1 and norm not in heads
+                and norm not in narrow
+                and all(net.op(reader) in _BLOCKED for reader, _ in readers[index])
+                and net.attrs(norm).integer("axis", 1) == 1
+                and not net.attrs(norm).flag("output_mean_var")):
+            edit.put(norm, evolve(net.nodes[norm], op=JOINED))
+            edit.read_instead((index, 0), (norm, 0))
+    return edit.net()
+
+
+def _narrow(shaped: Shaped) -> set[int]:
+    """Return the nodes whose maps may not lie in blocks of 16 channels."""
+    narrow: set[int] = set()
+    for index, node in enumerate(shaped.net.nodes):
+        if node.op in ("Convolution", "Deconvolution"):
+            inputs, outputs = shaped.read_by(index)[1], shaped.shapes[index][1]
+            groups = node.attrs.integer("num_group", 1)
+            wide = outputs % BLOCK == 0 and (
+                groups == inputs or (groups == 1 and (inputs % BLOCK == 0 or inputs < 4)))
+        else:
+            wide = (node.is_variable
+                    or (node.op in DATA_LAYOUT_KEEPERS and narrow.isdisjoint(node.sources)))
+        if not wide:
+            narrow.add(index)
+    return narrow
