@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ssdreg_runtime.system.processor import has_wide_bfloat16
+from ssdreg_runtime.system.processor import has_wide_bfloat16, has_wide_vectors
 
 from ssdreg.detector.overrides import Overrides
 from ssdreg.graph.nodes import Net
@@ -110,14 +110,14 @@ def test_normalization_and_relu_are_one() -> None:
     assert len(net.find("Activation")) < len(Net.of(about.symbol).find("Activation"))
 
 
-def test_relu6_becomes_a_relu_and_a_minimum() -> None:
+def test_relu6_becomes_a_minimum_and_a_maximum() -> None:
     data = mx.sym.Variable("data")
     clip = mx.sym.clip(data * 1.0, 0, 6, name="six")
     other = mx.sym.clip(data * 1.0, -1, 1, name="other")
     symbol = mx.sym.MakeLoss(clip + other)
     net = Net.of(rewritten(symbol, {"data": (1, 1, 2, 2)}, "float32"))
     assert [net.name(index) for index in net.find("clip")] == ["other"]
-    values = mx.nd.array([[[[-1.0, 0.5], [6.0, 7.0]]]])
+    values = mx.nd.array([[[[-1.0, 0.0], [6.0, 7.0]]]])
     gradients = []
     for one in (symbol, net.symbol()):
         executor = one.simple_bind(mx.cpu(), data=(1, 1, 2, 2))
@@ -126,6 +126,19 @@ def test_relu6_becomes_a_relu_and_a_minimum() -> None:
         gradients.append((output, executor.grad_dict["data"].asnumpy()))
     for before, after in zip(*gradients):
         np.testing.assert_array_equal(after, before)
+
+
+def test_layouts_are_kept_apart_between_blocks_of_8_and_16() -> None:
+    if not has_wide_vectors():
+        pytest.skip("this processor has no AVX-512")
+    data = mx.sym.Variable("data")
+    narrow = mx.sym.Convolution(data, kernel=(1, 1), num_filter=24, name="narrow")
+    map16 = mx.sym.BatchNorm(mx.sym.Convolution(narrow, kernel=(1, 1), num_filter=32), name="mixed")
+    again = mx.sym.Convolution(map16, kernel=(1, 1), num_filter=32, name="wide")
+    symbol = mx.sym.MakeLoss(mx.sym.Convolution(
+        mx.sym.BatchNorm(again, name="even"), kernel=(1, 1), num_filter=16))
+    net = Net.of(rewritten(symbol, {"data": (1, 16, 4, 4)}, "float32"))
+    assert [net.name(net.nodes[index].sources[0]) for index in net.find("_mul_scalar")] == ["mixed"]
 
 
 @wide_bfloat16
