@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from ssdreg.graph.nodes import Net
-from ssdreg.graph.operators import BATCH_NORM, DATA_LAYOUT_KEEPERS
+from ssdreg.graph.operators import BATCH_NORM, DATA_LAYOUT_KEEPERS, is_scalar
 from ssdreg.training.graphs.editing import Edit
 from ssdreg.training.graphs.shapes import BLOCK, Shaped
 
@@ -41,7 +41,8 @@ def apart(shaped: Shaped) -> Net:
     """Keep layouts apart at normalizations that stand between blocks of 8 and of 16 channels.
 
     Where the map lies in ones and its gradient arrives in the others, MXNet takes a backward pass
-    of 50 times the time. A product with 1 behind it gives the gradient without blocks.
+    of 50 times the time. A cut of nothing behind it gives the gradient without blocks; an operator
+    that may write where it reads would keep them.
     """
     net = shaped.net
     edit, readers, narrow = Edit(net), net.readers(), _narrow(shaped)
@@ -52,7 +53,7 @@ def apart(shaped: Shaped) -> Net:
         for reader, _ in readers[index]:
             if net.op(reader) == "Convolution":
                 found.add(reader not in narrow)
-            elif net.op(reader) in DATA_LAYOUT_KEEPERS:
+            elif net.op(reader) in DATA_LAYOUT_KEEPERS or is_scalar(net.op(reader)):
                 found |= ahead[reader]
         return found
 
@@ -64,7 +65,8 @@ def apart(shaped: Shaped) -> Net:
         if len(shape) == 4 and shape[1] % BLOCK == 0 and ahead[index] | {
                 index not in narrow} == {True, False}:
             edit.read_instead((index, 0), edit.add(
-                "_mul_scalar", f"{net.name(index)}_apart", ((index, 0),), scalar=1))
+                "slice_axis", f"{net.name(index)}_apart", ((index, 0),), axis=0, begin=0,
+                end=None))
     return edit.net()
 
 
