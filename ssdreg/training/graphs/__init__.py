@@ -2,7 +2,7 @@
 
 MXNet 1.9.1 computes by oneDNN, whose fast kernels want their channels in blocks of 16. What does
 not fit falls to kernels many times as slow. Each module here is one rule that makes it fit; the
-numbers change by rounding only, and what a rule brings is written in docs/training-speed.md.
+numbers change by rounding only, and what they bring is written in docs/engines.md.
 """
 
 from __future__ import annotations
