@@ -76,7 +76,9 @@ class MXNetLearner:
         fits = Need.between(small, large).largest_batch(memory, devices)
         advice = (f"the largest that fits is --batch-size {fits}" if fits else
                   "not even one image fits: choose a smaller --data-shape")
-        recompute = "" if self._lesson.options.recompute else ", or --recompute, which takes less"
+        # in bfloat16 it brings next to nothing
+        offered = self._lesson.precision == "float32" and not self._lesson.options.recompute
+        recompute = ", or --recompute, which takes less" if offered else ""
         takes = f"takes {need / 2**30:.1f} GiB" if math.isfinite(need) else "cannot be allocated"
         return (f"a batch of {images} {takes}, and {memory / 2**30:.1f} GiB of memory are free: "
                 f"{advice}{recompute}")
