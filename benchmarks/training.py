@@ -5,7 +5,8 @@
 
 One way at a time, in turns, each in a process of its own that warms up, trains for some seconds and
 reports images a second and its greatest memory; printed are medians over the rounds, their spread,
-and what each is of the example and of plain PyTorch's best.
+what each is of the example and of plain PyTorch's best, and its share of the fastest that matrices
+are multiplied in its precision here (`ssdreg bench`), a step being three forward passes.
 
 - `example`: the symbol bound plainly and updated as MXNet's SSD example does, on one batch, with
   half as many threads as there are cores, which MXNet chooses itself; detections included, since
@@ -35,8 +36,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 NETWORKS = ("resnet50", "vgg16_reduced", "mobilenet", "efficientnet-lite0")
-WAYS = ("example", "mxnet float32", "torch float32", "torch bfloat16", "plain float32",
-        "plain channels_last", "plain channels_last bfloat16")
+WAYS = ("example", "mxnet float32", "mxnet bfloat16", "torch float32", "torch bfloat16",
+        "plain float32", "plain channels_last", "plain channels_last bfloat16")
+#: Those whose peak is measured.
+PRECISIONS = ("float32", "bfloat16")
 COMPILED = ("plain channels_last bfloat16 compiled",)
 WARM_UP = 3
 CLASSES, OBJECTS = 20, 5
@@ -64,15 +67,20 @@ def main() -> None:
         return
     ways = options.ways.split(",") if options.ways else [
         *WAYS, *(COMPILED if options.compiled else ())]
-    print("| network | way | images/s | spread | of example | of plain's best | MiB |\n"
-          "| --- | --- | --- | --- | --- | --- | --- |")
+    from ssdreg.bench.peak import measure_peaks
+    peaks = {peak.precision: peak.gflops for peak in measure_peaks(PRECISIONS, options.threads)}
+    print("peaks: " + ", ".join(f"{gflops:.0f} GFLOP/s in {precision}"
+                                for precision, gflops in peaks.items()) + "\n")
+    print("| network | way | images/s | spread | of example | of plain's best | of peak | MiB |\n"
+          "| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         options.data = Path(folder) / "shapes"
         for network in options.networks.split(","):
-            report(network, ways, options)
+            report(network, ways, options, peaks)
 
 
-def report(network: str, ways: list[str], options: argparse.Namespace) -> None:
+def report(network: str, ways: list[str], options: argparse.Namespace,
+           peaks: dict[str, float]) -> None:
     """Measure all ways in turns and print their lines."""
     rates: dict[str, list[float]] = {way: [] for way in ways}
     memory = dict.fromkeys(ways, 0.0)
@@ -82,12 +90,25 @@ def report(network: str, ways: list[str], options: argparse.Namespace) -> None:
             rates[way].append(measured["rate"])
             memory[way] = max(memory[way], measured["memory"])
     middle = {way: statistics.median(values) for way, values in rates.items()}
+    flops = 3 * 2 * multiply_adds(network, options.side)
     plain = max((rate for way, rate in middle.items() if way.startswith("plain")), default=0.0)
     for way, values in rates.items():
         of_example = f"{middle[way] / middle['example']:.2f}" if "example" in middle else ""
         of_plain = f"{middle[way] / plain:.2f}" if plain else ""
+        peak = peaks.get("bfloat16" if "bfloat16" in way else "float32")
+        of_peak = f"{middle[way] * flops / 1e9 / peak:.2f}" if peak else ""
         print(f"| {network} | {way} | {middle[way]:.2f} | {min(values):.2f} to {max(values):.2f} "
-              f"| {of_example} | {of_plain} | {memory[way]:.0f} |", flush=True)
+              f"| {of_example} | {of_plain} | {of_peak} | {memory[way]:.0f} |", flush=True)
+
+
+def multiply_adds(network: str, side: int) -> int:
+    """Return the multiply-adds of a forward pass for one image."""
+    import ssdreg
+    from ssdreg.graph.summary import multiply_adds as of_node
+    from ssdreg.graph.symbol import read_graph
+    graph = read_graph(ssdreg.build(network, num_classes=CLASSES, data_shape=side, mode="deploy"),
+                       (side, side))
+    return sum(of_node(graph, node) for node in graph.nodes)
 
 
 def alone(network: str, way: str, options: argparse.Namespace) -> dict[str, float]:

@@ -17,5 +17,5 @@ def ssdreg_engines() -> Iterator[Engine]:
     yield Engine(name=MXNET, summary="MXNet 1.9.1, whose symbols these are",
                  unmet="ssdreg.deploy.devices:unmet",
                  precisions="ssdreg.deploy.devices:precisions",
-                 learner="ssdreg.training.mxnet_learner:MXNetLearner",
+                 learner="ssdreg.training.mxnet_learner:MXNetLearner", recomputes=True,
                  backend="ssdreg.inference.mxnet:open_mxnet")

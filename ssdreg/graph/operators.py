@@ -22,6 +22,9 @@ CROPS = {"slice", "crop", "slice_axis", "slice_like", "Crop"}
 PRODUCTS = {"elemwise_mul", "_mul", "_Mul", "broadcast_mul"}
 SOFTMAXES = {"SoftmaxOutput", "Softmax", "SoftmaxActivation", "softmax"}
 BATCH_NORM = "BatchNorm"
+#: oneDNN computes them in the blocks of channels that they are given.
+DATA_LAYOUT_KEEPERS = {*POOLINGS, BATCH_NORM, "Activation", "LeakyReLU", "elemwise_add", "_Plus",
+                       "add_n", "Concat", "LRN", "_copy", "identity"}
 
 #: SSD's own, which were no part of MXNet at first.
 MULTIBOX = ("MultiBoxPrior", "MultiBoxTarget", "MultiBoxDetection")

@@ -43,6 +43,7 @@ class Engine:
       recipe says; the others compute all in one way.
     - `detect_exported(folder, images) -> detections`: what the program in such a folder finds in
       images (B, H, W, 3) uint8, as a `Backend` returns it; None where a folder cannot be compared.
+    - `recomputes`: whether it trains with `TrainOptions.recompute`.
     - `join(processes, device) -> Group`: connects this process with those that train one network
       with it, on this device; see `ssdreg.engines.processes`. None where it trains in one process
       only.
@@ -61,6 +62,7 @@ class Engine:
     join: Reference | None = field(
         default=None, validator=validators.optional(valid_reference), repr=False)
     compiles: bool = field(default=False, validator=validators.instance_of(bool))
+    recomputes: bool = field(default=False, validator=validators.instance_of(bool))
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
 

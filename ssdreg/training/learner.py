@@ -13,7 +13,9 @@ from ssdreg.engines.processes import Alone, Group
 from ssdreg.errors import RunError
 from ssdreg.progress import Progress, silent
 from ssdreg.registry.device import Device, named
+from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import SHOWN, TRAIN_OUTPUTS
+from ssdreg.registry.names import list_engines
 from ssdreg.runs.params import Params
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
 from ssdreg.training.network import Network
@@ -92,6 +94,15 @@ def check_devices(options: TrainOptions, devices: tuple[Device, ...], processes:
     if options.sync_norm and len(devices) > 1:
         raise RunError(f"--sync-norm takes moments over processes, and {named(devices)} are "
                        f"devices of one: start a process for each by torchrun, or leave it out")
+
+
+def check_recomputation(options: TrainOptions, engine: Engine) -> None:
+    """Raise RunError when the recipe wants recomputation, which the engine does not have."""
+    if options.recompute and not engine.recomputes:
+        others = [other.name for other in list_engines() if other.recomputes]
+        raise RunError(f"--recompute: the engine {engine.name} keeps what the backward pass needs "
+                       f"and computes nothing again: choose --engine {others[0]}, a smaller "
+                       f"--batch-size, or leave it out")
 
 
 def step_outputs(symbol: mx.sym.Symbol) -> list[str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ssdreg_runtime.system.memory import available_memory
 
 from ssdreg.deploy.devices import context
 from ssdreg.deploy.executor import Inference
+from ssdreg.errors import RunError
+from ssdreg.registry.device import CPU
 from ssdreg.runs.params import Params
+from ssdreg.training.graphs import rewritten
 from ssdreg.training.learner import Lesson
+from ssdreg.training.memory import STATES, Need, parameters, planned
 from ssdreg.training.state import Sums
 
 if TYPE_CHECKING:
@@ -26,13 +32,56 @@ class MXNetLearner:
     """
 
     def __init__(self, lesson: Lesson) -> None:
-        from ssdreg.mx import mx
         self._lesson = lesson
         self._contexts = [context(device) for device in lesson.devices]
-        self._module = mx.mod.Module(
-            lesson.symbol, data_names=("data",), label_names=("label",), context=self._contexts,
-            fixed_param_names=list(lesson.frozen))
-        self._module.bind([("data", lesson.shapes["data"])], [("label", lesson.shapes["label"])])
+        self._symbol = _symbol(lesson)
+        self._module = self._bound(available_memory())
+
+    def _bound(self, memory: float) -> mx.mod.Module:
+        """Bind for the batch; raise RunError where it takes more than this `memory`, in bytes."""
+        images, need = self._lesson.shapes["data"][0], math.inf
+        try:
+            module = self._bound_for(images)
+            need = self._need(module)
+        except RuntimeError as error:  # MXNet's, "Failed to allocate CPU Memory" in its text
+            if "allocate" not in str(error):
+                raise
+        if need > memory:
+            raise RunError(self._too_large(images, need, memory))
+        return module
+
+    def _bound_for(self, images: int) -> mx.mod.Module:
+        from ssdreg.mx import mx
+        module = mx.mod.Module(self._symbol, data_names=("data",), label_names=("label",),
+                               context=self._contexts,
+                               fixed_param_names=list(self._lesson.frozen))
+        data, label = ((name, (images, *self._lesson.shapes[name][1:]))
+                       for name in ("data", "label"))
+        module.bind([data], [label])
+        return module
+
+    def _need(self, module: mx.mod.Module) -> float:
+        """Return the bytes of this computer's memory that training takes."""
+        if self._lesson.devices[0].kind != CPU:
+            return 0.0
+        states = STATES[self._lesson.options.optimizer]
+        return sum(planned(executor) + parameters(executor, states)
+                   for executor in module._exec_group.execs)
+
+    def _too_large(self, images: int, need: float, memory: float) -> str:
+        """Say which batch fits instead."""
+        devices = len(self._contexts)
+        small, large = ((count, self._need(self._bound_for(count)))
+                        for count in (devices, 2 * devices))
+        fits = Need.between(small, large).largest_batch(memory, devices)
+        advice = (f"the largest that fits is --batch-size {fits}" if fits else
+                  "not even one image fits: choose a smaller --data-shape")
+        # in bfloat16 it brings next to nothing
+        offered = self._lesson.precision == "float32" and not self._lesson.options.recompute
+        recompute = ", or --recompute, which takes less" if offered else ""
+        takes = f"takes {need / 2**30:.1f} GiB" if math.isfinite(need) else "cannot be allocated"
+        return (f"a batch of {images} {takes}, and {memory / 2**30:.1f} GiB of memory are free: "
+                f"{advice}{recompute}")
 
     def begin(self, params: Params) -> None:
         """See `Learner.begin`."""
@@ -113,6 +162,13 @@ class MXNetLearner:
                 group.param_names, group.param_arrays, group.grad_arrays)):
             if gradients[0] is not None:  # else it is frozen
                 yield name, number * devices, weights
+
+
+def _symbol(lesson: Lesson) -> mx.sym.Symbol:
+    """Return what a step computes on the lesson's devices."""
+    if lesson.devices[0].kind != CPU:  # the rules are those of the processors' kernels
+        return lesson.symbol
+    return rewritten(lesson.symbol, lesson.shapes, lesson.precision, lesson.options.recompute)
 
 
 def _slots(state: object) -> Sequence[mx.nd.NDArray | None]:

@@ -55,6 +55,8 @@ class TrainOptions:
       run, as far as the engine can.
     - `average`: epochs over which the parameters are averaged (exponentially); the average is what
       validates, is saved and detects. 0 takes the parameters as they are.
+    - `recompute`: normalisations and activations are computed again in the backward pass, and not
+      kept for it: less memory, more time. Only MXNet does that.
     - `seed`: of starting values, order and augmentation.
     - `patience`: training ends when so many validations one after the other were no better than
       the best before them, by COCO's AP; 0 never ends it early.
@@ -80,6 +82,7 @@ class TrainOptions:
     precision: str = field(default="auto", validator=validators.in_(PRECISIONS))
     compile: str = field(default="auto", validator=validators.in_(COMPILE))
     average: float = field(default=1.0, validator=_not_negative)
+    recompute: bool = field(default=False, validator=validators.instance_of(bool))
     seed: int = field(default=0, validator=_not_negative)
     validate_every: int = field(default=1, validator=_positive)
     patience: int = field(default=0, validator=_not_negative)

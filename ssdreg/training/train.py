@@ -24,7 +24,7 @@ from ssdreg.runs.run import Run, create_run, open_run, refuse_run
 from ssdreg.training import choices, restarting, state
 from ssdreg.training.advice import advise, reached
 from ssdreg.training.freezing import fixed
-from ssdreg.training.learner import check_devices
+from ssdreg.training.learner import check_devices, check_recomputation
 from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.start import Start, Taken, take
@@ -79,7 +79,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           average: float = 1.0, seed: int = 0, patience: int = 0,
           validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
           device: str = "cpu", precision: str = AUTO, compile: str = AUTO,
-          tensorboard: bool = False,
+          recompute: bool = False, tensorboard: bool = False,
           progress: Progress | None = None) -> TrainingResult:
     """Train a detector on images with boxes, as ``ssdreg train`` does, and return its run.
 
@@ -143,12 +143,13 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
              "freeze_norm": freeze_norm, "sync_norm": sync_norm, "head_lr": head_lr,
              "skip_negatives": skip_negatives, "average": average, "seed": seed,
              "patience": patience, "validate_every": validate_every, "keep_epochs": keep_epochs,
-             "precision": precision, "compile": compile}
+             "precision": precision, "compile": compile, "recompute": recompute}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
     choice = choose_engine(engine, device, processes=processes)
     check_devices(recipe, choice.devices, processes.count)
     choice.precision(recipe.precision)
     choice.check_compile(recipe.compile)
+    check_recomputation(recipe, choice.engine)
     named = backbone or ""  # empty where a run goes on
     with choice.connected() as group:
         with one_a_machine_first(group):
@@ -224,6 +225,7 @@ def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes:
         return _result(run)
     choice = choose_engine(engine, device, saved.engine, processes)
     check_devices(saved.options, choice.devices, processes.count)
+    check_recomputation(saved.options, choice.engine)
     tell(Note(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
               f"after step {saved.state.step}"))
     with choice.connected() as group:

@@ -6,6 +6,8 @@ import pytest
 from support.runs import DETECTOR, command, refused
 
 from ssdreg.data import load, pack, read_voc
+from ssdreg.registry.device import CPU, Device
+from ssdreg.registry.names import get_engine
 from ssdreg.training.options import TrainOptions
 
 
@@ -27,7 +29,8 @@ def train(capsys, tmp_path, tiny_shapes):
     (["--device", "mps"], "the engine mxnet knows no device mps"),
     (["--engine", "tensorflow"], "no engine is called 'tensorflow': there are mxnet."),
     (["--engine", "mxnet", "--precision", "float16"],
-     "--precision float16: the engine mxnet trains in float32 on cpu"),
+     f"--precision float16: the engine mxnet trains in "
+     f"{' or '.join(get_engine('mxnet').precisions_on(Device(CPU)))} on cpu"),
     (["--data-shape", "8"], "take a larger data_shape"),
     (["--epochs", "0"], "this recipe cannot be: 'epochs' must be > 0: 0"),
     (["--lr", "nan"], "this recipe cannot be: 'lr' must be > 0: nan"),

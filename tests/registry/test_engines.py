@@ -10,12 +10,16 @@ import pytest
 from support.runs import DETECTOR, command, refused
 
 import ssdreg
+from ssdreg.deploy import devices
 from ssdreg.engines.choice import choose_engine
 from ssdreg.errors import DependencyError, RunError, SsdregError, UnknownNameError
-from ssdreg.registry.device import Device, named, parse_devices
+from ssdreg.registry.device import CPU, CUDA, Device, named, parse_devices
 from ssdreg.registry.engine import Engine
 
 MXNET = ssdreg.get_engine("mxnet")
+#: What it trains in on this processor, the fastest first.
+PRECISIONS = MXNET.precisions_on(Device(CPU))
+FASTEST = PRECISIONS[0]
 #: MXNet under another name, as the engine of a plug-in.
 TWIN = attrs.evolve(MXNET, name="twin", aliases=("double",))
 
@@ -48,7 +52,7 @@ def test_mxnet_is_chosen_where_nothing_else_is():
     choice = choose_engine()
     assert (choice.engine, choice.devices) == (MXNET, (Device("cpu"),))
     assert choice.describe(choice.precision("auto")) == (
-        "computed by mxnet on cpu in float32, the only engine installed")
+        f"computed by mxnet on cpu in {FASTEST}, the only engine installed")
 
 
 def test_the_engine_of_a_plug_in_is_chosen_before_mxnet():
@@ -86,8 +90,16 @@ def test_an_engine_that_cannot_is_passed_over_and_said():
 def test_an_unknown_engine_and_precision_are_refused():
     with pytest.raises(UnknownNameError, match="no engine is called 'mxnte': did you mean mxnet"):
         choose_engine("mxnte")
-    with pytest.raises(RunError, match="--precision bfloat16: the engine mxnet trains in float32"):
-        choose_engine().precision("bfloat16")
+    with pytest.raises(RunError, match="--precision float16: the engine mxnet trains in "
+                                       f"{' or '.join(PRECISIONS)} on cpu here"):
+        choose_engine().precision("float16")
+
+
+def test_mxnet_trains_in_bfloat16_where_the_processor_multiplies_it(monkeypatch):
+    for wide, there in ((True, ("bfloat16", "float32")), (False, ("float32",))):
+        monkeypatch.setattr(devices, "has_wide_bfloat16", lambda wide=wide: wide)
+        assert MXNET.precisions_on(Device(CPU)) == there
+        assert MXNET.precisions_on(Device(CUDA)) == ("float32",)
 
 
 @pytest.mark.parametrize(("changes", "message"), [
@@ -117,11 +129,11 @@ def test_a_run_goes_on_with_its_engine_or_another(capsys, tiny_shapes, tmp_path)
         return command(capsys, "train", "--resume", "--out", tmp_path / "run", *more)
     with registered(TWIN):
         done = train("--out", tmp_path / "run", "--epochs", 1)
-        assert "computed by twin on cpu in float32, which is installed" in done.out
-        assert "computed by twin on cpu in float32, as before" in resume("--epochs", 2).out
-        assert "computed by mxnet on cpu in float32, as asked for" in resume(
+        assert f"computed by twin on cpu in {FASTEST}, which is installed" in done.out
+        assert f"computed by twin on cpu in {FASTEST}, as before" in resume("--epochs", 2).out
+        assert f"computed by mxnet on cpu in {FASTEST}, as asked for" in resume(
             "--epochs", 3, "--engine", "mxnet").out
-    assert "computed by mxnet on cpu in float32, as before" in resume("--epochs", 4).out
+    assert f"computed by mxnet on cpu in {FASTEST}, as before" in resume("--epochs", 4).out
     assert [epoch.epoch for epoch in ssdreg.resume(tmp_path / "run").epochs] == [
         1, 2, 3, 4]
 

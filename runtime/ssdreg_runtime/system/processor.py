@@ -42,3 +42,13 @@ def multiplies_int8() -> bool:
     Assumed on ARM, whose kernels do so without an instruction of their own.
     """
     return bool(_processor_flags() & INT8) or platform.machine().lower() in ("arm64", "aarch64")
+
+
+def has_wide_vectors() -> bool:
+    """Tell whether this processor computes with vectors of 16 float32: AVX-512."""
+    return "avx512f" in _processor_flags()
+
+
+def has_wide_bfloat16() -> bool:
+    """Tell whether it multiplies such vectors of bfloat16, which oneDNN of 2021 needs."""
+    return "avx512_bf16" in _processor_flags()
