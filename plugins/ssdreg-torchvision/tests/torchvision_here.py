@@ -8,6 +8,7 @@ threshold.
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is nothing to "
@@ -16,20 +17,18 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is 
 
 def nms(boxes, scores, threshold):
     """Return the indices of boxes (N, 4) that stay, the best first."""
-    order = scores.argsort(descending=True, stable=True)
-    boxes = boxes[order]
-    sides = boxes[:, 2:] - boxes[:, :2]
-    areas = sides[:, 0] * sides[:, 1]
-    kept = []
-    left = torch.arange(len(boxes))
+    order = np.argsort(-scores.numpy(), kind="stable")
+    boxes = boxes.numpy()[order]
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    kept, left = [], np.arange(len(boxes))
     while len(left):
         best, left = left[0], left[1:]
-        kept.append(int(order[best]))
-        low = torch.maximum(boxes[best, :2], boxes[left, :2])
-        high = torch.minimum(boxes[best, 2:], boxes[left, 2:])
-        inner = (high - low).clamp(min=0).prod(1)
-        left = left[~(inner / (areas[best] + areas[left] - inner) > threshold)]
-    return torch.tensor(kept, dtype=torch.int64)
+        kept.append(order[best])
+        low = np.maximum(boxes[best, :2], boxes[left, :2])
+        high = np.minimum(boxes[best, 2:], boxes[left, 2:])
+        inner = np.prod(np.maximum(high - low, 0), axis=1)
+        left = left[~(inner > threshold * (areas[best] + areas[left] - inner))]
+    return torch.tensor(np.array(kept, np.int64))
 
 
 def _import():
