@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import frozen
 
 from ssdreg.detector.post_processing import ByClassProcessing
@@ -14,13 +16,13 @@ NMS = "_contrib_box_nms"
 class DetectionByClass:
     """Where a network ends and its detections begin, and by which rules they are made.
 
-    `probabilities` (B, C + 1, N), background first, and `boxes` (B, N, 4) are outputs of the
-    network's nodes, to which indices lead. What `rules` say of variances and of the widest box is
-    done to `boxes` already.
+    `probabilities` (B, C + 1, N), background first, `offsets` (B, N * 4) and `anchors` (1, N, 4)
+    are outputs of the network's nodes.
     """
 
     probabilities: Entry
-    boxes: Entry
+    offsets: Entry
+    anchors: Entry
     rules: ByClassProcessing
 
 
@@ -28,20 +30,38 @@ def find_detection_by_class(net: Net) -> DetectionByClass | None:
     """Find detections of every class at a symbol's end; None where it ends otherwise."""
     if net.last.op != "slice_axis" or net.op(net.last.inputs[0][0]) != NMS:
         return None
-    last = net.last.inputs[0][0]
-    before = [index for index in net.main_line(net.inputs(last)[0][0]) if net.op(index) == NMS][:1]
-    upstream = net.upstream(*before) if before else frozenset()
-    gathered = [index for index in net.find("gather_nd") if index in upstream]
-    best = [index for index in net.find("topk") if index in upstream]
-    if not (len(before) == len(gathered) == len(best) == 1):
+    try:
+        return _read(net, net.last.inputs[0][0])
+    except (StopIteration, IndexError, ValueError):  # box_nms behind something else
         return None
-    objects = net.inputs(best[0])[0][0]
-    if net.op(objects) != "slice_axis":
-        return None
-    nms = net.attrs(before[0])
+
+
+def _read(net: Net, last: int) -> DetectionByClass:
+    """Read what the last suppression sorts, which is what the one before it leaves."""
+    suppression = _first(net, net.inputs(last)[0][0], NMS)
+    (rows,) = (index for index in net.find("gather_nd") if index in net.upstream(suppression))
+    (best,) = (index for index in net.find("topk") if index in net.upstream(suppression))
+    objects = _first(net, best, "slice_axis")
+    boxes = net.inputs(rows)[0][0]
+    # center - half: both are followed to the offsets and anchors that they are computed from
+    low = _first(net, boxes, "elemwise_sub")
+    center, half = (_first(net, net.inputs(low)[place][0], op)
+                    for place, op in ((0, "broadcast_add"), (1, "broadcast_mul")))
+    middle = net.inputs(center)[1][0]
+    shift, growth = (net.attrs(_first(net, start, "_mul_scalar")).number("scalar")
+                     for start in (center, half))
+    widest = math.exp(net.attrs(_first(net, half, "_minimum_scalar")).number("scalar"))
+    nms = net.attrs(suppression)
     return DetectionByClass(
-        probabilities=net.inputs(objects)[0], boxes=net.inputs(gathered[0])[0],
+        probabilities=net.inputs(objects)[0],
+        offsets=net.inputs(_first(net, center, "Reshape"))[0],
+        anchors=net.inputs(_first(net, middle, "slice_axis"))[0],
         rules=ByClassProcessing(
             threshold=nms.number("valid_thresh"), nms_threshold=nms.number("overlap_thresh", 0.5),
-            nms_topk=net.attrs(best[0]).integer("k", 1),
-            most=net.attrs(last).integer("topk", -1)))
+            nms_topk=net.attrs(best).integer("k", 1), most=net.attrs(last).integer("topk", -1),
+            variances=(shift, shift, growth, growth), widest=widest))
+
+
+def _first(net: Net, start: int, op: str) -> int:
+    """Return the first node of an operator on the way from a node to where it begins."""
+    return next(index for index in net.main_line(start) if net.op(index) == op)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import attrs
-import torchvision_networks as networks
 import numpy as np
 import pytest
+import torchvision_networks as networks
 from torchvision_here import torch, torchvision
 
 import ssdreg
