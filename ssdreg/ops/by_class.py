@@ -44,8 +44,8 @@ def detection_by_class(cls_prob: mx.sym.Symbol, loc_pred: mx.sym.Symbol, anchors
     image = sym.broadcast_like(image, places, name=f"{name}_image_of_each")
     chosen = sym.gather_nd(boxes, sym.stack(image, places, axis=0, name=f"{name}_indices"),
                            name=f"{name}_best_boxes")
-    numbers = sym.Reshape(sym.arange(0, classes, name=f"{name}_numbers"), shape=(1, -1, 1),
-                          name=f"{name}_number")
+    numbers = sym.Reshape(sym.contrib.arange_like(objects, axis=1, name=f"{name}_numbers"),
+                          shape=(1, -1, 1), name=f"{name}_number")
     numbers = sym.broadcast_like(numbers, scores, name=f"{name}_class_of_each")
     rows = sym.Concat(sym.expand_dims(numbers, axis=3, name=f"{name}_class"),
                       sym.expand_dims(scores, axis=3, name=f"{name}_score"), chosen, dim=3,
