@@ -13,7 +13,7 @@ from attrs import frozen
 from ssdreg.detector.build import design
 from ssdreg.detector.overrides import Overrides
 from ssdreg.detector.plan import Plan
-from ssdreg.errors import CheckpointWarning, PluginError, WeightsError
+from ssdreg.errors import PluginError, WeightsError
 from ssdreg.progress import Progress
 from ssdreg.registry.detector_weights import DetectorWeights
 from ssdreg.registry.names import find_detector
@@ -97,13 +97,10 @@ def parameter_shapes(symbol: mx.sym.Symbol, data_shape: tuple[int, int]
 
 
 def _of_checkpoint(declared: DetectorWeights, file: Path) -> PretrainedDetector:
-    """Read a checkpoint that says itself what its network is."""
+    """Read a checkpoint that says itself what its network is; warn where its taps are wrong."""
     from ssdreg.checkpoints import load_checkpoint
-    with warnings.catch_warnings():
-        # said by whoever declares it
-        warnings.simplefilter("ignore", CheckpointWarning)
-        checkpoint = load_checkpoint(file, classes=declared.classes,
-                                     preprocessing=declared.preprocessing)
+    checkpoint = load_checkpoint(file, classes=declared.classes,
+                                 preprocessing=declared.preprocessing)
     if checkpoint.params is None:
         raise WeightsError(f"{file} is a symbol without parameters: the weights {declared.title} "
                            f"must be a file of parameters")
