@@ -33,7 +33,7 @@ DIGESTS = {
 WRONG = {
     "ssd_512_resnet101_v2_voc": "; it taps places inside blocks, so that 28 % of the network's "
                                 "weights detect nothing",
-    "ssd_300_resnet34_v1b_coco": "; it taps a stage before its last blocks",
+    "ssd_300_resnet34_v1b_coco": "; its third stage stays at stride 8, where it taps the second",
 }
 
 
