@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import ssdreg
-from ssdreg_torchvision.declaring import DETECTORS
-from ssdreg_torchvision.heads import HEADS
+from ssdreg_torchvision.declaring import DETECTORS, HEADS
 
 
 @ssdreg.hookimpl

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ssdreg import DetectorWeights, Preprocessing
+from ssdreg import DetectorWeights, Head, Preprocessing
 from ssdreg_torchvision.coco import CLASSES
 
 URL = "https://download.pytorch.org/models"
@@ -35,6 +35,17 @@ def sizes(scales: Sequence[float]) -> tuple[tuple[float, float], ...]:
     return tuple((scale, math.sqrt(scale * following))
                  for scale, following in zip(scales, scales[1:]))
 
+
+HEADS = (
+    Head(name="torchvision_ssd", predict="ssdreg_torchvision.heads:predict",
+         detect="ssdreg_torchvision.heads:detect",
+         summary="SSD as torchvision has it: an anchor may be an object of several classes",
+         paper="https://arxiv.org/abs/1512.02325"),
+    Head(name="torchvision_ssdlite", predict="ssdreg_torchvision.heads:predict_lite",
+         detect="ssdreg_torchvision.heads:detect_lite",
+         summary="SSDLite as torchvision has it: an anchor may be an object of several classes",
+         paper="https://arxiv.org/abs/1801.04381"),
+)
 
 DETECTORS = (
     DetectorWeights(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssdreg import Head, Plan, Predictions, ops
+from ssdreg import Plan, Predictions, ops
 from ssdreg.detector.post_processing import ByClassProcessing
 from ssdreg.heads import ssd, ssdlite
 
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 #: Scores above this are looked at, and so many detections come out, at most.
 SSD_THRESHOLD, SSD_MOST = 0.01, 200
 SSDLITE_THRESHOLD, SSDLITE_MOST = 0.001, 300
-
-HEADS = (
-    Head(name="torchvision_ssd", predict="ssdreg_torchvision.heads:predict",
-         detect="ssdreg_torchvision.heads:detect",
-         summary="SSD as torchvision has it: an anchor may be an object of several classes",
-         paper="https://arxiv.org/abs/1512.02325"),
-    Head(name="torchvision_ssdlite", predict="ssdreg_torchvision.heads:predict_lite",
-         detect="ssdreg_torchvision.heads:detect_lite",
-         summary="SSDLite as torchvision has it: an anchor may be an object of several classes",
-         paper="https://arxiv.org/abs/1801.04381"),
-)
 
 
 def predict(backbone: mx.sym.Symbol, plan: Plan) -> Predictions:
