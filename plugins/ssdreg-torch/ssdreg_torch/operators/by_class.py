@@ -19,10 +19,11 @@ def topk(node: Node) -> Compute:
     if attrs.text("ret_typ") != "both" or attrs.flag("is_ascend"):
         raise unsupported(node, "it gives something else than the greatest values and their places")
     axis, count = attrs.integer("axis", -1), attrs.integer("k", 1)
+    kind = getattr(torch, attrs.text("dtype", "float32"))
 
     def compute(data: Tensor) -> list[Tensor]:
         values, places = data.topk(count, axis)
-        return [values, places.float()]
+        return [values, places.to(kind)]
     return compute
 
 
