@@ -22,8 +22,9 @@ def topk(node: Node) -> Compute:
     kind = getattr(torch, attrs.text("dtype", "float32"))
 
     def compute(data: Tensor) -> list[Tensor]:
-        values, places = data.topk(count, axis)
-        return [values, places.to(kind)]
+        # of equal values the first one, which PyTorch's own topk does not promise
+        values, places = data.sort(dim=axis, descending=True, stable=True)
+        return [values.narrow(axis, 0, count), places.narrow(axis, 0, count).to(kind)]
     return compute
 
 
