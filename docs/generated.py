@@ -188,6 +188,9 @@ def _follow(annotation: str, names: dict[str, Any], found: dict[type, None]) -> 
         if not (isinstance(each, type) and attrs.has(each)) or each in found:
             continue
         found[each] = None
+        for base in each.__mro__[1:]:
+            if attrs.has(base):  # whose fields and words are the class's own too
+                found.setdefault(base)
         for field in attrs.fields(each):
             _follow(str(field.type), vars(sys.modules[each.__module__]), found)
 

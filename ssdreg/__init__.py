@@ -42,6 +42,7 @@ from ssdreg.errors import (
 )
 from ssdreg.registry.backbone import Backbone, Extra, Preset, StopsAt, Tap
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.detector_weights import DetectorWeights
 from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head, PlanDefaults, Predictions
 from ssdreg.registry.hookspecs import hookimpl
@@ -49,10 +50,12 @@ from ssdreg.registry.host import register
 from ssdreg.registry.names import (
     get_backbone,
     get_data_format,
+    get_detector,
     get_engine,
     get_head,
     list_backbones,
     list_data_formats,
+    list_detectors,
     list_engines,
     list_heads,
     list_weights,
@@ -148,15 +151,15 @@ __all__ = [
     "Audit", "AuditError", "Augmentation", "Backbone", "BenchError", "CacheError",
     "CheckpointWarning", "ConformanceError", "Console", "DataError", "DataFormat", "DataIssue",
     "DataIssues", "DependencyError", "Detections", "Detector", "DetectorEvaluation",
-    "DetectorWarning", "Engine", "Epoch", "Evaluation", "ExportError", "Exported", "Extra",
-    "Figures", "Head", "InputShapeError", "Interrupted", "Level", "ModelError", "NewPluginError",
-    "Note", "Plan", "PlanDefaults", "PlanError", "PluginError", "PluginWarning", "Predictions",
-    "Preprocessing", "Preset", "QuantizationReport", "Run", "RunError", "SsdregError",
-    "SsdregWarning", "StageEnd", "Step", "StopsAt", "Tap", "TapError", "TrainOptions",
-    "TrainingResult", "UnexaminedError", "UnknownNameError", "Verification", "Weights",
-    "WeightsError", "Work", "__version__", "assemble", "audit", "benchmark", "build", "evaluate",
-    "export", "find_taps", "get_backbone", "get_data_format", "get_engine", "get_head", "hookimpl",
-    "list_backbones", "list_data_formats", "list_engines", "list_heads", "list_weights",
-    "load_checkpoint", "load_weights", "plan", "quantize", "register", "resume", "train", "verify",
-    "verify_backbone",
+    "DetectorWarning", "DetectorWeights", "Engine", "Epoch", "Evaluation", "ExportError",
+    "Exported", "Extra", "Figures", "Head", "InputShapeError", "Interrupted", "Level", "ModelError",
+    "NewPluginError", "Note", "Plan", "PlanDefaults", "PlanError", "PluginError", "PluginWarning",
+    "Predictions", "Preprocessing", "Preset", "QuantizationReport", "Run", "RunError",
+    "SsdregError", "SsdregWarning", "StageEnd", "Step", "StopsAt", "Tap", "TapError",
+    "TrainOptions", "TrainingResult", "UnexaminedError", "UnknownNameError", "Verification",
+    "Weights", "WeightsError", "Work", "__version__", "assemble", "audit", "benchmark", "build",
+    "evaluate", "export", "find_taps", "get_backbone", "get_data_format", "get_detector",
+    "get_engine", "get_head", "hookimpl", "list_backbones", "list_data_formats", "list_detectors",
+    "list_engines", "list_heads", "list_weights", "load_checkpoint", "load_weights", "plan",
+    "quantize", "register", "resume", "train", "verify", "verify_backbone",
 ]

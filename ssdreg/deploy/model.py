@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from ssdreg.deploy.pretrained import PretrainedDetector, named_detector, open_pretrained
+from ssdreg.detector.by_class import find_detection_by_class
 from ssdreg.detector.overrides import DERIVED, Overrides
 from ssdreg.detector.plan import Plan
 from ssdreg.detector.post_processing import PostProcessing
@@ -40,20 +42,28 @@ class DeployModel:
     @property
     def post_processing(self) -> PostProcessing:
         """What its symbol does to predictions; the plan's where it does not end in detections."""
-        last = Net.of(self.symbol).last
-        return (PostProcessing.read(last.attrs) if last.op == DETECTION
-                else self.plan.post_processing)
+        net = Net.of(self.symbol)
+        if net.last.op == DETECTION:
+            return PostProcessing.read(net.last.attrs)
+        by_class = find_detection_by_class(net)
+        return by_class.rules.summary if by_class else self.plan.post_processing
 
 
 def open_deploy_model(path: str | Path, epoch: int | None = None,
                       classes: Sequence[str] | None = None,
                       data_shape: int | tuple[int, int] | None = None,
                       preprocessing: Preprocessing | None = None) -> DeployModel:
-    """Open a run's folder, or a checkpoint; the arguments are `ssdreg.load_checkpoint`'s.
+    """Open a run's folder, a checkpoint, or a detector that is declared with its weights.
 
-    A run knows its classes, input size and normalisation; they are for checkpoints. Raises
-    RunError, a sentence, for anything else and for a symbol without parameters.
+    The arguments are `ssdreg.load_checkpoint`'s, and `path` may be a name of
+    `ssdreg.list_detectors`, whose weights are fetched if need be. A run and such a detector know
+    their classes, input size and normalisation; they are for checkpoints. Raises RunError, a
+    sentence, for anything else and for a symbol without parameters, and WeightsError where weights
+    cannot be fetched.
     """
+    named = _named(path, epoch, classes, data_shape, preprocessing)
+    if named is not None:
+        return _of_pretrained(named)
     folder = Path(path)
     if (folder / CONFIG).is_file():
         return _of_run(_open_run(folder, classes, data_shape, preprocessing), epoch)
@@ -65,15 +75,39 @@ def open_trainable(path: str | Path, epoch: int | None = None,
                    data_shape: int | tuple[int, int] | None = None,
                    preprocessing: Preprocessing | None = None
                    ) -> tuple[DeployModel, mx.sym.Symbol]:
-    """Open a run's folder, or a checkpoint, with its training symbol; see `open_deploy_model`.
+    """Open what `open_deploy_model` opens, with its training symbol.
 
     Raises RunError, a sentence, also for a run that cannot be trained.
     """
+    named = _named(path, epoch, classes, data_shape, preprocessing)
+    if named is not None:
+        return _of_pretrained(named), named.train
     folder = Path(path)
     if (folder / CONFIG).is_file():
         run = _open_run(folder, classes, data_shape, preprocessing)
         return _of_run(run, epoch), run.load_symbol("ssd")
     return _of_checkpoint(folder, epoch, classes, data_shape, preprocessing)
+
+
+def _named(path: str | Path, epoch: int | None, classes: Sequence[str] | None,
+           data_shape: int | tuple[int, int] | None, preprocessing: Preprocessing | None
+           ) -> PretrainedDetector | None:
+    """Open the detector that a text names; None where it names a file, a folder, or nothing."""
+    declared = named_detector(path)
+    if declared is None:
+        return None
+    if epoch is not None:
+        raise RunError(f"{declared.name} is a detector with the weights of one epoch: leave "
+                       f"--epoch out")
+    if (classes, data_shape, preprocessing) != (None, None, None):
+        raise RunError(f"{declared.name} is a detector that knows its classes, input size and "
+                       f"normalisation: these are given for checkpoints only")
+    return open_pretrained(declared)
+
+
+def _of_pretrained(opened: PretrainedDetector) -> DeployModel:
+    return DeployModel(opened.declared.name, opened.deploy, opened.params, opened.plan,
+                       opened.declared.classes)
 
 
 def _open_run(folder: Path, classes: Sequence[str] | None,

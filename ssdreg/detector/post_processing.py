@@ -49,3 +49,36 @@ class PostProcessing:
     def kept(self, anchors: int) -> int:
         """How many of the best boxes enter suppression."""
         return min(self.nms_topk, anchors) if self.nms_topk > 0 else anchors
+
+
+@frozen(kw_only=True)
+class ByClassProcessing:
+    """What is done to predictions where an anchor may be an object of several classes.
+
+    That is how Liu et al., SSD, 2016 detect, and torchvision after them; MultiBoxDetection keeps an
+    anchor's best class alone.
+
+    - `threshold`: a score must be above it
+    - `nms_threshold`: the overlap, an IoU, above which the lesser of two boxes of one class is
+      dropped
+    - `nms_topk`: how many of the best of each class are looked at; all for -1
+    - `most`: how many detections an image has at most, of all classes together
+    - `variances`: as those of `PostProcessing`
+    - `widest`: the greatest factor by which a box is wider or higher than its anchor
+    """
+
+    threshold: float = 0.01
+    nms_threshold: float = 0.45
+    nms_topk: int = 400
+    most: int = 200
+    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    widest: float = 1000 / 16
+
+    @property
+    def summary(self) -> PostProcessing:
+        """What a file or a table states of it, by MultiBoxDetection's names.
+
+        `nms_topk` there is how many detections there are at most.
+        """
+        return PostProcessing(threshold=self.threshold, nms_threshold=self.nms_threshold,
+                              nms_topk=self.most, variances=self.variances)

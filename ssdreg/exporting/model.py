@@ -10,15 +10,17 @@ import numpy as np
 
 from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel
+from ssdreg.detector.by_class import find_detection_by_class
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import ExportError
 from ssdreg.exporting.operators.detection import DetectionInputs, write_detections, write_raw
+from ssdreg.exporting.operators.detection_by_class import write_detections_by_class
 from ssdreg.exporting.options import Options
 from ssdreg.exporting.reading import Operator, OperatorGraph, read_network
 from ssdreg.exporting.translation import unsupported
 from ssdreg.exporting.walking import write_network
 from ssdreg.exporting.writer import Value, Writer
-from ssdreg.graph.nodes import DATA, Entry
+from ssdreg.graph.nodes import DATA, Entry, Net
 from ssdreg.graph.operators import DETECTION
 
 if TYPE_CHECKING:
@@ -49,23 +51,33 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
     chosen = options or Options()
     network = read_network(source.symbol, source.plan.data_shape, _param_shapes(source))
     last = network.operators[network.output[0]]
-    if last.op != DETECTION:
+    by_class = find_detection_by_class(Net.of(source.symbol))
+    if last.op != DETECTION and by_class is None:
         raise unsupported(last, f"a detector's last operator is {DETECTION}")
+    ends = (by_class.probabilities, by_class.offsets, by_class.anchors) if by_class else last.inputs
     writer = Writer(chosen.opset, chosen.batch, np.dtype(chosen.precision))
     # before any node of the network can take their names
     for name in (IMAGES, *OUTPUTS):
         writer.reserve(name)
     arrays = {**source.params.args, **source.params.auxs}
-    values = write_network(network, [index for index, _ in last.inputs],
+    values = write_network(network, [index for index, _ in ends],
                            lambda operator: _leaf(operator, source, arrays, writer), writer)
-    predictions = _predictions(network, last, values, writer)
-    rules = PostProcessing.read(last.attrs)
-    writer.dtype = _FLOAT32
-    if chosen.nms:
+    predictions = _predictions(network, ends, values, writer)
+    rules = by_class.rules.summary if by_class else PostProcessing.read(last.attrs)
+    if chosen.nms and by_class:
+        prob = _as_float32(values[by_class.probabilities], "prob_float32", writer)
+        writer.dtype = _FLOAT32
+        detections, count = write_detections_by_class(prob, predictions.offsets,
+                                                      predictions.anchors, by_class.rules, writer)
+        outputs = {"detection": (detections, (count, 6))}
+    elif chosen.nms:
+        writer.dtype = _FLOAT32
         rows = rules.kept(predictions.count) if rules.suppresses else predictions.count
         outputs = {"detection": (write_detections(predictions, rules, writer), (rows, 6))}
     else:
-        scores, boxes = write_raw(predictions, rules, writer)
+        writer.dtype = _FLOAT32
+        scores, boxes = write_raw(predictions, rules, writer,
+                                  by_class.rules.widest if by_class else None)
         outputs = {"scores": (scores, (predictions.count, predictions.classes)),
                    "boxes": (boxes, (predictions.count, 4))}
     model = _model(writer, source, {name: (value.name, sizes)
@@ -114,14 +126,14 @@ def _normalized_images(operator: Operator, source: DeployModel, writer: Writer) 
     return Value(operator.shape, value.name)
 
 
-def _predictions(network: OperatorGraph, last: Operator, values: Mapping[Entry, Value],
+def _predictions(network: OperatorGraph, ends: Sequence[Entry], values: Mapping[Entry, Value],
                  writer: Writer) -> DetectionInputs:
-    """Return what the last operator reads, its probabilities anchor by anchor."""
-    prob, offsets, anchors = (values[port] for port in last.inputs)
+    """Return the probabilities, offsets and anchors at these ends, probabilities by anchor."""
+    prob, offsets, anchors = (values[port] for port in ends)
     if anchors.array is None:
-        raise unsupported(last, "its anchors depend on the image")
+        raise unsupported(network.operators[network.output[0]], "its anchors depend on the image")
     classes, count = prob.sizes[1] - 1, prob.sizes[2]
-    logits = _turned_logits(network, last, values)
+    logits = _turned_logits(network, ends[0], values)
     if logits is not None:
         # softmax over the last axis of what is there before it is turned: no turning at all
         logits = _as_float32(logits, "logits_float32", writer)
@@ -133,10 +145,10 @@ def _predictions(network: OperatorGraph, last: Operator, values: Mapping[Entry, 
                            np.asarray(anchors.array, np.float32), count, classes)
 
 
-def _turned_logits(network: OperatorGraph, last: Operator,
+def _turned_logits(network: OperatorGraph, probabilities: Entry,
                    values: Mapping[Entry, Value]) -> Value | None:
     """Return (B, N, C + 1) where the probabilities are a softmax of that, turned."""
-    softmax = network.operators[last.inputs[0][0]]
+    softmax = network.operators[probabilities[0]]
     if softmax.op != "softmax" or softmax.attrs.integer("axis", -1) != 1 \
             or softmax.attrs.given("temperature"):
         return None

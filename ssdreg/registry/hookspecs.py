@@ -12,6 +12,7 @@ from attrs import frozen
 
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.detector_weights import DetectorWeights
 from ssdreg.registry.engine import Engine
 from ssdreg.registry.entry_points import GROUP
 from ssdreg.registry.head import Head
@@ -22,7 +23,7 @@ NAMESPACE = GROUP
 #: The version of these specifications, and not of ssdreg. The first number rises when a hook or
 #: a declaration changes so that a plug-in may have to; the second when something is added. A
 #: plug-in may state the range it was written for: ``ssdreg_hooks = ">=1.0,<2"`` in its module.
-VERSION = "1.2"
+VERSION = "1.3"
 
 hookspec = pluggy.HookspecMarker(NAMESPACE)
 hookimpl = pluggy.HookimplMarker(NAMESPACE)
@@ -59,6 +60,15 @@ def ssdreg_weights(host: Host, version: str) -> Iterable[Weights]:  # type: igno
     """Yield the weights this plug-in knows of, its own backbones' or others'.
 
     Called once, like ``ssdreg_backbones``. Declare only: nothing may be looked for or fetched here.
+    """
+
+
+@hookspec
+def ssdreg_detectors(host: Host,  # type: ignore[empty-body]
+                     version: str) -> Iterable[DetectorWeights]:
+    """Yield the detectors with weights that this plug-in knows of.
+
+    Called once, like ``ssdreg_weights``. Declare only: nothing may be looked for or fetched here.
     """
 
 

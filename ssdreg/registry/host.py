@@ -26,6 +26,7 @@ from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.converters import fold
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.detector_weights import DetectorWeights
 from ssdreg.registry.engine import Engine
 from ssdreg.registry.entry_points import EntryPoint, forbidden, installed_entry_points
 from ssdreg.registry.head import Head
@@ -38,7 +39,8 @@ MODULES = ("ssdreg.backbones", "ssdreg.heads", "ssdreg.data.formats", "ssdreg.en
 
 #: What each hook is asked for.
 KINDS = {"ssdreg_backbones": Backbone, "ssdreg_heads": Head, "ssdreg_weights": Weights,
-         "ssdreg_datasets": DataFormat, "ssdreg_engines": Engine}
+         "ssdreg_detectors": DetectorWeights, "ssdreg_datasets": DataFormat,
+         "ssdreg_engines": Engine}
 
 #: What was registered by hand and is not closed, by title: it stays when the rest is forgotten.
 _by_hand: dict[str, Any] = {}
@@ -89,7 +91,8 @@ class Answers:
     issues: list[PluginIssue] = field(factory=list)
 
 
-def names_of(item: Backbone | Head | Weights | DataFormat | Engine) -> tuple[str, ...]:
+def names_of(item: Backbone | Head | Weights | DetectorWeights | DataFormat | Engine
+             ) -> tuple[str, ...]:
     """Return all that a declaration is called, its own name first."""
     return (item.title,) if isinstance(item, Weights) else (item.name, *item.aliases)
 

@@ -20,6 +20,7 @@ from ssdreg.registry import hookspecs
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.converters import fold
 from ssdreg.registry.data_format import DataFormat
+from ssdreg.registry.detector_weights import DetectorWeights
 from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head
 from ssdreg.registry.host import BUILT_IN, Answers, Declared, answers, loaded, names_of
@@ -48,6 +49,7 @@ class Registry:
     backbone: Names
     head: Names
     weight: Names
+    detector: Names
     data_format: Names
     engine: Names
     issues: tuple[PluginIssue, ...]
@@ -73,13 +75,15 @@ def _settled(answered: Answers) -> Registry:
     head = _settle(_without_colons(answered.declared["ssdreg_heads"], issues), issues)
     weights = _without_colons(answered.declared["ssdreg_weights"], issues)
     weight = _settle(_address(weights, backbone, issues), issues)
+    detectors = _without_colons(answered.declared["ssdreg_detectors"], issues)
+    detector = _settle(detectors, issues)
     formats = _without_colons(answered.declared["ssdreg_datasets"], issues)
     data_format = _settle(formats, issues)
     engines = _without_colons(answered.declared["ssdreg_engines"], issues)
     engine = _settle(engines, issues)
     for issue in issues:
         issue.warn(loaded().version(issue.plugin))
-    return Registry(backbone, head, weight, data_format, engine, tuple(issues))
+    return Registry(backbone, head, weight, detector, data_format, engine, tuple(issues))
 
 
 def _without_colons(declared: Sequence[Declared], issues: list[PluginIssue]) -> list[Declared]:
@@ -250,6 +254,11 @@ def list_weights() -> tuple[Weights, ...]:
     return tuple(registry().weight.items.values())
 
 
+def list_detectors() -> tuple[DetectorWeights, ...]:
+    """Return every registered detector that comes with weights, by name."""
+    return tuple(sorted(registry().detector.items.values(), key=lambda detector: detector.name))
+
+
 def list_data_formats() -> tuple[DataFormat, ...]:
     """Return every registered format of data sets, ssdreg's own first."""
     return tuple(registry().data_format.items.values())
@@ -279,6 +288,19 @@ def get_head(name: str | Head) -> Head:
     return cast(Head, _look_up("head", name, registry().head))
 
 
+def get_detector(name: str | DetectorWeights) -> DetectorWeights:
+    """Return the detector with weights called `name`; see :func:`get_backbone`."""
+    if isinstance(name, DetectorWeights):
+        return name
+    return cast(DetectorWeights, _look_up("detector", name, registry().detector))
+
+
+def find_detector(name: str) -> DetectorWeights | None:
+    """Return the detector with weights called `name`; None where none is called so."""
+    title = registry().detector.listed.get(fold(name))
+    return None if title is None else cast(DetectorWeights, registry().detector.items[title])
+
+
 def get_data_format(name: str | DataFormat) -> DataFormat:
     """Return the format of data sets called `name`; see :func:`get_backbone`."""
     if isinstance(name, DataFormat):
@@ -300,15 +322,17 @@ def same_name(left: str, right: str) -> bool:
 
 #: Where all names of a kind are shown.
 _SHOWN_BY = {"backbone": "`ssdreg list` shows all", "head": "`ssdreg list` shows all",
+             "detector": "`ssdreg list` shows all",
              "format of data sets": "`ssdreg plugins` shows who brings which",
              "engine": "`ssdreg plugins` shows who brings which"}
 
 
-def _look_up(kind: str, name: str, names: Names) -> Backbone | Head | DataFormat | Engine:
+def _look_up(kind: str, name: str, names: Names
+             ) -> Backbone | Head | DetectorWeights | DataFormat | Engine:
     key = fold(name)
     title = names.listed.get(key)
     if title is not None:
-        return cast("Backbone | Head | DataFormat | Engine", names.items[title])
+        return cast("Backbone | Head | DetectorWeights | DataFormat | Engine", names.items[title])
     if key in names.contested:
         raise UnknownNameError(f"several plug-ins bring a {kind} called {name!r}: say "
                                f"{' or '.join(names.contested[key])}")

@@ -22,6 +22,7 @@ class PluginReport:
     backbones: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
+    detectors: tuple[str, ...] = ()
     data_formats: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -30,7 +31,8 @@ class PluginReport:
     def brings(self) -> str:
         """What it brings, counted."""
         counted = ((self.backbones, "backbone"), (self.heads, "head"), (self.weights, "weights"),
-                   (self.data_formats, "data format"), (self.engines, "engine"))
+                   (self.detectors, "detector"), (self.data_formats, "data format"),
+                   (self.engines, "engine"))
         return ", ".join(f"{len(names)} {word}{'s' if len(names) > 1 and word != 'weights' else ''}"
                          for names, word in counted if names)
 
@@ -51,8 +53,8 @@ def _report(title: str) -> PluginReport:
     owner, _, name = title.partition(":")
     wrong = [issue for issue in (*host.issues, *registered.issues) if issue.plugin == title]
     brought = [_brought(names, title) for names in (
-        registered.backbone, registered.head, registered.weight, registered.data_format,
-        registered.engine)]
+        registered.backbone, registered.head, registered.weight, registered.detector,
+        registered.data_format, registered.engine)]
     notes = [note for note in host.notes if note.plugin == title]
     reasons = tuple(issue.reason for issue in (*wrong, *notes))
     if title in host.forbidden:
@@ -65,7 +67,8 @@ def _report(title: str) -> PluginReport:
     return PluginReport(distribution=entry_point.distribution if entry_point else owner,
                         version=version,
                         plugin=name or title, state=state, backbones=brought[0], heads=brought[1],
-                        weights=brought[2], data_formats=brought[3], engines=brought[4],
+                        weights=brought[2], detectors=brought[3], data_formats=brought[4],
+                        engines=brought[5],
                         reasons=reasons)
 
 

@@ -17,17 +17,19 @@ from ssdreg.anchors.report import FITTED
 from ssdreg.data import RECIPES, Augmentation, DataIssues, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.data.splits import DataSpec
+from ssdreg.deploy.pretrained import named_detector, open_pretrained
 from ssdreg.detector.build import design
 from ssdreg.detector.built import BuiltBackbone
 from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import SsdregError
 from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
+from ssdreg.registry.detector_weights import DetectorWeights
 from ssdreg.registry.head import Head
 from ssdreg.registry.names import get_backbone, get_head
 from ssdreg.runs.run import CONFIG, Run, open_run
 from ssdreg.training.freezing import is_normalized
-from ssdreg.training.network import Network, build_network, network_of
+from ssdreg.training.network import Continued, Network, build_network, network_of
 from ssdreg.training.options import FINE_TUNING, LEAST_UPDATES, UNNORMALIZED_LR, TrainOptions
 from ssdreg.training.start import Start, choose_start
 from ssdreg.training.trainer import Data
@@ -62,30 +64,40 @@ class DetectorChoice:
                          box_loss=self.box_loss or self._best_box_loss)
 
 
-def continued_run(pretrained: str | os.PathLike[str] | bool | None,
-                  detector: DetectorChoice) -> Run | None:
-    """Return the run whose network is trained on; None where `pretrained` is no run.
+def continued_detector(pretrained: str | os.PathLike[str] | bool | None,
+                       detector: DetectorChoice) -> Run | DetectorWeights | None:
+    """Return the run, or the declared detector, whose network is trained on.
 
-    Raises SsdregError where an option of `detector` is given too.
+    None where `pretrained` is neither. Raises SsdregError where an option of `detector` is given
+    too.
     """
     if not pretrained or pretrained is True:
         return None
-    folder = Path(pretrained)
-    if not (folder / CONFIG).is_file():
+    folder, declared = Path(pretrained), named_detector(pretrained)
+    if declared is None and not (folder / CONFIG).is_file():
         return None
     for option in fields(DetectorChoice):
         if getattr(detector, option.name) != option.default:
             raise SsdregError(f"--{option.name.replace('_', '-')} goes with --backbone: without "
                               f"one, the network of {folder} goes on as it is")
-    return open_run(folder)
+    return declared or open_run(folder)
 
 
-def beginning(backbone: str | Backbone, continued: Run | None,
+def open_continued(continued: Run | DetectorWeights | None, progress: Progress
+                   ) -> Continued | None:
+    """Open what a training goes on with; a detector's weights are fetched if need be."""
+    if isinstance(continued, DetectorWeights):
+        opened = open_pretrained(continued, progress=progress)
+        return Continued(opened.plan, opened.train, opened.deploy, continued.name, opened.params)
+    return None if continued is None else Continued.of_run(continued)
+
+
+def beginning(backbone: str | Backbone, continued: Continued | None,
               pretrained: str | os.PathLike[str] | bool | None, progress: Progress
               ) -> Start | None:
     """Return the parameters that the network starts from; None for random ones."""
     if continued is not None:
-        return Start(continued.load_params(), str(continued.path))
+        return Start(continued.params, continued.name)
     source = get_backbone(backbone)
     if pretrained is False:
         return None
@@ -108,9 +120,12 @@ def without_weights(backbone: str | Backbone) -> str:
             f"networks that have them, such as ssdreg-efficientnet and ssdreg-resnet")
 
 
-def network(backbone: str | Backbone, continued: Run | None, detector: DetectorChoice,
+def network(backbone: str | Backbone, continued: Continued | None, detector: DetectorChoice,
             data: Data) -> Network:
-    """Build the network to train; anchors that are to fit the data are fitted here."""
+    """Build the network to train; anchors that are to fit the data are fitted here.
+
+    Those of a network that goes on stay as they are.
+    """
     count = len(data.train.classes)
     if continued is not None:
         return network_of(continued, count)

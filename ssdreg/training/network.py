@@ -14,6 +14,7 @@ from ssdreg.errors import RunError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.head import Head
 from ssdreg.registry.names import get_backbone
+from ssdreg.runs.params import Params
 from ssdreg.runs.run import Run
 
 if TYPE_CHECKING:
@@ -38,21 +39,36 @@ def build_network(backbone: Backbone | BuiltBackbone, num_classes: int,
     return Network(detector.plan, detector.symbol("train"), detector.symbol("deploy"))
 
 
-def network_of(run: Run, num_classes: int) -> Network:
-    """Take a run's network as it is; for other classes, build it anew with the same numbers.
+@frozen(eq=False)
+class Continued(Network):
+    """A detector whose network is trained on: a run's, or one that is declared with its weights."""
+
+    name: str
+    params: Params
+
+    @classmethod
+    def of_run(cls, run: Run) -> Continued:
+        """Open a run's best epoch."""
+        return cls(run.plan, run.load_symbol("ssd"), run.load_symbol(), str(run.path),
+                   run.load_params())
+
+
+def network_of(continued: Continued, num_classes: int) -> Network:
+    """Take a network as it is; for other classes, build it anew with the same numbers.
 
     Raises RunError when that cannot be: the network is a checkpoint's own, which ssdreg runs and
     trains but does not build.
     """
-    if num_classes == run.plan.num_classes:
-        return Network(run.plan, run.load_symbol("ssd"), run.load_symbol())
-    if run.plan.head == OWN_HEAD:
-        raise RunError(f"the network of {run.path} is its checkpoint's own, which detects "
-                       f"{run.plan.num_classes} classes, and the data have {num_classes}: name a "
+    plan = continued.plan
+    if num_classes == plan.num_classes:
+        return continued
+    if plan.head == OWN_HEAD:
+        raise RunError(f"the network of {continued.name} is its checkpoint's own, which detects "
+                       f"{plan.num_classes} classes, and the data have {num_classes}: name a "
                        f"--backbone to build another network that starts from it")
-    settings = {name: getattr(run.plan, name) for name in ("from_layers", *PER_LEVEL, *SCALARS)}
+    settings = {name: getattr(plan, name) for name in ("from_layers", *PER_LEVEL, *SCALARS)}
     if not settings["projections"]:  # a run older than this field
         del settings["projections"]
-    return build_network(get_backbone(run.plan.backbone), num_classes, run.plan.data_shape,
-                         run.plan.head, Overrides(**settings))
+    return build_network(get_backbone(plan.backbone), num_classes, plan.data_shape, plan.head,
+                         Overrides(**settings))
 

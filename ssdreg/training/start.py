@@ -12,7 +12,7 @@ from attrs import frozen
 from ssdreg.errors import RunError
 from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.names import same_name
+from ssdreg.registry.names import find_detector, same_name
 from ssdreg.runs.params import Params, read_params
 from ssdreg.runs.run import open_run
 from ssdreg.training.learner import Lesson
@@ -72,18 +72,25 @@ def choose_start(backbone: Backbone, source: str | None, *,
     """Read the parameters a training starts from.
 
     `source` is a run's folder, a ``.params`` file, the name of weights declared for the backbone
-    or ``""`` for its default ones, fetched if need be. None takes those declared that are on disk
-    already, and gives None where there are none. `progress` is told how far a download is.
+    or of a detector, or ``""`` for its default ones, fetched if need be. None takes those declared
+    that are on disk already, and gives None where there are none. `progress` is told how far a
+    download is.
 
     Raises RunError when there is no such file, UnknownNameError when no such weights are
     declared, WeightsError when they cannot be fetched or do not fit.
     """
+    from ssdreg.deploy.pretrained import open_pretrained
     from ssdreg.weights.fetching import fetch
     from ssdreg.weights.loading import find_weights, read_weights, weights_of, weights_on_disk
     if source and Path(source).exists():
         return Start(read_checkpoint(Path(source)), source)
     if source and not any(same_name(source, declared.name) for declared in weights_of(backbone)):
-        read_checkpoint(Path(source))  # raises RunError: the file is not there
+        declared = find_detector(source)
+        if declared is None:
+            read_checkpoint(Path(source))  # raises RunError: the file is not there
+        else:
+            return Start(open_pretrained(declared, progress=progress).params,
+                         f"the detector {declared.name}")
     weights = (weights_on_disk(backbone) if source is None
                else find_weights(backbone, source or None))
     if weights is None:

@@ -100,8 +100,9 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
       image's height; None fits them to the boxes. `box_loss` is ``giou`` by default, or the
       head's own where it has none; ``smooth_l1`` is the paper's
     - `pretrained`: None starts from the backbone's own weights where they are on disk, True
-      fetches them, False starts from nothing; or the name of weights, a ``.params`` file, or the
-      folder of a run. A run without `backbone` goes on as the network it is
+      fetches them, False starts from nothing; or the name of weights or of a detector that is
+      declared with them, a ``.params`` file, or the folder of a run. A run, or such a detector,
+      without `backbone` goes on as the network it is
 
     How it is trained: those that are None depend on whether training starts from weights.
     `epochs` are 60 from nothing and 20 from weights, or more where the images are so few that
@@ -125,8 +126,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     processes = started_together()
     tell = progress if progress and processes.is_first else silent
     detector = choices.DetectorChoice(data_shape, head, tap_strides, sizes, loss, box_loss)
-    continued = choices.continued_run(pretrained, detector) if backbone is None else None
-    if backbone is None and continued is None:
+    named_source = choices.continued_detector(pretrained, detector) if backbone is None else None
+    if backbone is None and named_source is None:
         raise SsdregError(choices.NEEDED)
     # whatever can be refused is refused before data are packed and a folder is made
     begun = restarting.is_of_job(Path(out), processes)
@@ -153,6 +154,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     named = backbone or ""  # empty where a run goes on
     with choice.connected() as group:
         with one_a_machine_first(group):
+            continued = choices.open_continued(named_source, tell)
             start = choices.beginning(named, continued, pretrained, tell)
             source = splits.choose(Path(data), split, _path(val_data), val_split, data_format)
             opened = choices.open_training(source, augmentation, tell)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import time
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -23,7 +24,7 @@ from ssdreg_runtime.system.files import replacing
 from ssdreg.errors import WeightsError
 from ssdreg.progress import Progress, Telling, Work
 from ssdreg.registry.lazy_reference import Reference, resolve
-from ssdreg.registry.weights import Weights
+from ssdreg.registry.weights import PublishedFile
 
 OFFLINE = "SSDREG_OFFLINE"
 
@@ -40,22 +41,22 @@ TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
 _CHUNK_BYTES = 1 << 18
 
 
-def cached_file(weights: Weights) -> Path:
+def cached_file(weights: PublishedFile) -> Path:
     """Return the cached file of a `url`, or its path in the cache before it was fetched."""
     folder, name = _cache(weights), _file_name(weights)
     return folder.find(name) or folder.default_path(name)
 
 
-def _cache(weights: Weights) -> Cache:
-    return cache(f"weights/{weights.sha256}")
+def _cache(weights: PublishedFile) -> Cache:
+    return cache(f"weights/{weights.digest}")
 
 
-def _file_name(weights: Weights) -> str:
-    name = PurePosixPath(unquote(urlsplit(weights.url).path)).name
+def _file_name(weights: PublishedFile) -> str:
+    name = weights.member or PurePosixPath(unquote(urlsplit(weights.url).path)).name
     return re.sub(r"[^\w.-]", "_", name)
 
 
-def on_disk(weights: Weights) -> Path | None:
+def on_disk(weights: PublishedFile) -> Path | None:
     """Return the file of weights if it is on disk, else None; its content is not checked.
 
     Raises WeightsError when the plug-in's own `locate` fails.
@@ -67,7 +68,7 @@ def on_disk(weights: Weights) -> Path | None:
     return _cache(weights).find(_file_name(weights)) if weights.url else None
 
 
-def fetch(weights: Weights, *, progress: Progress | None = None) -> Path:
+def fetch(weights: PublishedFile, *, progress: Progress | None = None) -> Path:
     """Return the file of weights, fetched if need be; its digest is checked where one is declared.
 
     A damaged file in the cache is fetched again. `progress` is told how far a download is, see
@@ -103,7 +104,7 @@ def fetch(weights: Weights, *, progress: Progress | None = None) -> Path:
     return _download(weights, _cache(weights).folder() / _file_name(weights), progress)
 
 
-def _call_plugin(weights: Weights, reference: Reference, name: str) -> Path | None:
+def _call_plugin(weights: PublishedFile, reference: Reference, name: str) -> Path | None:
     """Call a plug-in's function with the weights; raise WeightsError for any exception of it."""
     try:
         path = resolve(reference)(weights)
@@ -115,31 +116,33 @@ def _call_plugin(weights: Weights, reference: Reference, name: str) -> Path | No
     return None if path is None else Path(path)
 
 
-def _digest_issue(weights: Weights, file: Path) -> str:
+def _digest_issue(weights: PublishedFile, file: Path) -> str:
     """Return what is wrong with the file's digest; empty when it is right, or none is declared."""
-    digest = hashlib.sha256()
-    if weights.sha256:
+    kind, digest = (("SHA-256", hashlib.sha256()) if weights.sha256 else
+                    ("SHA-1", hashlib.sha1(usedforsecurity=False)))
+    if weights.digest:
         with file.open("rb") as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
-    if digest.hexdigest().startswith(weights.sha256) or not weights.sha256:
+    if digest.hexdigest().startswith(weights.digest) or not weights.digest:
         return ""
-    return (f"has the SHA-256 {digest.hexdigest()}, but {weights.title} is declared with "
-            f"{weights.sha256}")
+    return (f"has the {kind} {digest.hexdigest()}, but {weights.title} is declared with "
+            f"{weights.digest}")
 
 
-def _manual_hint(weights: Weights) -> str:
+def _manual_hint(weights: PublishedFile) -> str:
     """Return the end of a message on a manual download; empty without a `url`."""
     if not weights.url:
         return ""
-    return f"; elsewhere, download {weights.url} and put it at {cached_file(weights)}"
+    what = f"{weights.member} out of it" if weights.member else "it"
+    return f"; elsewhere, download {weights.url} and put {what} at {cached_file(weights)}"
 
 
 class TransientError(Exception):
     """An attempt to download failed, and another one may succeed."""
 
 
-def _download(weights: Weights, target: Path, progress: Progress | None) -> Path:
+def _download(weights: PublishedFile, target: Path, progress: Progress | None) -> Path:
     """Download to a file beside the target, check it there, and rename it."""
     with replacing(target) as beside:
         for attempt in range(ATTEMPTS):
@@ -153,6 +156,8 @@ def _download(weights: Weights, target: Path, progress: Progress | None) -> Path
                         f"{urlsplit(weights.url).hostname}, tried {ATTEMPTS} times: {failure}"
                         + _manual_hint(weights)) from failure
                 time.sleep(FIRST_WAIT * 2**attempt)
+        if weights.member:
+            _unpack(weights, beside)
         issue = _digest_issue(weights, beside)
         if issue:
             raise WeightsError(f"what {weights.url} sent {issue}; it was not kept. The file "
@@ -160,7 +165,20 @@ def _download(weights: Weights, target: Path, progress: Progress | None) -> Path
     return target
 
 
-def _transfer(weights: Weights, file: Path, progress: Progress | None) -> None:
+def _unpack(weights: PublishedFile, file: Path) -> None:
+    """Put the member of an archive in the archive's place."""
+    import zipfile
+    with replacing(file) as beside:
+        try:
+            with zipfile.ZipFile(file) as archive, archive.open(weights.member) as member, \
+                    beside.open("wb") as stream:
+                shutil.copyfileobj(member, stream, _CHUNK_BYTES)
+        except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+            raise WeightsError(f"what {weights.url} sent is no zip archive with {weights.member} "
+                               f"in it ({error}); it was not kept") from error
+
+
+def _transfer(weights: PublishedFile, file: Path, progress: Progress | None) -> None:
     """Make one attempt to download the file, and tell how far it is."""
     import requests
     try:

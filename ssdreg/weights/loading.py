@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +16,13 @@ from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.lazy_reference import resolve
 from ssdreg.registry.names import get_backbone, list_weights, same_name
 from ssdreg.registry.suggestions import close, some
-from ssdreg.registry.weights import Weights
+from ssdreg.registry.weights import PublishedFile, Weights
 from ssdreg.runs.params import Params
 from ssdreg.weights.fetching import fetch, on_disk
 from ssdreg.weights.formats import read_file
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
 
 #: Height and width at which shapes are inferred: every backbone accepts ImageNet's.
 SHAPE = (224, 224)
@@ -102,18 +106,25 @@ def load_weights(backbone: str | Backbone, name: str | None = None, *,
 
 def read_weights(weights: Weights, path: Path, backbone: Backbone | None = None) -> Params:
     """Read weights from a file; see :func:`load_weights`. `backbone` is the named one when None."""
-    arrays = read_file(path)
-    if weights.names is not None:
-        try:
-            arrays = resolve(weights.names)(arrays)
-        except WeightsError:
-            raise
-        # the plug-in's own function may raise anything for a file it was not made for
-        except Exception as error:
-            raise WeightsError(f"{path}: the names of {weights.title} cannot be mapped: "
-                               f"{type(error).__name__}: {error}") from error
+    arrays = mapped(weights, path)
     backbone = backbone or get_backbone(weights.backbone)
     return fit(backbone, arrays, f"the weights {weights.title} in {path}")
+
+
+def mapped(weights: PublishedFile, path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a file by the names that its declaration gives them."""
+    arrays = read_file(path)
+    if weights.names is None:
+        return arrays
+    try:
+        renamed: dict[str, np.ndarray] = resolve(weights.names)(arrays)
+        return renamed
+    except WeightsError:
+        raise
+    # the plug-in's own function may raise anything for a file it was not made for
+    except Exception as error:
+        raise WeightsError(f"{path}: the names of {weights.title} cannot be mapped: "
+                           f"{type(error).__name__}: {error}") from error
 
 
 def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], subject: str) -> Params:
@@ -122,27 +133,39 @@ def fit(backbone: Backbone, arrays: Mapping[str, np.ndarray], subject: str) -> P
     Raises WeightsError when they lack a parameter that a feature map is computed from, hold one
     that the symbol does not have, or one of another shape; `subject` begins the message.
     """
-    from ssdreg.mx import mx
     symbol = backbone.symbol()
     graph = read_graph(symbol, SHAPE)
-    needed = _feature_parameters(graph)
     shapes = graph.parameters()
+    complaints = complaints_about(arrays, shapes, _feature_parameters(graph))
+    if complaints:
+        raise WeightsError(f"{subject} do not fit {backbone.name}: they {complaints}")
+    return sorted_params({name: array for name, array in arrays.items()
+                          if array.shape == shapes[name]}, symbol)
+
+
+def complaints_about(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]],
+                     needed: Set[str], owner: str = "backbone") -> str:
+    """Say what is wrong with arrays for parameters of these shapes, `needed` ones among them.
+
+    All that is missing or of another shape and needed, and all that nothing is known of. Empty
+    where nothing is wrong.
+    """
     missing = [name for name in shapes if name in needed and name not in arrays]
     superfluous = [name for name in arrays if name not in shapes]
-    misshapen = [name for name, array in arrays.items()
-                 if name in shapes and array.shape != shapes[name]]
-    complaints = [
+    misshapen = [f"{name} {array.shape} instead of {shapes[name]}"
+                 for name, array in arrays.items()
+                 if name in needed and array.shape != shapes[name]]
+    return ", and ".join(filter(None, (
         _describe("lack", missing, len(needed)),
-        _describe("have, unknown to the backbone,", superfluous, len(arrays)),
-        _describe("have in another shape", [
-            f"{name} {arrays[name].shape} instead of {shapes[name]}"
-            for name in misshapen if name in needed], len(needed))]
-    if any(complaints):
-        raise WeightsError(f"{subject} do not fit {backbone.name}: "
-                           f"they {', and '.join(filter(None, complaints))}")
+        _describe(f"have, unknown to the {owner},", superfluous, len(arrays)),
+        _describe("have in another shape", misshapen, len(needed)))))
+
+
+def sorted_params(arrays: Mapping[str, np.ndarray], symbol: mx.sym.Symbol) -> Params:
+    """Sort arrays into the arguments and auxiliary states of a symbol, as float32."""
+    from ssdreg.mx import mx
     auxiliary = set(symbol.list_auxiliary_states())
-    loaded = {name: mx.nd.array(array, dtype="float32") for name, array in arrays.items()
-              if name not in misshapen}
+    loaded = {name: mx.nd.array(array, dtype="float32") for name, array in arrays.items()}
     return Params({name: array for name, array in loaded.items() if name not in auxiliary},
                   {name: array for name, array in loaded.items() if name in auxiliary})
 

@@ -62,6 +62,8 @@ SAYS_NO = {("audit", "net-symbol.json"), ("audit", "symbol_factory.py")}
 ELSEWHERE = {
     "efficientnet-lite0": "its plug-in's own tests run it, where that is installed",
     "BCCD": "readers get that data set themselves",
+    "ssd300_vgg16.coco": "its weights are fetched; its plug-in's own tests run its network",
+    "ssdlite320_mobilenet_v3_large.coco": "likewise",
     "fpn_small": "its plug-in's own tests run it",
     "bench": "it takes minutes; its own tests run it",
     "openvino": "docs/precision.md quantises for the other backends, and tests for this one",

@@ -65,7 +65,7 @@ SEEN = {
     "bad-newer": ("failed", "needs ssdreg >=99, and this is "),
     "bad-nowhere": ("failed", "cannot be loaded: ModuleNotFoundError: No module named "
                               "'bad_nowhere'"),
-    "bad-hooks": ("failed", "was written for hooks >=9, and these are 1.2"),
+    "bad-hooks": ("failed", "was written for hooks >=9, and these are 1.3"),
 }
 
 

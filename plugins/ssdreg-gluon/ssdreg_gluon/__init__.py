@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import ssdreg
-from ssdreg_gluon import declaring
+from ssdreg_gluon import declaring, detectors
 
 
 @ssdreg.hookimpl
@@ -18,3 +18,9 @@ def ssdreg_backbones() -> Iterator[ssdreg.Backbone]:
 def ssdreg_weights() -> Iterator[ssdreg.Weights]:
     """Yield the ImageNet weights that the zoos' own stores hold for these networks."""
     yield from declaring.weights()
+
+
+@ssdreg.hookimpl
+def ssdreg_detectors() -> Iterator[ssdreg.DetectorWeights]:
+    """Yield GluonCV's SSD presets that have weights."""
+    yield from detectors.detectors()

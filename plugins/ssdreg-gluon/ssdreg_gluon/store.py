@@ -27,6 +27,11 @@ def locate(weights: object, zoo: str, network: str) -> Path | None:
     return _model_cache().find(_file_name(zoo, network))
 
 
+def stored(weights: object, file: str) -> Path | None:
+    """Return a file of this name that a loader of Gluon's has stored, or None."""
+    return _model_cache().find(file)
+
+
 def fetch(weights: object, zoo: str, network: str) -> Path:
     """Let the zoo's own loader download the weights, and check their SHA-1.
 

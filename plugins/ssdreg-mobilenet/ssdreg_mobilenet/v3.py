@@ -54,10 +54,18 @@ LARGE = (
     InvertedBlock(5, 960, 160, 1, HSWISH, gated=True),
     InvertedBlock(5, 960, 160, 1, HSWISH, gated=True),
 )
+#: The last stage with half the channels, as in the paper's detectors (its section 6.3).
+REDUCED = (
+    *LARGE[:12],
+    InvertedBlock(5, 672, 80, 2, HSWISH, gated=True),
+    InvertedBlock(5, 480, 80, 1, HSWISH, gated=True),
+    InvertedBlock(5, 480, 80, 1, HSWISH, gated=True),
+)
 
 NETWORKS = {
     "small": InvertedNetwork(16, SMALL, 576, 1024, HSWISH, EPSILON),
     "large": InvertedNetwork(16, LARGE, 960, 1280, HSWISH, EPSILON),
+    "large_reduced": InvertedNetwork(16, REDUCED, 480, 640, HSWISH, EPSILON),
 }
 
 
@@ -67,7 +75,7 @@ def symbol(size: str, num_classes: int = 1000) -> mx.sym.Symbol:
 
 
 def declare(size: str) -> Backbone:
-    """Declare the ``small`` or ``large`` network; detection reads strides 16 and 32."""
+    """Declare the ``small``, ``large`` or ``large_reduced`` network; it reads strides 16 and 32."""
     network = NETWORKS[size]
     return Backbone(
         name=f"mobilenetv3_{size}", family="mobilenetv3", depth=len(network.blocks),

@@ -16,12 +16,13 @@ from ssdreg.detector.families import SHAPES, check, parameter_count
 from ssdreg.mx import mx
 
 HERE = Path(__file__).parent
-#: All values, moving averages included, as Keras Applications' summaries state them.
+#: All values, moving averages included, as Keras Applications' summaries state them; the reduced
+#: network's as torchvision has it, which calls it so.
 PARAMETERS = {
     "mobilenet0.25": 475_544, "mobilenet0.5": 1_342_536, "mobilenet0.75": 2_601_976,
     "mobilenet": 4_253_864, "mobilenetv2_0.5": 1_987_224, "mobilenetv2_0.75": 2_663_064,
     "mobilenetv2": 3_538_984, "mobilenetv2_1.4": 6_156_712, "mobilenetv3_small": 2_554_968,
-    "mobilenetv3_large": 5_507_432,
+    "mobilenetv3_large": 5_507_432, "mobilenetv3_large_reduced": 2_588_472,
 }
 #: Millions, as the papers round them: MobileNet's table 6, MobileNetV2's table 4, MobileNetV3's
 #: table 3. (MobileNetV2's 6.9 for 1.4 is no sum of its table 2; the published weights have 6.1.)

@@ -39,7 +39,7 @@ def doubled(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     nodes = [node if (index, 0) in widened else
              evolve(node, inputs=tuple(instead.get(entry, entry) for entry in node.inputs))
              for index, node in enumerate(nodes)]
-    for index in net.find("one_hot", "argsort"):  # make float32 of whatever they read
+    for index in net.find("one_hot", "argsort", "topk"):  # make float32 of whatever they read
         nodes[index] = nodes[index].with_attrs({"dtype": "float64"})
     for index in net.find(*OUTPUTS):
         rounded = tuple(cast(entry, "float32") for entry in nodes[index].inputs)

@@ -14,6 +14,7 @@ from ssdreg_torch.errors import TranslationError
 from ssdreg_torch.names import attribute
 from ssdreg_torch.operators import (
     activations,
+    by_class,
     convolutions,
     cutting,
     detection,
@@ -30,8 +31,8 @@ from ssdreg_torch.operators.normalizing import BATCH_NORMS, FIXED_SCALE, MOMENTS
 from ssdreg_torch.translation import Operation, operation_of
 
 #: The modules that fill the table of translations.
-TRANSLATED_BY = (activations, convolutions, cutting, detection, elementwise, losses, normalizing,
-                 pooling, products, reducing, resizing, shaping)
+TRANSLATED_BY = (activations, by_class, convolutions, cutting, detection, elementwise, losses,
+                 normalizing, pooling, products, reducing, resizing, shaping)
 
 
 class Result(NamedTuple):

@@ -33,6 +33,8 @@ from ssdreg.testing.small import smallest_detector  # noqa: E402
 #: Families that differ in numbers of channels alone from one that is tried.
 WIDER = {"densenet-k32": "densenet-k16", "densenet-k48": "densenet-k16",
          "gluon-densenet-wide": "gluon-densenet"}
+#: Heads that detect every class an anchor may be, which is not written as a program.
+EVERY_CLASS = ("torchvision_ssd", "torchvision_ssdlite")
 #: The shallowest of each family, which computes by the same operators as its deeper ones.
 BACKBONES = tuple({backbone.family: backbone.name for backbone in reversed(list_backbones())
                    if not backbone.name.startswith("gluoncv.")
@@ -61,9 +63,16 @@ def test_a_backbone_is_mxnets(backbone, tmp_path):
     assert max(map(len, (tmp_path / "detector.py").read_text().splitlines())) <= WIDTH
 
 
-@pytest.mark.parametrize("head", [head.name for head in list_heads() if head.name != "ssd"])
+@pytest.mark.parametrize("head", [head.name for head in list_heads()
+                                  if head.name != "ssd" and head.name not in EVERY_CLASS])
 def test_a_head_is_mxnets(head, tmp_path):
     check(small(EVERY_HEAD, head, tmp_path))
+
+
+@pytest.mark.parametrize("head", [head.name for head in list_heads() if head.name in EVERY_CLASS])
+def test_detections_of_every_class_are_refused(head, tmp_path):
+    with pytest.raises(ExportError, match="a detector's last operator is _contrib_MultiBoxDet"):
+        check(small(EVERY_HEAD, head, tmp_path))
 
 
 def test_the_focal_loss_of_ssd_is_mxnets(tmp_path):

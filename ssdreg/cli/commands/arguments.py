@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssdreg_runtime.cli.common import add_computation_arguments
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 DATA_SHAPE, HEAD = 300, "ssd"
 
 #: What a detector is, for commands that take any kind.
-MODEL = ("what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or `ssdreg export` wrote, or an "
-         "old checkpoint")
+MODEL = ("what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or `ssdreg export` wrote, an old "
+         "checkpoint, or the name of a detector that comes with weights (see `ssdreg list`)")
 
 
 def shape(text: str) -> int | tuple[int, int]:
@@ -146,9 +147,20 @@ def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
         raise SsdregError(f"--mean and --std: {error}") from error
 
 
+def fetch_named(model: Path) -> None:
+    """Fetch the weights of a detector that is named, and show how far that is."""
+    from ssdreg.deploy.pretrained import named_detector
+    declared = named_detector(model)
+    if declared is not None:
+        from ssdreg.cli.progress import Console
+        from ssdreg.weights.fetching import fetch
+        fetch(declared, progress=Console())
+
+
 def open_backend(options: argparse.Namespace) -> Backend:
     """Open the detector that is named, with what is to run it."""
     from ssdreg.inference.detector import open_backend
+    fetch_named(options.model)
     return open_backend(options.model, options.backend, options.threads, options.precision,
                         options.epoch, options.device, classes=classes(options),
                         data_shape=options.data_shape, preprocessing=preprocessing(options))

@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate and print."""
     from ssdreg.cli.progress import Console
     from ssdreg.evaluation.evaluate import evaluate
+    arguments.fetch_named(options.model)
     evaluation = evaluate(
         options.model, data=options.data, split=options.split, epoch=options.epoch,
         classes=arguments.classes(options), data_shape=options.data_shape,

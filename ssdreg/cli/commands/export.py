@@ -22,9 +22,9 @@ OF_ONNX = {"batch_size": None, "dynamic_batch": False, "opset": None, "no_nms": 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT",
-                        help="a run; or a checkpoint: a prefix, a .params file, a -symbol.json, "
-                             "or a model.tar.gz")
+    parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT|NAME",
+                        help="a run; a checkpoint: a prefix, a .params file, a -symbol.json, or a "
+                             "model.tar.gz; or the name of a detector that comes with weights")
     parser.add_argument("--format", default=ONNX, metavar="NAME",
                         help=f"what is written: {ONNX}, one file; or torch, a folder with a "
                              f"module of PyTorch, to detect and to train it further")
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export, say what was written, and compare it with MXNet where images are given."""
+    arguments.fetch_named(options.path)
     return _file(options) if options.format == ONNX else _folder(options)
 
 

@@ -8,10 +8,10 @@ import json
 from ssdreg_runtime.system.tables import markdown_table, text_table
 
 from ssdreg.registry.backbone import Backbone
-from ssdreg.registry.names import list_backbones, list_heads
+from ssdreg.registry.names import list_backbones, list_detectors, list_heads
 
 NAME = "list"
-SUMMARY = "list the registered backbones and heads"
+SUMMARY = "list the registered backbones, heads, and detectors that come with weights"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print backbones and heads."""
+    """Print backbones, heads and detectors."""
     if options.json:
         print(json.dumps({
             "backbones": [{"name": backbone.name, "aliases": list(backbone.aliases),
@@ -34,7 +34,11 @@ def run(options: argparse.Namespace) -> int:
                                      "channels": tap.channels, "node": tap.node}
                                     for tap in backbone.taps]} for backbone in list_backbones()],
             "heads": [{"name": head.name, "summary": head.summary, "paper": head.paper}
-                      for head in list_heads()]}, indent=2))
+                      for head in list_heads()],
+            "detectors": [{"name": detector.name, "aliases": list(detector.aliases),
+                           "backbone": detector.backbone, "head": detector.head,
+                           "classes": list(detector.classes), "about": detector.about}
+                          for detector in list_detectors()]}, indent=2))
         return 0
     if options.markdown:
         print(markdown_table(HEADER[:3], [row(backbone)[:3] for backbone in list_backbones()]))
@@ -43,9 +47,17 @@ def run(options: argparse.Namespace) -> int:
     print()
     print(text_table(("head", "what it is", "paper"),
                      [(head.name, head.summary, head.paper) for head in list_heads()]))
+    detectors = list_detectors()
+    if detectors:
+        print()
+        print(text_table(("detector with weights", "backbone", "classes", "what it is"), [
+            (detector.name, detector.backbone or UNSAID, str(len(detector.classes)),
+             detector.about) for detector in detectors]))
     return 0
 
 
+#: Stands for the backbone of a detector whose file says what it is.
+UNSAID = "-"
 HEADER = ("backbone", "family", "detection taps (stride: node, channels)", "paper")
 
 

@@ -105,8 +105,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--pretrained", nargs="?", const=DECLARED, metavar="NAME|FILE",
                        help="start from weights of the backbone (see `ssdreg weights`), fetched "
-                            "if need be, or from a .params file or a run, as far as it fits; by "
-                            "default from the backbone's own where they are on disk. A run "
+                            "if need be, from a .params file, a run, or a detector that comes with "
+                            "weights (see `ssdreg list`), as far as it fits; by default from the "
+                            "backbone's own where they are on disk. A run or such a detector "
                             "without --backbone goes on as the network it is")
     start.add_argument("--no-pretrained", action="store_true", help="start from nothing")
     parser.add_argument("--augment", default=AUGMENT, choices=("light", "ssd", "none"),

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from typing import Union
 from urllib.parse import urlsplit
 
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.errors import UnknownNameError
-from ssdreg.registry.names import list_weights
+from ssdreg.registry.detector_weights import DetectorWeights
+from ssdreg.registry.names import find_detector, list_detectors, list_weights
 from ssdreg.registry.weights import Weights
+
+#: Weights of a backbone, or of a whole detector.
+Declared = Union[Weights, DetectorWeights]
 
 NAME = "weights"
 SUMMARY = "list pretrained weights and whether they are on disk; fetch them"
@@ -25,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("backbones", metavar="BACKBONE", nargs="*",
                         help="only the weights of these (all when none is named); BACKBONE/NAME "
-                             "chooses one of several")
+                             "chooses one of several, and the name of a detector that comes with "
+                             "weights its own")
     parser.add_argument("--fetch", action="store_true",
                         help="fetch the default weights of each BACKBONE, or those so named")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
@@ -43,9 +49,10 @@ def run(options: argparse.Namespace) -> int:
         console = Console()
         for weights in fetched:
             fetch(weights, progress=console)
-    chosen = (tuple(dict.fromkeys(weights for text in options.backbones
-                                  for weights in _named(text)))
-              if options.backbones else list_weights())
+    chosen: tuple[Declared, ...] = (*list_weights(), *list_detectors())
+    if options.backbones:
+        chosen = tuple(dict.fromkeys(weights for text in options.backbones
+                                     for weights in _named(text)))
     if options.json:
         print(json.dumps([_entry(weights) for weights in chosen], indent=2))
     elif chosen:
@@ -59,16 +66,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _named(text: str) -> Sequence[Weights]:
-    """Return the weights that ``BACKBONE`` or ``BACKBONE/NAME`` stands for; one at least."""
+def _named(text: str) -> Sequence[Declared]:
+    """Return the weights of ``BACKBONE``, ``BACKBONE/NAME`` or of a detector; one at least."""
     from ssdreg.weights.loading import find_weights, weights_of
     backbone, slash, name = text.partition("/")
+    detector = find_detector(text)
+    if detector is not None and not slash:
+        return (detector,)
     if slash:
         return (find_weights(backbone, name),)
     return weights_of(backbone) or (find_weights(backbone),)
 
 
-def _entry(weights: Weights) -> dict[str, str | None]:
+def _entry(weights: Declared) -> dict[str, str | None]:
     from ssdreg.weights.fetching import on_disk
     path = on_disk(weights)
     return {"backbone": weights.backbone, "name": weights.name, "url": weights.url,
@@ -76,7 +86,7 @@ def _entry(weights: Weights) -> dict[str, str | None]:
             "licence": weights.licence, "about": weights.about}
 
 
-def _row(weights: Weights) -> tuple[str, ...]:
+def _row(weights: Declared) -> tuple[str, ...]:
     from ssdreg.weights.fetching import on_disk
     source = urlsplit(weights.url).hostname or ""
     return (weights.title, "no" if on_disk(weights) is None else "yes", weights.licence or UNSAID,

@@ -7,6 +7,7 @@ score is computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,7 +48,7 @@ def write_detections(predictions: DetectionInputs, rules: PostProcessing, writer
     scores = writer.node("Where", [is_enough, best, no_score], "scores")
     if not rules.suppresses:
         labels = writer.node("ArgMax", [objects], "best_class", axis=2, keepdims=0)
-        boxes = _decode(predictions.offsets, predictions.anchors[0], rules, writer)
+        boxes = decode(predictions.offsets, predictions.anchors[0], rules, writer)
         return _rows(_used_classes(labels, scores, writer), scores, boxes, writer)
     count = rules.kept(predictions.count)
     top, index = writer.node_of("TopK", [scores, writer.integers([count], "count")], "best",
@@ -63,7 +64,7 @@ def write_detections(predictions: DetectionInputs, rules: PostProcessing, writer
     offsets = writer.node("GatherND", [offsets, index], "best_offsets", batch_dims=1)
     anchors = writer.node("GatherND", [Value.constant(predictions.anchors[0], "anchors"), index],
                           "best_anchors")
-    boxes = _decode(offsets, anchors, rules, writer)
+    boxes = decode(offsets, anchors, rules, writer)
     labels = _suppress(labels, top, boxes, count, predictions.classes, rules, writer)
     return _rows(labels, top, boxes, writer)
 
@@ -95,11 +96,14 @@ def _lower_anchor_first(index: Value, scores: Value, anchors: int, writer: Write
     return writer.node("GatherElements", [index, order], "best_anchor", axis=1)
 
 
-def write_raw(predictions: DetectionInputs, rules: PostProcessing, writer: Writer
-              ) -> tuple[Value, Value]:
-    """Write ``scores`` (B, N, C) and ``boxes`` (B, N, 4), the inputs of suppression."""
+def write_raw(predictions: DetectionInputs, rules: PostProcessing, writer: Writer,
+              widest: float | None = None) -> tuple[Value, Value]:
+    """Write ``scores`` (B, N, C) and ``boxes`` (B, N, 4), the inputs of suppression.
+
+    `widest` is that of `decode`.
+    """
     return (_objects(predictions, writer, name="scores"),
-            _decode(predictions.offsets, predictions.anchors[0], rules, writer))
+            decode(predictions.offsets, predictions.anchors[0], rules, writer, widest))
 
 
 def _objects(predictions: DetectionInputs, writer: Writer, name: str = "objects") -> Value:
@@ -109,9 +113,12 @@ def _objects(predictions: DetectionInputs, writer: Writer, name: str = "objects"
     return writer.node("Slice", [predictions.probabilities, one, all_, last], name)
 
 
-def _decode(offsets: Value, anchors: Value | np.ndarray, rules: PostProcessing,
-            writer: Writer) -> Value:
-    """Write boxes (B, K, 4) of offsets (B, K, 4) or (B, N * 4) and their anchors."""
+def decode(offsets: Value, anchors: Value | np.ndarray, rules: PostProcessing,
+           writer: Writer, widest: float | None = None) -> Value:
+    """Write boxes (B, K, 4) of offsets (B, K, 4) or (B, N * 4) and their anchors.
+
+    `widest` is the greatest factor by which a box is wider or higher than its anchor, None for any.
+    """
     if isinstance(anchors, np.ndarray):
         anchors = Value.constant(anchors, "anchors")
         offsets = writer.node("Reshape", [offsets, writer.integers([0, -1, 4], "by_anchor")],
@@ -131,6 +138,9 @@ def _decode(offsets: Value, anchors: Value | np.ndarray, rules: PostProcessing,
     center = writer.node("Add", [shift, center], "centre")
     growth = writer.node("Mul", [growth, writer.floats([width, height], "variance_wh")],
                          "growth_scaled")
+    if widest is not None:
+        growth = writer.node("Min", [growth, writer.floats(math.log(widest), "most_growth")],
+                             "growth_limited")
     # half the size, as in MXNet
     reach = writer.node("Mul", [writer.node("Mul", [writer.node("Exp", [growth], "growth"), size],
                                             "box_size"), half], "reach")

@@ -1,0 +1,3 @@
+from ssdreg.testing import conformance
+
+test_conformance = conformance("ssdreg-torchvision")
