@@ -93,7 +93,7 @@ def of_learning(arrays):
 def test_two_processes_train_as_one_with_the_whole_batch(norm, shapes, start, tmp_path):
     """Twenty steps, with pictures augmented."""
     recipe = {"data": shapes, "pretrained": start, "epochs": 5, "validate_every": 5,
-              "optimizer": "sgd", norm: True}
+              "optimizer": "sgd", "lr": 1e-3, norm: True}
     assert train_here(out=tmp_path / "one", **recipe) == 0
     status, printed = train_together(out=tmp_path / "two", **recipe)
     assert status == 0, printed
