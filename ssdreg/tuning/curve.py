@@ -13,9 +13,11 @@ from ssdreg_runtime.system.files import replacing
 from ssdreg.errors import RunError
 from ssdreg.registry.converters import as_tuple
 
-#: How much of the mean before it each smoothed loss keeps.
-SMOOTHING = 0.9
-#: The loss has diverged where it is so many times the least one.
+#: A smoothed loss is the mean of this share of all steps to either side.
+WINDOW = 0.05
+#: How much of the mean before it a trailing mean keeps.
+TRAILING = 0.9
+#: The loss has diverged where it is so many times the least one, by their trailing means.
 DIVERGED = 4.0
 #: The share of its whole fall after which the loss counts as falling.
 FALLING = 0.05
@@ -29,7 +31,7 @@ class RateCurve:
     """The losses of a few steps with ever higher learning rates, a step each.
 
     A loss is that of training, classification and boxes together; one that is not finite ends the
-    curve. Raises ValueError where there are fewer than three steps.
+    curve and is left out. Raises ValueError where there are fewer than three steps.
     """
 
     rates: tuple[float, ...] = field(converter=as_tuple, repr=False)
@@ -41,8 +43,11 @@ class RateCurve:
 
     @property
     def smoothed(self) -> tuple[float, ...]:
-        """The exponential mean of the losses, without its bias to the first ones."""
-        return smooth(self.losses)
+        """The losses, each the mean of those around it, so that none is moved to a higher rate."""
+        reach = max(1, round(WINDOW * len(self.losses)))
+        windows = (self.losses[max(0, index - reach):index + reach + 1]
+                   for index in range(len(self.losses)))
+        return tuple(sum(window) / len(window) for window in windows)
 
     @property
     def lowest(self) -> float:
@@ -71,11 +76,8 @@ class RateCurve:
     @property
     def divergence(self) -> float:
         """The first rate at which the loss has diverged; infinite where none did."""
-        smoothed = self.smoothed
-        for index in range(1, len(smoothed)):
-            if is_divergent(smoothed[:index + 1]):
-                return self.rates[index]
-        return math.inf
+        return next((rate for count, rate in enumerate(self.rates, 1)
+                     if is_divergent(self.losses[:count])), math.inf)
 
     @property
     def falls(self) -> bool:
@@ -84,23 +86,17 @@ class RateCurve:
 
     @property
     def _least(self) -> int:
-        smoothed = [loss if math.isfinite(loss) else math.inf for loss in self.smoothed]
-        # a curve that falls to its end has its least loss there, where nothing was tried beyond
-        return smoothed.index(min(smoothed))
+        return self.smoothed.index(min(self.smoothed))
 
 
-def smooth(losses: Sequence[float]) -> tuple[float, ...]:
-    """Return the exponential mean of losses up to each of them."""
-    mean, smoothed = 0.0, []
+def is_divergent(losses: Sequence[float]) -> bool:
+    """Tell whether the trailing mean of losses is far above the least it was before."""
+    mean, least, unbiased = 0.0, math.inf, 0.0
     for count, loss in enumerate(losses, 1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        smoothed.append(mean / (1 - SMOOTHING**count))
-    return tuple(smoothed)
-
-
-def is_divergent(smoothed: Sequence[float]) -> bool:
-    """Tell whether the last of these losses is far above the least one, or no number."""
-    return not math.isfinite(smoothed[-1]) or smoothed[-1] > DIVERGED * min(smoothed)
+        mean = TRAILING * mean + (1 - TRAILING) * loss
+        unbiased = mean / (1 - TRAILING**count)
+        least = min(least, unbiased)
+    return not unbiased <= DIVERGED * least
 
 
 def write_curve(file: Path, curve: RateCurve) -> None:

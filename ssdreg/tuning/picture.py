@@ -45,8 +45,9 @@ def draw_tuning(file: Path, title: str, curve: RateCurve, trials: Sequence[Trial
     for axes, name in zip(grid[2:], FIELDS):
         values = [getattr(trial.recipe, name) for trial in told]
         if name in _LOGARITHMIC:
-            axes.set_xscale("log")
             positions = values
+            # a single value has no logarithmic axis worth the name
+            axes.set_xscale("log" if len(set(values)) > 1 else "linear")
         else:
             choices = sorted(set(values))
             positions = [float(choices.index(value)) for value in values]

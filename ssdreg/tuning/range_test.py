@@ -21,7 +21,7 @@ from ssdreg.training.learner import Learner, prepare_lesson
 from ssdreg.training.start import draw
 from ssdreg.training.stopping import StopRequest
 from ssdreg.training.trainer import epoch_seed
-from ssdreg.tuning.curve import RateCurve, is_divergent, smooth
+from ssdreg.tuning.curve import RateCurve, is_divergent
 from ssdreg.tuning.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def measure_rates(prepared: Prepared, seconds: float, progress: Progress | None 
                 rates.append(rate)
                 losses.append(loss)
                 telling.tell(done=index + 1, note=f"rate {rate:.2g}, loss {loss:.3f}")
-                if is_divergent(smooth(losses)):
+                if is_divergent(losses):
                     break
     if len(rates) < 3:
         raise RunError("the loss is not a number in the first steps already: the starting "

@@ -133,6 +133,8 @@ class _Search:
                  tell: Progress) -> None:
         self._folder, self._record, self._prepared = folder, record, prepared
         self._budget, self._tell = budget, tell
+        #: The longest that a trial took here an epoch, with all that is written after it.
+        self._longest = 0.0
 
     def run(self) -> Tuning:
         """Go on until the budget is used up; return what was found.
@@ -162,6 +164,7 @@ class _Search:
         write_curve(file, tested.curve)
         self._record = attrs.evolve(self._record, image_seconds=tested.image_seconds)
         curve = tested.curve
+        self._draw((), curve)
         if curve.falls:
             ending = ("it diverges at " + f"{curve.divergence:.2g}"
                       if math.isfinite(curve.divergence) else "it did not diverge")
@@ -199,6 +202,7 @@ class _Search:
             needed = self._trial_seconds(trials)
             if self._budget.left < needed:
                 break
+            began = self._budget.spent
             asked = study.ask(searched)
             self._tell(Note(f"trial {asked.number}: {asked.recipe}"))
             trained = train_trial(self._prepared, asked.recipe, self._record.epochs or 1,
@@ -207,6 +211,8 @@ class _Search:
             study.tell(asked, trained)
             self._save(study)
             self._draw(study.trials(), curve)
+            self._longest = max(self._longest, (self._budget.spent - began)
+                                / max(1, len(trained.epochs)))
             best = best_trial(study.trials())
             self._tell(Note(f"trial {asked.number} {trained.outcome}: AP {trained.ap:.3f}"
                             + (f"; best so far {best.ap:.3f} of trial {best.number}" if best
@@ -218,8 +224,8 @@ class _Search:
         """Return how long an epoch is, validated: the longest there was, else by the range test."""
         data = self._prepared.data
         images = data.train.images + (data.validation.images if data.validation else 0)
-        return max((trial.seconds / trial.epochs for trial in trials if trial.epochs),
-                   default=images * self._record.image_seconds)
+        measured = [trial.seconds / trial.epochs for trial in trials if trial.epochs]
+        return max(*measured, self._longest) if measured else images * self._record.image_seconds
 
     def _trial_seconds(self, trials: Sequence[Trial]) -> float:
         return _MARGIN * (self._record.epochs or 1) * self._epoch_seconds(trials)
@@ -233,7 +239,6 @@ class _Search:
         draw_tuning(self._folder / PICTURE, self._folder.name, curve, trials)
 
     def _result(self, trials: tuple[Trial, ...], curve: RateCurve) -> Tuning:
-        self._draw(trials, curve)
         best = best_trial(trials)
         if best is None:
             needed = (self._budget.seconds - self._budget.left
