@@ -133,6 +133,8 @@ class _Search:
                  tell: Progress) -> None:
         self._folder, self._record, self._prepared = folder, record, prepared
         self._budget, self._tell = budget, tell
+        #: How long data and network took to open, which going on takes again.
+        self._opening = budget.spent - record.spent
         #: The longest that a trial took here an epoch, with all that is written after it.
         self._longest = 0.0
 
@@ -241,8 +243,7 @@ class _Search:
     def _result(self, trials: tuple[Trial, ...], curve: RateCurve) -> Tuning:
         best = best_trial(trials)
         if best is None:
-            needed = (self._budget.seconds - self._budget.left
-                      + self._trial_seconds(trials)) if not trials else self._trial_seconds(trials)
+            needed = self._opening + self._trial_seconds(trials)
             raise RunError(f"a budget of {duration(self._budget.seconds)} is too short for one "
                            f"trial of {self._record.epochs} epochs: go on by --resume with "
                            f"--budget {math.ceil(needed / 6) / 10:g} or more")
