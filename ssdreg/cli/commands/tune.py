@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, metavar="MINUTES",
                         help=f"wall time for all together, {BUDGET:g} by default; with --resume "
                              f"from now on, or what is left of the one before")
-    parser.add_argument("--epochs", type=int, metavar="N",
+    parser.add_argument("--epochs", type=int,
                         help="epochs of a trial; by default so many that about twelve trials fit "
                              "into the budget")
     parser.add_argument("--seed", type=int, default=0,
