@@ -19,8 +19,9 @@ WINDOW = 0.05
 TRAILING = 0.9
 #: The loss has diverged where it is so many times the least one, by their trailing means.
 DIVERGED = 4.0
-#: The share of its whole fall after which the loss counts as falling.
-FALLING = 0.05
+#: The share of its whole fall after which the loss counts as falling, and by which it may rise
+#: again before a rate counts as too high.
+FALLING, RISING = 0.05, 0.1
 #: The highest rate to try is at least so many times the lowest: a curve of few steps is noisy.
 LEAST_SPAN = 10.0
 _FIELDS = ("rate", "loss")
@@ -36,6 +37,7 @@ class RateCurve:
 
     rates: tuple[float, ...] = field(converter=as_tuple, repr=False)
     losses: tuple[float, ...] = field(converter=as_tuple, repr=False)
+    _smoothed: tuple[float, ...] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if len(self.rates) != len(self.losses) or len(self.rates) < 3:
@@ -44,31 +46,45 @@ class RateCurve:
     @property
     def smoothed(self) -> tuple[float, ...]:
         """The losses, each the mean of those around it, so that none is moved to a higher rate."""
+        return self._smoothed
+
+    @_smoothed.default
+    def _smooth(self) -> tuple[float, ...]:
         reach = max(1, round(WINDOW * len(self.losses)))
         windows = (self.losses[max(0, index - reach):index + reach + 1]
                    for index in range(len(self.losses)))
         return tuple(sum(window) / len(window) for window in windows)
 
     @property
-    def lowest(self) -> float:
+    def begin(self) -> float:
         """The rate from which on the loss falls."""
-        smoothed, least = self.smoothed, self._least
-        highest = max(smoothed[:least + 1])
-        begins = highest - FALLING * (highest - smoothed[least])
-        start = smoothed.index(highest)
-        first = next(index for index in range(start, least + 1)
-                     if smoothed[index] <= begins or index == least)
-        return min(self.rates[first], self.highest / LEAST_SPAN)
+        start, enough = self._smoothed.index(self._greatest), self._above_least(1 - FALLING)
+        return next(self.rates[index] for index in range(start, self._least + 1)
+                    if self._smoothed[index] <= enough)
+
+    @property
+    def lowest(self) -> float:
+        """The lowest rate worth a trial: at lower ones a network learns, but slowly."""
+        return min(self.steepest, self.highest / LEAST_SPAN)
 
     @property
     def highest(self) -> float:
-        """The rate at which the loss is least: higher ones gain nothing more."""
-        return self.rates[self._least]
+        """The highest rate worth a trial: beyond it the loss rises again."""
+        little = self._above_least(RISING)
+        beyond = range(self._least + 1, len(self.rates))
+        risen = next((index for index in beyond if self._smoothed[index] > little),
+                     len(self.rates))
+        return self.rates[risen - 1]
+
+    @property
+    def middle(self) -> float:
+        """The rate in the middle of those worth a trial, by their logarithms."""
+        return math.sqrt(self.lowest * self.highest)
 
     @property
     def steepest(self) -> float:
         """The rate at which the loss falls fastest, by the logarithm of the rate."""
-        smoothed, logs = self.smoothed, [math.log(rate) for rate in self.rates]
+        smoothed, logs = self._smoothed, [math.log(rate) for rate in self.rates]
         slopes = [(smoothed[index + 1] - smoothed[index - 1]) / (logs[index + 1] - logs[index - 1])
                   for index in range(1, max(2, self._least))]
         return self.rates[1 + slopes.index(min(slopes))]
@@ -86,7 +102,17 @@ class RateCurve:
 
     @property
     def _least(self) -> int:
-        return self.smoothed.index(min(self.smoothed))
+        return self._smoothed.index(min(self._smoothed))
+
+    @property
+    def _greatest(self) -> float:
+        """The greatest loss before the least one."""
+        return max(self._smoothed[:self._least + 1])
+
+    def _above_least(self, share: float) -> float:
+        """Return the loss that is above the least one by a share of the fall."""
+        least = self._smoothed[self._least]
+        return least + share * (self._greatest - least)
 
 
 def is_divergent(losses: Sequence[float]) -> bool:

@@ -54,6 +54,8 @@ def draw_tuning(file: Path, title: str, curve: RateCurve, trials: Sequence[Trial
             axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
             axes.set_xlim(-0.5, max(0.5, len(choices) - 0.5))
         _mark(axes, positions, told)
+        # of few decades their numbers would cover each other
+        axes.minorticks_off()
         axes.set_xlabel(name)
     used = 2 + len(FIELDS)
     for axes in grid[1:used]:

@@ -46,7 +46,7 @@ class Trial:
     seconds: float
 
 
-class StoppedError(Exception):
+class _StoppedError(Exception):
     """A trial ends before its last epoch; `outcome` says why. Raised through the training loop."""
 
     def __init__(self, outcome: str) -> None:
@@ -96,11 +96,11 @@ def train_trial(prepared: Prepared, recipe: Recipe, epochs: int, folder: Path, b
             progress(event)
             # asked of the last one too, so that it is noted
             if is_hopeless(event) and event.epoch < epochs:
-                raise StoppedError(PRUNED)
+                raise _StoppedError(PRUNED)
         elif isinstance(event, Work):
             progress(event)
             if budget.left <= 0 and not event.ended:
-                raise StoppedError(INTERRUPTED)
+                raise _StoppedError(INTERRUPTED)
     network = prepared.network
     _delete(folder)
     try:
@@ -109,7 +109,7 @@ def train_trial(prepared: Prepared, recipe: Recipe, epochs: int, folder: Path, b
         train_run(run, attrs.evolve(prepared.data, augmentation=augmentation(recipe.augment)),
                   options, prepared.choice, prepared.taken, progress=told)
         outcome = FINISHED
-    except StoppedError as stopped:
+    except _StoppedError as stopped:
         outcome = stopped.outcome
     except DivergedError:
         outcome = DIVERGED

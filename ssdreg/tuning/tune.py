@@ -170,9 +170,9 @@ class _Search:
         if curve.falls:
             ending = ("it diverges at " + f"{curve.divergence:.2g}"
                       if math.isfinite(curve.divergence) else "it did not diverge")
-            self._tell(Note(f"range test: the loss falls from a rate of {curve.lowest:.2g} on, "
-                            f"fastest at {curve.steepest:.2g}, is least at {curve.highest:.2g}; "
-                            f"{ending}"))
+            self._tell(Note(f"range test: the loss falls from a rate of {curve.begin:.2g} on, "
+                            f"fastest at {curve.steepest:.2g}, and rises beyond "
+                            f"{curve.highest:.2g}; {ending}"))
         else:
             self._tell(Note("range test: the loss fell at no rate, so rates near the default are "
                             "tried"))
@@ -190,7 +190,7 @@ class _Search:
         default = default_recipe(self._prepared.default)
         study.enqueue(searched.params(default))
         if curve.falls:
-            rate = float(f"{curve.steepest:.3g}")
+            rate = float(f"{curve.middle:.3g}")
             study.enqueue(searched.params(attrs.evolve(default, lr=min(max(rate, low), high))))
 
     def _epochs(self) -> int:

@@ -26,9 +26,10 @@ def test_rates_are_bounded_by_where_the_loss_falls():
     losses = falling(1e-4, 1e-2)
     rising = [loss if rate < 0.1 else loss * 10 for rate, loss in zip(RATES, losses)]
     curve = RateCurve(RATES, rising)
-    assert 0.5e-4 < curve.lowest < 2e-4
-    assert 1e-4 < curve.steepest < 1e-2
-    assert 1e-2 <= curve.highest < 3e-2
+    assert 0.5e-4 < curve.begin < 2e-4
+    assert 1e-4 < curve.lowest <= curve.steepest < 1e-2
+    assert 1e-2 <= curve.highest < 0.1
+    assert curve.lowest < curve.middle < curve.highest
     # the trailing mean needs some steps to rise
     assert 0.1 < curve.divergence < 1
     assert curve.falls

@@ -124,7 +124,7 @@ def test_going_on_tries_what_was_interrupted_and_keeps_the_budget(stopped, tmp_p
 def test_the_range_test_bounds_the_rates(stopped):
     curve = read_curve(stopped / "lr_range.csv")
     assert curve.falls
-    assert range_test.FIRST < curve.lowest < curve.steepest <= curve.highest <= range_test.LAST
+    assert range_test.FIRST < curve.lowest <= curve.steepest <= curve.highest <= range_test.LAST
     # a rate that is usual for training from nothing lies between them, or near
     assert curve.lowest < 1e-2 < 30 * curve.highest
 
