@@ -82,13 +82,14 @@ def prepare(task: Task, parts: Parts, progress: Progress) -> Prepared:
     if started_together().count > 1:
         raise RunError("ssdreg tune works in one process: start it without torchrun")
     backbone, detector = parts.backbone, attrs.evolve(task.detector, head=parts.head)
-    continued = None if backbone else choices.continued_run(task.pretrained, detector)
-    if not backbone and continued is None:
+    source = None if backbone else choices.continued_detector(task.pretrained, detector)
+    if not backbone and source is None:
         raise SsdregError("--backbone and --data are needed to tune (--pretrained RUN stands for a "
                           "backbone too, and --resume goes on with a tuning)")
     recipe = choices.recipe({"seed": task.seed})
     choice = choose_engine(parts.engine, task.device)
     choice.precision(recipe.precision)
+    continued = choices.open_continued(source, progress)
     start = choices.beginning(backbone, continued, task.pretrained, progress)
     data = choices.open_training(task.source, choices.augmentation("light"), progress)
     if data.validation is None:
