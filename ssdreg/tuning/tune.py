@@ -216,7 +216,8 @@ class _Search:
             self._longest = max(self._longest, (self._budget.spent - began)
                                 / max(1, len(trained.epochs)))
             best = best_trial(study.trials())
-            self._tell(Note(f"trial {asked.number} {trained.outcome}: AP {trained.ap:.3f}"
+            reached = "no epoch" if math.isnan(trained.ap) else f"AP {trained.ap:.3f}"
+            self._tell(Note(f"trial {asked.number} {trained.outcome}: {reached}"
                             + (f"; best so far {best.ap:.3f} of trial {best.number}" if best
                                else "")))
         self._tell(Note(f"ended: {duration(max(0, self._budget.left))} of the budget are left, "

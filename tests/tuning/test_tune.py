@@ -95,6 +95,18 @@ def test_ctrl_c_leaves_what_was_done(stopped):
     assert 0 < record.spent < 300 == record.budget
 
 
+def test_ctrl_c_in_the_range_test_leaves_a_tuning_to_go_on_with(tiny_shapes, tmp_path):
+    def told(event):
+        if getattr(event, "what", "") == "range test" and not event.ended:
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Interrupted):
+        ssdreg.tune(data=tiny_shapes, out=tmp_path, progress=told, **TASK)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "trials.csv", "trials.log", "tune.json"]
+    assert rows(tmp_path) == []
+    assert read_record(tmp_path).spent > 0
+
+
 def test_going_on_tries_what_was_interrupted_and_keeps_the_budget(stopped, tmp_path, silence):
     folder = shutil.copytree(stopped, tmp_path / "tuning")
     told, began = [], time.monotonic()
