@@ -22,6 +22,8 @@ BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 #: How trials are marked, by their outcomes; those that were interrupted tell nothing.
 _MARKS = {FINISHED: ("o", BLUE), PRUNED: ("v", GREY), DIVERGED: ("x", VERMILION)}
 _LOGARITHMIC = ("lr", "head_lr")
+#: The numbers on the axis of `head_lr`, which has too few decades for powers of ten.
+_FACTORS = (0.5, 1, 2, 4, 8)
 
 
 def draw_tuning(file: Path, title: str, curve: RateCurve, trials: Sequence[Trial]) -> None:
@@ -56,11 +58,14 @@ def draw_tuning(file: Path, title: str, curve: RateCurve, trials: Sequence[Trial
         _mark(axes, positions, told)
         # of few decades their numbers would cover each other
         axes.minorticks_off()
+        if name == "head_lr":
+            axes.set_xticks(_FACTORS, [f"{factor:g}" for factor in _FACTORS])
         axes.set_xlabel(name)
     used = 2 + len(FIELDS)
     for axes in grid[1:used]:
         axes.set_ylabel("validation AP")
-        axes.set_ylim(bottom=0)
+        # room for the ring around the best
+        axes.set_ylim(0, 1.1 * max((trial.ap for trial in told), default=1.0) or 1.0)
     for axes in grid[:used]:
         axes.grid(alpha=0.3)
     for axes in grid[used:]:
