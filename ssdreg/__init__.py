@@ -24,6 +24,7 @@ from ssdreg.errors import (
     DataError,
     DependencyError,
     DetectorWarning,
+    DivergedError,
     ExportError,
     InputShapeError,
     Interrupted,
@@ -91,6 +92,8 @@ if TYPE_CHECKING:
     from ssdreg.training.options import TrainOptions
     from ssdreg.training.progress import Step
     from ssdreg.training.train import TrainingResult, resume, train
+    from ssdreg.tuning.result import Tuning
+    from ssdreg.tuning.tune import resume_tuning, tune
     from ssdreg.weights.loading import load_weights
 
 #: What is imported when it is first asked for: a plug-in declares and `ssdreg list` lists without.
@@ -116,6 +119,7 @@ _LATER = {
     "Step": "ssdreg.training.progress",
     "TrainOptions": "ssdreg.training.options",
     "TrainingResult": "ssdreg.training.train",
+    "Tuning": "ssdreg.tuning.result",
     "Verification": "ssdreg.graph.taps",
     "Work": "ssdreg.progress",
     "assemble": "ssdreg.detector.build",
@@ -130,7 +134,9 @@ _LATER = {
     "plan": "ssdreg.detector.build",
     "quantize": "ssdreg.quantization.quantize",
     "resume": "ssdreg.training.train",
+    "resume_tuning": "ssdreg.tuning.tune",
     "train": "ssdreg.training.train",
+    "tune": "ssdreg.tuning.tune",
     "verify": "ssdreg.graph.taps",
     "verify_backbone": "ssdreg.detector.declaration",
 }
@@ -151,15 +157,16 @@ __all__ = [
     "Audit", "AuditError", "Augmentation", "Backbone", "BenchError", "CacheError",
     "CheckpointWarning", "ConformanceError", "Console", "DataError", "DataFormat", "DataIssue",
     "DataIssues", "DependencyError", "Detections", "Detector", "DetectorEvaluation",
-    "DetectorWarning", "DetectorWeights", "Engine", "Epoch", "Evaluation", "ExportError",
-    "Exported", "Extra", "Figures", "Head", "InputShapeError", "Interrupted", "Level", "ModelError",
-    "NewPluginError", "Note", "Plan", "PlanDefaults", "PlanError", "PluginError", "PluginWarning",
-    "Predictions", "Preprocessing", "Preset", "QuantizationReport", "Run", "RunError",
-    "SsdregError", "SsdregWarning", "StageEnd", "Step", "StopsAt", "Tap", "TapError",
-    "TrainOptions", "TrainingResult", "UnexaminedError", "UnknownNameError", "Verification",
-    "Weights", "WeightsError", "Work", "__version__", "assemble", "audit", "benchmark", "build",
-    "evaluate", "export", "find_taps", "get_backbone", "get_data_format", "get_detector",
-    "get_engine", "get_head", "hookimpl", "list_backbones", "list_data_formats", "list_detectors",
-    "list_engines", "list_heads", "list_weights", "load_checkpoint", "load_weights", "plan",
-    "quantize", "register", "resume", "train", "verify", "verify_backbone",
+    "DetectorWarning", "DetectorWeights", "DivergedError", "Engine", "Epoch", "Evaluation",
+    "ExportError", "Exported", "Extra", "Figures", "Head", "InputShapeError", "Interrupted",
+    "Level", "ModelError", "NewPluginError", "Note", "Plan", "PlanDefaults", "PlanError",
+    "PluginError", "PluginWarning", "Predictions", "Preprocessing", "Preset", "QuantizationReport",
+    "Run", "RunError", "SsdregError", "SsdregWarning", "StageEnd", "Step", "StopsAt", "Tap",
+    "TapError", "TrainOptions", "TrainingResult", "Tuning", "UnexaminedError", "UnknownNameError",
+    "Verification", "Weights", "WeightsError", "Work", "__version__", "assemble", "audit",
+    "benchmark", "build", "evaluate", "export", "find_taps", "get_backbone", "get_data_format",
+    "get_detector", "get_engine", "get_head", "hookimpl", "list_backbones", "list_data_formats",
+    "list_detectors", "list_engines", "list_heads", "list_weights", "load_checkpoint",
+    "load_weights", "plan", "quantize", "register", "resume", "resume_tuning", "train", "tune",
+    "verify", "verify_backbone",
 ]

@@ -6,9 +6,9 @@ from __future__ import annotations
 from ssdreg_runtime.errors import CacheError, DataError, DependencyError, ModelError, SsdregError
 
 __all__ = ["AuditError", "BenchError", "CacheError", "CheckpointWarning", "ConformanceError",
-           "DataError", "DependencyError", "DetectorWarning", "ExportError", "InputShapeError",
-           "Interrupted", "ModelError", "NewPluginError", "PlanError", "PluginError",
-           "PluginWarning", "RunError", "SsdregError", "SsdregWarning", "TapError",
+           "DataError", "DependencyError", "DetectorWarning", "DivergedError", "ExportError",
+           "InputShapeError", "Interrupted", "ModelError", "NewPluginError", "PlanError",
+           "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning", "TapError",
            "UnexaminedError", "UnknownNameError", "WeightsError"]
 
 
@@ -42,6 +42,10 @@ class UnknownNameError(SsdregError, LookupError):
 
 class RunError(SsdregError, ValueError):
     """A run folder, checkpoint or parameter file cannot be read or used."""
+
+
+class DivergedError(RunError):
+    """The loss of a training is not a number any more; the message says where, and why likely."""
 
 
 class WeightsError(SsdregError, ValueError):

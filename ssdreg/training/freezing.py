@@ -60,6 +60,11 @@ def is_normalized(symbol: mx.sym.Symbol, plan: Plan) -> bool:
     return bool(_norms(_up_to(symbol, plan.taps)))
 
 
+def stages(symbol: mx.sym.Symbol, plan: Plan) -> int:
+    """Return how many stages the backbone has up to its last tap, and can be frozen."""
+    return len(find_taps(_up_to(symbol, plan.taps[-1:]), plan.data_shape))
+
+
 def with_fixed_norms(symbol: mx.sym.Symbol, norms: Collection[str]) -> mx.sym.Symbol:
     """Return the same network, in which these normalisations use no batch statistics."""
     if not norms:

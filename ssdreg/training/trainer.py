@@ -15,7 +15,7 @@ from ssdreg.data.originals import image_sizes
 from ssdreg.data.splits import DataSpec
 from ssdreg.engines.choice import Choice
 from ssdreg.engines.processes import Alone, Group, any_says
-from ssdreg.errors import Interrupted, RunError
+from ssdreg.errors import DivergedError, Interrupted, RunError
 from ssdreg.metrics.coco import evaluate_coco
 from ssdreg.metrics.comparison import compare
 from ssdreg.metrics.voc import evaluate
@@ -61,7 +61,7 @@ def train_run(run: Run, data: Data, options: TrainOptions, choice: Choice,
 
     `choice` is what computes; `progress` is told of that, and of every step and epoch. Of several
     processes, which are the `group`, all call this, and the first validates and writes. Raises
-    RunError when the loss stops being a number, Interrupted after a stop by Ctrl-C
+    DivergedError when the loss stops being a number, Interrupted after a stop by Ctrl-C
     (the state is saved).
     """
     trainer = _Trainer(run, data, options, choice, group, after_epoch, progress)
@@ -192,7 +192,7 @@ class _Trainer:
         return evolve(state, epoch=state.epoch + 1, step=0)
 
     def _check(self, sums: Sums, state: State, rate: float) -> None:
-        """Raise RunError when the loss is not finite, with the place and the likely cause."""
+        """Raise DivergedError when the loss is not finite, with the place and the likely cause."""
         if math.isfinite(sums.cls_loss) and math.isfinite(sums.loc_loss):
             return
         cause = (f"the learning rate ({rate:g}) is too high for this network: try --lr "
@@ -200,8 +200,8 @@ class _Trainer:
         if not state.updates:
             cause = "the starting parameters or the images hold values that are no numbers"
         before = (f"; the last good state is that of epoch {state.epoch}" if state.epoch else "")
-        raise RunError(f"the loss is not a number any more in epoch {state.epoch + 1}, step "
-                       f"{state.step + 1} of {self.steps_per_epoch}: likely {cause}{before}")
+        raise DivergedError(f"the loss is not a number any more in epoch {state.epoch + 1}, step "
+                            f"{state.step + 1} of {self.steps_per_epoch}: likely {cause}{before}")
 
     def _rate(self, steps: int, seconds: float) -> float:
         """Return images a second."""

@@ -66,6 +66,7 @@ ELSEWHERE = {
     "ssdlite320_mobilenet_v3_large.coco": "likewise",
     "fpn_small": "its plug-in's own tests run it",
     "bench": "it takes minutes; its own tests run it",
+    "tune": "it takes minutes; its own tests run it",
     "openvino": "docs/precision.md quantises for the other backends, and tests for this one",
     "--gluoncv": "the tests of ssdreg-gluon run it, where GluonCV is installed",
 }

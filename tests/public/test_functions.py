@@ -20,12 +20,13 @@ from ssdreg.training.options import FINE_TUNING
 #: The commands whose function has their name, and the others.
 FUNCTIONS = {"train": ssdreg.train, "eval": ssdreg.evaluate, "export": ssdreg.export,
              "quantize": ssdreg.quantize, "bench": ssdreg.benchmark, "audit": ssdreg.audit,
-             "resume": ssdreg.resume}
+             "resume": ssdreg.resume, "tune": ssdreg.tune, "resume_tuning": ssdreg.resume_tuning}
 #: Options that say how something is printed, or are another argument's value.
 PRINTED = {"json", "markdown", "chart", "help"}
 OTHERWISE = {
     # a function of its own; pretrained=False; part of data_format
     "train": {"resume", "no_pretrained", "columns"},
+    "tune": {"resume", "no_pretrained", "columns"},
     "eval": {"mean", "std", "columns"},
     "export": {"mean", "std", "format", "dynamic_batch", "no_nms"},
     "quantize": {"mean", "std", "no_eval", "columns"}, "bench": {"no_peak"}, "audit": set()}
@@ -44,7 +45,7 @@ def test_arguments_are_named_typed_and_explained(name):
     function = FUNCTIONS[name]
     signature = inspect.signature(function)
     first, *others = signature.parameters.values()
-    if name != "train":  # which has no subject but its data
+    if name not in ("train", "tune"):  # which have no subject but their data
         assert first.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert {each.kind for each in others} == {inspect.Parameter.KEYWORD_ONLY}
     assert all(each.annotation is not inspect.Parameter.empty for each in (first, *others))
@@ -216,7 +217,10 @@ def test_auditing_is_what_the_command_does(capsys, tmp_path):
     ("audit", [], {}),
     ("audit", ["nowhere.json"], {}),
     ("audit", ["nowhere.json"], {"gluoncv": True}),
-    ("resume", ["nowhere"], {})])
+    ("resume", ["nowhere"], {}),
+    ("resume_tuning", ["nowhere"], {}),
+    ("tune", [], {"data": "nowhere", "out": "tuning", "backbone": "resnet18"}),
+    ("tune", [], {"data": "nowhere", "out": "tuning", "budget": -1.0})])
 def test_what_cannot_be_is_one_sentence(silence, function, subject, arguments, tmp_path,
                                         monkeypatch):
     monkeypatch.chdir(tmp_path)

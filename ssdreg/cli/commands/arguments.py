@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ssdreg_runtime.backends import Backend
 
 DATA_SHAPE, HEAD = 300, "ssd"
+#: Options of a network to be trained, with defaults; a value equal to its default counts as not
+#: given.
+DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "box_loss": None, "head": HEAD,
+            "data_shape": DATA_SHAPE}
 
 #: What a detector is, for commands that take any kind.
 MODEL = ("what `ssdreg train`, `ssdreg import`, `ssdreg quantize` or `ssdreg export` wrote, an old "
@@ -105,6 +109,42 @@ def data_format(options: argparse.Namespace) -> str | None:
     return f"csv:{options.columns}"
 
 
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Declare the backbone and the data of a training; see `data_format` and `add_detector`."""
+    parser.add_argument("--backbone", help="a name from `ssdreg list`")
+    parser.add_argument("--data", type=Path, metavar="DIR|REC", help=DATA)
+    parser.add_argument("--split", help="the split to train on; train or trainval by default")
+    parser.add_argument("--val-data", type=Path, metavar="DIR|REC",
+                        help="data to validate on; --data by default")
+    parser.add_argument("--val-split", help="the split to validate on; val or test by default, "
+                                            "a tenth of the images where there is none")
+    add_data_format(parser)
+    add_detector(parser)
+
+
+#: What `--pretrained` alone stands for.
+DECLARED = ""
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Declare what a training starts from; see `pretrained`."""
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--pretrained", nargs="?", const=DECLARED, metavar="NAME|FILE",
+                       help="start from weights of the backbone (see `ssdreg weights`), fetched "
+                            "if need be, from a .params file, a run, or a detector that comes with "
+                            "weights (see `ssdreg list`), as far as it fits; by default from the "
+                            "backbone's own where they are on disk. A run or such a detector "
+                            "without --backbone goes on as the network it is")
+    start.add_argument("--no-pretrained", action="store_true", help="start from nothing")
+
+
+def pretrained(options: argparse.Namespace) -> str | bool | None:
+    """Return what to start from, as `ssdreg.train` takes it."""
+    if options.no_pretrained:
+        return False
+    return True if options.pretrained == DECLARED else options.pretrained
+
+
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Declare what a checkpoint may not tell itself; see `ssdreg.load_checkpoint`."""
     parser.add_argument("--epoch", type=int,
@@ -174,6 +214,14 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
                              "Runtime, the plug-ins' and MXNet that is installed and can run it")
     add_computation_arguments(parser)
     add_device(parser)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--engine`` of a training."""
+    parser.add_argument("--engine", default="auto", metavar="NAME",
+                        help="what computes: mxnet, or that of a plug-in, such as torch; by "
+                             "default a plug-in's where one is installed, and in a resumed run "
+                             "the one of before")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

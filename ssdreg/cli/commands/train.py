@@ -30,11 +30,6 @@ NAME = "train"
 SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
-#: Options of the network, with defaults; a value equal to its default counts as not given.
-DETECTOR = {"tap_strides": None, "sizes": None, "loss": None, "box_loss": None,
-            "head": arguments.HEAD, "data_shape": arguments.DATA_SHAPE}
-#: What `--pretrained` alone stands for.
-DECLARED = ""
 
 #: Seconds in which torchrun ends the other processes when the first has failed.
 ENDED_WITHIN = 5.0
@@ -44,18 +39,9 @@ _DEFAULTS = {field.name: field.default for field in fields(TrainOptions)}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--backbone", help="a name from `ssdreg list`")
-    parser.add_argument("--data", type=Path, metavar="DIR|REC",
-                        help=arguments.DATA)
+    arguments.add_training(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RUN",
                         help="the folder to write; with --resume, the one to go on with")
-    parser.add_argument("--split", help="the split to train on; train or trainval by default")
-    parser.add_argument("--val-data", type=Path, metavar="DIR|REC",
-                        help="data to validate on; --data by default")
-    parser.add_argument("--val-split", help="the split to validate on; val or test by default, "
-                                            "a tenth of the images where there is none")
-    arguments.add_data_format(parser)
-    arguments.add_detector(parser)
     for name, kind, text in (
             ("epochs", int, "passes over the data"),
             ("batch-size", int, "images a step, all devices together"),
@@ -102,23 +88,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-negatives", action="store_true", default=argparse.SUPPRESS,
                         help="leave out images without objects, which else teach what background "
                              "is")
-    start = parser.add_mutually_exclusive_group()
-    start.add_argument("--pretrained", nargs="?", const=DECLARED, metavar="NAME|FILE",
-                       help="start from weights of the backbone (see `ssdreg weights`), fetched "
-                            "if need be, from a .params file, a run, or a detector that comes with "
-                            "weights (see `ssdreg list`), as far as it fits; by default from the "
-                            "backbone's own where they are on disk. A run or such a detector "
-                            "without --backbone goes on as the network it is")
-    start.add_argument("--no-pretrained", action="store_true", help="start from nothing")
+    arguments.add_start(parser)
     parser.add_argument("--augment", default=AUGMENT, choices=("light", "ssd", "none"),
                         help="mild augmentation, the paper's for long trainings, or none")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--tensorboard", action="store_true",
                         help="write the curves for TensorBoard too, into the run's folder")
-    parser.add_argument("--engine", default="auto", metavar="NAME",
-                        help="what computes: mxnet, or that of a plug-in, such as torch; by "
-                             "default a plug-in's where one is installed, and in a resumed run "
-                             "the one of before")
+    arguments.add_engine(parser)
     arguments.add_device(parser)
 
 
@@ -165,14 +141,12 @@ def _start(options: argparse.Namespace) -> TrainingResult:
     from ssdreg.training.train import train
     if options.data is None:
         raise SsdregError(NEEDED)
-    pretrained = (False if options.no_pretrained else
-                  True if options.pretrained == DECLARED else options.pretrained)
     return train(
         data=options.data, out=options.out, backbone=options.backbone, split=options.split,
         val_data=options.val_data, val_split=options.val_split, data_shape=options.data_shape,
         head=options.head, tap_strides=options.tap_strides, sizes=options.sizes, loss=options.loss,
         box_loss=options.box_loss,
-        pretrained=pretrained, augment=options.augment, engine=options.engine,
+        pretrained=arguments.pretrained(options), augment=options.augment, engine=options.engine,
         device=options.device, data_format=arguments.data_format(options),
         tensorboard=options.tensorboard, progress=Console(), **_given(options))
 
@@ -193,7 +167,7 @@ def _resume(options: argparse.Namespace) -> TrainingResult:
 def _refuse_another_detector(options: argparse.Namespace) -> None:
     """Refuse what only a new run can be told."""
     defaults = {"backbone": None, "pretrained": None, "no_pretrained": False, "augment": AUGMENT}
-    for name, default in {**defaults, **DETECTOR}.items():
+    for name, default in {**defaults, **arguments.DETECTOR}.items():
         if getattr(options, name) != default:
             raise SsdregError(f"--{name.replace('_', '-')} is for a new run: a resumed one keeps "
                               f"its network and augmentation, leave it out")
