@@ -12,7 +12,7 @@ from support.runs import UNUSED, command, refused
 
 import ssdreg
 from ssdreg.cli.commands import COMMANDS
-from ssdreg.training.options import TrainOptions
+from ssdreg.training.options import FINE_TUNING, TrainOptions
 
 NAMES = [each.NAME for each in COMMANDS]
 
@@ -73,7 +73,9 @@ def test_an_unknown_command_names_those_there_are(capsys, arguments):
 
 def test_options_show_their_defaults(capsys):
     text = " ".join(command(capsys, "train", "--help").out.split())
-    assert f"passes over the data (default: {TrainOptions().epochs})" in text
+    assert (f"passes over the data (default: {TrainOptions().epochs}, from weights "
+            f"{FINE_TUNING['epochs']})") in text
+    assert f"of sgd and nag (default: {TrainOptions().momentum})" in text
     assert "the network's input in pixels (default: 300)" in text
     assert "(default: None)" not in text
     assert "SUPPRESS" not in text
