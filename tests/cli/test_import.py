@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import attrs
+import numpy as np
 import pytest
 from support import checkpoints as files
 from support import gluon_ssd as gluons
