@@ -44,6 +44,16 @@ START_HEIGHTS = (0.0, 0.5, 1.0)
 MAX_SWEEPS = 20
 
 
+def small_boxes(boxes: np.ndarray, plan: Plan) -> np.ndarray:
+    """Tell which boxes (n, 5) are smaller than an anchor of `LEAST_CELLS` of the finest cells.
+
+    By area, (n,) bool; such a box falls between the anchors as often as on one.
+    """
+    finest = plan.levels[0]
+    areas = (boxes[:, 3:] - boxes[:, 1:3]).prod(axis=1)
+    return np.asarray(areas < LEAST_CELLS**2 / (finest.height * finest.width))
+
+
 @frozen(eq=False)
 class _Slot:
     """One size of one level: the range `first` to `last` of candidate indices that it may have.

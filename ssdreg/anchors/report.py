@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 from ssdreg_runtime.system.tables import text_table
 
-from ssdreg.anchors.fit import LEAST_CELLS, fit_sizes
+from ssdreg.anchors.fit import LEAST_CELLS, fit_sizes, small_boxes
 from ssdreg.anchors.match import Matching, matches
 from ssdreg.data.boxes import QUANTILES, Statistics, describe
 from ssdreg.detector.anchor_schemes import SIZES, Sizes, named_sizes
@@ -54,9 +54,7 @@ def report(boxes: np.ndarray, classes: tuple[str, ...], plan: Plan, chosen: str)
     sizes.setdefault(chosen, plan.sizes)
     matchings = {name: matches(boxes, plan.with_sizes(scheme_sizes))
                  for name, scheme_sizes in sizes.items()}
-    finest = plan.levels[0]
-    least = LEAST_CELLS**2 / (finest.height * finest.width)
-    small = int(((boxes[:, 3:] - boxes[:, 1:3]).prod(axis=1) < least).sum())
+    small = int(small_boxes(boxes, plan).sum())
     return AnchorReport(plan.with_sizes(sizes[chosen]), boxes, describe(boxes, classes),
                         sizes, matchings, chosen, small)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from ssdreg.detector.build import design
 from ssdreg.detector.overrides import Overrides
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import PluginError, WeightsError
+from ssdreg.graph.symbol import read_graph
 from ssdreg.progress import Progress
 from ssdreg.registry.detector_weights import DetectorWeights
 from ssdreg.registry.names import find_detector
@@ -78,22 +78,13 @@ def _of_plan(declared: DetectorWeights, file: Path) -> PretrainedDetector:
         designed.verify()
     deploy = designed.symbol("deploy")
     arrays = mapped(declared, file)
-    shapes = parameter_shapes(deploy, declared.data_shape)
+    shapes = read_graph(deploy, declared.data_shape).parameters()
     complaints = complaints_about(arrays, shapes, set(shapes), "detector")
     if complaints:
         raise WeightsError(f"the weights {declared.title} in {file} do not fit the detector: "
                            f"they {complaints}")
     return PretrainedDetector(declared, designed.plan, deploy, designed.symbol("train"),
                               sorted_params(arrays, deploy))
-
-
-def parameter_shapes(symbol: mx.sym.Symbol, data_shape: tuple[int, int]
-                     ) -> Mapping[str, tuple[int, ...]]:
-    """Return the shapes of a deploy symbol's parameters and auxiliary states."""
-    arguments, _, auxiliary = symbol.infer_shape(data=(1, 3, *data_shape))
-    shapes = {**dict(zip(symbol.list_arguments(), arguments)),
-              **dict(zip(symbol.list_auxiliary_states(), auxiliary))}
-    return {name: shape for name, shape in shapes.items() if name != "data"}
 
 
 def _of_checkpoint(declared: DetectorWeights, file: Path) -> PretrainedDetector:

@@ -291,8 +291,10 @@ DETECTIONS = Check("detections", "detections have real classes, and scores and b
 EXPORT = Check("export", "as ONNX, on ONNX Runtime, it detects the same", exports_the_same,
                (TRAINING, FILES, BATCH, DETECTIONS))
 
+#: What is found out of a symbol alone, without a computation.
+GRAPH_CHECKS = (SYMBOL, QUIET, TAPS, COVERAGE, DECLARED, FAMILY)
 HEAD_CHECKS = (FORWARD, TRAINING, FILES, BATCH, DETECTIONS, EXPORT)
-BACKBONE_CHECKS = (SYMBOL, QUIET, TAPS, COVERAGE, DECLARED, FAMILY, *HEAD_CHECKS)
+BACKBONE_CHECKS = (*GRAPH_CHECKS, *HEAD_CHECKS)
 
 
 def checks_for(subject: AnySubject) -> tuple[Check, ...]:

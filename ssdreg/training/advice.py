@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ssdreg.anchors.fit import LEAST_CELLS
+from ssdreg.anchors.fit import small_boxes
 from ssdreg.anchors.match import matches
 from ssdreg.detector.plan import Plan
 from ssdreg.runs.log import Epoch, best_of, validated
@@ -74,9 +74,7 @@ def _of_boxes(plan: Plan, boxes: np.ndarray, classes: Sequence[str]) -> Iterator
     if rare:
         yield f"there are few objects to learn from of {', '.join(rare)}: more images of them help"
     looked_at = boxes[::math.ceil(len(boxes) / MOST_BOXES)]
-    finest = plan.levels[0]
-    areas = (looked_at[:, 3:] - looked_at[:, 1:3]).prod(axis=1)
-    small = float((areas < LEAST_CELLS**2 / (finest.height * finest.width)).mean())
+    small = float(small_boxes(looked_at, plan).mean())
     unmatched = 1 - matches(looked_at, plan).share
     if small > WORTH_SAYING:
         yield (f"{small:.0%} of the objects are small for an input of {plan.data_shape[0]}x"

@@ -31,7 +31,7 @@ from ssdreg.runs.run import CONFIG, Run, open_run
 from ssdreg.training.freezing import is_normalized
 from ssdreg.training.network import Continued, Network, build_network, network_of
 from ssdreg.training.options import FINE_TUNING, LEAST_UPDATES, UNNORMALIZED_LR, TrainOptions
-from ssdreg.training.start import Start, choose_start
+from ssdreg.training.start import Start, Taken, choose_start, take
 from ssdreg.training.trainer import Data
 from ssdreg.weights.loading import siblings_with_weights, weights_of
 
@@ -134,6 +134,12 @@ def network(backbone: str | Backbone, continued: Continued | None, detector: Det
         draft = design(built, count, detector.data_shape, detector.head, overrides)
         overrides = evolve(overrides, sizes=fit_sizes(boxes(data.train), draft.plan))
     return build_network(built, count, detector.data_shape, detector.head, overrides)
+
+
+def taken(start: Start, network: Network, data: Data) -> Taken:
+    """Return what of the starting parameters fits the network; raises what `take` does."""
+    shapes = {"data": (1, 3, *network.plan.data_shape), "label": (1, data.train.max_objects, 6)}
+    return take(start.params, network.train, shapes, start.what)
 
 
 def recipe(given: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})

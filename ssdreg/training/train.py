@@ -25,9 +25,7 @@ from ssdreg.training import choices, restarting, state
 from ssdreg.training.advice import advise, reached
 from ssdreg.training.freezing import fixed
 from ssdreg.training.learner import check_devices, check_recomputation
-from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.start import Start, Taken, take
 from ssdreg.training.state import Saved
 from ssdreg.training.trainer import Data, resume_run, train_run
 from ssdreg.training.watching import draw, watching
@@ -165,7 +163,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
         fixed(network.train, network.plan, recipe)
         taken = None
         if start is not None:
-            taken = _take(start, network, opened)
+            taken = choices.taken(start, network, opened)
             tell(Note(f"starts from {start.what}: {taken.describe()}"))
         elif pretrained is not False:
             tell(Note(choices.without_weights(named)))
@@ -241,11 +239,6 @@ def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes:
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
     return None if given is None else Path(given)
-
-
-def _take(start: Start, network: Network, data: Data) -> Taken:
-    shapes = {"data": (1, 3, *network.plan.data_shape), "label": (1, data.train.max_objects, 6)}
-    return take(start.params, network.train, shapes, start.what)
 
 
 def _describe(plan: Plan, data: Data, recipe: TrainOptions) -> str:

@@ -20,7 +20,7 @@ from ssdreg.training import choices
 from ssdreg.training.learner import check_devices
 from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.start import Taken, take
+from ssdreg.training.start import Taken
 from ssdreg.training.trainer import Data
 
 
@@ -101,9 +101,7 @@ def prepare(task: Task, parts: Parts, progress: Progress) -> Prepared:
     check_devices(default, choice.devices)
     taken = None
     if start is not None:
-        shapes = {"data": (1, 3, *network.plan.data_shape),
-                  "label": (1, data.train.max_objects, 6)}
-        taken = take(start.params, network.train, shapes, start.what)
+        taken = choices.taken(start, network, data)
         progress(Note(f"starts from {start.what}: {taken.describe()}"))
     progress(Note(f"tunes {network.plan.backbone}, {network.plan.head} at "
                   f"{network.plan.data_shape[0]}x{network.plan.data_shape[1]}, on "

@@ -44,8 +44,16 @@ class Recipe:
                             freeze_stages=self.freeze_stages, head_lr=self.head_lr)
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-                         for name, value in attrs.asdict(self).items())
+        return ", ".join(f"{name} {text}" for name, text in self.texts().items())
+
+    def texts(self) -> dict[str, str]:
+        """Return the fields by name, as they are read and typed."""
+        return {name: as_text(value) for name, value in attrs.asdict(self).items()}
+
+
+def as_text(value: object) -> str:
+    """Write a number in few digits, and anything else as it is."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 #: The names of the fields, in their order.

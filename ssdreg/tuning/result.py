@@ -17,7 +17,7 @@ from ssdreg.training.choices import DetectorChoice
 from ssdreg.training.options import TrainOptions
 from ssdreg.tuning.curve import RateCurve
 from ssdreg.tuning.prepared import Task
-from ssdreg.tuning.recipe import FIELDS, Recipe
+from ssdreg.tuning.recipe import FIELDS, Recipe, as_text
 from ssdreg.tuning.record import PICTURE, TABLE
 from ssdreg.tuning.trial import FINISHED, Trial
 
@@ -117,8 +117,8 @@ def train_command(task: Task, recipe: Recipe, out: Path) -> str:
     add("--engine", task.engine if task.engine != AUTO else None)
     add("--device", task.device if task.device != "cpu" else None)
     add("--seed", task.seed or None)
-    for name, value in attrs.asdict(recipe).items():
-        add(f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else value)
+    for name, text in recipe.texts().items():
+        add(f"--{name.replace('_', '-')}", text)
     add("--out", out)
     return shlex.join(words)
 
@@ -133,10 +133,9 @@ def _numbers(value: object) -> str:
         return str(value)
     if any(isinstance(part, (list, tuple)) for part in value):
         return "/".join(map(_numbers, value))
-    return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
+    return ",".join(map(as_text, value))
 
 
 def _row(trial: Trial) -> tuple[str, ...]:
     return (str(trial.number), "-" if math.isnan(trial.ap) else f"{trial.ap:.3f}",
-            *(f"{value:g}" if isinstance(value, float) else str(value)
-              for value in attrs.astuple(trial.recipe)), str(trial.epochs), trial.outcome)
+            *trial.recipe.texts().values(), str(trial.epochs), trial.outcome)

@@ -260,7 +260,6 @@ class _Search:
                              tuned=prepared.taken is not None)
 
 
-
 def _seconds(minutes: float) -> float:
     """Return a budget in seconds; raise SsdregError where it is none."""
     if not 0 < minutes < math.inf:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 from support import gluon_ssd
 from support.runs import SIDE, SMALL, command, refused
+from support.serving import Answering, served
 
 import ssdreg
 from ssdreg import DetectorWeights, hookimpl
@@ -35,25 +34,13 @@ def server(tiny_run, tmp_path_factory):
         stream.writestr("tiny.params", params)
     files = {"/tiny.params": params, "/tiny.zip": archive.read_bytes(), "/text.zip": b"no archive"}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            running.asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(files[self.path])))
-            self.end_headers()
-            self.wfile.write(files[self.path])
+    class Handler(Answering):
+        def reply(self):
+            self.answer(files[self.path])
 
-        def log_message(self, *_):
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked = []
+    with served(Handler) as running:
         running.params = params
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

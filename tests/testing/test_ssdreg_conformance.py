@@ -1,38 +1,9 @@
-"""Conformance. The deeper networks of a family are built, and proven on the graph, but not run.
+from ssdreg.testing import conformance, subjects_of
 
-They are made by the same code, of the same operators, as the shallower ones that are examined as a
-whole: a step, a file or an export of theirs can go wrong in no way of its own.
-"""
+#: What test_engines.py holds to all promises is left out here.
+EXAMINED = [subject.title for subject in subjects_of("ssdreg")
+            if subject.title != "engine mxnet"]
 
-from __future__ import annotations
-
-import pytest
-
-from ssdreg.testing import (
-    BACKBONE_CHECKS,
-    HEAD_CHECKS,
-    Examination,
-    conformance,
-    subjects_of,
-)
-
-DISTRIBUTION = "ssdreg"
-#: Those of resnet50's bottleneck units. What resnet101 computes, test_reference.py holds.
-DEEPER = ("resnet101", "resnet152", "resnet200", "resnet269")
-#: What another test holds to all promises: test_engines.py.
-ELSEWHERE = ("engine mxnet",)
-EXAMINED = [subject.title for subject in subjects_of(DISTRIBUTION)
-            if subject.title not in (*DEEPER, *ELSEWHERE)]
-#: Those that take the graph alone.
-OF_THE_GRAPH = tuple(check for check in BACKBONE_CHECKS if check not in HEAD_CHECKS)
-
-test_conformance = conformance(DISTRIBUTION, *EXAMINED)
-
-
-@pytest.mark.parametrize("subject", subjects_of(DISTRIBUTION, *DEEPER),
-                         ids=lambda subject: subject.title)
-def test_a_deeper_one_is_what_it_declares(subject):
-    examination = Examination(subject)
-    for check in OF_THE_GRAPH:
-        verdict = examination.verdict(check)
-        assert verdict.passed, verdict.sentence
+# what resnet101 computes, test_reference.py holds
+test_conformance = conformance(
+    "ssdreg", *EXAMINED, graph_only=("resnet101", "resnet152", "resnet200", "resnet269"))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ssdreg_runtime.system.caches import cache
+from support.serving import Answering, served
 
 from ssdreg import Weights
 from ssdreg.errors import WeightsError
@@ -22,12 +21,11 @@ CONTENT = bytes(range(256)) * 3000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """Answers by path; how often each was asked for is counted in the server's `asked`."""
 
-    def do_GET(self):
+    def reply(self):
         asked = self.server.asked
-        asked.append(self.path)
         first = asked.count(self.path) == 1
         name = self.path.rpartition("/")[2]
         if name == "missing.params":
@@ -47,25 +45,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(CONTENT)
 
-    def answer(self, announced, sent=None):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(announced)))
-        self.end_headers()
-        self.wfile.write(announced if sent is None else sent)
-
-    def log_message(self, *_):
-        """Say nothing."""
-
 
 @pytest.fixture(scope="module")
 def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked = []
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with served(Handler) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
