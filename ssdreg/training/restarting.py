@@ -8,7 +8,7 @@ from pathlib import Path
 from ssdreg_runtime.system.files import write_json
 
 from ssdreg.engines.processes import Processes
-from ssdreg.runs.run import CONFIG
+from ssdreg.runs.run import CONFIG, PREFIX
 from ssdreg.training.state import FILE as STATE
 
 #: The file that names the job, in the run's folder.
@@ -24,7 +24,8 @@ def note(path: Path, processes: Processes) -> None:
 
 def forget(path: Path) -> None:
     """Make what was begun without anything saved no run any more."""
-    (path / CONFIG).unlink(missing_ok=True)
+    for name in (CONFIG, f"{PREFIX}-symbol.json", "deploy-symbol.json"):
+        (path / name).unlink(missing_ok=True)
 
 
 def is_of_job(path: Path, processes: Processes) -> bool:

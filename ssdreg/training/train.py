@@ -177,9 +177,15 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
         tell(Note(_describe(network.plan, opened, recipe)))
         if source.validation is not None:
             tell(Note(f"validates on {splits.describe_validation(source)}"))
-        with watching(run.path, tensorboard and processes.is_first) as after_epoch:
-            train_run(run, opened, recipe, choice, taken, group=group, after_epoch=after_epoch,
-                      progress=tell)
+        try:
+            with watching(run.path, tensorboard and processes.is_first) as after_epoch:
+                train_run(run, opened, recipe, choice, taken, group=group,
+                          after_epoch=after_epoch, progress=tell)
+        except SsdregError:
+            # a batch that is too large is known late: the same command with another one begins anew
+            if processes.is_first and not restarting.is_saved(run.path):
+                restarting.forget(run.path)
+            raise
         return _finished(run, opened, recipe, tell)
 
 

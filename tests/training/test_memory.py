@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
+from support.runs import SMALL
 
+import ssdreg
 from ssdreg.engines import MXNET
 from ssdreg.errors import RunError
 from ssdreg.mx import mx
@@ -92,3 +95,19 @@ def test_need_is_a_line() -> None:
     assert need.largest_batch(155, 2) == 4
     assert need.largest_batch(50) == 0
     assert Need(1.0, 0.0).largest_batch(math.inf) == 0
+
+
+def test_a_batch_that_is_too_large_leaves_no_run(monkeypatch: pytest.MonkeyPatch,
+                                                 tiny_shapes: Path, tmp_path: Path) -> None:
+    """The same folder takes the next attempt."""
+    out = tmp_path / "run"
+
+    def train() -> ssdreg.TrainingResult:
+        return ssdreg.train(data=tiny_shapes, out=out, backbone=SMALL, data_shape=SIDE,
+                            tap_strides=(8, 16), epochs=1, batch_size=8, engine=MXNET)
+    with monkeypatch.context() as patched:
+        patched.setattr(mxnet_learner, "available_memory", lambda: 1e6)
+        with pytest.raises(RunError, match=r"a batch of 8 takes .* GiB"):
+            train()
+    assert list(out.iterdir()) == []
+    assert train().best_epoch == 1
