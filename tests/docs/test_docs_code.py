@@ -111,15 +111,16 @@ def small():
 
 
 @pytest.fixture
-def folder(tmp_path, given, monkeypatch):
-    """The reader's own folder."""
-    shutil.copytree(given, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def folder(tmp_path_factory, given, monkeypatch):
+    """The reader's own folder, kept for those who read other documents."""
+    made = tmp_path_factory.mktemp("reader")
+    shutil.copytree(given, made, dirs_exist_ok=True)
+    monkeypatch.chdir(made)
+    monkeypatch.syspath_prepend(str(made))
     before = set(sys.modules)
-    yield tmp_path
+    yield made
     for name in set(sys.modules) - before:
-        if is_below(tmp_path, sys.modules[name]):
+        if is_below(made, sys.modules[name]):
             del sys.modules[name]
     forget_plugins()
 

@@ -298,3 +298,23 @@ def test_an_operator_that_cannot_be_exported(source, backend):
     with pytest.raises(ssdreg.errors.ExportError, match=r"behind_it.*; the backend mxnet runs "
                                                         r"it as it is"):
         ssdreg.Detector(strange, backend)
+
+
+def test_a_model_that_is_opened_again_is_not_compiled_again(exported, tmp_path, source):
+    pytest.importorskip("openvino", reason="the package openvino is not installed")
+    from ssdreg_runtime.backends import openvino as backend
+    picture = np.zeros((40, 60, 3), np.uint8)
+    copied = tmp_path / "copied.onnx"
+    copied.write_bytes(exported.read_bytes())
+    first = ssdreg.Detector(exported, "openvino").detect([picture])
+    kept = len(backend._NEVER_FREED)
+    second = ssdreg.Detector(copied, "openvino").detect([picture])
+    np.testing.assert_array_equal(first[0].rows, second[0].rows)
+    assert len(backend._NEVER_FREED) == kept
+    # nor does another model of the same name stand in for it
+    write_onnx(evolve(source, params=Params(
+        {name: array * 0.5 for name, array in source.params.args.items()}, source.params.auxs)),
+        copied)
+    third = ssdreg.Detector(copied, "openvino").detect([picture])
+    assert len(backend._NEVER_FREED) == kept + 1
+    assert not np.array_equal(first[0].rows, third[0].rows)

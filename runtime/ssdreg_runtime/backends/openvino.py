@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -26,9 +28,11 @@ from ssdreg_runtime.system.names import native
 if TYPE_CHECKING:
     import openvino
 
-#: Compiled models that are kept until the process ends. MXNet and OpenVINO each carry oneDNN, and
-#: code that one frees can be the other's: MXNet crashed in training after a detector was freed.
-_NEVER_FREED: list[openvino.CompiledModel] = []
+#: Compiled models that are kept until the process ends, by what they were compiled from. MXNet and
+#: OpenVINO each carry oneDNN, and code that one frees can be the other's: MXNet crashed in training
+#: after a detector was freed. Who opens a model again gets the same compiled one, so that memory
+#: grows with the models and not with the detectors.
+_NEVER_FREED: dict[tuple[object, ...], openvino.CompiledModel] = {}
 DEVICE = "CPU"
 
 #: Requests compiled for one batch size each, where a file takes any number of images.
@@ -76,28 +80,53 @@ class OpenVinoBackend:
 
 @frozen(eq=False)
 class _Compiler:
-    """A model, and the settings it is compiled with."""
+    """A model, and the settings it is compiled with; one model is compiled once beside MXNet."""
 
     model: openvino.Model
     core: openvino.Core
     settings: Mapping[str, str | int]
+    #: Equal for models of equal content.
+    identity: object
 
     def compile_fixed(self, batch: int) -> openvino.InferRequest:
         """Compile the model for a batch of this size."""
         model = self.model.clone()
         model.reshape([batch, *(side.get_length()
                                 for side in list(model.inputs[0].partial_shape)[1:])])
-        return self._compile(model)
+        return self._compile(model, batch)
 
     def compile_dynamic(self) -> openvino.InferRequest:
         """Compile the model as it is, for any batch size."""
-        return self._compile(self.model)
+        return self._compile(self.model, None)
 
-    def _compile(self, model: openvino.Model) -> openvino.InferRequest:
-        compiled = self.core.compile_model(model, DEVICE, dict(self.settings))
-        if "mxnet" in sys.modules:
-            _NEVER_FREED.append(compiled)
-        return compiled.create_infer_request()
+    def _compile(self, model: openvino.Model, batch: int | None) -> openvino.InferRequest:
+        if "mxnet" not in sys.modules:
+            return self._compiled(model).create_infer_request()
+        key = (self.identity, batch, *sorted(self.settings.items()))
+        if key not in _NEVER_FREED:
+            _NEVER_FREED[key] = self._compiled(model)
+        return _NEVER_FREED[key].create_infer_request()
+
+    def _compiled(self, model: openvino.Model) -> openvino.CompiledModel:
+        return self.core.compile_model(model, DEVICE, dict(self.settings))
+
+
+def _identity(file: ModelFile) -> object:
+    """Return what is equal for models of equal content: a digest, the weights' file included.
+
+    Where no compiled model is kept, every model is its own.
+    """
+    if "mxnet" not in sys.modules:
+        return object()
+    digest = hashlib.sha256(file.content or b"")
+    parts: list[Path] = []
+    if file.path is not None:
+        parts = [file.path, file.path.with_suffix(".bin")] if file.is_ir else [file.path]
+    for part in parts:
+        with part.open("rb") as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _read(core: openvino.Core, file: ModelFile) -> openvino.Model:
@@ -122,13 +151,14 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
         "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
         # by default it computes in bfloat16 on processors that have it
         "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32"}
+    identity = _identity(file)
     try:
         model = _read(core, file)
         shape = _input_shape(model)
         check_interface(file.name, [_port_name(port) for port in model.inputs],
                         [_port_name(port) for port in model.outputs], shape, file.facts)
         return OpenVinoBackend(evolve(file.facts, batch=shape[0]), computed,
-                               _Compiler(model, core, settings))
+                               _Compiler(model, core, settings, identity))
     except RuntimeError as error:
         version = openvino.__version__.split("-")[0]
         raise unreadable_error(file, "openvino", version, error) from error
