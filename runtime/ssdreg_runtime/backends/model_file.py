@@ -14,6 +14,8 @@ from ssdreg_runtime.backends.facts import PREFIX, ModelFacts, read_facts
 from ssdreg_runtime.errors import ModelError
 
 INPUT, OUTPUT = "images", "detection"
+#: The input of a model that takes one picture as it is, and its outputs.
+IMAGE, IMAGE_OUTPUTS = "image", ("boxes", "scores", "labels")
 #: Outputs of a model that was exported without non-maximum suppression.
 RAW_OUTPUTS = ("boxes", "scores")
 
