@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
@@ -269,7 +269,7 @@ def _write_objects(rules: PostProcessing, sides: _Sides, writer: Writer) -> None
 
 
 def _write_output(op: str, inputs: Sequence[Value | str], name: str, writer: Writer,
-                  **attributes: int) -> None:
+                  **attributes: Any) -> None:
     """Write a node whose output is one of the graph's, by a name that is reserved for it."""
     from onnx import helper
     writer.nodes.append(helper.make_node(op, [writer.named(value) for value in inputs], [name],

@@ -84,6 +84,11 @@ def unreadable_error(file: ModelFile, package: str, version: str, error: Excepti
                       f"{reason}")
 
 
+def takes_picture(inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+    """Tell whether a model with these inputs and outputs takes one picture of any size."""
+    return list(inputs) == [IMAGE] and list(outputs) == list(IMAGE_OUTPUTS)
+
+
 def check_interface(name: str, inputs: Sequence[str], outputs: Sequence[str],
                     shape: Sequence[int | None], facts: ModelFacts) -> None:
     """Raise ModelError unless a model has the inputs and outputs of a detector.

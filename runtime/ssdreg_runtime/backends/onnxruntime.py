@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,16 @@ from attrs import evolve, field, frozen
 
 from ssdreg_runtime.backends.facts import ModelFacts
 from ssdreg_runtime.backends.model_file import (
+    IMAGE,
+    IMAGE_OUTPUTS,
     INPUT,
     OUTPUT,
     ModelFile,
     check_interface,
+    takes_picture,
     unreadable_error,
 )
+from ssdreg_runtime.backends.picture import PictureBackend
 from ssdreg_runtime.backends.precisions import MIXED, resolve_precision
 from ssdreg_runtime.errors import ModelError
 from ssdreg_runtime.system.names import native
@@ -41,7 +46,8 @@ class OnnxRuntimeBackend:
         return detections
 
 
-def open_file(file: ModelFile, threads: int, precision: str) -> OnnxRuntimeBackend:
+def open_file(file: ModelFile, threads: int, precision: str
+              ) -> OnnxRuntimeBackend | PictureBackend:
     """Open an ONNX file; see `open_backend`."""
     import onnxruntime
     computed = resolve_precision(precision, file.facts, file.name)
@@ -60,10 +66,17 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OnnxRuntimeBacke
     except _load_errors() as error:
         raise unreadable_error(file, "onnxruntime", onnxruntime.__version__, error) from error
     inputs = session.get_inputs()
+    input_names = [port.name for port in inputs]
+    output_names = [port.name for port in session.get_outputs()]
+    if takes_picture(input_names, output_names):
+        def detect(picture: np.ndarray) -> Sequence[np.ndarray]:
+            found: Sequence[np.ndarray] = session.run(IMAGE_OUTPUTS, {IMAGE: picture})
+            return found
+
+        return PictureBackend(evolve(file.facts, batch=1), computed, "onnxruntime", detect)
     shape = [side if isinstance(side, int) else None
              for side in (inputs[0].shape if inputs else ())]
-    check_interface(file.name, [port.name for port in inputs],
-                    [port.name for port in session.get_outputs()], shape, file.facts)
+    check_interface(file.name, input_names, output_names, shape, file.facts)
     return OnnxRuntimeBackend(evolve(file.facts, batch=shape[0]), computed, session)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -14,13 +14,17 @@ from attrs import evolve, frozen
 
 from ssdreg_runtime.backends.facts import ModelFacts
 from ssdreg_runtime.backends.model_file import (
+    IMAGE,
+    IMAGE_OUTPUTS,
     INPUT,
     OUTPUT,
     RAW_OUTPUTS,
     ModelFile,
     check_interface,
+    takes_picture,
     unreadable_error,
 )
+from ssdreg_runtime.backends.picture import PictureBackend
 from ssdreg_runtime.backends.precisions import MIXED, NO_BFLOAT16, resolve_precision
 from ssdreg_runtime.errors import ModelError
 from ssdreg_runtime.system.names import native
@@ -78,6 +82,28 @@ class OpenVinoBackend:
         return self._requests[batch]
 
 
+class _PictureRequests:
+    """A model that takes a picture, compiled for those of the network's size, and for any.
+
+    Threads that run it wait for one another.
+    """
+
+    def __init__(self, data_shape: tuple[int, int], compiler: _Compiler) -> None:
+        self._shape, self._compiler, self._lock = (*data_shape, 3), compiler, Lock()
+        # what is resized here already, as all that `Detector` runs, needs no resizing in the model
+        self._fixed = compiler.compile_shape(self._shape)
+        self._any: openvino.InferRequest | None = None
+
+    def detect(self, picture: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs for a picture (h, w, 3) uint8."""
+        with self._lock:
+            request = self._fixed
+            if picture.shape != self._shape:
+                request = self._any = self._any or self._compiler.compile_dynamic()
+            found = request.infer(picture)
+            return [found[index].copy() for index in range(len(IMAGE_OUTPUTS))]
+
+
 @frozen(eq=False)
 class _Compiler:
     """A model, and the settings it is compiled with; one model is compiled once beside MXNet."""
@@ -90,19 +116,24 @@ class _Compiler:
 
     def compile_fixed(self, batch: int) -> openvino.InferRequest:
         """Compile the model for a batch of this size."""
+        return self.compile_shape([batch, *(
+            side.get_length() for side in list(self.model.inputs[0].partial_shape)[1:])])
+
+    def compile_shape(self, shape: Sequence[int]) -> openvino.InferRequest:
+        """Compile the model for an input of this shape."""
         model = self.model.clone()
-        model.reshape([batch, *(side.get_length()
-                                for side in list(model.inputs[0].partial_shape)[1:])])
-        return self._compile(model, batch)
+        model.reshape(list(shape))
+        return self._compile(model, tuple(shape))
 
     def compile_dynamic(self) -> openvino.InferRequest:
-        """Compile the model as it is, for any batch size."""
+        """Compile the model as it is, for an input of any shape that it takes."""
         return self._compile(self.model, None)
 
-    def _compile(self, model: openvino.Model, batch: int | None) -> openvino.InferRequest:
+    def _compile(self, model: openvino.Model, shape: tuple[int, ...] | None
+                 ) -> openvino.InferRequest:
         if "mxnet" not in sys.modules:
             return self._compiled(model).create_infer_request()
-        key = (self.identity, batch, *sorted(self.settings.items()))
+        key = (self.identity, shape, *sorted(self.settings.items()))
         if key not in _NEVER_FREED:
             _NEVER_FREED[key] = self._compiled(model)
         return _NEVER_FREED[key].create_infer_request()
@@ -139,7 +170,7 @@ def _read(core: openvino.Core, file: ModelFile) -> openvino.Model:
         return core.read_model(native(file.path))
 
 
-def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
+def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend | PictureBackend:
     """Open an ONNX file or one of OpenVINO's own; see `open_backend`."""
     import openvino
     computed = resolve_precision(precision, file.facts, file.name)
@@ -154,11 +185,16 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
     identity = _identity(file)
     try:
         model = _read(core, file)
+        compiler = _Compiler(model, core, settings, identity)
+        input_names = [_port_name(port) for port in model.inputs]
+        output_names = [_port_name(port) for port in model.outputs]
+        if takes_picture(input_names, output_names):
+            requests = _PictureRequests(file.facts.data_shape, compiler)
+            return PictureBackend(evolve(file.facts, batch=1), computed, "openvino",
+                                  requests.detect)
         shape = _input_shape(model)
-        check_interface(file.name, [_port_name(port) for port in model.inputs],
-                        [_port_name(port) for port in model.outputs], shape, file.facts)
-        return OpenVinoBackend(evolve(file.facts, batch=shape[0]), computed,
-                               _Compiler(model, core, settings, identity))
+        check_interface(file.name, input_names, output_names, shape, file.facts)
+        return OpenVinoBackend(evolve(file.facts, batch=shape[0]), computed, compiler)
     except RuntimeError as error:
         version = openvino.__version__.split("-")[0]
         raise unreadable_error(file, "openvino", version, error) from error
@@ -167,7 +203,7 @@ def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend:
 def _port_name(port: openvino.Output) -> str:
     # OpenVINO drops nodes that only rename a tensor, which then has both names
     names = port.get_names()
-    interface_names = names & {INPUT, OUTPUT, *RAW_OUTPUTS}
+    interface_names = names & {INPUT, OUTPUT, IMAGE, *IMAGE_OUTPUTS, *RAW_OUTPUTS}
     return min(interface_names or names, default="(unnamed)")
 
 

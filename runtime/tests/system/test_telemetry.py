@@ -17,7 +17,7 @@ MODULES = [*PACKAGE.rglob("*.py"), *(SSDREG.rglob("*.py") if SSDREG.is_dir() els
 LATER = {("ssdreg_runtime/backends/onnxruntime.py", "open_file"),
          ("ssdreg_runtime/backends/onnxruntime.py", "_load_errors"),
          ("ssdreg_runtime/backends/openvino.py", "open_file"),
-         ("ssdreg/quantization/engines.py", "_openvino_write")}
+         ("ssdreg/exporting/openvino_model.py", "write_model")}
 
 
 def unguarded(node, function="", guarded=False):
