@@ -37,9 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              f"or torch, a folder with a module of PyTorch, to detect and to "
                              f"train it further")
     parser.add_argument("--out", type=Path, metavar="FILE|FOLDER",
-                        help="the file or folder; by default model.onnx, model-image.onnx, "
-                             "model.xml or torch in a run's folder, and beside a checkpoint one "
-                             "of its name")
+                        help="the file or folder; by default model.onnx, model.xml or torch in a "
+                             "run's folder, and beside a checkpoint one of its name")
     parser.add_argument("--input", choices=INPUTS,
                         help="what the file takes: images, resized to the network's size already "
                              "(the default); or image, one picture of any size as it is, whose "
