@@ -159,6 +159,8 @@ def test_a_detector_runs_it_too(plain, taking, pictures, tmp_path, runtime):
         assert len(one) == len(two) > 5
         np.testing.assert_allclose(two.xyxy, one.xyxy, rtol=0, atol=1e-2)
         np.testing.assert_allclose(two.scores, one.scores, rtol=0, atol=1e-4)
+    stricter = [Detector(file, runtime, iou=0.1).detect(pictures[7])[0] for file in files]
+    assert len(stricter[0]) == len(stricter[1]) < len(wanted[3])
     backend = open_backend(files[1], runtime)
     assert isinstance(backend, PictureBackend)
     rows = backend.run_picture(pictures[7])

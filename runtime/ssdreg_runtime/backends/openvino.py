@@ -1,4 +1,4 @@
-"""OpenVINO, on the processor."""
+"""OpenVINO, on the processor or another of its devices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from ssdreg_runtime.backends.model_file import (
 )
 from ssdreg_runtime.backends.picture import PictureBackend
 from ssdreg_runtime.backends.precisions import MIXED, NO_BFLOAT16, resolve_precision
-from ssdreg_runtime.errors import ModelError
+from ssdreg_runtime.backends.settings import CPU, Device, Settings, in_force, iou_limit
+from ssdreg_runtime.errors import DependencyError, ModelError
 from ssdreg_runtime.system.names import native
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 #: after a detector was freed. Who opens a model again gets the same compiled one, so that memory
 #: grows with the models and not with the detectors.
 _NEVER_FREED: dict[tuple[object, ...], openvino.CompiledModel] = {}
-DEVICE = "CPU"
+_PROCESSOR = "CPU"
+
+#: Which input of NonMaxSuppression is the threshold.
+_IOU_INPUT = 3
 
 #: Requests compiled for one batch size each, where a file takes any number of images.
 _MAX_FIXED_REQUESTS = 2
@@ -113,6 +117,7 @@ class _Compiler:
     settings: Mapping[str, str | int]
     #: Equal for models of equal content.
     identity: object
+    device: str
 
     def compile_fixed(self, batch: int) -> openvino.InferRequest:
         """Compile the model for a batch of this size."""
@@ -133,13 +138,13 @@ class _Compiler:
                  ) -> openvino.InferRequest:
         if "mxnet" not in sys.modules:
             return self._compiled(model).create_infer_request()
-        key = (self.identity, shape, *sorted(self.settings.items()))
+        key = (self.identity, shape, self.device, *sorted(self.settings.items()))
         if key not in _NEVER_FREED:
             _NEVER_FREED[key] = self._compiled(model)
         return _NEVER_FREED[key].create_infer_request()
 
     def _compiled(self, model: openvino.Model) -> openvino.CompiledModel:
-        return self.core.compile_model(model, DEVICE, dict(self.settings))
+        return self.core.compile_model(model, self.device, dict(self.settings))
 
 
 def _identity(file: ModelFile) -> object:
@@ -170,34 +175,62 @@ def _read(core: openvino.Core, file: ModelFile) -> openvino.Model:
         return core.read_model(native(file.path))
 
 
-def open_file(file: ModelFile, threads: int, precision: str) -> OpenVinoBackend | PictureBackend:
+def open_file(file: ModelFile, settings: Settings) -> OpenVinoBackend | PictureBackend:
     """Open an ONNX file or one of OpenVINO's own; see `open_backend`."""
     import openvino
-    computed = resolve_precision(precision, file.facts, file.name)
+    computed = resolve_precision(settings.precision, file.facts, file.name)
     core = openvino.Core()
+    device = _device(file.name, settings.device, core.available_devices)
     in_bfloat16 = computed in ("bfloat16", MIXED)
-    if in_bfloat16 and "BF16" not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
+    if in_bfloat16 and (device != _PROCESSOR or "BF16" not in core.get_property(
+            _PROCESSOR, "OPTIMIZATION_CAPABILITIES")):
         raise ModelError(f"{file.name}: {NO_BFLOAT16}")
-    settings: dict[str, str | int] = {
-        "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
-        # by default it computes in bfloat16 on processors that have it
-        "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32"}
-    identity = _identity(file)
+    # by default it computes in bfloat16 on processors that have it
+    chosen: dict[str, str | int] = {
+        "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32"}
+    if device == _PROCESSOR:
+        chosen.update(INFERENCE_NUM_THREADS=settings.threads, NUM_STREAMS=1)
+    facts = in_force(file.facts, settings.iou)
+    identity = (_identity(file), settings.iou)
     try:
         model = _read(core, file)
-        compiler = _Compiler(model, core, settings, identity)
+        if settings.iou is not None:
+            _set_iou(model, settings.iou)
+        compiler = _Compiler(model, core, chosen, identity, device)
         input_names = [_port_name(port) for port in model.inputs]
         output_names = [_port_name(port) for port in model.outputs]
         if takes_picture(input_names, output_names):
-            requests = _PictureRequests(file.facts.data_shape, compiler)
-            return PictureBackend(evolve(file.facts, batch=1), computed, "openvino",
-                                  requests.detect)
+            requests = _PictureRequests(facts.data_shape, compiler)
+            return PictureBackend(evolve(facts, batch=1), computed, "openvino", requests.detect)
         shape = _input_shape(model)
         check_interface(file.name, input_names, output_names, shape, file.facts)
-        return OpenVinoBackend(evolve(file.facts, batch=shape[0]), computed, compiler)
+        return OpenVinoBackend(evolve(facts, batch=shape[0]), computed, compiler)
     except RuntimeError as error:
         version = openvino.__version__.split("-")[0]
         raise unreadable_error(file, "openvino", version, error) from error
+
+
+def _device(name: str, device: Device, there: Sequence[str]) -> str:
+    """Return OpenVINO's name of a device; raise DependencyError for one that is not there."""
+    if device.kind == CPU:
+        return _PROCESSOR
+    # AUTO:GPU,CPU and the like choose among those behind them by themselves
+    plain = device.which.partition(":")[0]
+    known = {one.partition(".")[0] for one in there} | {*there, "AUTO", "HETERO", "MULTI"}
+    if plain not in known:
+        raise DependencyError(f"{name}: OpenVINO finds no {device.which} here, for --device "
+                              f"{device.text}: there is {', '.join(there)}, and another needs its "
+                              f"driver")
+    return device.which
+
+
+def _set_iou(model: openvino.Model, iou: float) -> None:
+    """Put a threshold into a model's suppression, in place of its own."""
+    from openvino import opset13 as opset
+    for operator in model.get_ops():
+        if operator.get_type_name() == "NonMaxSuppression":
+            limit = opset.constant(float(iou_limit(iou)[0]), dtype=np.float32)
+            operator.input(_IOU_INPUT).replace_source_output(limit.output(0))
 
 
 def _port_name(port: openvino.Output) -> str:

@@ -25,6 +25,8 @@ class PictureBackend:
     precision: str
     name: str
     _detect: DetectPicture = field(repr=False)
+    #: What the model reads and does not keep alive.
+    _reads: object = field(default=None, repr=False)
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """See `Backend.run`; there are no empty rows."""

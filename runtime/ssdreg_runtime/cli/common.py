@@ -42,6 +42,22 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
                              "or the one that is named")
 
 
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which objects are wanted: how many, of which classes, how far apart."""
+    parser.add_argument("--iou", type=float, metavar="SHARE",
+                        help="of two boxes of a class that overlap by this or more, drop the "
+                             "lesser; by default what the detector was made with")
+    parser.add_argument("--max-det", type=int, metavar="N",
+                        help="objects of a picture at most, the best; all by default")
+    parser.add_argument("--only", metavar="A,B,C",
+                        help="look for these classes alone, by their names; all by default")
+
+
+def only(options: argparse.Namespace) -> list[str] | None:
+    """Return the names of the classes that are looked for; None for all."""
+    return None if options.only is None else options.only.split(",")
+
+
 def add_json_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that print objects as JSON instead of drawing them."""
     group = parser.add_mutually_exclusive_group()
