@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.inference.detector import Detector
     from ssdreg_runtime.io.frame import Stream
+    from ssdreg_runtime.io.saving import CocoFile, Saver
     from ssdreg_runtime.io.sinks import JsonWriter, PrintLine, Sink
 
 SOURCES = "IMAGE|DIR|VIDEO|-"
@@ -35,6 +36,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", dest="listed", action="store_true",
                         help="look at what is named in these files, a name a line; - reads the "
                              "names from standard input")
+    parser.add_argument("--recursive", action="store_true",
+                        help="take the images of the folders in a folder too")
     parser.add_argument("--threshold", type=float, default=0.5,
                         help="draw and report objects from this score on, 0 to 1")
     parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="DIR|FILE.mp4",
@@ -51,6 +54,19 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
                         help="objects of a picture at most, the best; all by default")
     parser.add_argument("--only", metavar="A,B,C",
                         help="look for these classes alone, by their names; all by default")
+
+
+def add_saving_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is saved besides, in the folder of ``--out``."""
+    parser.add_argument("--save-crops", action="store_true",
+                        help="save each object as a picture of its own, in the folder of --out: "
+                             "crops/CLASS/NAME-1.png")
+    parser.add_argument("--save-txt", action="store_true",
+                        help="save the objects of each picture as YOLO's text files, without "
+                             "scores: labels/NAME.txt, and the classes in classes.txt")
+    parser.add_argument("--save-coco", action="store_true",
+                        help="save all objects in one file, as COCO has annotations, with scores: "
+                             "coco.json")
 
 
 def only(options: argparse.Namespace) -> list[str] | None:
@@ -115,13 +131,17 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
     from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.draw.look import Look
     from ssdreg_runtime.inference.streams import open_streams
+    from ssdreg_runtime.io.pictures import find_images, find_images_below
+    from ssdreg_runtime.io.saving import Names, SavingSink
     from ssdreg_runtime.io.sinks import JsonSink
     from ssdreg_runtime.io.targets import drawing_sinks
     if not 0 <= options.threshold <= 1:
         raise DataError(f"--threshold {options.threshold:g} is no score: give one of 0 to 1")
     look = Look(line_width=options.line_width, font_size=options.font_size,
                 hide_labels=options.hide_labels, hide_scores=options.hide_scores)
-    streams = open_streams(_sources(options))
+    savers, coco = _savers(options)
+    streams = open_streams(_sources(options),
+                           find_images_below if options.recursive else find_images)
     with StreamProgress(streams) as progress:
         writer = make_writer and make_writer(progress.print_line)
         sinks: Sequence[Sink]
@@ -130,16 +150,38 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
                                   progress.print_line)
         else:
             sinks = [JsonSink(writer, options.threshold)] * len(streams)
+        if savers:
+            names = Names()
+            sinks = [SavingSink(sink, savers, options.threshold, names.of) for sink in sinks]
         detector = open_detector()
         picture_count = failed_count = 0
         for stream, sink in zip(streams, sinks):
             done, bad = _detect_stream(detector, stream, sink, progress, program)
             picture_count, failed_count = picture_count + done, failed_count + bad
+        if coco is not None:
+            coco.write()
         if writer is not None:
             writer.end()
     if failed_count and picture_count > 1:
         print(f"{failed_count} of {picture_count} pictures could not be read", file=sys.stderr)
     return SOME_FAILED if failed_count else 0
+
+
+def _savers(options: argparse.Namespace) -> tuple[list[Saver], CocoFile | None]:
+    """Return what saves objects besides, and among it the file that is written at the end."""
+    from ssdreg_runtime.io.saving import COCO, CROPS, CocoFile, Crops, YoloLabels, folder_of
+    savers: list[Saver] = []
+    if not (options.save_crops or options.save_txt or options.save_coco):
+        return savers, None
+    folder = folder_of(options.out)
+    coco = CocoFile(folder / COCO) if options.save_coco else None
+    if options.save_crops:
+        savers.append(Crops(folder / CROPS))
+    if options.save_txt:
+        savers.append(YoloLabels(folder))
+    if coco is not None:
+        savers.append(coco)
+    return savers, coco
 
 
 def _detect_stream(detector: Detector, stream: Stream, sink: Sink, progress: StreamProgress,

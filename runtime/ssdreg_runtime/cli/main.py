@@ -14,6 +14,7 @@ from ssdreg_runtime.cli.common import (
     add_backend_arguments,
     add_json_arguments,
     add_look_arguments,
+    add_saving_arguments,
     add_selection_arguments,
     add_source_arguments,
     detect_sources,
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add_source_arguments(command_parser)
     add_selection_arguments(command_parser)
     add_json_arguments(command_parser)
+    add_saving_arguments(command_parser)
     add_look_arguments(command_parser)
     add_backend_arguments(command_parser, ("auto", "onnxruntime", "openvino"), "auto",
                           "auto takes OpenVINO where it is installed")

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -75,11 +75,13 @@ def as_stream(source: Streamable) -> Stream:
                     f"or an iterable of images")
 
 
-def open_streams(sources: Sequence[str | os.PathLike[str]]) -> list[Stream]:
+def open_streams(sources: Sequence[str | os.PathLike[str]],
+                 find: Callable[[Path], list[Path]] = find_images) -> list[Stream]:
     """Open images, folders of images, videos and ``-``, standard input, in this order.
 
     Consecutive images form one stream, which has each file once; the name's extension tells a video
-    from an image. Standard input holds JPEG or PNG pictures one after another. Raises DataError for
+    from an image. `find` lists the images of a folder. Standard input holds JPEG or PNG pictures
+    one after another. Raises DataError for
     a name that does not exist, a folder without images, and a file that is no video; raises
     DependencyError for a video where PyAV is not installed.
     """
@@ -102,16 +104,16 @@ def open_streams(sources: Sequence[str | os.PathLike[str]]) -> list[Stream]:
             close_images()
             streams.append(open_video(path))
         else:
-            new_files = [file for file in _image_files(path) if file not in known]
+            new_files = [file for file in _image_files(path, find) if file not in known]
             known.update(new_files)
             images.update(dict.fromkeys(new_files))
     close_images()
     return streams
 
 
-def _image_files(path: Path) -> list[Path]:
+def _image_files(path: Path, find: Callable[[Path], list[Path]]) -> list[Path]:
     if path.is_dir():
-        return find_images(path)
+        return find(path)
     if path.is_file():
         return [path]
     raise DataError(f"{path} is not there: give an image or a folder of images, or a video")

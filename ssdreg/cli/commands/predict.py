@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ssdreg_runtime.cli.common import (
     add_json_arguments,
     add_look_arguments,
+    add_saving_arguments,
     add_selection_arguments,
     add_source_arguments,
     detect_sources,
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_checkpoint(parser)
     add_selection_arguments(parser)
     add_json_arguments(parser)
+    add_saving_arguments(parser)
     add_look_arguments(parser)
     arguments.add_backend(parser)
 
