@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ssdreg_runtime.io.saving import CocoFile, Saver
     from ssdreg_runtime.io.sinks import JsonWriter, PrintLine, Sink
 
-SOURCES = "IMAGE|DIR|VIDEO|-"
+SOURCES = "IMAGE|DIR|VIDEO|CAMERA|-"
 
 #: The exit status when an input could not be read and was passed over.
 SOME_FAILED = 1
@@ -31,13 +31,16 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the inputs and the target of the drawn pictures."""
     # "+", because with "*" argparse would end the list at the first option
     parser.add_argument("sources", nargs="+", metavar=SOURCES,
-                        help="images, folders of images, videos; - is standard input: JPEG or PNG "
-                             "pictures one after another")
+                        help="images, folders of images, videos; cameras: a number, as 0, or the "
+                             "address of a stream, as rtsp://HOST/PATH; - is standard input: JPEG "
+                             "or PNG pictures one after another")
     parser.add_argument("--list", dest="listed", action="store_true",
                         help="look at what is named in these files, a name a line; - reads the "
                              "names from standard input")
     parser.add_argument("--recursive", action="store_true",
                         help="take the images of the folders in a folder too")
+    parser.add_argument("--reconnect", type=float, default=60, metavar="SECONDS",
+                        help="how long a camera or stream that was lost is tried again")
     parser.add_argument("--threshold", type=float, default=0.5,
                         help="draw and report objects from this score on, 0 to 1")
     parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="DIR|FILE.mp4",
@@ -141,7 +144,8 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
                 hide_labels=options.hide_labels, hide_scores=options.hide_scores)
     savers, coco = _savers(options)
     streams = open_streams(_sources(options),
-                           find_images_below if options.recursive else find_images)
+                           find_images_below if options.recursive else find_images,
+                           options.reconnect)
     with StreamProgress(streams) as progress:
         writer = make_writer and make_writer(progress.print_line)
         sinks: Sequence[Sink]

@@ -19,6 +19,7 @@ from attrs import evolve, field, frozen
 from ssdreg_runtime.boxes.detections import Detections, failed_detections
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.inference.detector import Detector
+from ssdreg_runtime.io.camera import PATIENCE_SECONDS, Camera, is_camera
 from ssdreg_runtime.io.frame import Decode, Frame, FrameResult, Stream
 from ssdreg_runtime.io.images import ImageLike, PreparedImage
 from ssdreg_runtime.io.pictures import ImageFiles, Images, find_images
@@ -76,14 +77,16 @@ def as_stream(source: Streamable) -> Stream:
 
 
 def open_streams(sources: Sequence[str | os.PathLike[str]],
-                 find: Callable[[Path], list[Path]] = find_images) -> list[Stream]:
-    """Open images, folders of images, videos and ``-``, standard input, in this order.
+                 find: Callable[[Path], list[Path]] = find_images,
+                 patience: float = PATIENCE_SECONDS) -> list[Stream]:
+    """Open images, folders of images, videos, cameras and ``-``, standard input, in this order.
 
     Consecutive images form one stream, which has each file once; the name's extension tells a video
-    from an image. `find` lists the images of a folder. Standard input holds JPEG or PNG pictures
-    one after another. Raises DataError for
-    a name that does not exist, a folder without images, and a file that is no video; raises
-    DependencyError for a video where PyAV is not installed.
+    from an image. `find` lists the images of a folder. A camera is its number, as ``0``, or the
+    address of a stream, as ``rtsp://HOST/PATH``; one that is lost is connected to again for
+    `patience` seconds. Standard input holds JPEG or PNG pictures one after another. Raises
+    DataError for a name that does not exist, a folder without images, and a file that is no video;
+    raises DependencyError for a video where PyAV is not installed.
     """
     streams: list[Stream] = []
     images: dict[Path, None] = {}  # an ordered set
@@ -100,6 +103,9 @@ def open_streams(sources: Sequence[str | os.PathLike[str]],
             from ssdreg_runtime.io.piped import standard_input
             close_images()
             streams.append(standard_input())
+        elif is_camera(source):
+            close_images()
+            streams.append(Camera(source, patience))
         elif path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
             close_images()
             streams.append(open_video(path))

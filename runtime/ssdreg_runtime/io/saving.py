@@ -17,6 +17,7 @@ from PIL import Image
 
 from ssdreg_runtime.boxes.detections import Detections
 from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.io.camera import file_name
 from ssdreg_runtime.io.frame import Frame, FrameResult
 from ssdreg_runtime.io.sinks import Sink
 from ssdreg_runtime.io.video import VIDEO_SUFFIXES
@@ -166,8 +167,8 @@ class Names:
         frame = result.frame
         if frame.stream not in self._names:
             path = Path(frame.stream)
-            own = path.stem if frame.number is None or path.suffix else path.name
-            stem, number = own.replace(" ", "-"), 1
+            is_file = path.suffix and "://" not in frame.stream
+            stem, number = path.stem if is_file else file_name(frame.stream), 1
             name = stem
             while name in self._taken:
                 number += 1

@@ -329,7 +329,7 @@ def test_objects_that_are_wanted(detect, model, folder):
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["nowhere"], "nowhere is not there: give an image or a folder of images, or a video"),
     (["nowhere.mp4"], "nowhere.mp4 is not there: give an image"),
-    ([], "the following arguments are required: IMAGE|DIR|VIDEO|-"),
+    ([], "the following arguments are required: IMAGE|DIR|VIDEO|CAMERA|-"),
     (["--list", "nowhere.txt"], "nowhere.txt: No such file or directory"),
     (["--list", "/dev/null"], "/dev/null names nothing to look at"),
     (["-"], "standard input holds no JPEG or PNG picture: pipe pictures into it"),
