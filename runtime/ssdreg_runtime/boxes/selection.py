@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ssdreg_runtime.boxes.detections import Detections
 from ssdreg_runtime.errors import SsdregError
@@ -24,10 +24,7 @@ class Selection:
         kept = (np.ones(len(detections), np.bool_) if self.labels is None else
                 np.isin(detections.labels, np.array(sorted(self.labels), np.int64)))
         places = np.flatnonzero(kept)[:self.most]
-        if len(places) == len(detections):
-            return detections
-        return evolve(detections, xyxy=detections.xyxy[places], scores=detections.scores[places],
-                      labels=detections.labels[places])
+        return detections if len(places) == len(detections) else detections.at(places)
 
 
 def select(classes: Sequence[str], only: str | Iterable[str] | None = None,

@@ -17,6 +17,7 @@ from ssdreg_runtime.errors import DataError
 if TYPE_CHECKING:
     from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.inference.detector import Detector
+    from ssdreg_runtime.inference.tracking import Tracker
     from ssdreg_runtime.io.frame import Stream
     from ssdreg_runtime.io.saving import CocoFile, Saver
     from ssdreg_runtime.io.sinks import JsonWriter, PrintLine, Sink
@@ -53,6 +54,9 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iou", type=float, metavar="SHARE",
                         help="of two boxes of a class that overlap by this or more, drop the "
                              "lesser; by default what the detector was made with")
+    parser.add_argument("--track", action="store_true",
+                        help="follow objects from frame to frame of a video or camera: each has a "
+                             "number, drawn behind its name, `track` in JSON")
     parser.add_argument("--max-det", type=int, metavar="N",
                         help="objects of a picture at most, the best; all by default")
     parser.add_argument("--only", metavar="A,B,C",
@@ -160,7 +164,8 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
         detector = open_detector()
         picture_count = failed_count = 0
         for stream, sink in zip(streams, sinks):
-            done, bad = _detect_stream(detector, stream, sink, progress, program)
+            tracker = _tracker(stream, options) if options.track else None
+            done, bad = _detect_stream(detector, stream, sink, progress, program, tracker)
             picture_count, failed_count = picture_count + done, failed_count + bad
         if coco is not None:
             coco.write()
@@ -188,19 +193,34 @@ def _savers(options: argparse.Namespace) -> tuple[list[Saver], CocoFile | None]:
     return savers, coco
 
 
+def _tracker(stream: Stream, options: argparse.Namespace) -> Tracker:
+    """Return what follows the objects of a stream; raise DataError where nothing moves."""
+    from ssdreg_runtime.inference.tracking import Tracker
+    from ssdreg_runtime.io.video import FRAME_RATE, Video
+    if stream.unit != "frame":
+        raise DataError(f"--track follows objects from frame to frame, and {stream.name} is no "
+                        f"video and no camera: leave it out")
+    return Tracker(options.threshold,
+                   float(stream.rate if isinstance(stream, Video) else FRAME_RATE))
+
+
 def _detect_stream(detector: Detector, stream: Stream, sink: Sink, progress: StreamProgress,
-                   program: str) -> tuple[int, int]:
-    """Detect in one stream; return the number of its pictures, and of those that failed."""
+                   program: str, tracker: Tracker | None) -> tuple[int, int]:
+    """Detect in one stream, and follow its objects with a tracker.
+
+    Return the number of its pictures, and of those that failed.
+    """
     from contextlib import closing
 
     from ssdreg_runtime.inference.streams import decoder_count, detect_stream
+    from ssdreg_runtime.inference.tracking import follow
     from ssdreg_runtime.io.frame import FrameResult
     from ssdreg_runtime.io.pipeline import in_background, in_pool, without_pauses
 
     def plan(in_order: Generator[FrameResult | None, None, None]
              ) -> Generator[tuple[FrameResult, object] | None, None, None]:
         with closing(in_order):
-            for result in in_order:
+            for result in in_order if tracker is None else follow(in_order, tracker):
                 yield None if result is None else (
                     result, None if result.error else sink.plan(result))
 

@@ -29,7 +29,7 @@ VIDEO_SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".m
                   ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 
 #: Frames a second of a video that does not state its rate.
-_RATE = Fraction(25)
+FRAME_RATE = Fraction(25)
 
 
 @frozen(eq=False)
@@ -74,7 +74,7 @@ def open_video(file: Path) -> Video:
     """
     with _open(file) as container:
         stream = _video_stream(container, file)
-        rate = _fraction(stream.average_rate) or _fraction(stream.guessed_rate) or _RATE
+        rate = _fraction(stream.average_rate) or _fraction(stream.guessed_rate) or FRAME_RATE
         time_base = _fraction(stream.time_base) or 1 / rate
         seconds = (stream.duration * time_base if stream.duration
                    else Fraction(container.duration or 0, import_av().time_base))
