@@ -115,8 +115,10 @@ def test_list_of_names_like_a_pattern(capsys):
         listed = json.loads(command(capsys, "list", pattern, "--json").out)
         assert [each["name"] for each in listed["backbones"]] == found
         assert listed["heads"] == []
+    several = json.loads(command(capsys, "list", "inception*", "resnet5*", "--json").out)
+    assert [each["name"] for each in several["backbones"]] == ["inceptionv3", "resnet50"]
     assert command(capsys, "list", "ssd*").out.startswith("head ")
-    assert refused(command(capsys, "list", "yolo*"), "nothing is called like 'yolo*'")
+    assert refused(command(capsys, "list", "yolo*"), "nothing is called like yolo*: ")
 
 
 def test_list_as_a_table_for_the_readme(capsys):

@@ -342,7 +342,7 @@ def test_objects_that_are_wanted(detect, model, folder):
     (["images", "--font-size", "large"], "argument --font-size: invalid int value: 'large'"),
     (["images", "--out", "drawn.mp4"], "--out drawn.mp4 is a video, which is drawn from one video"),
     (["images", "--save-txt", "--out", "drawn.mp4"], "--out drawn.mp4 is a video, and crops, labe"),
-    (["images", "--track"], "--track follows objects from frame to frame, and 2 images is no video"),
+    (["images", "--track"], "--track follows objects from frame to frame, and 2 images is no "),
     (["empty", "--recursive"], "and neither does a folder in it"),
     (["images", "--only", "gren"], "--only gren: the detector has no class of that name; did you "),
     (["images", "--device", "tpu"], "--device 'tpu' is no device that runs a model file"),

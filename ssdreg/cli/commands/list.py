@@ -19,9 +19,9 @@ SUMMARY = "list the registered backbones, heads, and detectors that come with we
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("pattern", nargs="?", metavar="PATTERN",
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN",
                         help="only those whose name, or another name of theirs, is like this: "
-                             "'resnet*', '*_coco'")
+                             "'resnet*', '*coco'; all by default")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON for machines")
     form.add_argument("--markdown", action="store_true",
@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print backbones, heads and detectors."""
     backbones = [backbone for backbone in list_backbones()
-                 if _is_meant(options.pattern, backbone.name, *backbone.aliases)]
-    heads = [head for head in list_heads() if _is_meant(options.pattern, head.name)]
+                 if _is_meant(options.patterns, backbone.name, *backbone.aliases)]
+    heads = [head for head in list_heads() if _is_meant(options.patterns, head.name)]
     detectors = [detector for detector in list_detectors()
-                 if _is_meant(options.pattern, detector.name, *detector.aliases)]
+                 if _is_meant(options.patterns, detector.name, *detector.aliases)]
     if not (backbones or heads or detectors):
-        raise UnknownNameError(f"nothing is called like {options.pattern!r}: `ssdreg list` shows "
-                               f"all names")
+        raise UnknownNameError(f"nothing is called like {' or '.join(options.patterns)}: `ssdreg "
+                               f"list` shows all names")
     if options.json:
         print(json.dumps({
             "backbones": [{"name": backbone.name, "aliases": list(backbone.aliases),
@@ -68,9 +68,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _is_meant(pattern: str | None, *names: str) -> bool:
-    """Tell whether one of the names is like a pattern; without one all are meant."""
-    return pattern is None or any(fnmatchcase(name, pattern) for name in names)
+def _is_meant(patterns: Sequence[str], *names: str) -> bool:
+    """Tell whether one of the names is like one of the patterns; without any all are meant."""
+    return not patterns or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 #: Stands for the backbone of a detector whose file says what it is.
