@@ -8,9 +8,11 @@ import pytest
 from attrs import evolve
 from onnx import TensorProto, helper
 from PIL import Image
-from ssdreg_runtime import Detector
+from ssdreg_runtime import Detector, ModelError
+from ssdreg_runtime.backends import open_backend
 from ssdreg_runtime.backends.picture import PictureBackend
 from ssdreg_runtime.io.images import resize
+from ssdreg_runtime.system.processor import multiplies_bfloat16
 from ssdreg_runtime.system.telemetry import no_telemetry
 from support.exporting import ALIVE
 from support.paths import SHARED
@@ -22,7 +24,6 @@ from ssdreg.detector.overrides import Overrides
 from ssdreg.errors import ExportError
 from ssdreg.exporting import Options, to_onnx
 from ssdreg.exporting.image_input import with_image_input
-from ssdreg.inference.detector import open_backend
 from ssdreg.quantization.onnxruntime.int8 import quantize_onnx
 from ssdreg.runs.params import Params
 
@@ -165,6 +166,12 @@ def test_a_detector_runs_it_too(plain, taking, pictures, tmp_path, runtime):
     assert isinstance(backend, PictureBackend)
     rows = backend.run_picture(pictures[7])
     np.testing.assert_allclose(rows, wanted[3].rows, rtol=0, atol=1e-3)
+
+
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="the processor has no bfloat16")
+def test_bfloat16_has_too_few_digits_for_boxes(taking):
+    with pytest.raises(ModelError, match="need more digits than bfloat16 has"):
+        open_backend(taking.SerializeToString(), "openvino", precision="bfloat16")
 
 
 def test_eight_bits_take_a_picture_too(plain, pictures, tmp_path, capsys):

@@ -200,6 +200,10 @@ def open_file(file: ModelFile, settings: Settings) -> OpenVinoBackend | PictureB
         input_names = [_port_name(port) for port in model.inputs]
         output_names = [_port_name(port) for port in model.outputs]
         if takes_picture(input_names, output_names):
+            if in_bfloat16:
+                raise ModelError(f"{file.name} takes pictures of any size, and their pixels and "
+                                 f"boxes need more digits than bfloat16 has: compute it in "
+                                 f"float32, or export it with --input images")
             requests = _PictureRequests(facts.data_shape, compiler)
             return PictureBackend(evolve(facts, batch=1), computed, "openvino", requests.detect)
         shape = _input_shape(model)
