@@ -118,6 +118,14 @@ def test_it_finds_what_a_detector_finds(source, plain, taking, pictures, tmp_pat
         assert (np.diff(scores) <= 0).all()
 
 
+def test_a_model_of_any_batch_takes_a_picture_too(source, taking, pictures):
+    opened = [session(model) for model in (
+        taking, with_image_input(to_onnx(source, Options(batch=None))))]
+    one, two = (each.run(OUTPUTS, {"image": pictures[6]}) for each in opened)
+    for mine, yours in zip(one, two):
+        np.testing.assert_allclose(mine, yours, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize("changes", [
     {"nms_threshold": 0.0}, {"force_suppress": True}, {"threshold": 0.9}])
 def test_every_way_of_suppression(source, pictures, tmp_path, changes):
