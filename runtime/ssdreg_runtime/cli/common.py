@@ -163,12 +163,15 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
             sinks = [SavingSink(sink, savers, options.threshold, names.of) for sink in sinks]
         detector = open_detector()
         picture_count = failed_count = 0
-        for stream, sink in zip(streams, sinks):
-            tracker = _tracker(stream, options) if options.track else None
-            done, bad = _detect_stream(detector, stream, sink, progress, program, tracker)
-            picture_count, failed_count = picture_count + done, failed_count + bad
-        if coco is not None:
-            coco.write()
+        try:
+            for stream, sink in zip(streams, sinks):
+                tracker = _tracker(stream, options) if options.track else None
+                done, bad = _detect_stream(detector, stream, sink, progress, program, tracker)
+                picture_count, failed_count = picture_count + done, failed_count + bad
+        finally:
+            # a camera is only ever ended by an interruption, or lost: what was found is whole
+            if coco is not None:
+                coco.write()
         if writer is not None:
             writer.end()
     if failed_count and picture_count > 1:

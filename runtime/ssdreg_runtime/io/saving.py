@@ -110,7 +110,9 @@ class CocoFile:
                 "score": round(float(score), 5)})
 
     def write(self) -> None:
-        """Write the file."""
+        """Write the file; none where there was no picture."""
+        if not self._images:
+            return
         categories = [{"id": number, "name": name} for number, name in enumerate(self._classes, 1)]
         _write(self.file, json.dumps({"images": self._images, "annotations": self._annotations,
                                       "categories": categories}, indent=1) + "\n")

@@ -146,3 +146,29 @@ def test_what_is_a_camera(tmp_path, monkeypatch):
     (tmp_path / "0").write_bytes(b"a file of that name")
     assert not is_camera("0")
     assert file_name("rtsp://host:554/cam 1") == "rtsp-host-554-cam-1"
+
+
+def test_a_camera_on_the_command_line_keeps_what_was_found(serve, tmp_path, monkeypatch, capsys):
+    """Until it is lost; the status says that it was."""
+    import json
+
+    import onnx
+    from runtime_support.tiny_model import tiny_model
+    from ssdreg_runtime.backends import installed
+    from ssdreg_runtime.cli.main import main
+    if not installed():
+        pytest.skip("neither OpenVINO nor ONNX Runtime is installed")
+    monkeypatch.chdir(tmp_path)
+    onnx.save(tiny_model(), "tiny.onnx")
+    source = serve(lambda handler, _: motion(handler, [90] * 15))
+    status = main(["tiny.onnx", source, "--reconnect", "0", "--json-lines", "--save-coco",
+                   "--threads", "1", "--out", "saved"])
+    told = capsys.readouterr()
+    lines = list(map(json.loads, told.out.splitlines()))
+    assert status == 2
+    assert "was lost, and did not come back for 0 s" in told.err
+    assert "secret" not in told.err + told.out
+    images = json.loads((tmp_path / "saved" / "coco.json").read_text())["images"]
+    assert len(images) == len(lines) > 3
+    assert images[0]["file_name"].startswith("http-127.0.0.1-")
+    assert images[0]["file_name"].endswith("-camera-000001.png")
