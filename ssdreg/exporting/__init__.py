@@ -23,10 +23,22 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
 
 
 def write_onnx(source: DeployModel, file: str | Path, options: Options | None = None) -> None:
-    """Write a detector as an ONNX file, whole or not at all; raises what `to_onnx` raises."""
+    """Write a detector as an ONNX file, whole or not at all; raises what `to_onnx` raises.
+
+    A `file` that ends in .xml is written as OpenVINO's two files; DependencyError is raised where
+    OpenVINO is not installed.
+    """
+    write_model(to_onnx(source, options), Path(file))
+
+
+def write_model(model: onnx.ModelProto, file: Path) -> None:
+    """Write an ONNX model as a file .onnx, or as OpenVINO's .xml and .bin, whole or not at all."""
     from ssdreg_runtime.system.files import replacing
-    model = to_onnx(source, options)
-    path = Path(file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as beside:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix.lower() == ".xml":
+        from ssdreg.exporting.openvino_model import of_onnx
+        from ssdreg.exporting.openvino_model import write_model as write_openvino
+        write_openvino(of_onnx(model), file)
+        return
+    with replacing(file) as beside:
         beside.write_bytes(model.SerializeToString())

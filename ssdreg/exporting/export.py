@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,7 +13,15 @@ from attrs import evolve, field, frozen
 
 from ssdreg.deploy.model import DeployModel, open_deploy_model
 from ssdreg.errors import DependencyError, ExportError, ModelError
-from ssdreg.exporting.options import OLDEST_OPSET, Options
+from ssdreg.exporting.options import (
+    IMAGE,
+    IMAGES,
+    OLDEST_OPSET,
+    ONNX,
+    OPENVINO,
+    SUFFIXES,
+    Options,
+)
 from ssdreg.exporting.parity import Parity
 from ssdreg.progress import Progress, silent
 from ssdreg.registry.preprocessing import Preprocessing
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 #: Endings of checkpoint names, left out of the exported file's name.
-_ENDINGS = (".tar.gz", ".tgz", "-symbol.json", ".json", ".params")
+_ENDINGS = (".tar.gz", ".tgz", "-symbol.json", ".json", ".params", ".onnx")
 
 
 @frozen(eq=False)
@@ -29,14 +38,15 @@ class Exported:
     """A file that was written, and what it was compared with.
 
     - `file`, `size` in bytes; `replaced`: whether one was there before
-    - `source`: the detector that it was made of; `options`: how it was written
+    - `source`: the detector that it was made of, None where that is an ONNX file; `options`: how
+      it was written
     - `images`: how many it was compared with MXNet on; `parity`: what that found, by runtime
     """
 
     file: Path
     size: int
     replaced: bool
-    source: DeployModel = field(repr=False)
+    source: DeployModel | None = field(repr=False)
     options: Options
     images: int = 0
     parity: Mapping[str, Parity] = MappingProxyType({})
@@ -49,9 +59,9 @@ class Exported:
 
 
 def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None = None,
-           batch_size: int | None = 1, opset: int = OLDEST_OPSET, nms: bool = True,
-           precision: str = "float32", epoch: int | None = None,
-           classes: Sequence[str] | None = None,
+           format: str = ONNX, input: str = IMAGES, batch_size: int | None = 1,
+           opset: int = OLDEST_OPSET, nms: bool = True, precision: str = "float32",
+           epoch: int | None = None, classes: Sequence[str] | None = None,
            data_shape: int | tuple[int, int] | None = None,
            preprocessing: Preprocessing | None = None,
            check: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
@@ -59,9 +69,14 @@ def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None 
     """Write a run or an old checkpoint as one ONNX file, as ``ssdreg export`` does.
 
     - `model`: a run's folder, or a checkpoint; `epoch`, `classes`, `data_shape` and
-      `preprocessing` are those of `ssdreg.load_checkpoint`
+      `preprocessing` are those of `ssdreg.load_checkpoint`. An ONNX file that ssdreg wrote, of 8
+      bits too, does for another `format` or `input`, and is otherwise left as it is
     - `out`: the file; by default ``model.onnx`` in a run's folder, and beside a checkpoint one of
       its name. It is written whole or not at all; one that ssdreg wrote before is replaced
+    - `format`: ``onnx``, or ``openvino`` for OpenVINO's own files, .xml and .bin
+    - `input`: ``images`` of the network's size, or ``image``, one picture of any size as it is:
+      the file resizes it as `ssdreg.Detector` does, and gives boxes in pixels; its default name
+      ends in ``-image``
     - `batch_size`: images at a time, None for any number; `opset`: the set of ONNX operators
     - `nms`: False leaves suppression out: the file gives the scores and boxes of all anchors
     - `precision`: ``float32`` or ``float16``
@@ -72,33 +87,81 @@ def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None 
 
     Raises ExportError for a network that cannot be written, a file that may not be, and options
     that cannot be; RunError for what cannot be read; DependencyError where `check` finds no
-    runtime; DataError for an image that cannot be read.
+    runtime, and without OpenVINO for its format; DataError for an image that cannot be read.
     """
     from ssdreg.exporting import write_onnx
     path, tell = Path(model), progress or silent
-    options = Options(batch=batch_size, opset=opset, nms=nms, precision=precision)
-    file = default_file(path) if out is None else Path(out)
-    _refuse(file)
+    options = Options(batch=batch_size, opset=opset, nms=nms, precision=precision, input=input)
+    if format not in SUFFIXES:
+        raise ExportError(f"there is no format {format!r} of one file: choose one of "
+                          f"{', '.join(SUFFIXES)}")
+    file = default_file(path, format, input) if out is None else Path(out)
+    _refuse(file, format)
     files = check_images(check)
     if files:
         _check_runtimes(options)
+    if path.suffix.lower() == f".{ONNX}" and path.is_file():
+        told = (epoch, classes, data_shape, preprocessing, check or None)
+        if any(each is not None for each in told) or options != Options(input=input):
+            raise ExportError(f"{path} is exported already, and is written anew with --input and "
+                              f"--format alone: give the run it was made of for other options")
+        return _rewrite(path, file, options, format, tell)
     source = open_deploy_model(path, epoch, classes, data_shape, preprocessing)
-    images = pixels(files, source) if files else None
+    compare = _comparison(files, source, file, input) if files else None
     replaced = file.exists()
     write_onnx(source, file, options)
-    exported = Exported(file, file.stat().st_size, replaced, source, options)
+    exported = Exported(file, _size(file), replaced, source, options)
     tell(exported)
-    if images is None:
-        return exported
-    from ssdreg.exporting.checking import compare_file
-    return evolve(exported, images=len(images), parity=compare_file(source, file, images))
+    return (exported if compare is None else
+            evolve(exported, images=len(files), parity=compare()))
 
 
-def default_file(path: Path) -> Path:
+def _comparison(files: Sequence[Path], source: DeployModel, file: Path, input: str
+                ) -> Callable[[], Mapping[str, Parity]]:
+    """Return what compares the written file with MXNet; the images are read now."""
+    from ssdreg_runtime.io.images import read
+
+    from ssdreg.exporting.checking import compare_file, compare_picture_file
+    if input == IMAGE:
+        return partial(compare_picture_file, source, file, [read(each) for each in files])
+    return partial(compare_file, source, file, pixels(files, source))
+
+
+def _rewrite(path: Path, file: Path, options: Options, format: str, tell: Progress) -> Exported:
+    """Write an ONNX file of ssdreg anew, for another input or in another format."""
+    import onnx
+
+    from ssdreg.exporting import write_model
+    from ssdreg.exporting.image_input import with_image_input
+    if not _is_ours(path):
+        raise ExportError(f"{path} was not written by ssdreg: give a run, a checkpoint, or a file "
+                          f"of `ssdreg export` or `ssdreg quantize`")
+    if options.input != IMAGE and format == ONNX:
+        raise ExportError(f"{path} is an ONNX file already: with --input image or --format "
+                          f"openvino it is written anew")
+    model = onnx.load(str(path))
+    if options.input == IMAGE:
+        model = with_image_input(model, str(path))
+    replaced = file.exists()
+    write_model(model, file)
+    opset = next(each.version for each in model.opset_import if not each.domain)
+    exported = Exported(file, _size(file), replaced, None, evolve(options, opset=opset))
+    tell(exported)
+    return exported
+
+
+def _size(file: Path) -> int:
+    """Return the bytes of a file, and of OpenVINO's weights beside it."""
+    weights = [file.with_suffix(".bin")] if file.suffix == SUFFIXES[OPENVINO] else []
+    return sum(each.stat().st_size for each in (file, *weights))
+
+
+def default_file(path: Path, format: str = ONNX, input: str = IMAGES) -> Path:
     """Return where a run or a checkpoint is exported to, unless a file is named."""
+    ending = f"{'-image' if input == IMAGE else ''}{SUFFIXES[format]}"
     if path.is_dir():
-        return path / "model.onnx"
-    return path.with_name(f"{without_ending(path)}.onnx")
+        return path / f"model{ending}"
+    return path.with_name(f"{without_ending(path)}{ending}")
 
 
 def without_ending(path: Path) -> str:
@@ -107,10 +170,12 @@ def without_ending(path: Path) -> str:
     return path.name[:len(path.name) - len(ending)]
 
 
-def _refuse(file: Path) -> None:
+def _refuse(file: Path, format: str) -> None:
     """Raise ExportError for a file that should not be written, or not be replaced."""
-    if file.suffix != ".onnx":
-        raise ExportError(f"--out {file} does not end in .onnx, by which runtimes know the format")
+    suffix = SUFFIXES[format]
+    if file.suffix != suffix:
+        raise ExportError(f"--out {file} does not end in {suffix}, by which runtimes know the "
+                          f"format")
     if file.is_dir():
         raise ExportError(f"{file} is a folder: choose another --out")
     if file.exists() and not _is_ours(file):
@@ -119,11 +184,13 @@ def _refuse(file: Path) -> None:
 
 
 def _is_ours(file: Path) -> bool:
+    from ssdreg_runtime.backends import ir_file, onnx_file
     from ssdreg_runtime.backends.facts import PREFIX
-    from ssdreg_runtime.backends.onnx_file import read_metadata
     try:
+        if file.suffix == SUFFIXES[OPENVINO]:
+            return f"{PREFIX}format" in ir_file.read_metadata(file)
         with file.open("rb") as stream:  # the weights are not read
-            return f"{PREFIX}format" in read_metadata(stream, str(file))
+            return f"{PREFIX}format" in onnx_file.read_metadata(stream, str(file))
     except ModelError:
         return False
 

@@ -17,6 +17,7 @@ from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel, open_trainable
 from ssdreg.errors import DependencyError, ExportError
 from ssdreg.exporting.export import check_images, pixels, without_ending
+from ssdreg.exporting.options import SUFFIXES
 from ssdreg.exporting.parity import Parity
 from ssdreg.progress import Progress, silent
 from ssdreg.registry.names import get_engine, list_engines
@@ -80,7 +81,7 @@ def folder_exporter(name: str) -> FolderExporter:
                               f"is not installed, or not loaded (`ssdreg plugins` tells): run "
                               f"`pip install {_PLUGINS[name]}`")
     raise ExportError(f"there is no format {name!r} to export to: choose one of "
-                      f"{', '.join(('onnx', *folder_formats()))}")
+                      f"{', '.join((*SUFFIXES, *folder_formats()))}")
 
 
 def export_folder(model: str | os.PathLike[str], format: str, *,

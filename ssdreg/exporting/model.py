@@ -13,9 +13,10 @@ from ssdreg.deploy.model import DeployModel
 from ssdreg.detector.by_class import find_detection_by_class
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import ExportError
+from ssdreg.exporting.image_input import with_image_input
 from ssdreg.exporting.operators.detection import DetectionInputs, write_detections, write_raw
 from ssdreg.exporting.operators.detection_by_class import write_detections_by_class
-from ssdreg.exporting.options import Options
+from ssdreg.exporting.options import IMAGE, Options
 from ssdreg.exporting.reading import Operator, OperatorGraph, read_network
 from ssdreg.exporting.translation import unsupported
 from ssdreg.exporting.walking import write_network
@@ -43,7 +44,8 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
 
     Its input ``images`` is (B, H, W, 3) uint8, RGB, of the plan's size; its output ``detection``
     (B, K, 6) float32: class, score, x1, y1, x2, y2 as shares of the image, best first, class -1
-    in rows that hold nothing (see `Options` for the outputs without suppression). Weights are
+    in rows that hold nothing (see `Options` for the outputs without suppression, and for one that
+    takes a picture of any size). Weights are
     initializers and no inputs. Raises ExportError, naming operator and node, where the network
     has an operator without translation.
     """
@@ -86,7 +88,7 @@ def to_onnx(source: DeployModel, options: Options | None = None) -> onnx.ModelPr
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value, ensure_ascii=False)
     onnx.checker.check_model(model, full_check=True)
-    return model
+    return with_image_input(model) if chosen.input == IMAGE else model
 
 
 def _param_shapes(source: DeployModel) -> dict[str, tuple[int, ...]]:

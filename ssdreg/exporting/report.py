@@ -5,29 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ssdreg_runtime.backends.facts import ModelFacts
+from ssdreg_runtime.backends.model_file import describe as describe_file
 from ssdreg_runtime.system.tables import text_table
 
-from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.exporting.checking import agrees
 from ssdreg.exporting.export import Exported
+from ssdreg.exporting.options import IMAGE
 from ssdreg.exporting.parity import Parity
 
 
 def describe(exported: Exported) -> str:
     """Say in a few lines what was done, and what the file is."""
-    source, options = exported.source, exported.options
-    plan = source.plan
+    options, facts = exported.options, describe_file(exported.file, str(exported.file)).facts
+    height, width = facts.data_shape
     batch = "any number" if options.batch is None else options.batch
-    height, width = plan.data_shape
-    outputs = (f"detection: {_suppression(facts_of(source))}" if options.nms else
-               f"scores and boxes of all {plan.anchors:,} anchors, without suppression")
+    given = ("image: a picture of RGB of any size, as it is" if options.input == IMAGE else
+             f"images: {height}x{width} pixels of RGB, {batch} at a time")
+    found = "boxes in its pixels, scores, labels" if options.input == IMAGE else "detection"
+    outputs = f"{found}: {_suppression(facts)}"
+    if not options.nms:
+        assert exported.source is not None
+        outputs = (f"scores and boxes of all {exported.source.plan.anchors:,} anchors, without "
+                   f"suppression")
     rows = [
         ("replaced" if exported.replaced else "written",
          f"{exported.file} ({exported.size / 1e6:.1f} MB)"),
-        ("network", f"{plan.backbone}, {plan.head}, opset {options.opset}, {options.precision}"),
-        ("input", f"images: {height}x{width} pixels of RGB, {batch} at a time"),
+        ("network", f"{facts.backbone}, {facts.head}, opset {options.opset}, {facts.precision}"),
+        ("input", given),
         ("output", outputs),
-        ("classes", f"{len(source.classes)} ({', '.join(source.classes)})")]
+        ("classes", f"{len(facts.classes)} ({', '.join(facts.classes)})")]
     return "\n".join(f"{name + ':':16}{text}" for name, text in rows)
 
 

@@ -19,14 +19,16 @@ from ssdreg_runtime.system.processor import multiplies_bfloat16
 
 from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ModelError
-from ssdreg.quantization.facts import stated_facts, with_precision, write_facts
+from ssdreg.exporting.openvino_model import read_model, stated_facts, write_facts
+from ssdreg.exporting.openvino_model import write_model as write_openvino
+from ssdreg.quantization.facts import with_precision
 from ssdreg.quantization.mxnet.arranging import weights_of
 from ssdreg.quantization.mxnet.bfloat16 import bfloat16_mxnet
 from ssdreg.quantization.mxnet.int8 import quantize_mxnet
 from ssdreg.quantization.mxnet.run import write_run
 from ssdreg.quantization.onnxruntime.graph import nodes_with_weights
 from ssdreg.quantization.onnxruntime.int8 import quantize_onnx
-from ssdreg.quantization.openvino.int8 import quantize_openvino, read_model
+from ssdreg.quantization.openvino.int8 import quantize_openvino
 
 if TYPE_CHECKING:
     import onnx
@@ -126,16 +128,8 @@ def _openvino_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> 
 def _openvino_open(model: openvino.Model) -> Backend:
     with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
         file = Path(folder) / "detector.xml"
-        _openvino_write(model, file)
+        write_openvino(model, file)
         return open_backend(file, "openvino")
-
-
-def _openvino_write(model: openvino.Model, file: Path) -> None:
-    import openvino
-    # the description last, because it is what is opened
-    with replacing(file, ".bin") as beside:
-        # halving to float16 would include the numbers that decode boxes
-        openvino.save_model(model, beside, compress_to_fp16=False)
 
 
 def _mxnet_exact(source: DeployModel) -> DeployModel:
@@ -166,6 +160,6 @@ ENGINES: Mapping[str, Engine] = {
     "onnxruntime": Engine(_export, _onnx_int8, None, _onnx_open, _onnx_write,
                           _weigh(_onnx_write, "detector.onnx"), ".onnx"),
     "openvino": Engine(_openvino_exact, _openvino_int8, _openvino_bfloat16, _openvino_open,
-                       _openvino_write, _weigh(_openvino_write, "detector.xml"), ".xml"),
+                       write_openvino, _weigh(write_openvino, "detector.xml"), ".xml"),
     "mxnet": Engine(_mxnet_exact, _mxnet_int8, bfloat16_mxnet, _mxnet_open, write_run,
                     _weigh(write_run, "detector"), "")}

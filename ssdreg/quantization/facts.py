@@ -1,4 +1,4 @@
-"""The facts that a model file states, read, and written with another precision."""
+"""The precision that a model file states among its facts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from ssdreg.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
-    import openvino
 
-#: Where a model of OpenVINO keeps the facts.
-_OWN = "ssdreg"
 _PRECISION = "precision"
 
 
@@ -24,18 +21,6 @@ def set_precision(model: onnx.ModelProto, precision: str) -> None:
     for entry in model.metadata_props:
         if entry.key == f"{PREFIX}{_PRECISION}":
             entry.value = json.dumps(precision)
-
-
-def stated_facts(model: onnx.ModelProto) -> dict[str, str]:
-    """Return an ONNX model's facts: JSON by key, the keys without their prefix."""
-    return {entry.key[len(PREFIX):]: entry.value for entry in model.metadata_props
-            if entry.key.startswith(PREFIX)}
-
-
-def write_facts(model: openvino.Model, facts: Mapping[str, str]) -> None:
-    """Write an ONNX model's facts into a model of OpenVINO."""
-    for key, value in facts.items():
-        model.set_rt_info(value, [_OWN, key])
 
 
 def with_precision(facts: Mapping[str, str], precision: str) -> dict[str, str]:

@@ -104,6 +104,23 @@ def test_list_for_machines(capsys):
     assert {each["name"] for each in listed["heads"]} == {each.name for each in ssdreg.list_heads()}
 
 
+def test_list_of_names_like_a_pattern(capsys):
+    names = [each.name for each in ssdreg.list_backbones()]
+    for pattern, found in (("resnet*", [name for name in names if name.startswith("resnet")]),
+                           ("resnet1??", [name for name in names if len(name) == 9
+                                          and name.startswith("resnet1")]),
+                           ("inceptionv3", ["inceptionv3"])):
+        done = command(capsys, "list", pattern)
+        assert [line.split()[0] for line in done.out.splitlines()[1:]] == found
+        listed = json.loads(command(capsys, "list", pattern, "--json").out)
+        assert [each["name"] for each in listed["backbones"]] == found
+        assert listed["heads"] == []
+    several = json.loads(command(capsys, "list", "inception*", "resnet5*", "--json").out)
+    assert [each["name"] for each in several["backbones"]] == ["inceptionv3", "resnet50"]
+    assert command(capsys, "list", "ssd*").out.startswith("head ")
+    assert refused(command(capsys, "list", "yolo*"), "nothing is called like yolo*: ")
+
+
 def test_list_as_a_table_for_the_readme(capsys):
     lines = command(capsys, "list", "--markdown").out.splitlines()
     assert lines[0] == "| backbone | family | detection taps (stride: node, channels) |"

@@ -233,8 +233,17 @@ def test_every_backend_finds_the_same(capsys, steady_run, exported, photo, backe
 @pytest.mark.parametrize(("model", "arguments", "sentence"), [
     ("{exported}", ["--backend", "mxnet"], "steady.onnx was exported, and mxnet cannot run it"),
     ("{exported}", ["--epoch", "1"], "steady.onnx holds one epoch's parameters"),
-    ("{exported}", ["--device", "gpu:0"], "was exported, and runs on processors here: leave "
-                                          "--device out"),
+    ("{exported}", ["--device", "gpu:0"], "--device gpu:0 needs an ONNX Runtime with "
+                                          "CUDAExecutionProvider, and the one that is installed"),
+    ("{exported}", ["--device", "tensorrt"], "needs an ONNX Runtime with TensorrtExecutionProvid"),
+    ("{run}", ["--device", "openvino:GPU"], "OpenVINO finds no GPU here, for --device openvino:G"),
+    ("{exported}", ["--device", "openvino:GPU", "--backend", "onnxruntime"],
+     "is a device of openvino, not of onnxruntime"),
+    ("{exported}", ["--device", "tpu"], "--device 'tpu' is no device that runs a model file"),
+    ("{run}", ["--iou", "0"], "--iou 0 is no overlap of boxes"),
+    ("{exported}", ["--max-det", "0"], "--max-det 0 keeps nothing"),
+    ("{run}", ["--only", "circle,sqare"], "--only sqare: the detector has no class of that "
+                                          "name; did you mean square?"),
     ("{run}", ["--threads", "0"], "0 is no number of threads: give 1 or more"),
     ("{run}", ["--precision", "decimal"], "there is no precision 'decimal': choose one of auto"),
     ("nowhere.onnx", [], "nowhere.onnx is not there"),

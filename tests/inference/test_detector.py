@@ -155,6 +155,42 @@ def test_float16_is_exported_on_the_way(source, backend, pictures):
     assert np.allclose(best, expected, atol=0.02)
 
 
+# What is asked for besides
+
+def test_another_threshold_of_suppression_is_the_same_everywhere(source, exported, pictures):
+    made = {iou: [ssdreg.Detector(given, backend, threads=1, iou=iou)(pictures) for given, backend
+                  in ((source, "mxnet"), (source, "onnxruntime"), (source, "openvino"),
+                      (exported, "onnxruntime"), (exported, "openvino"))]
+            for iou in (None, 0.2, 0.7)}
+    for found in made.values():
+        for others in found[1:]:
+            for one, two in zip(found[0], others):
+                assert same(two.rows, one.rows)
+    strict, own, loose = (sum(map(len, made[iou][0])) for iou in (0.2, None, 0.7))
+    assert strict < own < loose
+
+
+def test_some_classes_and_the_best_few(exported, pictures, backend):
+    everything = ssdreg.Detector(exported, backend)(pictures)
+    names = everything[0].classes[1:]
+    found = ssdreg.Detector(exported, backend, only=names, max_det=4)(pictures)
+    for each, whole in zip(found, everything):
+        wanted = [index for index, name in enumerate(whole.names) if name in names][:4]
+        np.testing.assert_array_equal(each.xyxy, whole.xyxy[wanted])
+        np.testing.assert_array_equal(each.labels, whole.labels[wanted])
+        assert each.classes == whole.classes
+    with pytest.raises(SsdregError, match=r"--only cow: the detector has no class of that name; "
+                                          r"there are "):
+        ssdreg.Detector(exported, backend, only="cow")
+
+
+def test_a_threshold_that_no_suppression_has(exported, source, backend):
+    for iou in (0, 1.1, -1):
+        for given in (exported, source):
+            with pytest.raises(SsdregError, match="is no overlap of boxes"):
+                ssdreg.Detector(given, backend, iou=iou)
+
+
 # What the network sees
 
 @pytest.mark.parametrize(("given", "wanted"), [

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ssdreg_runtime import Detector
 from ssdreg_runtime.backends import installed, open_backend
 from support.runs import SMALL
 
@@ -13,8 +14,10 @@ import ssdreg
 from ssdreg import Head, PlanError, hookimpl, ops
 from ssdreg.deploy.model import random_deploy_model
 from ssdreg.deploy.mxnet_backend import MXNetBackend
+from ssdreg.deploy.suppression import with_iou
 from ssdreg.detector.by_class import find_detection_by_class
 from ssdreg.detector.post_processing import ByClassProcessing
+from ssdreg.errors import ModelError
 from ssdreg.exporting import Options, to_onnx
 from ssdreg.exporting.parity import HALF, compare
 from ssdreg.graph.nodes import Net
@@ -155,6 +158,23 @@ def test_the_same_as_onnx(detector, seen, runtime, options, tolerance):
                      detector.post_processing, tolerance)
     assert parity.equal, parity.sentences
     assert parity.boxes == 120
+
+
+@pytest.mark.parametrize("runtime", installed())
+def test_a_file_that_takes_a_picture_and_another_threshold(detector, runtime):
+    """Both are put into the file, whose suppression is another than an anchor's best class's."""
+    plain = to_onnx(detector).SerializeToString()
+    taking = to_onnx(detector, Options(input="image")).SerializeToString()
+    picture = np.random.RandomState(4).randint(0, 256, (120, 77, 3)).astype(np.uint8)
+    found = {}
+    for iou in (None, 0.2):
+        wanted, = Detector.on(open_backend(plain, runtime, iou=iou)).detect(picture)
+        rows = open_backend(taking, runtime, iou=iou).run_picture(picture)
+        np.testing.assert_allclose(rows, wanted.rows, rtol=0, atol=1e-3)
+        found[iou] = rows
+    assert not np.array_equal(found[None], found[0.2])
+    with pytest.raises(ModelError, match="suppresses each class by itself, for which --iou goes"):
+        with_iou(detector, 0.2)
 
 
 def test_scores_and_boxes_without_suppression(detector):

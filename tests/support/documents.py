@@ -20,8 +20,9 @@ DOCUMENTS = {str(path.relative_to(PROJECT)): path
 #: Languages of blocks; those indented, and not fenced, are commands.
 PYTHON, SHELL = "python", "sh"
 #: Blocks that no test runs: what a file looks like, what Sphinx is told, and cells of a notebook,
-#: which the documentation's own build runs.
-SHOWN = ("ini", "text", "{eval-rst}", "{toctree}", "{code-cell} python")
+#: which the documentation's own build runs; and programs in other languages, which
+#: tests/docs/test_recipes.py runs.
+SHOWN = ("ini", "text", "{eval-rst}", "{toctree}", "{code-cell} python", "js", "cpp")
 
 _FILE = re.compile(r"# (\w+\.py)\n")
 _PRINTED = re.compile(r"^\s*print\(.*\)  # (.+)$", re.MULTILINE)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 from ssdreg_runtime.backends.model_file import ModelFile, describe
 from ssdreg_runtime.backends.protocol import Backend
+from ssdreg_runtime.backends.settings import CPU, Device, Settings, check_iou, parse_device
 from ssdreg_runtime.errors import DependencyError, ModelError, SsdregError
 from ssdreg_runtime.system.installing import install
 from ssdreg_runtime.system.telemetry import no_telemetry
@@ -32,7 +33,8 @@ def installed() -> tuple[str, ...]:
 
 def open_backend(model: str | os.PathLike[str] | bytes, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO,
-                 name: str = "the model in memory") -> Backend:
+                 name: str = "the model in memory", device: str = CPU,
+                 iou: float | None = None) -> Backend:
     """Open a model file, or the bytes of an ONNX file, with a backend.
 
     `backend` is one of `BACKENDS`, or "auto": OpenVINO where it is installed, else ONNX Runtime.
@@ -41,15 +43,21 @@ def open_backend(model: str | os.PathLike[str] | bytes, backend: str = AUTO,
     file was made for, float32 unless it says otherwise; "bfloat16" makes a float32 file faster on
     processors that have it, with OpenVINO. `name` is what messages call bytes.
 
+    `device` is ``cpu``; ``cuda``, ``cuda:1`` or ``tensorrt``, which ONNX Runtime has; or
+    ``openvino:GPU`` with any device of OpenVINO's. `iou` is the overlap from which on the lesser of
+    two boxes is dropped, in place of the file's own: it is put into the graph when that is opened,
+    and the file stays as it is.
+
     Raises ModelError for a file that is no detector or cannot be run in that way, DependencyError
-    when the backend is not installed.
+    when the backend, or what it needs for the device, is not installed.
     """
     if backend not in (AUTO, *BACKENDS):
         raise ModelError(f"there is no backend {backend!r} for model files: choose one of "
                          f"{', '.join((AUTO, *BACKENDS))}")
-    count = thread_count(threads)
+    settings = Settings(thread_count(threads), precision, parse_device(device), iou)
     file = describe(model, name)
-    package = _choose_backend(file, backend)
+    check_iou(iou, file.facts, file.name)
+    package = _choose_backend(file, backend, settings.device)
     try:
         with no_telemetry():
             import_module(package)
@@ -57,7 +65,7 @@ def open_backend(model: str | os.PathLike[str] | bytes, backend: str = AUTO,
         raise DependencyError(f"the package {package} is installed but cannot be imported: {error}"
                               ) from error
     opened: Backend = import_module(f"ssdreg_runtime.backends.{package}").open_file(
-        file, count, precision)
+        file, settings)
     return opened
 
 
@@ -74,8 +82,13 @@ def thread_count(threads: int | None) -> int:
     return threads
 
 
-def _choose_backend(file: ModelFile, backend: str) -> str:
+def _choose_backend(file: ModelFile, backend: str, device: Device) -> str:
     available = installed()
+    if device.backend is not None:
+        if backend not in (AUTO, device.backend):
+            raise ModelError(f"--device {device.text} is a device of {device.backend}, not of "
+                             f"{backend}: leave one of them out")
+        backend = device.backend
     if file.is_ir:
         if backend == "onnxruntime":
             raise ModelError(f"{file.name} is a model of OpenVINO, which ONNX Runtime cannot run: "

@@ -14,6 +14,8 @@ from ssdreg_runtime.backends.facts import PREFIX, ModelFacts, read_facts
 from ssdreg_runtime.errors import ModelError
 
 INPUT, OUTPUT = "images", "detection"
+#: The input of a model that takes one picture as it is, and its outputs.
+IMAGE, IMAGE_OUTPUTS = "image", ("boxes", "scores", "labels")
 #: Outputs of a model that was exported without non-maximum suppression.
 RAW_OUTPUTS = ("boxes", "scores")
 
@@ -80,6 +82,11 @@ def unreadable_error(file: ModelFile, package: str, version: str, error: Excepti
     return ModelError(f"{file.name} cannot be opened by {package} {version}: it is damaged, or "
                       f"newer than this version knows (then try `pip install -U {package}`): "
                       f"{reason}")
+
+
+def takes_picture(inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+    """Tell whether a model with these inputs and outputs takes one picture of any size."""
+    return list(inputs) == [IMAGE] and list(outputs) == list(IMAGE_OUTPUTS)
 
 
 def check_interface(name: str, inputs: Sequence[str], outputs: Sequence[str],

@@ -30,6 +30,8 @@ class Detections:
     - `classes`: the names of all classes of the detector
     - `size`: width and height of the image in pixels
     - `error`: the reason where the image could not be used; else empty
+    - `ids`: (N,) int64, which object it is among those of all frames, -1 where that is not known;
+      None where objects are not followed
     """
 
     xyxy: np.ndarray
@@ -38,6 +40,7 @@ class Detections:
     classes: tuple[str, ...]
     size: tuple[int, int]
     error: str = ""
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -67,19 +70,28 @@ class Detections:
 
     def above(self, threshold: float) -> Detections:
         """Return those whose score is `threshold` or more."""
-        kept = self.scores >= threshold
-        return evolve(self, xyxy=self.xyxy[kept], scores=self.scores[kept],
-                      labels=self.labels[kept])
+        return self.at(np.flatnonzero(self.scores >= threshold))
+
+    def at(self, places: np.ndarray) -> Detections:
+        """Return those in these places, (M,) integers, in this order."""
+        return evolve(self, xyxy=self.xyxy[places], scores=self.scores[places],
+                      labels=self.labels[places],
+                      ids=None if self.ids is None else self.ids[places])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: `width`, `height` and `objects`, boxes in pixels.
 
-        An object has `class`, its name, `score` and `box`: left, top, right, bottom. `error` is
-        present only when the image could not be used.
+        An object has `class`, its name, `score` and `box`: left, top, right, bottom; and `track`,
+        its number, where it is followed. `error` is present only when the image could not be used.
         """
-        objects = [{"class": name, "score": round(float(score), 4),
-                    "box": [round(float(side), 1) for side in box]}
-                   for name, score, box in zip(self.names, self.scores, self.xyxy)]
+        objects: list[dict[str, Any]] = [
+            {"class": name, "score": round(float(score), 4),
+             "box": [round(float(side), 1) for side in box]}
+            for name, score, box in zip(self.names, self.scores, self.xyxy)]
+        if self.ids is not None:
+            for plain_object, track in zip(objects, self.ids):
+                if track >= 0:
+                    plain_object["track"] = int(track)
         width, height = self.size
         plain = {"width": width, "height": height, "objects": objects}
         return {**plain, "error": self.error} if self.error else plain

@@ -17,10 +17,12 @@ from ssdreg_runtime.errors import DataError
 if TYPE_CHECKING:
     from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.inference.detector import Detector
+    from ssdreg_runtime.inference.tracking import Tracker
     from ssdreg_runtime.io.frame import Stream
+    from ssdreg_runtime.io.saving import CocoFile, Saver
     from ssdreg_runtime.io.sinks import JsonWriter, PrintLine, Sink
 
-SOURCES = "IMAGE|DIR|VIDEO|-"
+SOURCES = "IMAGE|DIR|VIDEO|CAMERA|-"
 
 #: The exit status when an input could not be read and was passed over.
 SOME_FAILED = 1
@@ -30,16 +32,53 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the inputs and the target of the drawn pictures."""
     # "+", because with "*" argparse would end the list at the first option
     parser.add_argument("sources", nargs="+", metavar=SOURCES,
-                        help="images, folders of images, videos; - is standard input: JPEG or PNG "
-                             "pictures one after another")
+                        help="images, folders of images, videos; cameras: a number, as 0, or the "
+                             "address of a stream, as rtsp://HOST/PATH; - is standard input: JPEG "
+                             "or PNG pictures one after another")
     parser.add_argument("--list", dest="listed", action="store_true",
                         help="look at what is named in these files, a name a line; - reads the "
                              "names from standard input")
+    parser.add_argument("--recursive", action="store_true",
+                        help="take the images of the folders in a folder too")
+    parser.add_argument("--reconnect", type=float, default=60, metavar="SECONDS",
+                        help="how long a camera or stream that was lost is tried again")
     parser.add_argument("--threshold", type=float, default=0.5,
                         help="draw and report objects from this score on, 0 to 1")
     parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="DIR|FILE.mp4",
                         help="where the drawn pictures go; a video becomes an .mp4 in that folder, "
                              "or the one that is named")
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which objects are wanted: how many, of which classes, how far apart."""
+    parser.add_argument("--iou", type=float, metavar="SHARE",
+                        help="of two boxes of a class that overlap by this or more, drop the "
+                             "lesser; by default what the detector was made with")
+    parser.add_argument("--track", action="store_true",
+                        help="follow objects from frame to frame of a video or camera: each has a "
+                             "number, drawn behind its name, `track` in JSON")
+    parser.add_argument("--max-det", type=int, metavar="N",
+                        help="objects of a picture at most, the best; all by default")
+    parser.add_argument("--only", metavar="A,B,C",
+                        help="look for these classes alone, by their names; all by default")
+
+
+def add_saving_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is saved besides, in the folder of ``--out``."""
+    parser.add_argument("--save-crops", action="store_true",
+                        help="save each object as a picture of its own, in the folder of --out: "
+                             "crops/CLASS/NAME-1.png")
+    parser.add_argument("--save-txt", action="store_true",
+                        help="save the objects of each picture as YOLO's text files, without "
+                             "scores: labels/NAME.txt, and the classes in classes.txt")
+    parser.add_argument("--save-coco", action="store_true",
+                        help="save all objects in one file, as COCO has annotations, with scores: "
+                             "coco.json")
+
+
+def only(options: argparse.Namespace) -> list[str] | None:
+    """Return the names of the classes that are looked for; None for all."""
+    return None if options.only is None else options.only.split(",")
 
 
 def add_json_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,13 +138,18 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
     from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.draw.look import Look
     from ssdreg_runtime.inference.streams import open_streams
+    from ssdreg_runtime.io.pictures import find_images, find_images_below
+    from ssdreg_runtime.io.saving import Names, SavingSink
     from ssdreg_runtime.io.sinks import JsonSink
     from ssdreg_runtime.io.targets import drawing_sinks
     if not 0 <= options.threshold <= 1:
         raise DataError(f"--threshold {options.threshold:g} is no score: give one of 0 to 1")
     look = Look(line_width=options.line_width, font_size=options.font_size,
                 hide_labels=options.hide_labels, hide_scores=options.hide_scores)
-    streams = open_streams(_sources(options))
+    savers, coco = _savers(options)
+    streams = open_streams(_sources(options),
+                           find_images_below if options.recursive else find_images,
+                           options.reconnect)
     with StreamProgress(streams) as progress:
         writer = make_writer and make_writer(progress.print_line)
         sinks: Sequence[Sink]
@@ -114,11 +158,20 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
                                   progress.print_line)
         else:
             sinks = [JsonSink(writer, options.threshold)] * len(streams)
+        if savers:
+            names = Names()
+            sinks = [SavingSink(sink, savers, options.threshold, names.of) for sink in sinks]
         detector = open_detector()
         picture_count = failed_count = 0
-        for stream, sink in zip(streams, sinks):
-            done, bad = _detect_stream(detector, stream, sink, progress, program)
-            picture_count, failed_count = picture_count + done, failed_count + bad
+        try:
+            for stream, sink in zip(streams, sinks):
+                tracker = _tracker(stream, options) if options.track else None
+                done, bad = _detect_stream(detector, stream, sink, progress, program, tracker)
+                picture_count, failed_count = picture_count + done, failed_count + bad
+        finally:
+            # a camera is only ever ended by an interruption, or lost: what was found is whole
+            if coco is not None:
+                coco.write()
         if writer is not None:
             writer.end()
     if failed_count and picture_count > 1:
@@ -126,19 +179,51 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
     return SOME_FAILED if failed_count else 0
 
 
+def _savers(options: argparse.Namespace) -> tuple[list[Saver], CocoFile | None]:
+    """Return what saves objects besides, and among it the file that is written at the end."""
+    from ssdreg_runtime.io.saving import COCO, CROPS, CocoFile, Crops, YoloLabels, folder_of
+    savers: list[Saver] = []
+    if not (options.save_crops or options.save_txt or options.save_coco):
+        return savers, None
+    folder = folder_of(options.out)
+    coco = CocoFile(folder / COCO) if options.save_coco else None
+    if options.save_crops:
+        savers.append(Crops(folder / CROPS))
+    if options.save_txt:
+        savers.append(YoloLabels(folder))
+    if coco is not None:
+        savers.append(coco)
+    return savers, coco
+
+
+def _tracker(stream: Stream, options: argparse.Namespace) -> Tracker:
+    """Return what follows the objects of a stream; raise DataError where nothing moves."""
+    from ssdreg_runtime.inference.tracking import Tracker
+    from ssdreg_runtime.io.video import FRAME_RATE, Video
+    if stream.unit != "frame":
+        raise DataError(f"--track follows objects from frame to frame, and {stream.name} is no "
+                        f"video and no camera: leave it out")
+    return Tracker(options.threshold,
+                   float(stream.rate if isinstance(stream, Video) else FRAME_RATE))
+
+
 def _detect_stream(detector: Detector, stream: Stream, sink: Sink, progress: StreamProgress,
-                   program: str) -> tuple[int, int]:
-    """Detect in one stream; return the number of its pictures, and of those that failed."""
+                   program: str, tracker: Tracker | None) -> tuple[int, int]:
+    """Detect in one stream, and follow its objects with a tracker.
+
+    Return the number of its pictures, and of those that failed.
+    """
     from contextlib import closing
 
     from ssdreg_runtime.inference.streams import decoder_count, detect_stream
+    from ssdreg_runtime.inference.tracking import follow
     from ssdreg_runtime.io.frame import FrameResult
     from ssdreg_runtime.io.pipeline import in_background, in_pool, without_pauses
 
     def plan(in_order: Generator[FrameResult | None, None, None]
              ) -> Generator[tuple[FrameResult, object] | None, None, None]:
         with closing(in_order):
-            for result in in_order:
+            for result in in_order if tracker is None else follow(in_order, tracker):
                 yield None if result is None else (
                     result, None if result.error else sink.plan(result))
 

@@ -14,9 +14,12 @@ from ssdreg_runtime.cli.common import (
     add_backend_arguments,
     add_json_arguments,
     add_look_arguments,
+    add_saving_arguments,
+    add_selection_arguments,
     add_source_arguments,
     detect_sources,
     objects_of,
+    only,
 )
 from ssdreg_runtime.errors import SsdregError
 from ssdreg_runtime.system.console import accept_all_letters, unprintable
@@ -68,17 +71,23 @@ def parser() -> argparse.ArgumentParser:
     command_parser.add_argument("model", type=Path, metavar="MODEL",
                                 help="the detector, .onnx or OpenVINO's .xml")
     add_source_arguments(command_parser)
+    add_selection_arguments(command_parser)
     add_json_arguments(command_parser)
+    add_saving_arguments(command_parser)
     add_look_arguments(command_parser)
     add_backend_arguments(command_parser, ("auto", "onnxruntime", "openvino"), "auto",
                           "auto takes OpenVINO where it is installed")
+    command_parser.add_argument("--device", default="cpu", metavar="NAME",
+                                help="what computes: cpu; cuda, cuda:1 or tensorrt by ONNX "
+                                     "Runtime; openvino:GPU or another device of OpenVINO's")
     return command_parser
 
 
 def _run(options: argparse.Namespace) -> int:
     def open_detector() -> Detector:
         from ssdreg_runtime.inference.detector import Detector
-        return Detector(options.model, options.backend, options.threads, options.precision)
+        return Detector(options.model, options.backend, options.threads, options.precision,
+                        options.device, options.iou, options.max_det, only(options))
 
     return detect_sources(options, open_detector, PROGRAM, objects_of(options))
 

@@ -66,10 +66,13 @@ class PictureLayout:
 
 
 def plan_picture(size: Size, detections: ArrayLike, class_names: Sequence[str], threshold: float,
-                 look: Look) -> PictureLayout:
-    """Lay out a picture of `size` (width, height); its legend is to be added below it."""
-    rows = _strongest(detections, class_names, threshold)
-    return _lay_out_picture(size, _labeled_boxes(rows, look), class_names, look)
+                 look: Look, ids: np.ndarray | None = None) -> PictureLayout:
+    """Lay out a picture of `size` (width, height); its legend is to be added below it.
+
+    `ids` are the numbers of the objects, a row each, where they are followed; -1 for none.
+    """
+    rows, ids = _strongest(detections, class_names, threshold, ids)
+    return _lay_out_picture(size, _labeled_boxes(rows, ids, look), class_names, look)
 
 
 def plan_truths(size: Size, truths: ArrayLike, class_names: Sequence[str], look: Look
@@ -81,15 +84,17 @@ def plan_truths(size: Size, truths: ArrayLike, class_names: Sequence[str], look:
 
 
 def plan_frame(size: Size, detections: ArrayLike, class_names: Sequence[str], threshold: float,
-               look: Look, before: PictureLayout | None = None) -> PictureLayout:
+               look: Look, before: PictureLayout | None = None,
+               ids: np.ndarray | None = None) -> PictureLayout:
     """Lay out a frame of a video, whose size cannot change: its legend lies in it.
 
     `before` is the layout of the previous frame. Labels of objects that were in it keep their
     place, font size and placing order where they can, and the legend stays for some frames.
+    `ids` are those of `plan_picture`.
     """
-    rows = _strongest(detections, class_names, threshold)
+    rows, ids = _strongest(detections, class_names, threshold, ids)
     style = style_of(size, look)
-    marks = _marks(_labeled_boxes(rows, look), class_names, style, size)
+    marks = _marks(_labeled_boxes(rows, ids, look), class_names, style, size)
     if look.hide_labels:
         return PictureLayout(style, marks, (None,) * len(marks))
     style, marks = _limit_fonts(style, marks, size, None if before is None else before.style)
@@ -128,15 +133,21 @@ def _lay_out_picture(size: Size, labeled: Sequence[_LabeledBox], class_names: Se
     return PictureLayout(style, marks, labels, legend, unlabeled)
 
 
-def _strongest(detections: ArrayLike, class_names: Sequence[str], threshold: float) -> np.ndarray:
+def _strongest(detections: ArrayLike, class_names: Sequence[str], threshold: float,
+               ids: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of `threshold` or more, best first, and their ids."""
     rows = detection_rows(detections, len(class_names), "the picture")
-    rows = rows[rows[:, 1] >= threshold]
-    return rows[np.argsort(-rows[:, 1], kind="stable")]
+    # where there are ids no row is padding
+    known = np.full(len(rows), -1, np.int64) if ids is None else ids
+    places = np.flatnonzero(rows[:, 1] >= threshold)
+    places = places[np.argsort(-rows[places, 1], kind="stable")]
+    return rows[places], known[places]
 
 
-def _labeled_boxes(rows: np.ndarray, look: Look) -> list[_LabeledBox]:
-    return [(int(label), box, "" if look.hide_scores else f" {score:.2f}")
-            for label, score, *box in rows]
+def _labeled_boxes(rows: np.ndarray, ids: np.ndarray, look: Look) -> list[_LabeledBox]:
+    return [(int(label), box, (f" #{track}" if track >= 0 else "")
+             + ("" if look.hide_scores else f" {score:.2f}"))
+            for (label, score, *box), track in zip(rows, ids)]
 
 
 def _marks(labeled: Sequence[_LabeledBox], class_names: Sequence[str], style: Style, size: Size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageOps
 
@@ -36,7 +37,8 @@ _DEFAULT = Look()
 
 
 def draw_boxes(image: Image.Image, detections: ArrayLike, class_names: Sequence[str],
-               threshold: float = 0.5, look: Look = _DEFAULT) -> Image.Image:
+               threshold: float = 0.5, look: Look = _DEFAULT,
+               ids: np.ndarray | None = None) -> Image.Image:
     """Return a new RGB picture with the detections whose score is `threshold` or more.
 
     `detections` is (N, 6): class, score, x1, y1, x2, y2, with the coordinates relative to the
@@ -48,14 +50,15 @@ def draw_boxes(image: Image.Image, detections: ArrayLike, class_names: Sequence[
     Labels hide little of other boxes and nothing of one another. In a crowd their font shrinks,
     and where there is no room, low scores lose their labels and keep their boxes; a legend, a strip
     added below the picture, then names their classes. `look` sets line width, font size, and the
-    parts of labels that show.
+    parts of labels that show. `ids`, (N,) integers, are the numbers of objects that are followed,
+    which stand behind their names; -1 for none.
 
     Labels are in DejaVu Sans where matplotlib, which carries it, is installed: it has European
     and several other scripts. Elsewhere they are in Pillow's own font, which has ASCII only, and
     any other letter is a crossed box; nothing else changes.
     """
     picture = _canvas(image)
-    layout = plan_picture(picture.size, detections, class_names, threshold, look)
+    layout = plan_picture(picture.size, detections, class_names, threshold, look, ids)
     picture = _with_legend(picture, layout)
     draw_plan(picture, layout)
     return picture

@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ssdreg_runtime.backends import AUTO, Backend, open_backend
+from ssdreg_runtime.backends.settings import CPU
 from ssdreg_runtime.boxes.detections import Detections, failed_detections, from_rows
+from ssdreg_runtime.boxes.selection import Selection, select
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.io.images import ImageLike, PreparedImage, prepare
 
@@ -24,27 +26,36 @@ DetectorInput = Union[ImageLike, PreparedImage]
 class Detector:
     """A detector of a model file that `ssdreg export` or `ssdreg quantize` wrote.
 
-    `path` is the file, ``.onnx`` or ``.xml``; the other arguments are those of `open_backend`,
-    which also says what is raised. `batch_size` is how many images run together: the model's own
-    number, or up to 8 where it takes any; then it may be set.
+    `path` is the file, ``.onnx`` or ``.xml``; `backend`, `threads`, `precision`, `device` and `iou`
+    are those of `open_backend`, which also says what is raised. `only` names the classes that are
+    looked for, None for all, and `max_det` is how many objects of a picture are given at most, the
+    best. A detector can be called, which is `detect`. `batch_size` is how many images run
+    together: the model's own number, or up to 8 where it takes any; then it may be set.
     """
 
     batch_size: int
     _backend: Backend
+    _selection: Selection
 
     def __init__(self, path: str | os.PathLike[str], backend: str = AUTO,
-                 threads: int | None = None, precision: str = AUTO) -> None:
-        self._use(open_backend(path, backend, threads, precision))
+                 threads: int | None = None, precision: str = AUTO, device: str = CPU,
+                 iou: float | None = None, max_det: int | None = None,
+                 only: str | Iterable[str] | None = None) -> None:
+        self._use(open_backend(path, backend, threads, precision, device=device, iou=iou),
+                  max_det, only)
 
     @classmethod
-    def on(cls, backend: Backend) -> Detector:
+    def on(cls, backend: Backend, max_det: int | None = None,
+           only: str | Iterable[str] | None = None) -> Detector:
         """Return a detector that runs on an open backend."""
         detector = cls.__new__(cls)
-        detector._use(backend)
+        detector._use(backend, max_det, only)
         return detector
 
-    def _use(self, backend: Backend) -> None:
+    def _use(self, backend: Backend, max_det: int | None = None,
+             only: str | Iterable[str] | None = None) -> None:
         self._backend = backend
+        self._selection = select(backend.facts.classes, only, max_det)
         self.batch_size = backend.facts.batch or BATCH_SIZE
 
     @property
@@ -101,6 +112,10 @@ class Detector:
             raise DataError(results[0].error)
         return results
 
+    def __call__(self, images: DetectorInput | Iterable[DetectorInput]) -> list[Detections]:
+        """Detect in one image or several; see `detect`."""
+        return self.detect(images)
+
     def prepare(self, image: DetectorInput) -> PreparedImage:
         """Read an image and resize it to the network's input; raise DataError if it is bad.
 
@@ -116,7 +131,8 @@ class Detector:
             batch[place] = prepared.pixels
         for (index, prepared), rows in zip(pending, self._backend.run(batch)):
             try:
-                results[index] = from_rows(rows, prepared.size, self.classes, f"image {index}")
+                results[index] = self._selection.of(
+                    from_rows(rows, prepared.size, self.classes, f"image {index}"))
             except DataError as error:
                 results[index] = failed_detections(str(error), self.classes, prepared.size)
 

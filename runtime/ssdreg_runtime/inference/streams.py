@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from attrs import evolve, field, frozen
 from ssdreg_runtime.boxes.detections import Detections, failed_detections
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.inference.detector import Detector
+from ssdreg_runtime.io.camera import PATIENCE_SECONDS, Camera, is_camera
 from ssdreg_runtime.io.frame import Decode, Frame, FrameResult, Stream
 from ssdreg_runtime.io.images import ImageLike, PreparedImage
 from ssdreg_runtime.io.pictures import ImageFiles, Images, find_images
@@ -75,13 +76,17 @@ def as_stream(source: Streamable) -> Stream:
                     f"or an iterable of images")
 
 
-def open_streams(sources: Sequence[str | os.PathLike[str]]) -> list[Stream]:
-    """Open images, folders of images, videos and ``-``, standard input, in this order.
+def open_streams(sources: Sequence[str | os.PathLike[str]],
+                 find: Callable[[Path], list[Path]] = find_images,
+                 patience: float = PATIENCE_SECONDS) -> list[Stream]:
+    """Open images, folders of images, videos, cameras and ``-``, standard input, in this order.
 
     Consecutive images form one stream, which has each file once; the name's extension tells a video
-    from an image. Standard input holds JPEG or PNG pictures one after another. Raises DataError for
-    a name that does not exist, a folder without images, and a file that is no video; raises
-    DependencyError for a video where PyAV is not installed.
+    from an image. `find` lists the images of a folder. A camera is its number, as ``0``, or the
+    address of a stream, as ``rtsp://HOST/PATH``; one that is lost is connected to again for
+    `patience` seconds. Standard input holds JPEG or PNG pictures one after another. Raises
+    DataError for a name that does not exist, a folder without images, and a file that is no video;
+    raises DependencyError for a video where PyAV is not installed.
     """
     streams: list[Stream] = []
     images: dict[Path, None] = {}  # an ordered set
@@ -98,20 +103,23 @@ def open_streams(sources: Sequence[str | os.PathLike[str]]) -> list[Stream]:
             from ssdreg_runtime.io.piped import standard_input
             close_images()
             streams.append(standard_input())
+        elif is_camera(source):
+            close_images()
+            streams.append(Camera(source, patience))
         elif path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
             close_images()
             streams.append(open_video(path))
         else:
-            new_files = [file for file in _image_files(path) if file not in known]
+            new_files = [file for file in _image_files(path, find) if file not in known]
             known.update(new_files)
             images.update(dict.fromkeys(new_files))
     close_images()
     return streams
 
 
-def _image_files(path: Path) -> list[Path]:
+def _image_files(path: Path, find: Callable[[Path], list[Path]]) -> list[Path]:
     if path.is_dir():
-        return find_images(path)
+        return find(path)
     if path.is_file():
         return [path]
     raise DataError(f"{path} is not there: give an image or a folder of images, or a video")

@@ -91,6 +91,30 @@ def find_images(folder: Path) -> list[Path]:
     return files
 
 
+def find_images_below(folder: Path) -> list[Path]:
+    """List the images of a folder and of all folders in it, sorted; hidden ones are passed over.
+
+    A folder that is reached twice, by a link, is looked through once. Raises DataError when there
+    is no image in any.
+    """
+    files: list[Path] = []
+    waiting, seen = [folder], set[Path]()
+    while waiting:
+        inside = waiting.pop()
+        if inside.resolve() in seen:
+            continue
+        seen.add(inside.resolve())
+        for path in visible(inside):
+            if path.is_dir():
+                waiting.append(path)
+            elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                files.append(path)
+    if not files:
+        raise DataError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}), and "
+                        f"neither does a folder in it")
+    return sorted(files)
+
+
 def _read_file(file: Path) -> Frame:
     try:
         return Frame(stream=str(file), pixels=read_picture(file, str(file)))

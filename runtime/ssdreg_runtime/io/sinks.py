@@ -66,7 +66,7 @@ class PictureSink:
         target = self.target(result)
         target.parent.mkdir(parents=True, exist_ok=True)
         picture = draw_boxes(_image(result), result.detections.rows, result.detections.classes,
-                             self.threshold, self.look)
+                             self.threshold, self.look, result.detections.ids)
         with replacing(target) as beside:
             picture.save(beside)
         return target
@@ -101,7 +101,7 @@ class VideoSink:
         """Lay out boxes and labels, which stay as in the previous frame where possible."""
         detections = result.detections
         self._layout = plan_frame(detections.size, detections.rows, detections.classes,
-                                  self._threshold, self._look, self._layout)
+                                  self._threshold, self._look, self._layout, detections.ids)
         return self._layout
 
     def draw(self, result: FrameResult, plan: PictureLayout) -> Image.Image:

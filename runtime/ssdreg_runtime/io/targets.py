@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ssdreg_runtime.draw.look import Look
 from ssdreg_runtime.errors import DataError
+from ssdreg_runtime.io.camera import file_name
 from ssdreg_runtime.io.frame import FrameResult, Stream
 from ssdreg_runtime.io.pictures import ImageFiles
 from ssdreg_runtime.io.sinks import PictureSink, PrintLine, Sink, VideoSink
@@ -77,4 +78,4 @@ def _picture_file(targets: Mapping[Path, Path], out: Path, result: FrameResult) 
     frame = result.frame
     if frame.number is None:
         return targets[Path(frame.stream)]
-    return out / f"{frame.stream.replace(' ', '-')}-{frame.number:06d}.png"
+    return out / f"{file_name(frame.stream)}-{frame.number:06d}.png"

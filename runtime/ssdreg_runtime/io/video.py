@@ -29,7 +29,7 @@ VIDEO_SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".m
                   ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 
 #: Frames a second of a video that does not state its rate.
-_RATE = Fraction(25)
+FRAME_RATE = Fraction(25)
 
 
 @frozen(eq=False)
@@ -74,10 +74,10 @@ def open_video(file: Path) -> Video:
     """
     with _open(file) as container:
         stream = _video_stream(container, file)
-        rate = _fraction(stream.average_rate) or _fraction(stream.guessed_rate) or _RATE
+        rate = _fraction(stream.average_rate) or _fraction(stream.guessed_rate) or FRAME_RATE
         time_base = _fraction(stream.time_base) or 1 / rate
         seconds = (stream.duration * time_base if stream.duration
-                   else Fraction(container.duration or 0, _av().time_base))
+                   else Fraction(container.duration or 0, import_av().time_base))
         return Video(file, rate, time_base, stream.frames or round(seconds * rate) or None)
 
 
@@ -104,7 +104,8 @@ class VideoWriter:
             if self._encoder is None:
                 self._target.parent.mkdir(parents=True, exist_ok=True)
                 beside = self._files.enter_context(replacing(self._target))
-                container = self._files.enter_context(_av().open(str(beside), "w", format="mp4"))
+                container = self._files.enter_context(
+                    import_av().open(str(beside), "w", format="mp4"))
                 self._encoder = _Encoder(container, self._like, picture.size)
             self._encoder.write(picture, time)
 
@@ -133,7 +134,7 @@ class _Encoder:
         self._stream.options = {"crf": "20", "preset": "veryfast"}
 
     def write(self, picture: Image.Image, time: Fraction) -> None:
-        frame = _av().VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+        frame = import_av().VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
         # in a damaged video time may stand still or go back, which no .mp4 may have
         tick = round(time / self._time_base)
         self._last = tick if self._last is None else max(tick, self._last + 1)
@@ -163,7 +164,8 @@ class _DecodedFrame:
 _DecodedItem = Union[_Damage, _DecodedFrame]
 
 
-def _av() -> Any:
+def import_av() -> Any:
+    """Import PyAV; raise DependencyError where it is not installed."""
     try:
         import av
     except ImportError as error:
@@ -177,17 +179,17 @@ def _write_errors(target: Path) -> Iterator[None]:
     """Raise DataError for an error of FFmpeg while it writes."""
     try:
         yield
-    except _av().FFmpegError as error:
+    except import_av().FFmpegError as error:
         raise DataError(f"{target} cannot be written as a video: {error.strerror}") from error
 
 
 def _codec() -> str:
-    return "libx264" if "libx264" in _av().codecs_available else "mpeg4"
+    return "libx264" if "libx264" in import_av().codecs_available else "mpeg4"
 
 
 @contextmanager
 def _open(file: Path) -> Iterator[InputContainer]:
-    av = _av()
+    av = import_av()
     try:
         # the absolute path, because FFmpeg takes a name with a colon for a URL
         container = av.open(str(file.resolve()))
@@ -199,7 +201,7 @@ def _open(file: Path) -> Iterator[InputContainer]:
 
 def _video_stream(container: InputContainer, file: Path) -> av.VideoStream:
     """Return the first video stream; a sound file's cover picture is none."""
-    cover = _av().stream.Disposition.attached_pic
+    cover = import_av().stream.Disposition.attached_pic
     for stream in container.streams.video:
         if not stream.disposition & cover:
             if stream.codec_context is None:
@@ -210,7 +212,7 @@ def _video_stream(container: InputContainer, file: Path) -> av.VideoStream:
 
 def _decode(container: InputContainer, stream: av.VideoStream) -> Iterator[_DecodedItem]:
     """Yield the decoder's frames and damages, in its order."""
-    av = _av()
+    av = import_av()
     packets = container.demux(stream)
     while True:
         try:
@@ -269,7 +271,7 @@ def _convert(item: _DecodedItem, video: Video, number: int) -> Frame:
             # the rotation is in degrees against the clock
             pixels = np.ascontiguousarray(np.rot90(item.frame.to_ndarray(format="rgb24"),
                                                    round(item.frame.rotation / 90)))
-        except (_av().FFmpegError, ValueError) as failure:
+        except (import_av().FFmpegError, ValueError) as failure:
             error = str(failure)
     if error:
         error = f"{name_of(video.name, number, time)} is damaged and was passed over: {error}"

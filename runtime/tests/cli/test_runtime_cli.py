@@ -269,12 +269,67 @@ def test_options_may_stand_anywhere(detect, model, folder):
     assert detect(model, folder / "b.png", "--threshold", "0.2", "--json-lines").out == first.out
 
 
+# What is saved besides
+
+def test_objects_are_saved_for_other_programs(detect, model, folder, tmp_path):
+    below = folder / "more" / "deep"
+    below.mkdir(parents=True)
+    (folder / "more" / "back").symlink_to(folder)
+    Image.fromarray(picture(COLOURS, (32, 24))).save(below / "a.png")
+    done = detect(model, folder, "--recursive", "--save-crops", "--save-txt", "--save-coco",
+                  "--threshold", "0.3", "--out", "drawn")
+    assert (done.status, done.err) == (0, "")
+    assert len(done.out.splitlines()) == 3
+    out = tmp_path / "drawn"
+    assert files(out / "labels") == ["a-2.txt", "a.txt", "b.txt"]
+    assert (out / "classes.txt").read_text().splitlines()[:2] == ["red", "green"]
+    coco = json.loads((out / "coco.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == [
+        str(path) for path in (folder / "a.jpg", folder / "b.png", below / "a.png")]
+    assert [category["id"] for category in coco["categories"]] == [1, 2, 3]
+    for number, name in enumerate(("a", "b", "a-2"), 1):
+        rows = [line.split() for line in (out / "labels" / f"{name}.txt").read_text().splitlines()]
+        assert [row[0] for row in rows] == ["0", "0", "1"]
+        width, height = (32, 24) if name == "a-2" else (64, 48)
+        boxes = np.array([row[1:] for row in rows], float) * [width, height, width, height]
+        own = [each for each in coco["annotations"] if each["image_id"] == number]
+        assert [each["category_id"] for each in own] == [1, 1, 2]
+        for each, (x, y, across, down) in zip(own, boxes):
+            assert each["bbox"] == pytest.approx([x - across / 2, y - down / 2, across, down],
+                                                 abs=0.02)
+        crops = sorted((out / "crops").glob(f"*/{name}-[0-9].png"))
+        assert [crop.parent.name for crop in crops] == ["green", "red", "red"]
+    with Image.open(out / "crops" / "red" / "b-1.png") as crop:
+        assert crop.getpixel((crop.width // 2, crop.height // 2))[0] > 100
+    assert not [name for name in files(out) if name.startswith(".")]
+
+
+def test_frames_are_saved_by_their_number(detect, model, clip, tmp_path):
+    done = detect(model, clip, "--json-lines", "--save-txt", "--save-coco", "--out", "saved")
+    assert done.status == 0
+    frames = len(done.out.splitlines())
+    assert files(tmp_path / "saved" / "labels") == [
+        f"clip-{number:06d}.txt" for number in range(1, frames + 1)]
+    coco = json.loads((tmp_path / "saved" / "coco.json").read_text())
+    assert coco["images"][1]["file_name"] == "clip-000002.png"
+
+
+def test_objects_that_are_wanted(detect, model, folder):
+    def classes(*options):
+        done = detect(model, folder / "b.png", "--threshold", "0.3", "--json-lines", *options)
+        return [each["class"] for each in json.loads(done.out)["objects"]]
+
+    assert classes() == ["red", "red", "green"]
+    assert classes("--only", "green") == ["green"]
+    assert classes("--only", "green,red", "--max-det", "2") == ["red", "red"]
+
+
 # What is refused
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["nowhere"], "nowhere is not there: give an image or a folder of images, or a video"),
     (["nowhere.mp4"], "nowhere.mp4 is not there: give an image"),
-    ([], "the following arguments are required: IMAGE|DIR|VIDEO|-"),
+    ([], "the following arguments are required: IMAGE|DIR|VIDEO|CAMERA|-"),
     (["--list", "nowhere.txt"], "nowhere.txt: No such file or directory"),
     (["--list", "/dev/null"], "/dev/null names nothing to look at"),
     (["-"], "standard input holds no JPEG or PNG picture: pipe pictures into it"),
@@ -286,6 +341,11 @@ def test_options_may_stand_anywhere(detect, model, folder):
      "a font size of 1000 pixels cannot be drawn: give a whole number of 6 to 400"),
     (["images", "--font-size", "large"], "argument --font-size: invalid int value: 'large'"),
     (["images", "--out", "drawn.mp4"], "--out drawn.mp4 is a video, which is drawn from one video"),
+    (["images", "--save-txt", "--out", "drawn.mp4"], "--out drawn.mp4 is a video, and crops, labe"),
+    (["images", "--track"], "--track follows objects from frame to frame, and 2 images is no "),
+    (["empty", "--recursive"], "and neither does a folder in it"),
+    (["images", "--only", "gren"], "--only gren: the detector has no class of that name; did you "),
+    (["images", "--device", "tpu"], "--device 'tpu' is no device that runs a model file"),
     (["images", "--out", "drawn.avi"], "--out drawn.avi: videos are written as .mp4 only"),
     (["images", "--out", "images"], "images/b.png is one of the images and would be replaced"),
     (["images", "--out", "tiny.onnx"], "tiny.onnx"),

@@ -16,8 +16,10 @@ MODULES = [*PACKAGE.rglob("*.py"), *(SSDREG.rglob("*.py") if SSDREG.is_dir() els
 #: What is called only with what such an import has brought.
 LATER = {("ssdreg_runtime/backends/onnxruntime.py", "open_file"),
          ("ssdreg_runtime/backends/onnxruntime.py", "_load_errors"),
+         ("ssdreg_runtime/backends/onnxruntime.py", "_providers"),
          ("ssdreg_runtime/backends/openvino.py", "open_file"),
-         ("ssdreg/quantization/engines.py", "_openvino_write")}
+         ("ssdreg_runtime/backends/openvino.py", "_set_iou"),
+         ("ssdreg/exporting/openvino_model.py", "write_model")}
 
 
 def unguarded(node, function="", guarded=False):

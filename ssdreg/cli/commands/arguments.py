@@ -197,12 +197,12 @@ def fetch_named(model: Path) -> None:
         fetch(declared, progress=Console())
 
 
-def open_backend(options: argparse.Namespace) -> Backend:
-    """Open the detector that is named, with what is to run it."""
+def open_backend(options: argparse.Namespace, iou: float | None = None) -> Backend:
+    """Open the detector that is named, with what is to run it; `iou` is that of `Detector`."""
     from ssdreg.inference.detector import open_backend
     fetch_named(options.model)
     return open_backend(options.model, options.backend, options.threads, options.precision,
-                        options.epoch, options.device, classes=classes(options),
+                        options.epoch, options.device, iou, classes=classes(options),
                         data_shape=options.data_shape, preprocessing=preprocessing(options))
 
 
@@ -213,7 +213,10 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
                              "of a plug-in, such as torch; auto takes the first of OpenVINO, ONNX "
                              "Runtime, the plug-ins' and MXNet that is installed and can run it")
     add_computation_arguments(parser)
-    add_device(parser)
+    parser.add_argument("--device", default="cpu", metavar="NAME",
+                        help="what computes: cpu; cuda, cuda:1 or mps by an engine; cuda or "
+                             "tensorrt by ONNX Runtime, for exported files or with --backend "
+                             "onnxruntime; openvino:GPU or another device of OpenVINO's")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

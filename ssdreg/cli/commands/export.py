@@ -8,29 +8,41 @@ from pathlib import Path
 from ssdreg.cli.commands import arguments
 from ssdreg.cli.commands.advice import command
 from ssdreg.errors import ExportError
-from ssdreg.exporting.options import OLDEST_OPSET, PRECISIONS
+from ssdreg.exporting.options import (
+    INPUTS,
+    OLDEST_OPSET,
+    ONNX,
+    OPENVINO,
+    PRECISIONS,
+    SUFFIXES,
+)
 
 NAME = "export"
 SUMMARY = ("write a run or an old checkpoint as one ONNX file, suppression included, or as a "
            "PyTorch module")
 
-ONNX = "onnx"
-#: The options that are of an ONNX file alone, by what they are without being given.
-OF_ONNX = {"batch_size": None, "dynamic_batch": False, "opset": None, "no_nms": False,
-           "precision": None}
+#: The options that are of a file alone, by what they are without being given.
+OF_A_FILE = {"batch_size": None, "dynamic_batch": False, "opset": None, "no_nms": False,
+             "precision": None, "input": None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("path", type=Path, metavar="RUN|CHECKPOINT|NAME",
                         help="a run; a checkpoint: a prefix, a .params file, a -symbol.json, or a "
-                             "model.tar.gz; or the name of a detector that comes with weights")
+                             "model.tar.gz; the name of a detector that comes with weights; or an "
+                             ".onnx file of ssdreg, for another --input or --format")
     parser.add_argument("--format", default=ONNX, metavar="NAME",
-                        help=f"what is written: {ONNX}, one file; or torch, a folder with a "
-                             f"module of PyTorch, to detect and to train it further")
+                        help=f"what is written: {ONNX}, one file; {OPENVINO}, OpenVINO's own two; "
+                             f"or torch, a folder with a module of PyTorch, to detect and to "
+                             f"train it further")
     parser.add_argument("--out", type=Path, metavar="FILE|FOLDER",
-                        help="the file or folder; by default model.onnx or torch in a run's "
-                             "folder, and beside a checkpoint one of its name")
+                        help="the file or folder; by default model.onnx, model.xml or torch in a "
+                             "run's folder, and beside a checkpoint one of its name")
+    parser.add_argument("--input", choices=INPUTS,
+                        help="what the file takes: images, resized to the network's size already "
+                             "(the default); or image, one picture of any size as it is, whose "
+                             "objects it gives in pixels")
     batch = parser.add_mutually_exclusive_group()
     batch.add_argument("--batch-size", type=int, metavar="N",
                        help="images at a time, 1 by default")
@@ -55,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export, say what was written, and compare it with MXNet where images are given."""
     arguments.fetch_named(options.path)
-    return _file(options) if options.format == ONNX else _folder(options)
+    return _file(options) if options.format in SUFFIXES else _folder(options)
 
 
 def _folder(options: argparse.Namespace) -> int:
@@ -68,7 +80,7 @@ def _folder(options: argparse.Namespace) -> int:
     )
     from ssdreg.exporting.report import compared
     folder_exporter(options.format)  # before an option is refused for its sake
-    for name, idle in OF_ONNX.items():
+    for name, idle in OF_A_FILE.items():
         if getattr(options, name) != idle:
             raise ExportError(f"--{name.replace('_', '-')} is of an ONNX file, and --format "
                               f"{options.format} writes a folder without it: leave it out")
@@ -88,19 +100,19 @@ def _folder(options: argparse.Namespace) -> int:
 
 
 def _file(options: argparse.Namespace) -> int:
-    """Export to an ONNX file."""
+    """Export to one file."""
     from ssdreg.exporting.export import export
     from ssdreg.exporting.report import compared
     # what is not given is left to the defaults of `ssdreg.export`
-    given = {name: getattr(options, name) for name in ("opset", "batch_size", "precision")
+    given = {name: getattr(options, name) for name in ("opset", "batch_size", "precision", "input")
              if getattr(options, name) is not None}
     if options.dynamic_batch:
         given["batch_size"] = None
     exported = export(
-        options.path, out=options.out, nms=not options.no_nms, epoch=options.epoch,
-        classes=arguments.classes(options), data_shape=options.data_shape,
-        preprocessing=arguments.preprocessing(options), check=options.check, progress=_tell,
-        **given)
+        options.path, out=options.out, format=options.format, nms=not options.no_nms,
+        epoch=options.epoch, classes=arguments.classes(options),
+        data_shape=options.data_shape, preprocessing=arguments.preprocessing(options),
+        check=options.check, progress=_tell, **given)
     if exported.images:
         print(f"\n{compared(exported.images, exported.parity, exported.options.precision)}")
     return 0 if exported.agrees else 1

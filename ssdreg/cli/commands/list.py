@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from ssdreg_runtime.system.tables import markdown_table, text_table
 
+from ssdreg.errors import UnknownNameError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.names import list_backbones, list_detectors, list_heads
 
@@ -16,6 +19,9 @@ SUMMARY = "list the registered backbones, heads, and detectors that come with we
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN",
+                        help="only those whose name, or another name of theirs, is like this: "
+                             "'resnet*', '*coco'; all by default")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON for machines")
     form.add_argument("--markdown", action="store_true",
@@ -24,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print backbones, heads and detectors."""
+    backbones = [backbone for backbone in list_backbones()
+                 if _is_meant(options.patterns, backbone.name, *backbone.aliases)]
+    heads = [head for head in list_heads() if _is_meant(options.patterns, head.name)]
+    detectors = [detector for detector in list_detectors()
+                 if _is_meant(options.patterns, detector.name, *detector.aliases)]
+    if not (backbones or heads or detectors):
+        raise UnknownNameError(f"nothing is called like {' or '.join(options.patterns)}: `ssdreg "
+                               f"list` shows all names")
     if options.json:
         print(json.dumps({
             "backbones": [{"name": backbone.name, "aliases": list(backbone.aliases),
@@ -32,28 +46,31 @@ def run(options: argparse.Namespace) -> int:
                            "tap_strides": list(backbone.tap_strides),
                            "taps": [{"stage": tap.stage, "stride": tap.stride,
                                      "channels": tap.channels, "node": tap.node}
-                                    for tap in backbone.taps]} for backbone in list_backbones()],
+                                    for tap in backbone.taps]} for backbone in backbones],
             "heads": [{"name": head.name, "summary": head.summary, "paper": head.paper}
-                      for head in list_heads()],
+                      for head in heads],
             "detectors": [{"name": detector.name, "aliases": list(detector.aliases),
                            "backbone": detector.backbone, "head": detector.head,
                            "classes": list(detector.classes), "about": detector.about}
-                          for detector in list_detectors()]}, indent=2))
+                          for detector in detectors]}, indent=2))
         return 0
     if options.markdown:
-        print(markdown_table(HEADER[:3], [row(backbone)[:3] for backbone in list_backbones()]))
+        print(markdown_table(HEADER[:3], [row(backbone)[:3] for backbone in backbones]))
         return 0
-    print(text_table(HEADER, [row(backbone) for backbone in list_backbones()]))
-    print()
-    print(text_table(("head", "what it is", "paper"),
-                     [(head.name, head.summary, head.paper) for head in list_heads()]))
-    detectors = list_detectors()
-    if detectors:
-        print()
-        print(text_table(("detector with weights", "backbone", "classes", "what it is"), [
+    tables: list[tuple[Sequence[str], Sequence[Sequence[str]]]] = [
+        (HEADER, [row(backbone) for backbone in backbones]),
+        (("head", "what it is", "paper"), [(head.name, head.summary, head.paper)
+                                           for head in heads]),
+        (("detector with weights", "backbone", "classes", "what it is"), [
             (detector.name, detector.backbone or UNSAID, str(len(detector.classes)),
-             detector.about) for detector in detectors]))
+             detector.about) for detector in detectors])]
+    print("\n\n".join(text_table(header, rows) for header, rows in tables if rows))
     return 0
+
+
+def _is_meant(patterns: Sequence[str], *names: str) -> bool:
+    """Tell whether one of the names is like one of the patterns; without any all are meant."""
+    return not patterns or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 #: Stands for the backbone of a detector whose file says what it is.

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from ssdreg_runtime.cli.common import (
     add_json_arguments,
     add_look_arguments,
+    add_saving_arguments,
+    add_selection_arguments,
     add_source_arguments,
     detect_sources,
     objects_of,
+    only,
 )
 
 from ssdreg.cli.commands import arguments
@@ -28,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help=arguments.MODEL)
     add_source_arguments(parser)
     arguments.add_checkpoint(parser)
+    add_selection_arguments(parser)
     add_json_arguments(parser)
+    add_saving_arguments(parser)
     add_look_arguments(parser)
     arguments.add_backend(parser)
 
@@ -41,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
 def _detector(options: argparse.Namespace) -> Detector:
     from ssdreg_runtime.backends import BACKENDS
     from ssdreg_runtime.inference.detector import Detector
-    detector = Detector.on(arguments.open_backend(options))
+    detector = Detector.on(arguments.open_backend(options, options.iou), options.max_det,
+                           only(options))
     if detector.backend not in BACKENDS:
         # a batch of one: no image waits for others, and no padding is computed
         detector.batch_size = 1

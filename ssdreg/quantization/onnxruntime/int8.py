@@ -15,7 +15,8 @@ from ssdreg_runtime.system.processor import multiplies_int8
 from ssdreg_runtime.system.telemetry import no_telemetry
 
 from ssdreg.errors import DataError, DependencyError
-from ssdreg.quantization.facts import refuse_unless_float32_model, set_precision, stated_facts
+from ssdreg.exporting.openvino_model import stated_facts
+from ssdreg.quantization.facts import refuse_unless_float32_model, set_precision
 from ssdreg.quantization.onnxruntime.graph import network_nodes, prepare
 
 if TYPE_CHECKING:

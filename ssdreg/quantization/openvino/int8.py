@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +13,9 @@ from ssdreg_runtime.system.installing import install
 from ssdreg_runtime.system.telemetry import no_telemetry
 
 from ssdreg.errors import DataError, DependencyError
+from ssdreg.exporting.openvino_model import read_model, stated_facts, write_facts
 from ssdreg.graph.stretches import between
-from ssdreg.quantization.facts import (
-    refuse_unless_float32_model,
-    stated_facts,
-    with_precision,
-    write_facts,
-)
+from ssdreg.quantization.facts import refuse_unless_float32_model, with_precision
 
 if TYPE_CHECKING:
     import openvino
@@ -61,18 +57,6 @@ def quantize_openvino(model: bytes, batches: Iterable[np.ndarray],
             ignored_scope=nncf.IgnoredScope(names=_ignored(read, keep), validate=False))
     write_facts(quantized, with_precision(facts, "int8"))
     return quantized
-
-
-def read_model(content: bytes) -> openvino.Model:
-    """Read an ONNX file's content as a model of OpenVINO, with what is constant worked out."""
-    with no_telemetry():
-        try:
-            import openvino
-        except ImportError as error:
-            raise DependencyError(f"OpenVINO is not installed: run "
-                                  f"`{install('openvino', 'ssdreg')}`") from error
-        # and not Core.read_model, which leaves clips in two parts that are no activation to NNCF
-        return openvino.convert_model(BytesIO(content))
 
 
 def _ignored(model: openvino.Model, keep: Sequence[str]) -> list[str]:
