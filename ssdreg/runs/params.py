@@ -43,9 +43,9 @@ def read_params(file: Path) -> Params:
 
 def write_params(file: Path, params: Params) -> None:
     """Write a ``.params`` file that ``mx.model.load_checkpoint`` reads, whole or not at all."""
-    from ssdreg.mx import mx
+    from ssdreg.mx import save_arrays
     with replacing(file) as beside:
-        mx.nd.save(native(beside), named(params))
+        save_arrays(beside, named(params))
 
 
 def named(params: Params) -> dict[str, mx.nd.NDArray]:
