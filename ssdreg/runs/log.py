@@ -85,7 +85,19 @@ def duration(seconds: float) -> str:
 #: The columns that every log has; COCO's figures stand behind them.
 _FIELDS = tuple(name for name in attrs.fields_dict(Epoch) if name != "coco")
 _WHOLE = ("epoch", "steps")
+#: Bytes in which the first line of a log has ended.
+_LOOKED_AT = 4096
 _OPTIONAL = ("map", "map_07")
+
+
+def has_lines(log_csv: Path) -> bool:
+    """Tell whether a log has more than its header: it has not before the first epoch has ended,
+    and where it was emptied."""
+    if not log_csv.is_file():
+        return False
+    with log_csv.open("rb") as file:
+        first, *others = file.read(_LOOKED_AT).strip().splitlines() or [b""]
+    return bool(others) or not (first == b"" or first.startswith(b"epoch,"))
 
 
 def read_log(log_csv: Path) -> tuple[Epoch, ...]:

@@ -15,6 +15,7 @@ from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel
 from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.errors import RunError
+from ssdreg.runs.checksums import note
 from ssdreg.runs.params import write_params
 from ssdreg.runs.run import PREFIX, create_run
 
@@ -33,6 +34,7 @@ def write_run(source: DeployModel, folder: Path) -> None:
         run = create_run(beside, source.classes, source.plan, source.symbol, source.symbol)
         (run.path / f"{PREFIX}-symbol.json").unlink()
         write_params(run.params_file(_EPOCH), source.params)
+        note(run.path, run.params_file(_EPOCH).name)
         write_json(run.path / FILE, {
             "ssdreg": __version__, "precision": facts_of(source).precision, "from": source.name,
             "note": "this run detects and cannot be trained: train the one it was made from"})
