@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,8 @@ def replacing(path: Path, *extensions: str) -> Iterator[Path]:
             sync(path.parent)
     finally:
         for source, _ in renames:
-            source.unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed now is swept some time
+                source.unlink(missing_ok=True)
 
 
 @contextmanager
