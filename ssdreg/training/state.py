@@ -109,6 +109,12 @@ def save(run: Run, saved: Saved) -> None:
     _tidy(run, written)
 
 
+def finish(run: Run) -> None:
+    """Do what a kill behind the last state's name has left undone of its saving."""
+    if (run.path / STATE).is_file():
+        _tidy(run, read_state(run))
+
+
 def _tidy(run: Run, saved: StateFile) -> None:
     """Note the checksums of the files that are kept, and delete the others.
 

@@ -139,8 +139,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
         tell(Note(f"started again by torchrun: going on with {out}"))
         with _writing(folder, processes, "ssdreg train, started again"):
             opened_run = open_run(folder)
-            return _go_on(opened_run, state.load(opened_run, tell), engine, device, processes,
-                          tensorboard, tell)
+            saved = _stands(opened_run, processes, tell)
+            return _go_on(opened_run, saved, engine, device, processes, tensorboard, tell)
     if not begun:
         restarting.refuse_learnt(folder)
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
@@ -231,7 +231,7 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
         raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
                           "or leave them out and the run's own data are used")
     with _writing(opened_run.path, processes, "ssdreg train --resume"):
-        saved = state.load(opened_run, tell)
+        saved = _stands(opened_run, processes, tell)
         if data is not None:
             saved = evolve(saved, data=splits.choose(Path(data), split, _path(val_data), val_split,
                                                      data_format))
@@ -272,6 +272,13 @@ def _writing(folder: Path, processes: Processes, what: str) -> Iterator[None]:
     with writing(folder, what):
         sweep(folder)
         yield
+
+
+def _stands(run: Run, processes: Processes, tell: Progress) -> Saved:
+    """Return where a run stands, which the first of several processes has put in order."""
+    if processes.is_first:
+        state.finish(run)
+    return state.load(run, tell)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
