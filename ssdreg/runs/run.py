@@ -172,9 +172,15 @@ def write_network(run: Run, train_symbol: mx.sym.Symbol, deploy_symbol: mx.sym.S
     """Write the symbols of a run, whose folder is made if need be."""
     run.path.mkdir(parents=True, exist_ok=True)
     for name, symbol in ((PREFIX, train_symbol), ("deploy", deploy_symbol)):
-        with replacing(run.path / f"{name}-symbol.json") as beside:
-            # by default MXNet leaves out what converts to bfloat16
-            symbol.save(native(beside), remove_amp_cast=False)
+        write_symbol(run, name, symbol)
+
+
+def write_symbol(run: Run, name: str, symbol: mx.sym.Symbol) -> None:
+    """Write one symbol of a run, as `Run.load_symbol` calls it."""
+    from ssdreg.mx import writing_by_mxnet
+    with replacing(run.path / f"{name}-symbol.json") as beside, writing_by_mxnet(beside):
+        # by default MXNet leaves out what converts to bfloat16
+        symbol.save(native(beside), remove_amp_cast=False)
 
 
 def write_config(run: Run) -> None:

@@ -163,6 +163,26 @@ def load(run: Run, tell: Progress = silent) -> Saved:
     return saved
 
 
+def check_files(run: Run) -> None:
+    """Raise RunError where a run cannot go on exactly where it stands, or begin where it begins."""
+    stands = read_training(run)
+    if isinstance(stands, StateFile):
+        complaint = damage_of(run, stands)
+        if complaint:
+            raise RunError(complaint)
+    load(run)
+
+
+def step_back(run: Run) -> None:
+    """Write the state at the end of the newest whole epoch, with an optimizer that begins anew.
+
+    Raises RunError where there is none.
+    """
+    stands = read_state(run)
+    back = _load_epoch(run, stands, f"{run.path / STATE} cannot be gone on with", silent)
+    save(run, back)
+
+
 def _load_start(run: Run) -> Saved:
     begins = read_start(run)
     params = Params({}, {})

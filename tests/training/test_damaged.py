@@ -9,7 +9,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from support.runs import SIDE, SMALL, command
+from support.runs import command
 
 import ssdreg
 from ssdreg.errors import RunError
@@ -21,18 +21,9 @@ from ssdreg.runs.run import open_run
 from ssdreg.training import state
 
 
-@pytest.fixture(scope="module")
-def three(tmp_path_factory, tiny_shapes):
-    """A run of three epochs, for reading only."""
-    folder = tmp_path_factory.mktemp("three") / "run"
-    ssdreg.train(data=tiny_shapes, out=folder, backbone=SMALL, data_shape=SIDE, tap_strides=(8, 16),
-                 epochs=3, batch_size=8, engine="mxnet", precision="float32")
-    return folder
-
-
 @pytest.fixture
-def run(three, tmp_path):
-    return open_run(shutil.copytree(three, tmp_path / "run"))
+def run(three_epochs, tmp_path):
+    return open_run(shutil.copytree(three_epochs, tmp_path / "run"))
 
 
 def flip(file):
@@ -106,11 +97,11 @@ def test_predict_and_eval_name_the_epoch_that_is_whole(capsys, run, tiny_shapes,
     assert command(capsys, *words[:-1], run.path, "--epoch", whole).status == 0
 
 
-def test_sha256sum_reads_the_checksums(three):
+def test_sha256sum_reads_the_checksums(three_epochs):
     if shutil.which("sha256sum") is None:
         pytest.skip("there is no sha256sum here to read them")
-    done = subprocess.run(["sha256sum", "--check", "--strict", CHECKSUMS], cwd=three, text=True,
-                          capture_output=True)
+    done = subprocess.run(["sha256sum", "--check", "--strict", CHECKSUMS], cwd=three_epochs,
+                          text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"{name}: OK" for name in (
         "ssd-0001.params", "ssd-0002.params", "ssd-0003.params", "ssd-0003.states")]
