@@ -22,7 +22,7 @@ def doctor(run: str | os.PathLike[str], *, repair: bool = False,
            progress: Progress | None = None) -> Examination:
     """Examine a run as ``ssdreg doctor`` does, and repair what can be.
 
-    All files are read: the symbols are held against the plan and its taps verified on the graph,
+    `run` is its folder. All files are read: the symbols are held against the plan and its taps verified on the graph,
     every epoch's parameters against their checksums, the network's names and shapes, and whether
     they are numbers; the state against its files and the log. What killed processes have left is
     found too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING
 from ssdreg.checkpoints.loading import verified
 from ssdreg.checkup.finding import Finding
 from ssdreg.detector.plan import OWN_HEAD
-from ssdreg.errors import PlanError, PluginError, RunError, UnknownNameError
+from ssdreg.errors import (
+    DetectorWarning,
+    PlanError,
+    PluginError,
+    RunError,
+    UnknownNameError,
+)
 from ssdreg.quantization.mxnet.run import FILE as QUANTIZED
 from ssdreg.runs.run import PREFIX, Run, write_symbol
 from ssdreg.training.network import Network, network_of_plan
@@ -60,7 +67,10 @@ def _built(run: Run) -> Network | None:
     if run.plan.head == OWN_HEAD or (run.path / QUANTIZED).is_file():
         return None
     try:
-        return network_of_plan(run.plan, run.plan.num_classes)
+        with warnings.catch_warnings():
+            # it was said when it was trained
+            warnings.simplefilter("ignore", DetectorWarning)
+            return network_of_plan(run.plan, run.plan.num_classes)
     except (UnknownNameError, PluginError, PlanError):  # a plug-in that is not installed here
         return None
 
