@@ -22,10 +22,10 @@ def doctor(run: str | os.PathLike[str], *, repair: bool = False,
            progress: Progress | None = None) -> Examination:
     """Examine a run as ``ssdreg doctor`` does, and repair what can be.
 
-    `run` is its folder. All files are read: the symbols are held against the plan and its taps verified on the graph,
-    every epoch's parameters against their checksums, the network's names and shapes, and whether
-    they are numbers; the state against its files and the log. What killed processes have left is
-    found too.
+    `run` is its folder, all of whose files are read: the symbols are held against the plan and its
+    taps verified on the graph, every epoch's parameters against their checksums, the network's
+    names and shapes, and whether they are numbers; the state against its files and the log. What
+    killed processes have left is found too.
 
     `repair` does what the findings say: nothing that was learnt is deleted, and what is damaged is
     renamed to end in ``.damaged``. `progress` is told how far it is.

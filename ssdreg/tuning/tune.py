@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+from ssdreg_runtime.system.files import stored
 from ssdreg_runtime.system.leftovers import sweep
 
 from ssdreg.data import splits
@@ -125,6 +126,9 @@ def resume_tuning(out: str | os.PathLike[str], *, budget: float | None = None,
     with writing(folder, "ssdreg tune --resume"):
         sweep(folder)
         delete(folder / UNDER_WAY)  # what a killed one left
+        # and Optuna's own lock, for which it would wait
+        for file in folder.glob(f"{STUDY}.lock*"):
+            file.unlink()
         record = read_record(folder)
         if budget is not None:
             record = attrs.evolve(record, budget=_seconds(budget), spent=0.0)
@@ -150,7 +154,7 @@ class _Search:
 
         Whatever ends it, the trials and the time spent are on the disk.
         """
-        with quiet():
+        with quiet(), stored(self._folder):
             study = Study(self._folder / STUDY, self._prepared.task.seed)
             try:
                 curve = self._curve()

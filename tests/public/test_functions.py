@@ -30,7 +30,8 @@ OTHERWISE = {
     "tune": {"resume", "no_pretrained", "columns"},
     "eval": {"mean", "std", "columns"},
     "export": {"mean", "std", "format", "dynamic_batch", "no_nms"},
-    "quantize": {"mean", "std", "no_eval", "columns"}, "bench": {"no_peak"}, "audit": set(), "doctor": set()}
+    "quantize": {"mean", "std", "no_eval", "columns"}, "bench": {"no_peak"}, "audit": set(),
+    "doctor": set()}
 NAMED = {"run_folder": "run", "path": "model", "format": "data_format"}
 
 
