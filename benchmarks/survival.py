@@ -7,7 +7,9 @@ is sent SIGKILL again and again. Each time a number of events is drawn from a se
 behind the last of them: events are all that a training tells, the pictures it packs, every file
 that it opens to write and every file that it renames. Then the same command goes on, or begins,
 until the run has come to its end. Parameters, optimizer, checksums, log and the names of all files
-must be those of the undisturbed run. A line of the log is a kill: where it came, and what it left.
+must be those of the undisturbed run. A line of the log with bars is a kill, a row of a table:
+precision, number, which run, the last that happened before it, milliseconds behind that, and what
+it left unfinished.
 """
 
 from __future__ import annotations
@@ -162,9 +164,8 @@ def survive(root: Path, precision: str, kills: int, seed: int, tell: Callable[[s
                 return False
             killed += 1
             left = sorted(path.name for path in folders.files() if path.name.startswith("."))
-            tell(f"kill {killed:2d} | run {runs} | event {done[-1].split(chr(9))[0]} | "
-                 f"{done[-1].split(chr(9))[1]} | {1000 * behind:.0f} ms | "
-                 f"{', '.join(_short(name) for name in left) or '-'}")
+            tell(f"| {precision} | {killed} | {runs} | {_where(done[-1])} | {1000 * behind:.0f} | "
+                 f"{', '.join(f'`{_short(name)}`' for name in left) or '-'} |")
         code, done = attempt(folders, precision)
         found = differences(whole, folders) if code == 0 else [f"it ended with {code}"]
         good = good and not found
@@ -179,6 +180,12 @@ def _numbers(chance: random.Random, events: int, most: int) -> Iterator[int]:
     for _ in range(most):
         # two thirds of a training, so that one that goes on is killed too
         yield chance.randint(1, 2 * events // 3)
+
+
+def _where(line: str) -> str:
+    """Return what happened last, shortened, from a line of the pipe."""
+    what = line.partition("\t")[2].partition(", cls ")[0].partition(" of circle")[0]
+    return what.replace(str(tempfile.gettempdir()), "").replace("|", "/")
 
 
 def _short(name: str) -> str:
