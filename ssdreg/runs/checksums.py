@@ -69,12 +69,14 @@ def note(folder: Path, *names: str) -> None:
                              **{name: digest(folder / name) for name in names}})
 
 
-def withdraw(folder: Path, *names: str) -> None:
-    """Forget the checksums of files that are to be written anew."""
+def withdraw(folder: Path, *names: str) -> bool:
+    """Forget the checksums of files that are to be written anew; tell whether any was known."""
     checksums = readable_checksums(folder)
-    if checksums.keys() & {*names}:
-        write_checksums(folder, {name: value for name, value in checksums.items()
-                                 if name not in names})
+    if not checksums.keys() & {*names}:
+        return False
+    write_checksums(folder, {name: value for name, value in checksums.items()
+                             if name not in names})
+    return True
 
 
 def damage(file: Path, checksum: str | None) -> str:
