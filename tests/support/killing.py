@@ -61,6 +61,12 @@ class WhileWriting:
             while not any(file.stat().st_size for file in self.folder.rglob(self.pattern)):
                 time.sleep(0.0005)
             die()
+
+        def hook(event: str, arguments: tuple[object, ...]) -> None:
+            # where all was written between two looks, it still has its name beside
+            if event == "os.rename" and Path(os.fsdecode(arguments[0])).match(self.pattern):
+                die()
+        sys.addaudithook(hook)
         threading.Thread(target=watch, daemon=True).start()
         return lambda event: None
 
@@ -97,7 +103,7 @@ def _train(run: Path, data: Path, cache: Path, moment: Moment | None, **options:
         ssdreg.resume(run, progress=told)
         return
     ssdreg.train(data=data, out=run, backbone=SMALL, data_shape=SIDE, tap_strides=(8, 16),
-                 engine="mxnet", progress=told, **options)
+                 head="ssdlite", engine="mxnet", progress=told, **options)
 
 
 def _pack(data: Path, out: Path, moment: Moment | None, shard_size: int) -> None:
