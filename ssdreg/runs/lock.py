@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ from ssdreg.errors import RunError, SsdregWarning
 #: The file that is locked, in the folder; it says who holds it, and is there as long as somebody
 #: does, or after a kill until the next one.
 FILE = ".lock"
+#: Seconds in which `holder`, which locks it to look, has ended.
+_GLANCE = 0.1
 #: What a file system answers that knows no locks.
 _UNKNOWN = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -104,6 +107,9 @@ def _locked(file: Path, me: Holder) -> int | None:
         with stored(file.parent):
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         taken = _take(descriptor)
+        if taken is False:
+            time.sleep(_GLANCE)
+            taken = _take(descriptor)
         if taken is False:
             other = _read(descriptor)
             os.close(descriptor)
