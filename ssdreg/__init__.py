@@ -36,6 +36,7 @@ from ssdreg.errors import (
     RunError,
     SsdregError,
     SsdregWarning,
+    StorageError,
     TapError,
     UnexaminedError,
     UnknownNameError,
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
     from ssdreg.bench.benchmark import benchmark
     from ssdreg.bench.figures import Figures
     from ssdreg.checkpoints import load_checkpoint
+    from ssdreg.checkup.doctor import doctor
+    from ssdreg.checkup.finding import Examination, Finding
     from ssdreg.cli.progress import Console
     from ssdreg.data.augmentation import Augmentation
     from ssdreg.data.issues import DataIssue, DataIssues
@@ -108,8 +111,10 @@ _LATER = {
     "DetectorEvaluation": "ssdreg.evaluation.evaluate",
     "Epoch": "ssdreg.runs.log",
     "Evaluation": "ssdreg.metrics.voc",
+    "Examination": "ssdreg.checkup.finding",
     "Exported": "ssdreg.exporting.export",
     "Figures": "ssdreg.bench.figures",
+    "Finding": "ssdreg.checkup.finding",
     "Level": "ssdreg.detector.plan",
     "Note": "ssdreg.progress",
     "Plan": "ssdreg.detector.plan",
@@ -126,6 +131,7 @@ _LATER = {
     "audit": "ssdreg.auditing.audit",
     "benchmark": "ssdreg.bench.benchmark",
     "build": "ssdreg.detector.build",
+    "doctor": "ssdreg.checkup.doctor",
     "evaluate": "ssdreg.evaluation.evaluate",
     "export": "ssdreg.exporting.export",
     "find_taps": "ssdreg.graph.taps",
@@ -158,15 +164,16 @@ __all__ = [
     "CheckpointWarning", "ConformanceError", "Console", "DataError", "DataFormat", "DataIssue",
     "DataIssues", "DependencyError", "Detections", "Detector", "DetectorEvaluation",
     "DetectorWarning", "DetectorWeights", "DivergedError", "Engine", "Epoch", "Evaluation",
-    "ExportError", "Exported", "Extra", "Figures", "Head", "InputShapeError", "Interrupted",
-    "Level", "ModelError", "NewPluginError", "Note", "Plan", "PlanDefaults", "PlanError",
-    "PluginError", "PluginWarning", "Predictions", "Preprocessing", "Preset", "QuantizationReport",
-    "Run", "RunError", "SsdregError", "SsdregWarning", "StageEnd", "Step", "StopsAt", "Tap",
-    "TapError", "TrainOptions", "TrainingResult", "Tuning", "UnexaminedError", "UnknownNameError",
-    "Verification", "Weights", "WeightsError", "Work", "__version__", "assemble", "audit",
-    "benchmark", "build", "evaluate", "export", "find_taps", "get_backbone", "get_data_format",
-    "get_detector", "get_engine", "get_head", "hookimpl", "list_backbones", "list_data_formats",
-    "list_detectors", "list_engines", "list_heads", "list_weights", "load_checkpoint",
-    "load_weights", "plan", "quantize", "register", "resume", "resume_tuning", "train", "tune",
-    "verify", "verify_backbone",
+    "Examination", "ExportError", "Exported", "Extra", "Figures", "Finding", "Head",
+    "InputShapeError", "Interrupted", "Level", "ModelError", "NewPluginError", "Note", "Plan",
+    "PlanDefaults", "PlanError", "PluginError", "PluginWarning", "Predictions", "Preprocessing",
+    "Preset", "QuantizationReport", "Run", "RunError", "SsdregError", "SsdregWarning", "StageEnd",
+    "Step", "StopsAt", "StorageError", "Tap", "TapError", "TrainOptions", "TrainingResult",
+    "Tuning", "UnexaminedError", "UnknownNameError", "Verification", "Weights", "WeightsError",
+    "Work", "__version__", "assemble", "audit", "benchmark", "build", "doctor", "evaluate",
+    "export", "find_taps", "get_backbone", "get_data_format", "get_detector", "get_engine",
+    "get_head", "hookimpl", "list_backbones", "list_data_formats", "list_detectors",
+    "list_engines", "list_heads", "list_weights", "load_checkpoint", "load_weights", "plan",
+    "quantize", "register", "resume", "resume_tuning", "train", "tune", "verify",
+    "verify_backbone",
 ]

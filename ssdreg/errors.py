@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 # the base, and what the runtime raises too, which knows nothing of ssdreg
-from ssdreg_runtime.errors import CacheError, DataError, DependencyError, ModelError, SsdregError
+from ssdreg_runtime.errors import (
+    CacheError,
+    DataError,
+    DependencyError,
+    ModelError,
+    SsdregError,
+    StorageError,
+)
 
 __all__ = ["AuditError", "BenchError", "CacheError", "CheckpointWarning", "ConformanceError",
            "DataError", "DependencyError", "DetectorWarning", "DivergedError", "ExportError",
            "InputShapeError", "Interrupted", "ModelError", "NewPluginError", "PlanError",
-           "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning", "TapError",
-           "UnexaminedError", "UnknownNameError", "WeightsError"]
+           "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning",
+           "StorageError", "TapError", "UnexaminedError", "UnknownNameError", "WeightsError"]
 
 
 class TapError(SsdregError, ValueError):

@@ -11,10 +11,15 @@ where importing should stay cheap. Where MXNet is not installed, that raises Dep
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
+from ssdreg_runtime.system.names import native
 from ssdreg_runtime.system.threads import VARIABLE, choose
 
 from ssdreg.compat.mxnet_modules import serve
@@ -46,4 +51,42 @@ def mixed_precision() -> ModuleType:
     return importlib.import_module("mxnet.contrib.amp")
 
 
-__all__ = ["defaults_set", "mixed_precision", "mx", "threads"]
+def save_arrays(file: Path, arrays: Mapping[str, mx.nd.NDArray]) -> None:
+    """Write arrays as ``mx.nd.save`` does; raise OSError where not all of it reaches the disk.
+
+    On a full disk MXNet leaves a shorter file, and does not always say so.
+    """
+    with writing_by_mxnet(file):
+        mx.nd.save(native(file), dict(arrays))
+    # a header, then 24 bytes of an array, 8 of each axis, its values, and its name behind 8 bytes
+    refuse_cut(file, 32 + sum(24 + 8 * array.ndim + array.size * array.dtype().itemsize
+                              + 8 + len(name.encode()) for name, array in arrays.items()))
+
+
+@contextmanager
+def writing_by_mxnet(file: Path) -> Iterator[None]:
+    """Turn MXNet's error in writing a file into the OSError that is its cause."""
+    try:
+        yield
+    except mx.MXNetError:
+        _write_more(file)
+        raise
+
+
+def refuse_cut(file: Path, size: int) -> None:
+    """Raise OSError where a file that MXNet wrote has not all its bytes."""
+    if file.stat().st_size != size:
+        _write_more(file)
+        raise OSError(errno.EIO, f"{file.stat().st_size:,} of {size:,} bytes were kept", str(file))
+
+
+def _write_more(file: Path) -> None:
+    """Write on behind a file, which raises what MXNet does not tell: why it could not."""
+    with file.open("ab") as stream:
+        stream.write(bytes(2**16))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+__all__ = ["defaults_set", "mixed_precision", "mx", "refuse_cut", "save_arrays", "threads",
+           "writing_by_mxnet"]

@@ -73,6 +73,15 @@ def tiny_run(tmp_path_factory, tiny_shapes):
 
 
 @pytest.fixture(scope="session")
+def three_epochs(tmp_path_factory, tiny_shapes):
+    """A run of three epochs of a small network, in float32 by MXNet; for reading only."""
+    folder = tmp_path_factory.mktemp("runs") / "three"
+    ssdreg.train(data=tiny_shapes, out=folder, backbone=SMALL, data_shape=SIDE, tap_strides=(8, 16),
+                 epochs=3, batch_size=8, engine="mxnet", precision="float32")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def resnet18_run(tmp_path_factory, tiny_shapes):
     """A run whose backbone is one that commands know by its name, trained by the command."""
     folder = tmp_path_factory.mktemp("runs") / "resnet18"

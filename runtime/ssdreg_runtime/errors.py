@@ -25,3 +25,18 @@ class DependencyError(SsdregError, ImportError):
 
 class CacheError(SsdregError, OSError):
     """There is no folder for a cache that can be written."""
+
+
+class StorageError(SsdregError, OSError):
+    """A file cannot be written: its disk is full, or does not let itself be written to.
+
+    `errno` and `strerror` are those of `cause`, what the system said.
+    """
+
+    def __init__(self, message: str, cause: OSError | None = None) -> None:
+        super().__init__(message)
+        if cause is not None:
+            self.errno, self.strerror = cause.errno, cause.strerror
+
+    def __str__(self) -> str:
+        return str(self.args[0])

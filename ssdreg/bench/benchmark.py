@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from ssdreg_runtime.system.files import scratch_folder
 
 from ssdreg.bench.comparison import Settings, compare
 from ssdreg.bench.configurations import choose
@@ -64,10 +65,9 @@ def benchmark(detector: str | os.PathLike[str] | Backbone, *,
     pixels = drawn_images(shape) if images is None else read_images(Path(images), shape)
     settings = Settings(batches=batches, threads=threads, schedule=Schedule(rounds=rounds),
                         post=post, sides=SIDES if peak else ())
-    with tempfile.TemporaryDirectory(prefix="ssdreg-bench-") as folder, \
-            BenchProgress(progress) as report:
-        prepared = prepare_workload(source, pixels, Path(folder))
-        return compare(prepared, choice, settings, Path(folder), report)
+    with scratch_folder() as folder, BenchProgress(progress) as report:
+        prepared = prepare_workload(source, pixels, folder)
+        return compare(prepared, choice, settings, folder, report)
 
 
 def _source(detector: str | os.PathLike[str] | Backbone, data_shape: int | tuple[int, int] | None,

@@ -10,6 +10,8 @@ from attrs import field, frozen
 from ssdreg.detector.plan import Plan
 from ssdreg.errors import RunError
 from ssdreg.graph.taps import Verification
+from ssdreg.runs.checksums import note
+from ssdreg.runs.lock import writing
 from ssdreg.runs.params import Params, write_params
 from ssdreg.runs.run import Run, create_run, refuse_run
 
@@ -82,10 +84,12 @@ class Checkpoint:
             raise RunError(f"{self.source} is a symbol without parameters: there is nothing to "
                            f"run; give the .params file that belongs to it, beside it")
         refuse_run(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        # before the file that makes the folder a run
-        write_params(Run(folder, self.classes, self.plan).params_file(self.epoch), self.params)
-        return create_run(folder, self.classes, self.plan, self.train_symbol, self.symbol)
+        with writing(folder, "ssdreg import"):
+            # before the file that makes the folder a run
+            file = Run(folder, self.classes, self.plan).params_file(self.epoch)
+            write_params(file, self.params)
+            note(folder, file.name)
+            return create_run(folder, self.classes, self.plan, self.train_symbol, self.symbol)
 
 
 def _listed(values: tuple[float, ...]) -> str:

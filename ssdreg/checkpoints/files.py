@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
-from ssdreg_runtime.system.files import visible
+from ssdreg_runtime.system.files import scratch_folder, visible
 from ssdreg_runtime.system.names import as_text
 
 from ssdreg.checkpoints.archive import unpack
@@ -54,9 +53,9 @@ def read_files(path: Path, epoch: int | None = None) -> CheckpointFiles:
     if path.name.endswith((".tar.gz", ".tgz")):
         if not path.is_file():
             raise RunError(f"{path} is not there")
-        with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
-            unpack(path, Path(folder), _wanted)
-            return _from_folder(Path(folder), path, epoch)
+        with scratch_folder() as folder:
+            unpack(path, folder, _wanted)
+            return _from_folder(folder, path, epoch)
     if path.name.endswith(SYMBOL):
         return _from_prefix(path.with_name(path.name[:-len(SYMBOL)]), epoch)
     if path.suffix == ".json" and path.is_file():

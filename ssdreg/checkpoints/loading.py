@@ -88,15 +88,18 @@ def _from_run(path: Path, epoch: int | None) -> Checkpoint:
     run = open_run(path)
     chosen = run.best_epoch() if epoch is None else epoch
     symbol = run.load_symbol()
-    verification, complaint = _verified(run.plan, symbol, str(path))
+    verification, complaint = verified(run.plan, symbol, str(path))
     return Checkpoint(
         source=path, kind="a run of ssdreg", epoch=chosen, plan=run.plan, classes=run.classes,
         named=True, symbol=symbol, train_symbol=run.load_symbol("ssd"),
         params=run.load_params(chosen), verification=verification, complaint=complaint)
 
 
-def _verified(plan: Plan, symbol: mx.sym.Symbol, where: str) -> tuple[Verification | None, str]:
-    """Verify a run's taps: on its backbone, or on its own graph where it was imported with one."""
+def verified(plan: Plan, symbol: mx.sym.Symbol, where: str) -> tuple[Verification | None, str]:
+    """Verify a run's taps: on its backbone, or on its own graph where it was imported with one.
+
+    Return what the graph says, None where that is not known here, and a complaint, or "".
+    """
     try:
         if plan.head == OWN_HEAD:
             layout = read_layout(parse(symbol.tojson(), where), where)

@@ -6,11 +6,13 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
 from ssdreg_runtime.system.caches import cache as cache_of
 from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.leftovers import sweep
 from ssdreg_runtime.system.names import as_text, native
 
 from ssdreg.data.dataset import Box, Dataset
@@ -82,6 +84,7 @@ def pack(dataset: Dataset, cache: str | os.PathLike[str] | None = None,
         return open_rec(packed_before)
     folder = kept.folder() if cache is None else Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     rec = folder / f"{name}.rec"
     work = Work(what=f"packing {dataset.split}", unit="images", total=len(dataset.samples))
     with Telling(progress, work) as told:
@@ -113,6 +116,7 @@ def pack_shards(data: str | os.PathLike[str], *, out: str | os.PathLike[str],
     dataset = read_dataset(data, split, format=data_format)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     name = re.sub(r"[^\w.-]", "_", dataset.split)
     parts = [dataset.samples[start:start + shard_size]
              for start in range(0, len(dataset.samples), shard_size)]
@@ -146,15 +150,12 @@ def pack_shards(data: str | os.PathLike[str], *, out: str | os.PathLike[str],
 
 
 def _remove_others(folder: Path, name: str, files: Sequence[Path]) -> None:
-    """Remove shards of other sizes, and what a kill left unfinished."""
+    """Remove shards of other sizes."""
     kept = {file.stem for file in files}
-    shard = rf"{re.escape(name)}-\d{{5}}-of-\d{{5}}"
-    unfinished = re.compile(
-        rf"\.({shard}|{re.escape(name)})\.[0-9a-f]{{32}}\.(rec|idx|json|shards)")
-    whole = re.compile(rf"({shard})\.(rec|idx|json)")
+    whole = re.compile(rf"({re.escape(name)}-\d{{5}}-of-\d{{5}})\.(rec|idx|json)")
     for file in folder.iterdir():
         match = whole.fullmatch(file.name)
-        if unfinished.fullmatch(file.name) or (match and match[1] not in kept):
+        if match and match[1] not in kept:
             file.unlink(missing_ok=True)
 
 
@@ -181,24 +182,32 @@ def _digest(dataset: Dataset, shorter_side: int | None) -> str:
 def _write_rec(dataset: Dataset, rec: Path, shorter_side: int | None,
                told: Telling) -> list[DataIssue]:
     """Write ``.rec`` and ``.idx`` beside their places, move them there, and return complaints."""
-    from ssdreg.mx import mx
+    from ssdreg.mx import mx, refuse_cut, writing_by_mxnet
 
     issues: list[DataIssue] = []
     usable = 0
-    with replacing(rec, ".idx") as new_rec:
+    with replacing(rec, ".idx") as new_rec, writing_by_mxnet(new_rec):
         writer = mx.recordio.MXIndexedRecordIO(native(new_rec.with_suffix(".idx")),
                                                native(new_rec), "w")
-        for sample, encoded in encode_all(dataset.samples, shorter_side):
-            told.advance()
-            issues += [encoded.issue] if encoded.issue else []
-            if encoded.content is None:
-                continue
-            label = label_of(sample.boxes, (sample.width, sample.height), dataset.classes,
-                             LOST_ROW if sample.lost else NO_OBJECT_ROW)
-            header = mx.recordio.IRHeader(0, label, usable, 0)
-            writer.write_idx(usable, mx.recordio.pack(header, encoded.content))
-            usable += 1
+        try:
+            for sample, encoded in encode_all(dataset.samples, shorter_side):
+                told.advance()
+                issues += [encoded.issue] if encoded.issue else []
+                if encoded.content is None:
+                    continue
+                label = label_of(sample.boxes, (sample.width, sample.height), dataset.classes,
+                                 LOST_ROW if sample.lost else NO_OBJECT_ROW)
+                header = mx.recordio.IRHeader(0, label, usable, 0)
+                writer.write_idx(usable, mx.recordio.pack(header, encoded.content))
+                usable += 1
+            size = writer.tell()
+        except BaseException:
+            # now, and not when it is deleted, where a full disk would be printed a second time
+            with suppress(OSError, mx.MXNetError):
+                writer.close()
+            raise
         writer.close()
+        refuse_cut(new_rec, size)
     return issues
 
 

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import attrs
 from attrs import frozen
@@ -46,10 +47,11 @@ class DataSpec:
     """
 
     train: str
-    train_split: str | None = None
-    validation: str | None = None
-    validation_split: str | None = None
-    format: str | None = None
+    # Optional, because Python 3.9 cannot evaluate the other spelling, and cattrs does
+    train_split: Optional[str] = None  # noqa: UP045
+    validation: Optional[str] = None  # noqa: UP045
+    validation_split: Optional[str] = None  # noqa: UP045
+    format: Optional[str] = None  # noqa: UP045
 
 
 def choose(train: Path, train_split: str | None = None, validation: Path | None = None,

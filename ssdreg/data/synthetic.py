@@ -8,7 +8,6 @@ NumPy and Pillow have the same versions.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 from attrs import frozen
 from PIL import Image, ImageDraw
+from ssdreg_runtime.system.files import replacing_folder
 
 from ssdreg.errors import DataError
 
@@ -65,14 +65,8 @@ def write_shapes(folder: Path, train: int = 200, val: int = 50,
         raise DataError(f"shapes cannot be told apart in images of {size[0]} x {size[1]} pixels; "
                         "give 32 x 32 or more")
     _refuse_foreign(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
-        new = Path(beside, "new")
-        _write(new, train, val, size, seed)
-        if folder.exists():
-            # moved and not deleted first, so that a complete folder is missing only for a moment
-            folder.replace(Path(beside, "old"))
-        new.replace(folder)
+    with replacing_folder(folder) as beside:
+        _write(beside, train, val, size, seed)
 
 
 def draw_shapes(size: tuple[int, int], rng: np.random.Generator) -> tuple[Image.Image,

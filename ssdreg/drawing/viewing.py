@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ssdreg_runtime.draw.look import font_of
 from ssdreg_runtime.draw.paint import contact_sheet, draw_truths
 from ssdreg_runtime.io.decoding import decode
 from ssdreg_runtime.io.pixels import to_rgb
-from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.files import replacing, scratch_folder
 from ssdreg_runtime.system.names import shown
 
 from ssdreg.data.annotation import AnnotatedPicture
@@ -55,8 +54,8 @@ def view(data: str | os.PathLike[str], out: str | os.PathLike[str], *, split: st
     neither .png nor .jpg.
     """
     file = _checked(out, count)
-    with tempfile.TemporaryDirectory() as folder:
-        chosen = _chosen(Path(data), split, data_format, count, seed, Path(folder))
+    with scratch_folder() as folder:
+        chosen = _chosen(Path(data), split, data_format, count, seed, folder)
         pictures = [_annotated(sample, chosen) for sample in chosen.samples]
         captions = [_caption(sample) for sample in chosen.samples]
         versions = [] if augmentation is None else list(
@@ -146,7 +145,7 @@ def _annotated(sample: Sample, dataset: Dataset) -> Image.Image:
 def _augmented(dataset: Dataset, augmentation: Augmentation, data_shape: tuple[int, int], seed: int
                ) -> Iterator[list[Image.Image]]:
     """Give the samples as training sees them, once for each version."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         packed = pack(dataset, folder)
         for version in range(VERSIONS):
             batches = open_train(packed, data_shape, 1, augmentation, Preprocessing((0, 0, 0)),

@@ -6,7 +6,6 @@ MXNet.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 from ssdreg_runtime.backends import Backend, open_backend
-from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.files import replacing, scratch_folder
 from ssdreg_runtime.system.processor import multiplies_bfloat16
 
 from ssdreg.deploy.model import DeployModel
@@ -126,8 +125,8 @@ def _openvino_int8(source: DeployModel, images: Images, keep: Sequence[str]) -> 
 
 
 def _openvino_open(model: openvino.Model) -> Backend:
-    with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
-        file = Path(folder) / "detector.xml"
+    with scratch_folder() as folder:
+        file = folder / "detector.xml"
         write_openvino(model, file)
         return open_backend(file, "openvino")
 
@@ -149,9 +148,9 @@ def _mxnet_open(source: DeployModel) -> Backend:
 def _weigh(write: Callable[[Made, Path], None], name: str) -> Callable[[Made], int]:
     """Return a function that counts the bytes `write` writes."""
     def weigh(model: Made) -> int:
-        with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder:
-            write(model, Path(folder) / name)
-            return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        with scratch_folder() as folder:
+            write(model, folder / name)
+            return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return weigh
 
 

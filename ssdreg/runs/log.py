@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -85,7 +86,19 @@ def duration(seconds: float) -> str:
 #: The columns that every log has; COCO's figures stand behind them.
 _FIELDS = tuple(name for name in attrs.fields_dict(Epoch) if name != "coco")
 _WHOLE = ("epoch", "steps")
+#: Bytes in which the first line of a log has ended.
+_LOOKED_AT = 4096
 _OPTIONAL = ("map", "map_07")
+
+
+def has_lines(log_csv: Path) -> bool:
+    """Tell whether a log has more than its header: it has not before the first epoch has ended,
+    and where it was emptied."""
+    if not log_csv.is_file():
+        return False
+    with log_csv.open("rb") as file:
+        first, *others = file.read(_LOOKED_AT).strip().splitlines() or [b""]
+    return bool(others) or not (first == b"" or first.startswith(b"epoch,"))
 
 
 def read_log(log_csv: Path) -> tuple[Epoch, ...]:
@@ -98,11 +111,14 @@ def read_log(log_csv: Path) -> tuple[Epoch, ...]:
     """
     try:
         with log_csv.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or ()
-            lines = list(reader)
+            return _epochs(csv.DictReader(file), log_csv)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{log_csv} cannot be read as a training log: {error}") from error
+
+
+def _epochs(reader: csv.DictReader[str], log_csv: Path) -> tuple[Epoch, ...]:
+    header = reader.fieldnames or ()
+    lines = list(reader)
     missing = [name for name in _FIELDS if name not in header]
     if missing:
         raise DataError(f"{log_csv} is not a training log: it has no column "
@@ -111,6 +127,16 @@ def read_log(log_csv: Path) -> tuple[Epoch, ...]:
         raise DataError(f"{log_csv} holds no epoch yet; train at least one first")
     # the header is line 1
     return tuple(_epoch(line, f"{log_csv}, line {number}") for number, line in enumerate(lines, 2))
+
+
+def readable_lines(log_csv: Path) -> tuple[Epoch, ...]:
+    """Return the epochs of a damaged log whose lines can still be read, in its order."""
+    lines = log_csv.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    epochs: list[Epoch] = []
+    for line in lines[1:]:
+        with suppress(DataError, csv.Error, UnicodeDecodeError):
+            epochs += _epochs(csv.DictReader([lines[0], line]), log_csv)
+    return tuple(epochs)
 
 
 def write_log(log_csv: Path, epochs: Sequence[Epoch]) -> None:

@@ -12,6 +12,7 @@ from ssdreg_runtime.system.names import native
 
 from ssdreg.errors import RunError
 from ssdreg.graph import symbol_file
+from ssdreg.runs.checksums import note, withdraw
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -42,10 +43,16 @@ def read_params(file: Path) -> Params:
 
 
 def write_params(file: Path, params: Params) -> None:
-    """Write a ``.params`` file that ``mx.model.load_checkpoint`` reads, whole or not at all."""
-    from ssdreg.mx import mx
+    """Write a ``.params`` file that ``mx.model.load_checkpoint`` reads, whole or not at all.
+
+    Where a checksum of the file was noted, in the folder of a run, the new one takes its place.
+    """
+    from ssdreg.mx import save_arrays
+    known = withdraw(file.parent, file.name)
     with replacing(file) as beside:
-        mx.nd.save(native(beside), named(params))
+        save_arrays(beside, named(params))
+    if known:
+        note(file.parent, file.name)
 
 
 def named(params: Params) -> dict[str, mx.nd.NDArray]:

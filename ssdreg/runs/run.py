@@ -5,13 +5,15 @@
   epoch, as ``mx.model.load_checkpoint`` reads them
 - ``deploy-symbol.json``: the same network with the output ``detection``
 - ``log.csv``: a line an epoch; ``curves.png``: its curves; ``tensorboard``: these for TensorBoard
-- ``state.json``, ``*.states``: where training stands, for ``--resume``
+- ``state.json``, ``*.states``: where training stands, for ``--resume``; ``start.json`` before
+- ``SHA256SUMS``: the checksums of parameters and optimizer's states
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,8 @@ from ssdreg.detector.plan import Level, Plan
 from ssdreg.errors import PlanError, RunError
 from ssdreg.graph import symbol_file
 from ssdreg.registry.preprocessing import Preprocessing
-from ssdreg.runs.log import Epoch, best_of, read_log
+from ssdreg.runs.checksums import damage, read_checksums
+from ssdreg.runs.log import Epoch, best_of, has_lines, read_log
 from ssdreg.runs.params import Params, read_params
 
 if TYPE_CHECKING:
@@ -66,8 +69,9 @@ class Run:
         return tuple(sorted(int(match.group(1)) for match in matches if match))
 
     def log(self) -> tuple[Epoch, ...]:
-        """Read ``log.csv``; empty before the first epoch has ended."""
-        return read_log(self.log_file) if self.log_file.is_file() else ()
+        """Read ``log.csv``; empty before the first epoch has ended, and where its lines are lost.
+        """
+        return read_log(self.log_file) if has_lines(self.log_file) else ()
 
     def best_epoch(self) -> int:
         """Return the epoch on disk that is the `best_of` them, the last where none has one."""
@@ -79,12 +83,43 @@ class Run:
         return best.epoch if best else on_disk[-1]
 
     def load_params(self, epoch: int | None = None) -> Params:
-        """Read an epoch's parameters, the best epoch's when None."""
+        """Read an epoch's parameters, the best epoch's when None.
+
+        Raises RunError, which names an epoch that is whole, where they are not what was written.
+        """
         file = self.params_file(self.best_epoch() if epoch is None else epoch)
         if not file.is_file():
             raise RunError(f"{file} is not there: the epochs on disk are "
                            f"{', '.join(map(str, self.epochs())) or 'none'}")
-        return read_params(file)
+        wrong = damage(file, read_checksums(self.path).get(file.name))
+        if wrong:
+            raise RunError(f"{file} is damaged: {wrong}; {self._whole()}")
+        try:
+            return read_params(file)
+        except RunError as error:
+            raise RunError(f"{error}; {self._whole()}") from error
+
+    def whole_epochs(self, last: int | None = None) -> Iterator[int]:
+        """Give the epochs, up to `last`, whose parameters are what was written, the newest first.
+
+        Those of which no checksum is known have to be readable.
+        """
+        checksums = read_checksums(self.path)
+        for epoch in reversed(self.epochs()):
+            file = self.params_file(epoch)
+            known = checksums.get(file.name)
+            if (last is None or epoch <= last) and not damage(file, known) and (
+                    known or _is_readable(file)):
+                yield epoch
+
+    def _whole(self) -> str:
+        """Name the best of the epochs that are whole, in words."""
+        whole = tuple(self.whole_epochs())
+        if not whole:
+            return "no epoch of the run is whole"
+        best = best_of([entry for entry in self.log() if entry.epoch in whole])
+        epoch = best.epoch if best else whole[0]
+        return f"epoch {epoch} is whole: the same command with --epoch {epoch} takes it"
 
     def load_symbol(self, name: str = "deploy") -> mx.sym.Symbol:
         """Read the ``deploy`` symbol (or ``ssd``, the training one)."""
@@ -108,6 +143,14 @@ class Run:
             raise RunError(f"{file} is no symbol of MXNet, or it is truncated") from error
 
 
+def _is_readable(file: Path) -> bool:
+    try:
+        read_params(file)
+    except RunError:
+        return False
+    return True
+
+
 def refuse_run(path: Path) -> None:
     """Raise RunError when there is a run in this folder already."""
     if (path / CONFIG).exists():
@@ -120,15 +163,30 @@ def create_run(path: Path, classes: tuple[str, ...], plan: Plan, train_symbol: m
     """Start a run folder; raise RunError when there is one already."""
     run = Run(path, classes, plan)
     refuse_run(path)
-    path.mkdir(parents=True, exist_ok=True)
-    for name, symbol in ((PREFIX, train_symbol), ("deploy", deploy_symbol)):
-        with replacing(path / f"{name}-symbol.json") as beside:
-            # by default MXNet leaves out what converts to bfloat16
-            symbol.save(native(beside), remove_amp_cast=False)
-    # last, because it is what makes the folder a run
-    write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
-                                 "classes": list(classes), "plan": attrs.asdict(plan)})
+    write_network(run, train_symbol, deploy_symbol)
+    write_config(run)
     return run
+
+
+def write_network(run: Run, train_symbol: mx.sym.Symbol, deploy_symbol: mx.sym.Symbol) -> None:
+    """Write the symbols of a run, whose folder is made if need be."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    for name, symbol in ((PREFIX, train_symbol), ("deploy", deploy_symbol)):
+        write_symbol(run, name, symbol)
+
+
+def write_symbol(run: Run, name: str, symbol: mx.sym.Symbol) -> None:
+    """Write one symbol of a run, as `Run.load_symbol` calls it."""
+    from ssdreg.mx import writing_by_mxnet
+    with replacing(run.path / f"{name}-symbol.json") as beside, writing_by_mxnet(beside):
+        # by default MXNet leaves out what converts to bfloat16
+        symbol.save(native(beside), remove_amp_cast=False)
+
+
+def write_config(run: Run) -> None:
+    """Write what makes a folder a run; last, when all that a run has is there."""
+    write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
+                                 "classes": list(run.classes), "plan": attrs.asdict(run.plan)})
 
 
 def open_run(path: str | Path) -> Run:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from ssdreg_runtime.system.files import stored
 from ssdreg_runtime.system.installing import install
 from ssdreg_runtime.system.names import native
 
@@ -42,17 +43,18 @@ class EventLog:
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.summary import scalar
-        if self._writer is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            # names hold the second of the clock, which a run that goes on at once may share
-            self._writer = EventsWriter(native(self._folder / "events"), f".{epoch.epoch}")
-            self._writer.write_event(Event(
-                wall_time=time.time(), step=epoch.epoch,
-                session_log=SessionLog(status=SessionLog.START)))
-        for name, value in curves(epoch):
-            self._writer.write_event(Event(wall_time=time.time(), step=epoch.epoch,
-                                           summary=scalar(name, value)))
-        self._writer.flush()
+        with stored(self._folder):
+            if self._writer is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                # names hold the second of the clock, which a run that goes on at once may share
+                self._writer = EventsWriter(native(self._folder / "events"), f".{epoch.epoch}")
+                self._writer.write_event(Event(
+                    wall_time=time.time(), step=epoch.epoch,
+                    session_log=SessionLog(status=SessionLog.START)))
+            for name, value in curves(epoch):
+                self._writer.write_event(Event(wall_time=time.time(), step=epoch.epoch,
+                                               summary=scalar(name, value)))
+            self._writer.flush()
 
     def close(self) -> None:
         """End the file; nothing can be added afterwards."""

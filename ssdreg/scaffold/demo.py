@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
-from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.files import replacing, visible
 
 import ssdreg
 from ssdreg.backbones import resnet
@@ -106,7 +106,11 @@ def train_on_shapes(out: Path, *, progress: Progress | None = None) -> float:
 
 def _forget(run_folder: Path) -> None:
     """Delete the run of an earlier demonstration; refuse to delete anything else."""
-    from ssdreg.runs.run import CONFIG, open_run
+    from ssdreg.runs.run import CONFIG, PREFIX, open_run
+    from ssdreg.training.state_file import START
+    begun = {f"{PREFIX}-symbol.json", "deploy-symbol.json", START}
+    if {path.name for path in visible(run_folder)} <= begun:
+        return  # one that was killed before it was a run, which training begins anew
     if (not (run_folder / CONFIG).is_file()
             or open_run(run_folder).plan.backbone != BACKBONE.name):
         raise RunError(f"{run_folder} is in the way and is not the run of a demonstration: "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 from attrs import frozen
+from ssdreg_runtime.system.files import replacing_folder
 
 from ssdreg._version import __version__
 from ssdreg.errors import NewPluginError
@@ -86,13 +86,10 @@ def write_plugin(called: PluginNames, out: Path) -> Path:
         raise NewPluginError(f"{target} is there already, and is left as it is: take another name "
                              f"or another --out")
     templates = files("ssdreg.scaffold") / "templates" / "plugin"
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".{target.name}-") as beside:
-        new = Path(beside, "new")
+    with replacing_folder(target) as beside:
         for template, place in FILES.items():
-            file = new / called.fill(place)
+            file = beside / called.fill(place)
             file.parent.mkdir(parents=True, exist_ok=True)
             text = (templates / template).read_text(encoding="utf-8")
             file.write_text(called.fill(text), encoding="utf-8")
-        new.replace(target)
     return target

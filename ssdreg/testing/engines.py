@@ -27,7 +27,7 @@ from ssdreg.training.learner import Learner, Lesson, prepare_lesson
 from ssdreg.training.network import Network
 from ssdreg.training.options import PRECISIONS, TrainOptions
 from ssdreg.training.start import draw
-from ssdreg.training.state import Sums
+from ssdreg.training.state_file import Sums
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

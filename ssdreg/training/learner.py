@@ -20,7 +20,7 @@ from ssdreg.runs.params import Params
 from ssdreg.training.freezing import INPUTS, backbone_parameters, fixed, with_fixed_norms
 from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.state import Sums
+from ssdreg.training.state_file import Sums
 
 if TYPE_CHECKING:
     from ssdreg.data import DetectionIter

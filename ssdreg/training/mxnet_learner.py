@@ -17,7 +17,7 @@ from ssdreg.runs.params import Params
 from ssdreg.training.graphs import rewritten
 from ssdreg.training.learner import Lesson
 from ssdreg.training.memory import STATES, Need, parameters, planned
-from ssdreg.training.state import Sums
+from ssdreg.training.state_file import Sums
 
 if TYPE_CHECKING:
     from ssdreg.data import DetectionIter
@@ -150,8 +150,13 @@ class MXNetLearner:
             for index, weight in enumerate(weights, first):
                 state = updater.optimizer.create_state_multi_precision(index, weight)
                 for slot, array in enumerate(_slots(state)):
-                    if array is not None:
-                        arrays[f"{name}.{slot}"].copyto(array)
+                    if array is None:
+                        continue
+                    if f"{name}.{slot}" not in arrays:
+                        raise RunError(f"the saved state of the optimizer lacks '{name}.{slot}', "
+                                       f"which {self._lesson.options.optimizer} needs: it is of "
+                                       f"another recipe")
+                    arrays[f"{name}.{slot}"].copyto(array)
                 updater.states[index] = state
                 updater.states_synced[index] = True
 

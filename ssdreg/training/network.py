@@ -66,6 +66,14 @@ def network_of(continued: Continued, num_classes: int) -> Network:
         raise RunError(f"the network of {continued.name} is its checkpoint's own, which detects "
                        f"{plan.num_classes} classes, and the data have {num_classes}: name a "
                        f"--backbone to build another network that starts from it")
+    return network_of_plan(plan, num_classes)
+
+
+def network_of_plan(plan: Plan, num_classes: int) -> Network:
+    """Build the network of a plan, with its numbers, for so many classes.
+
+    Raises what `ssdreg.build` raises.
+    """
     settings = {name: getattr(plan, name) for name in ("from_layers", *PER_LEVEL, *SCALARS)}
     if not settings["projections"]:  # a run older than this field
         del settings["projections"]

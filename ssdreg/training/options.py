@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Optional
 
 from attrs import field, frozen, validators
 
@@ -73,7 +73,8 @@ class TrainOptions:
     lr_steps: tuple[int, ...] = field(default=(), converter=as_tuple)
     lr_factor: float = field(default=0.1, validator=_positive)
     warmup: int = field(default=50, validator=_not_negative)
-    freeze: str | None = field(default=None, validator=_is_pattern)
+    # Optional, because Python 3.9 cannot evaluate the other spelling, and cattrs does
+    freeze: Optional[str] = field(default=None, validator=_is_pattern)  # noqa: UP045
     freeze_stages: int = field(default=0, validator=_not_negative)
     freeze_norm: bool = field(default=False, validator=validators.instance_of(bool))
     sync_norm: bool = field(default=False, validator=validators.instance_of(bool))

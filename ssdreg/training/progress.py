@@ -7,7 +7,7 @@ from attrs import frozen
 from ssdreg.progress import Progress, Telling, Work
 from ssdreg.runs.log import Epoch
 from ssdreg.training.options import TrainOptions
-from ssdreg.training.state import State
+from ssdreg.training.state_file import State
 
 
 @frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""Runs that torchrun's restarts find again: which job began one is noted in its folder."""
+"""Runs that are begun again: by torchrun's restarts, or where nothing was ever learnt."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 from ssdreg_runtime.system.files import write_json
 
 from ssdreg.engines.processes import Processes
-from ssdreg.runs.run import CONFIG, PREFIX
-from ssdreg.training.state import FILE as STATE
+from ssdreg.errors import RunError
+from ssdreg.runs.checksums import FILE as CHECKSUMS
+from ssdreg.runs.run import CONFIG, PREFIX, Run, open_run, refuse_run
+from ssdreg.training.state import damage_of
+from ssdreg.training.state_file import START, START_PARAMS, STATE, read_state
 
 #: The file that names the job, in the run's folder.
 FILE = "job.json"
@@ -22,10 +25,37 @@ def note(path: Path, processes: Processes) -> None:
         write_json(path / FILE, {"job": processes.job})
 
 
+def refuse_learnt(path: Path) -> None:
+    """Raise RunError where there is a run in this folder in which anything was learnt.
+
+    Otherwise the folder takes the next attempt: it holds no epoch, and no state behind a step whose
+    files are whole.
+    """
+    if not (path / CONFIG).exists():
+        return
+    try:
+        run = open_run(path)
+        learnt = bool(run.epochs()) or (is_saved(path) and _is_of_worth(run))
+    except RunError:
+        learnt = True  # whatever it is, it is not for this to overwrite
+    if learnt:
+        refuse_run(path)
+
+
+def _is_of_worth(run: Run) -> bool:
+    saved = read_state(run)
+    return saved.state.updates > 0 and not damage_of(run, saved)
+
+
 def forget(path: Path) -> None:
     """Make what was begun without anything saved no run any more."""
-    for name in (CONFIG, f"{PREFIX}-symbol.json", "deploy-symbol.json"):
+    # the first makes the folder a run
+    for name in (CONFIG, f"{PREFIX}-symbol.json", "deploy-symbol.json", START, START_PARAMS, STATE,
+                 CHECKSUMS):
         (path / name).unlink(missing_ok=True)
+    for pattern in (f"{PREFIX}-*-step*.params", f"{PREFIX}-*.states"):
+        for file in path.glob(pattern):
+            file.unlink()
 
 
 def is_of_job(path: Path, processes: Processes) -> bool:

@@ -19,6 +19,7 @@ from ssdreg.training.learner import Lesson
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
+    from ssdreg.training.state import Saved
 
 
 @frozen
@@ -139,6 +140,32 @@ def _shapes(symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]]
     args, _, auxs = symbol.infer_shape(**shapes)
     return {**dict(zip(symbol.list_arguments(), args)),
             **dict(zip(symbol.list_auxiliary_states(), auxs))}
+
+
+def check_saved(lesson: Lesson, saved: Saved, path: Path) -> None:
+    """Raise RunError where what was saved after a step is not of this network and optimizer.
+
+    `path` is the run's folder.
+    """
+    shapes = _shapes(lesson.symbol, dict(lesson.shapes))
+    wanted = {name: shape for name, shape in shapes.items() if name not in lesson.shapes}
+    for params in (saved.params, saved.average or saved.params):
+        _refuse_others({**params.args, **params.auxs}, wanted, path)
+    # which of them there have to be, the engine knows
+    _refuse_others(saved.optimizer, {
+        slot: wanted[slot.rpartition(".")[0]] for slot in saved.optimizer
+        if slot.rpartition(".")[0] in wanted}, path)
+
+
+def _refuse_others(arrays: Mapping[str, mx.nd.NDArray], wanted: Mapping[str, tuple[int, ...]],
+                   path: Path) -> None:
+    for name, shape in wanted.items():
+        there = tuple(arrays[name].shape) if name in arrays else None
+        if there != shape:
+            have = "is missing" if there is None else f"has the shape {there}"
+            raise RunError(f"{path} cannot go on: {name!r} {have} in what was saved, and its "
+                           f"network and recipe need {shape}. `ssdreg train --pretrained {path}` "
+                           f"with another --out begins from its best epoch")
 
 
 def draw(lesson: Lesson, start: Params | None = None) -> Params:

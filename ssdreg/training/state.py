@@ -1,69 +1,48 @@
 """Where a training run stands, on disk, so that it goes on as if nothing had happened.
 
-The parameters and the optimizer's arrays are written first; ``state.json``, which names them, is
-renamed into place last. A stop at any moment leaves either the old state or the new one.
+The parameters and the optimizer's arrays are written first; ``state.json``, which names them with
+their checksums, is renamed into place last. A stop at any moment leaves either the old state or the
+new one. Before the first of them there is ``start.json``, from which a training begins.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import attrs
-import cattrs
-from attrs import field, frozen
-from ssdreg_runtime.system.files import replacing, write_json
+import numpy as np
+from attrs import frozen
+from ssdreg_runtime.system.files import replacing
 from ssdreg_runtime.system.names import native
 
 from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSpec
 from ssdreg.errors import RunError
+from ssdreg.progress import Note, Progress, silent
+from ssdreg.runs.checksums import damage, digest, readable_checksums, withdraw, write_checksums
 from ssdreg.runs.params import Params, by_kind, named, read_params, write_params
 from ssdreg.runs.run import PREFIX, Run
 from ssdreg.training.options import TrainOptions
+from ssdreg.training.state_file import (
+    START,
+    START_PARAMS,
+    STATE,
+    StartFile,
+    State,
+    StateFile,
+    StoredFile,
+    Training,
+    read_start,
+    read_state,
+    read_training,
+    write_training,
+)
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
 
-FILE = "state.json"
-
-
-@frozen
-class Sums:
-    """Sums over the steps of the epoch under way: losses and what they were divided by."""
-
-    cls_loss: float = 0.0
-    anchors: float = 0.0
-    loc_loss: float = 0.0
-    positives: float = 0.0
-
-    def plus(self, other: Sums) -> Sums:
-        """Add another step's."""
-        return Sums(*(a + b for a, b in zip(attrs.astuple(self), attrs.astuple(other))))
-
-    @property
-    def mean_cls_loss(self) -> float:
-        """Cross-entropy per anchor that counted."""
-        return self.cls_loss / self.anchors if self.anchors else math.nan
-
-    @property
-    def mean_loc_loss(self) -> float:
-        """Smooth L1 per positive anchor."""
-        return self.loc_loss / self.positives if self.positives else 0.0
-
-
-@frozen(kw_only=True)
-class State:
-    """A moment of training: `step` steps of the epoch after `epoch` finished ones are done."""
-
-    epoch: int = 0
-    step: int = 0
-    updates: int = 0
-    seconds: float = 0.0
-    sums: Sums = field(factory=Sums)
+#: The file whose being there says that something was saved.
+FILE = STATE
 
 
 @frozen
@@ -71,6 +50,8 @@ class Saved:
     """A state read back, with the options and data it belongs to, and what computed it.
 
     `params` are what has been learnt, `average` is what is deployed in their place, if anything.
+    Before the first step they are what training starts from, and may be only some, or none. Without
+    an `optimizer`'s arrays it begins anew.
     """
 
     state: State
@@ -88,87 +69,197 @@ class Saved:
 _LEARNT = "learnt:"
 
 
+def save_start(run: Run, training: Training, params: Params | None) -> None:
+    """Write from where a training begins, before the run's folder is one.
+
+    `params` are those that it starts from, None where all are drawn.
+    """
+    stored = None
+    if params is not None:
+        file = run.path / START_PARAMS
+        write_params(file, params)
+        stored = StoredFile(file.name, digest(file))
+    write_training(run, StartFile(
+        engine=training.engine, data_shape=training.data_shape, options=training.options,
+        data=training.data, augmentation=training.augmentation, start=stored))
+
+
 def save(run: Run, saved: Saved) -> None:
-    """Write a state; delete the files of the state before it that are no checkpoint."""
-    from ssdreg.mx import mx
+    """Write a state with the checksums of its files; delete those that are not kept any longer."""
+    from ssdreg.mx import mx, save_arrays
     state = saved.state
     # only the end of an epoch is a checkpoint, and before the first one there is none
     between = state.step > 0 or state.epoch == 0
     tag = f"{PREFIX}-{state.epoch:04d}" + (f"-step{state.step:06d}" if between else "")
     params_file, optimizer_file = run.path / f"{tag}.params", run.path / f"{tag}.states"
+    withdraw(run.path, params_file.name, optimizer_file.name)
     write_params(params_file, saved.average or saved.params)
     arrays = dict(saved.optimizer)
     if saved.average is not None:
         arrays.update({_LEARNT + name: array for name, array in named(saved.params).items()})
     with replacing(optimizer_file) as beside:
         # an empty dictionary cannot be saved, and plain SGD has no state
-        mx.nd.save(native(beside), arrays or {"none": mx.nd.zeros((1,))})
-    write_json(run.path / FILE, {
-        "engine": saved.engine,
-        "params": params_file.name, "optimizer": optimizer_file.name,
-        # attrs and not cattrs, which reads annotations: Python 3.9 cannot evaluate `str | None`
-        **{name: attrs.asdict(getattr(saved, name)) for name in ("state", "options", "data")},
-        "augmentation": saved.augmentation and attrs.asdict(saved.augmentation)})
+        save_arrays(beside, arrays or {"none": mx.nd.zeros((1,))})
+    written = StateFile(
+        engine=saved.engine, data_shape=run.plan.data_shape, options=saved.options,
+        data=saved.data, augmentation=saved.augmentation, state=state,
+        params=StoredFile(params_file.name, digest(params_file)),
+        optimizer=StoredFile(optimizer_file.name, digest(optimizer_file)))
+    write_training(run, written)
+    _tidy(run, written)
+
+
+def finish(run: Run) -> None:
+    """Do what a kill behind the last state's name has left undone of its saving."""
+    if (run.path / STATE).is_file():
+        _tidy(run, read_state(run))
+
+
+def _tidy(run: Run, saved: StateFile) -> None:
+    """Note the checksums of the files that are kept, and delete the others.
+
+    Those are of the state itself, the newest epochs and the best one.
+    """
+    epochs = run.epochs()
+    kept = {saved.params.name, saved.optimizer.name}
+    if epochs:
+        kept.update(run.params_file(epoch).name
+                    for epoch in (*epochs[-saved.options.keep_epochs:], run.best_epoch()))
+    known = readable_checksums(run.path)
+    write_checksums(run.path, {
+        **{name: value for name, value in known.items()
+           if name in kept or not name.startswith(PREFIX)},
+        **{file.name: file.sha256 for file in (saved.params, saved.optimizer)}})
     for file in run.path.glob(f"{PREFIX}-*"):
-        temporary = "-step" in file.name or file.suffix == ".states"
-        if temporary and file not in (params_file, optimizer_file):
+        if file.suffix in (".params", ".states") and file.name not in kept:
             file.unlink()
+    for name in (START, START_PARAMS):
+        (run.path / name).unlink(missing_ok=True)
 
 
-def load(run: Run) -> Saved:
-    """Read where a run stands; raise RunError when it cannot go on."""
+def load(run: Run, tell: Progress = silent) -> Saved:
+    """Read where a run stands; before anything was saved, from where it begins.
+
+    Where the files of its newest state are damaged, the newest epoch whose parameters are whole is
+    taken, and `tell` is told so. Raises RunError when it cannot go on.
+    """
+    if not (run.path / STATE).is_file() and (run.path / START).is_file():
+        return _load_start(run)
+    stands = read_state(run)
+    complaint = damage_of(run, stands)
+    if complaint:
+        return _load_epoch(run, stands, complaint, tell)
+    arrays = _read_arrays(run, stands.optimizer.name)
+    params, average = read_params(run.path / stands.params.name), None
+    learnt = {name[len(_LEARNT):]: array for name, array in arrays.items()
+              if name.startswith(_LEARNT)}
+    if learnt:
+        params, average = by_kind(learnt), params
+    optimizer = {name: array for name, array in arrays.items()
+                 if name != "none" and not name.startswith(_LEARNT)}
+    saved = _saved(stands, stands.state, params, optimizer, average)
+    for file, known in ((stands.params, named(average or params)), (stands.optimizer, arrays)):
+        _refuse_infinite(run, file.name, known)
+    return saved
+
+
+def check_files(run: Run) -> None:
+    """Raise RunError where a run cannot go on exactly where it stands, or begin where it begins."""
+    stands = read_training(run)
+    if isinstance(stands, StateFile):
+        complaint = damage_of(run, stands)
+        if complaint:
+            raise RunError(complaint)
+    load(run)
+
+
+def step_back(run: Run) -> None:
+    """Write the state at the end of the newest whole epoch, with an optimizer that begins anew.
+
+    Raises RunError where there is none.
+    """
+    stands = read_state(run)
+    back = _load_epoch(run, stands, f"{run.path / STATE} cannot be gone on with", silent)
+    save(run, back)
+
+
+def _load_start(run: Run) -> Saved:
+    begins = read_start(run)
+    params = Params({}, {})
+    if begins.start is not None:
+        complaint = _damage(run, begins.start)
+        if complaint:
+            raise RunError(f"{complaint}, and nothing was learnt yet: give the command that began "
+                           f"{run.path} again, which begins anew")
+        params = read_params(run.path / begins.start.name)
+    return _saved(begins, State(), params, {}, None)
+
+
+def _load_epoch(run: Run, stands: StateFile, complaint: str, tell: Progress) -> Saved:
+    """Go back to the newest epoch that is whole, with an optimizer that begins anew."""
+    epoch = next(run.whole_epochs(stands.state.epoch), None)
+    if epoch is None:
+        raise RunError(f"{complaint}, and there is no whole epoch to go back to: " + (
+            f"give the command that began {run.path} again, which begins anew"
+            if not run.epochs() else "start another run with another --out, or delete this one"))
+    params = run.load_params(epoch)
+    _refuse_infinite(run, run.params_file(epoch).name, named(params))
+    state = _end_of(run, stands.state, epoch)
+    tell(Note(f"{complaint}: going back to epoch {epoch}, whose parameters are whole; its "
+              f"optimizer begins anew"))
+    return _saved(stands, state, params, {}, None)
+
+
+def _end_of(run: Run, state: State, epoch: int) -> State:
+    """Return the state at the end of an earlier epoch: of the log, or by its share of the steps."""
+    line = next((line for line in run.log() if line.epoch == epoch), None)
+    updates = line.steps if line else (state.updates - state.step) * epoch // state.epoch
+    seconds = line.seconds if line else state.seconds * epoch / state.epoch
+    return State(epoch=epoch, updates=updates, seconds=seconds, optimizer_began=updates)
+
+
+def _saved(training: Training, state: State, params: Params,
+           optimizer: Mapping[str, mx.nd.NDArray], average: Params | None) -> Saved:
+    return Saved(state, training.options, training.data, training.augmentation, params, optimizer,
+                 training.engine, average)
+
+
+def damage_of(run: Run, stands: StateFile) -> str:
+    """Say what is wrong with the files of a state; "" where nothing is."""
+    return _damage(run, stands.params) or _damage(run, stands.optimizer)
+
+
+def _damage(run: Run, file: StoredFile) -> str:
+    """Say what is wrong with a state's file; "" where nothing is."""
+    wrong = damage(run.path / file.name, file.sha256)
+    return wrong and f"{run.path / file.name} is damaged: {wrong}"
+
+
+def _read_arrays(run: Run, name: str) -> dict[str, mx.nd.NDArray]:
     from ssdreg.mx import mx
-    with _reading(run) as saved:
-        try:
-            arrays = mx.nd.load(native(run.path / saved["optimizer"]))
-        except mx.MXNetError as error:
-            raise ValueError(error) from error
-        augmentation = saved["augmentation"]
-        params, average = read_params(run.path / saved["params"]), None
-        learnt = {name[len(_LEARNT):]: array for name, array in arrays.items()
-                  if name.startswith(_LEARNT)}
-        if learnt:
-            params, average = by_kind(learnt), params
-        return Saved(cattrs.structure(saved["state"], State), TrainOptions(**saved["options"]),
-                     DataSpec(**saved["data"]),
-                     None if augmentation is None else Augmentation(**augmentation), params,
-                     {name: array for name, array in arrays.items()
-                      if name != "none" and not name.startswith(_LEARNT)},
-                     str(saved["engine"]), average)
+    try:
+        arrays = mx.nd.load(native(run.path / name))
+    except (mx.MXNetError, UnicodeDecodeError) as error:
+        raise RunError(f"{run.path / name} holds no arrays of MXNet") from error
+    if not isinstance(arrays, dict):
+        raise RunError(f"{run.path / name} holds arrays without names")
+    return arrays
+
+
+def _refuse_infinite(run: Run, name: str, arrays: Mapping[str, mx.nd.NDArray]) -> None:
+    for array_name, array in arrays.items():
+        if not np.isfinite(array.asnumpy()).all():
+            raise RunError(f"{array_name!r} in {run.path / name} is not a number everywhere: what "
+                           f"was saved had diverged. `ssdreg train --pretrained` with another "
+                           f"--out, an earlier {PREFIX}-*.params of the run and a lower --lr "
+                           f"begins from before that")
 
 
 def load_options(run: Run) -> TrainOptions:
     """Read the recipe of a run; raise RunError when that is not known."""
-    with _reading(run) as saved:
-        return TrainOptions(**saved["options"])
+    return read_training(run).options
 
 
 def load_source(run: Run) -> DataSpec:
     """Read what data a run trains and validates on; raise RunError when that is not known."""
-    with _reading(run) as saved:
-        return DataSpec(**saved["data"])
-
-
-@contextmanager
-def _reading(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield the state as it was written; turn errors in reading it into a RunError."""
-    file = run.path / FILE
-    if not file.is_file():
-        raise RunError(f"{run.path} has no {FILE}: nothing was saved yet, or it was imported, so "
-                       f"there is nothing to resume; start anew with another --out")
-    try:
-        yield json.loads(file.read_text(encoding="utf-8"))
-    except RunError:
-        raise
-    except (KeyError, TypeError, ValueError, RecursionError,
-            cattrs.BaseValidationError) as error:
-        raise RunError(f"{file} cannot be read, or names a file that is not there: {error}"
-                       ) from error
-
-
-def drop_old(run: Run, keep: int) -> None:
-    """Delete parameter files of old epochs, but for the newest `keep` and the best one."""
-    kept = {*run.epochs()[-keep:], run.best_epoch()}
-    for epoch in run.epochs():
-        if epoch not in kept:
-            run.params_file(epoch).unlink()
+    return read_training(run).data

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import evolve, frozen
+from ssdreg_runtime.system.leftovers import sweep
 
 from ssdreg.data import Augmentation, DataIssue, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.detector.plan import Plan
 from ssdreg.engines.choice import AUTO, choose_engine
 from ssdreg.engines.processes import Processes, one_a_machine_first, started_together, wait
-from ssdreg.errors import SsdregError
+from ssdreg.errors import DataError, SsdregError, StorageError
 from ssdreg.progress import Note, Progress, silent
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head
+from ssdreg.runs.lock import writing
 from ssdreg.runs.log import Epoch
-from ssdreg.runs.run import Run, create_run, open_run, refuse_run
+from ssdreg.runs.run import Run, open_run, write_config, write_network
 from ssdreg.training import choices, restarting, state
 from ssdreg.training.advice import advise, reached
 from ssdreg.training.freezing import fixed
 from ssdreg.training.learner import check_devices, check_recomputation
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.state import Saved
+from ssdreg.training.state_file import Training
 from ssdreg.training.trainer import Data, resume_run, train_run
 from ssdreg.training.watching import draw, watching
 
@@ -118,8 +122,9 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     with every `Note`, `Work`, `Step` and `Epoch`; `print` will do.
 
     Raises SsdregError, a sentence, before anything is written, for data, a network, weights or
-    options that cannot be; RunError where `out` holds a run already, or the loss stops being a
-    number; Interrupted after Ctrl-C, when all is saved: `ssdreg.resume` goes on.
+    options that cannot be; RunError where `out` holds a run in which anything was learnt, where
+    another process trains in it, or the loss stops being a number; StorageError where a disk is
+    full; Interrupted after Ctrl-C, when all is saved: `ssdreg.resume` goes on.
     """
     processes = started_together()
     tell = progress if progress and processes.is_first else silent
@@ -128,14 +133,16 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     if backbone is None and named_source is None:
         raise SsdregError(choices.NEEDED)
     # whatever can be refused is refused before data are packed and a folder is made
-    begun = restarting.is_of_job(Path(out), processes)
-    if begun and restarting.is_saved(Path(out)):
+    folder = Path(out)
+    begun = restarting.is_of_job(folder, processes)
+    if begun and restarting.is_saved(folder):
         tell(Note(f"started again by torchrun: going on with {out}"))
-        opened_run = open_run(Path(out))
-        return _go_on(opened_run, state.load(opened_run), engine, device, processes, tensorboard,
-                      tell)
+        with _writing(folder, processes, "ssdreg train, started again"):
+            opened_run = open_run(folder)
+            saved = _stands(opened_run, processes, tell)
+            return _go_on(opened_run, saved, engine, device, processes, tensorboard, tell)
     if not begun:
-        refuse_run(Path(out))
+        restarting.refuse_learnt(folder)
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
              "momentum": momentum, "wd": wd, "lr_steps": lr_steps, "lr_factor": lr_factor,
              "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
@@ -150,7 +157,9 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     choice.check_compile(recipe.compile)
     check_recomputation(recipe, choice.engine)
     named = backbone or ""  # empty where a run goes on
-    with choice.connected() as group:
+    with _writing(folder, processes, "ssdreg train"), choice.connected() as group:
+        if not begun and processes.is_first:  # another may have learnt there in the meantime
+            restarting.refuse_learnt(folder)
         with one_a_machine_first(group):
             continued = choices.open_continued(named_source, tell)
             start = choices.beginning(named, continued, pretrained, tell)
@@ -168,12 +177,16 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
         elif pretrained is not False:
             tell(Note(choices.without_weights(named)))
         if processes.is_first:
-            if begun:
-                restarting.forget(Path(out))
-            restarting.note(Path(out), processes)
-            create_run(Path(out), opened.train.classes, network.plan, network.train, network.deploy)
+            restarting.forget(folder)
+            restarting.note(folder, processes)
+            run = Run(folder, opened.train.classes, network.plan)
+            write_network(run, network.train, network.deploy)
+            state.save_start(run, Training(
+                engine=choice.engine.name, data_shape=network.plan.data_shape, options=recipe,
+                data=source, augmentation=augmentation), taken.params if taken else None)
+            write_config(run)
         wait(group)
-        run = open_run(Path(out))
+        run = open_run(folder)
         tell(Note(_describe(network.plan, opened, recipe)))
         if source.validation is not None:
             tell(Note(f"validates on {splits.describe_validation(source)}"))
@@ -181,9 +194,11 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
             with watching(run.path, tensorboard and processes.is_first) as after_epoch:
                 train_run(run, opened, recipe, choice, taken, group=group,
                           after_epoch=after_epoch, progress=tell)
-        except SsdregError:
-            # a batch that is too large is known late: the same command with another one begins anew
-            if processes.is_first and not restarting.is_saved(run.path):
+        except SsdregError as error:
+            # a batch that is too large is known late: the same command with another one begins
+            # anew. What a disk or a picture is to blame for can also be gone on with
+            if (processes.is_first and not restarting.is_saved(run.path)
+                    and not isinstance(error, (DataError, StorageError))):
                 restarting.forget(run.path)
             raise
         return _finished(run, opened, recipe, tell)
@@ -202,8 +217,12 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
     same parameters and the same state of the optimizer. `device`, `tensorboard` and `progress` are
     those of `ssdreg.train`.
 
-    Raises RunError for what is no run, or cannot go on; DataError for data that cannot be read;
-    Interrupted as `ssdreg.train` does.
+    A run that was killed goes on from its last state, or from its start where there is none yet.
+    Where the newest state is damaged, it goes on from the newest epoch whose parameters are whole,
+    with an optimizer that begins anew, and a `Note` says so.
+
+    Raises RunError for what is no run, or cannot go on, and where another process trains in it;
+    DataError for data that cannot be read; StorageError and Interrupted as `ssdreg.train` does.
     """
     processes = started_together()
     tell = progress if progress and processes.is_first else silent
@@ -211,14 +230,15 @@ def resume(run: str | os.PathLike[str], *, epochs: int | None = None,
     if data is None and (split or val_data or val_split):
         raise SsdregError("--split, --val-data and --val-split go with --data: give --data too, "
                           "or leave them out and the run's own data are used")
-    saved = state.load(opened_run)
-    if data is not None:
-        saved = evolve(saved, data=splits.choose(Path(data), split, _path(val_data), val_split,
-                                                 data_format))
-    if epochs is not None:
-        saved = evolve(saved, options=evolve(
-            saved.options, epochs=choices.recipe({"epochs": epochs}).epochs))
-    return _go_on(opened_run, saved, engine, device, processes, tensorboard, tell)
+    with _writing(opened_run.path, processes, "ssdreg train --resume"):
+        saved = _stands(opened_run, processes, tell)
+        if data is not None:
+            saved = evolve(saved, data=splits.choose(Path(data), split, _path(val_data), val_split,
+                                                     data_format))
+        if epochs is not None:
+            saved = evolve(saved, options=evolve(
+                saved.options, epochs=choices.recipe({"epochs": epochs}).epochs))
+        return _go_on(opened_run, saved, engine, device, processes, tensorboard, tell)
 
 
 def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes: Processes,
@@ -226,7 +246,7 @@ def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes:
     if saved.state.epoch >= saved.options.epochs:
         tell(Note(f"{run.path} has had its {saved.options.epochs} epochs; "
                   f"give a larger --epochs to go on"))
-        if processes.is_first:
+        if processes.is_first and run.log():
             draw(run.path)
         return _result(run)
     choice = choose_engine(engine, device, saved.engine, processes)
@@ -241,6 +261,24 @@ def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes:
             resume_run(run, saved, opened, choice, group=group, after_epoch=after_epoch,
                        progress=tell)
         return _finished(run, opened, saved.options, tell)
+
+
+@contextmanager
+def _writing(folder: Path, processes: Processes, what: str) -> Iterator[None]:
+    """Be the one training of a folder, which the first of several processes sees to."""
+    if not processes.is_first:
+        yield
+        return
+    with writing(folder, what):
+        sweep(folder)
+        yield
+
+
+def _stands(run: Run, processes: Processes, tell: Progress) -> Saved:
+    """Return where a run stands, which the first of several processes has put in order."""
+    if processes.is_first:
+        state.finish(run)
+    return state.load(run, tell)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
@@ -261,9 +299,9 @@ def _describe(plan: Plan, data: Data, recipe: TrainOptions) -> str:
 def _finished(run: Run, data: Data, recipe: TrainOptions, tell: Progress) -> TrainingResult:
     """Say what was reached and what would likely help; return the result of a training."""
     log = run.log()
-    if len(log) < recipe.epochs:
-        tell(Note(f"ended after epoch {len(log)}: the last {recipe.patience} validations were no "
-                  f"better than that of epoch {run.best_epoch()}"))
+    if log and log[-1].epoch < recipe.epochs:
+        tell(Note(f"ended after epoch {log[-1].epoch}: the last {recipe.patience} validations were "
+                  f"no better than that of epoch {run.best_epoch()}"))
     if reached(log, recipe.average):
         tell(Note(reached(log, recipe.average)))
     sentences = advise(log, run.plan, boxes(data.train), run.classes)

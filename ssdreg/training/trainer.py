@@ -29,8 +29,9 @@ from ssdreg.training.learner import Learner, prepare_lesson
 from ssdreg.training.network import Network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.progress import TrainingProgress
-from ssdreg.training.start import Taken, draw
-from ssdreg.training.state import Saved, State, Sums
+from ssdreg.training.start import Taken, check_saved, draw
+from ssdreg.training.state import Saved
+from ssdreg.training.state_file import State, Sums
 from ssdreg.training.stopping import StopRequest
 
 
@@ -81,9 +82,26 @@ def resume_run(run: Run, saved: Saved, data: Data, choice: Choice, *,
     moments agree to rounding, since it is their mean over the devices that is saved.
     """
     trainer = _Trainer(run, data, saved.options, choice, group, after_epoch, progress)
-    trainer.learner.restore(saved.params, saved.optimizer, saved.state.updates)
-    trainer.begin_average(saved.average or saved.params)
-    trainer.train(saved.state, progress)
+    state = saved.state
+    if state.step >= trainer.steps_per_epoch:
+        raise RunError(f"{run.path} stands after step {state.step} of an epoch, which has "
+                       f"{trainer.steps_per_epoch} with these data: give those it was trained on")
+    if not state.updates:
+        params = draw(trainer.lesson, saved.params)
+        trainer.learner.begin(params)
+        trainer.begin_average(params)
+    else:
+        check_saved(trainer.lesson, saved, run.path)
+        if state.updates == state.optimizer_began:
+            trainer.learner.begin(saved.params)
+        else:
+            trainer.learner.restore(saved.params, saved.optimizer,
+                                    state.updates - state.optimizer_began)
+        trainer.begin_average(saved.average or saved.params)
+    if state.epoch and not run.log():
+        (progress or silent)(Note(f"{run.log_file} has no line of the {state.epoch} epochs so far: "
+                                  f"what they reached is not known any more"))
+    trainer.train(state, progress)
     return run
 
 
@@ -160,7 +178,6 @@ class _Trainer:
         # the log first: a resumed run drops lines behind its state, but misses none
         write_log(self.run.log_file, log)
         self._save(state)
-        states.drop_old(self.run, self.options.keep_epochs)
         if self.after_epoch is not None:
             self.after_epoch(log[-1])
 

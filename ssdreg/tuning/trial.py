@@ -102,7 +102,7 @@ def train_trial(prepared: Prepared, recipe: Recipe, epochs: int, folder: Path, b
             if budget.left <= 0 and not event.ended:
                 raise _StoppedError(INTERRUPTED)
     network = prepared.network
-    _delete(folder)
+    delete(folder)
     try:
         run = create_run(folder, prepared.data.train.classes, network.plan, network.train,
                          network.deploy)
@@ -114,11 +114,11 @@ def train_trial(prepared: Prepared, recipe: Recipe, epochs: int, folder: Path, b
     except DivergedError:
         outcome = DIVERGED
     finally:
-        _delete(folder)
+        delete(folder)
     return Trained(tuple(measured), outcome)
 
 
-def _delete(folder: Path) -> None:
+def delete(folder: Path) -> None:
     """Delete a trial's folder, where one of this tuning was left too."""
     if folder.exists():
         shutil.rmtree(folder)

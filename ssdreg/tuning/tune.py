@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+from ssdreg_runtime.system.files import stored
+from ssdreg_runtime.system.leftovers import sweep
 
 from ssdreg.data import splits
 from ssdreg.engines.choice import AUTO
@@ -16,6 +18,7 @@ from ssdreg.progress import Note, Progress, silent
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.engine import Engine
 from ssdreg.registry.head import Head
+from ssdreg.runs.lock import writing
 from ssdreg.runs.log import duration
 from ssdreg.training.choices import DetectorChoice, fitted_recipe
 from ssdreg.training.options import TrainOptions
@@ -39,7 +42,7 @@ from ssdreg.tuning.record import (
 )
 from ssdreg.tuning.result import Tuning, best_trial, train_command, write_table
 from ssdreg.tuning.study import Study, need_optuna, quiet
-from ssdreg.tuning.trial import Trial, train_trial
+from ssdreg.tuning.trial import Trial, delete, train_trial
 
 #: Minutes, where none are given.
 BUDGET = 30.0
@@ -100,11 +103,12 @@ def tune(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
         source=source, backbone=_name(parts.backbone), engine=_name(engine), device=device,
         detector=DetectorChoice(data_shape, _name(head), tap_strides, sizes, loss, box_loss),
         pretrained=as_text(pretrained), seed=seed)
-    prepared = prepare(task, parts, tell)
-    folder.mkdir(parents=True, exist_ok=True)
-    record = Record(task=task, budget=clock.seconds, epochs=epochs)
-    write_record(folder, record)
-    return _Search(folder, record, prepared, clock, tell).run()
+    with writing(folder, "ssdreg tune"):
+        refuse_tuning(folder)
+        prepared = prepare(task, parts, tell)
+        record = Record(task=task, budget=clock.seconds, epochs=epochs)
+        write_record(folder, record)
+        return _Search(folder, record, prepared, clock, tell).run()
 
 
 def resume_tuning(out: str | os.PathLike[str], *, budget: float | None = None,
@@ -118,12 +122,19 @@ def resume_tuning(out: str | os.PathLike[str], *, budget: float | None = None,
     """
     tell, folder = progress or silent, Path(out)
     need_optuna()
-    record = read_record(folder)
-    if budget is not None:
-        record = attrs.evolve(record, budget=_seconds(budget), spent=0.0)
-    clock = Budget(record.budget, record.spent)
-    prepared = prepare(record.task, Parts.named_by(record.task), tell)
-    return _Search(folder, record, prepared, clock, tell).run()
+    read_record(folder)
+    with writing(folder, "ssdreg tune --resume"):
+        sweep(folder)
+        delete(folder / UNDER_WAY)  # what a killed one left
+        # and Optuna's own lock, for which it would wait
+        for file in folder.glob(f"{STUDY}.lock*"):
+            file.unlink()
+        record = read_record(folder)
+        if budget is not None:
+            record = attrs.evolve(record, budget=_seconds(budget), spent=0.0)
+        clock = Budget(record.budget, record.spent)
+        prepared = prepare(record.task, Parts.named_by(record.task), tell)
+        return _Search(folder, record, prepared, clock, tell).run()
 
 
 class _Search:
@@ -143,7 +154,7 @@ class _Search:
 
         Whatever ends it, the trials and the time spent are on the disk.
         """
-        with quiet():
+        with quiet(), stored(self._folder):
             study = Study(self._folder / STUDY, self._prepared.task.seed)
             try:
                 curve = self._curve()

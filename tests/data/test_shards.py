@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import random
 import signal
 import time
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import drawn, voc
+from support.killing import BeforeRename, WhileWriting, end_of_packing
 
 from ssdreg.data import (
     Box,
@@ -171,47 +170,25 @@ def test_no_list_names_shards_of_two_states(tmp_path, monkeypatch):
     assert pack_shards(root, out=out, shard_size=2).images == 6
 
 
-#: Starts processes that have imported what they need, so that a kill finds them packing.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["ssdreg.mx", "ssdreg.data.packing"])
-
-
-def start(root, out):
-    process = PROCESSES.Process(target=pack_shards, args=(root,),
-                                kwargs={"out": out, "shard_size": 10})
-    process.start()
-    return process
-
-
-def ends_well(process):
-    process.join()
-    return process.exitcode == 0
-
-
 def test_killed_at_any_moment_it_goes_on_without_a_wrong_record(tmp_path):
-    root = write_set(tmp_path / "source", 100)
-    wanted = tmp_path / "wanted"
-    # the first also waits for the imports
-    assert ends_well(start(root, tmp_path / "first"))
-    began = time.monotonic()
-    assert ends_well(start(root, wanted))
-    whole = time.monotonic() - began
-    chance, kills = random.Random(0), 0
-    for attempt in range(3):
+    root, wanted = write_set(tmp_path / "source", 100), tmp_path / "wanted"
+    assert end_of_packing(root, wanted, None, 10) == 0
+    for attempt, names in enumerate((
+            (".all-00001-of-*.rec", "all-00002-of-*.idx", "all-00009-of-*.json"),
+            ("all-00001-of-*.rec", ".all-00006-of-*.rec", "all-00010-of-*.rec"),
+            ("all-00001-of-*.json", ".all-00003-of-*.rec", "all.shards"))):
         out = tmp_path / f"out{attempt}"
-        for _ in range(3):
-            process = start(root, out)
-            process.join(chance.uniform(0.1, 1.0) * whole)
-            process.kill()
-            process.join()
-            kills += process.exitcode == -signal.SIGKILL
-        assert ends_well(start(root, out))
+        for name in names:
+            # an index is renamed before its records, and a side-car is written behind both
+            moment = WhileWriting(out, name.replace(".rec", ".*.rec")) if name[0] == "." else (
+                BeforeRename(name))
+            assert end_of_packing(root, out, moment, 10) == -signal.SIGKILL, moment
+        assert end_of_packing(root, out, None, 10) == 0
         left = contents(out)
         # nothing of what a kill left behind
         assert set(left) == set(contents(wanted))
         for name, content in contents(wanted).items():
             assert left[name] == content, name
-    assert kills
 
 
 # Pictures in work at once

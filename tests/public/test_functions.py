@@ -20,7 +20,8 @@ from ssdreg.training.options import FINE_TUNING
 #: The commands whose function has their name, and the others.
 FUNCTIONS = {"train": ssdreg.train, "eval": ssdreg.evaluate, "export": ssdreg.export,
              "quantize": ssdreg.quantize, "bench": ssdreg.benchmark, "audit": ssdreg.audit,
-             "resume": ssdreg.resume, "tune": ssdreg.tune, "resume_tuning": ssdreg.resume_tuning}
+             "resume": ssdreg.resume, "tune": ssdreg.tune, "resume_tuning": ssdreg.resume_tuning,
+             "doctor": ssdreg.doctor}
 #: Options that say how something is printed, or are another argument's value.
 PRINTED = {"json", "markdown", "chart", "help"}
 OTHERWISE = {
@@ -29,8 +30,9 @@ OTHERWISE = {
     "tune": {"resume", "no_pretrained", "columns"},
     "eval": {"mean", "std", "columns"},
     "export": {"mean", "std", "format", "dynamic_batch", "no_nms"},
-    "quantize": {"mean", "std", "no_eval", "columns"}, "bench": {"no_peak"}, "audit": set()}
-NAMED = {"path": "model", "format": "data_format"}
+    "quantize": {"mean", "std", "no_eval", "columns"}, "bench": {"no_peak"}, "audit": set(),
+    "doctor": set()}
+NAMED = {"run_folder": "run", "path": "model", "format": "data_format"}
 
 
 @pytest.fixture

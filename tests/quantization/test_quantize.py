@@ -431,7 +431,8 @@ def test_a_run_of_int8_is_replaced_whole_and_nothing_else_is(mxnet_int8, source,
     engine, folder = ENGINES["mxnet"], tmp_path / "int8"
     engine.write(mxnet_int8, folder)
     names = sorted(file.name for file in folder.iterdir())
-    assert names == ["config.json", "deploy-symbol.json", "quantised.json", "ssd-0001.params"]
+    assert names == ["SHA256SUMS", "config.json", "deploy-symbol.json", "quantised.json",
+                     "ssd-0001.params"]
     assert json.loads((folder / "quantised.json").read_text())["precision"] == "int8"
     assert facts_of(open_deploy_model(folder)).precision == "int8"
     engine.write(bfloat16_mxnet(source), folder)

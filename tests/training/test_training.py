@@ -83,7 +83,7 @@ def test_training_learns_and_leaves_a_whole_run(tmp_path, data):
     assert all(0 <= entry.map <= 1 for entry in log)
     names = {file.name for file in run.path.iterdir()}
     assert names == {"config.json", "ssd-symbol.json", "deploy-symbol.json", "log.csv",
-                     "state.json", "ssd-0006.states",
+                     "state.json", "ssd-0006.states", "SHA256SUMS",
                      *(f"ssd-{epoch:04d}.params" for epoch in range(1, 7))}
 
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import socket
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from ssdreg_runtime.system.caches import cache
@@ -180,7 +179,7 @@ def test_no_space_on_the_disk(weights, monkeypatch):
     declared = weights("good.params")
     folder = cached_file(declared).parent
     folder.mkdir(parents=True)
-    monkeypatch.setattr("ssdreg_runtime.system.files.uuid4", lambda: SimpleNamespace(hex="1"))
+    monkeypatch.setattr("ssdreg_runtime.system.files.own_mark", lambda: "1")
     (folder / ".good.1.params").symlink_to("/dev/full")
     refused(declared, f"{folder}: No space left on device; the weights tiny/imagenet were not kept")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssdreg.graph.nodes import Net
 from ssdreg.training.learner import Lesson
-from ssdreg.training.state import Sums
+from ssdreg.training.state_file import Sums
 from ssdreg_torch import params as arrays
 from ssdreg_torch.compiling import Compiling, SwitchedModule
 from ssdreg_torch.detecting import detect

@@ -17,7 +17,7 @@ from ssdreg.registry.names import get_engine
 from ssdreg.runs.params import Params
 from ssdreg.training.learner import Learner, Lesson
 from ssdreg.training.start import draw
-from ssdreg.training.state import Sums
+from ssdreg.training.state_file import Sums
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx

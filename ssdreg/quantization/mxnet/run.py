@@ -7,15 +7,15 @@ it was made from.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
-from ssdreg_runtime.system.files import write_json
+from ssdreg_runtime.system.files import replacing_folder, write_json
 
 from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel
 from ssdreg.deploy.mxnet_backend import facts_of
 from ssdreg.errors import RunError
+from ssdreg.runs.checksums import note
 from ssdreg.runs.params import write_params
 from ssdreg.runs.run import PREFIX, create_run
 
@@ -30,20 +30,14 @@ def write_run(source: DeployModel, folder: Path) -> None:
     A folder that this has written before is replaced. Raises RunError for any other that is there.
     """
     refuse_folder(folder)
-    parent = folder.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    # beside, so that it can be renamed; gone with all that is in it when something goes wrong
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{folder.name}.") as beside:
-        run = create_run(Path(beside) / "new", source.classes, source.plan, source.symbol,
-                         source.symbol)
+    with replacing_folder(folder.absolute()) as beside:
+        run = create_run(beside, source.classes, source.plan, source.symbol, source.symbol)
         (run.path / f"{PREFIX}-symbol.json").unlink()
         write_params(run.params_file(_EPOCH), source.params)
+        note(run.path, run.params_file(_EPOCH).name)
         write_json(run.path / FILE, {
             "ssdreg": __version__, "precision": facts_of(source).precision, "from": source.name,
             "note": "this run detects and cannot be trained: train the one it was made from"})
-        if folder.exists():
-            folder.replace(Path(beside) / "old")
-        run.path.replace(folder)
 
 
 def refuse_folder(folder: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ssdreg_runtime.system.files import scratch_folder
 from ssdreg_runtime.system.installing import install
 from ssdreg_runtime.system.processor import multiplies_int8
 from ssdreg_runtime.system.telemetry import no_telemetry
@@ -55,8 +54,8 @@ def quantize_onnx(model: onnx.ModelProto, batches: Iterable[np.ndarray],
     refuse_unless_float32_model(stated_facts(model))
     prepared = prepare(model)
     chosen = [name for name in network_nodes(prepared) if name not in set(keep)]
-    with tempfile.TemporaryDirectory(prefix="ssdreg-") as folder, _quiet():
-        exact, file = Path(folder) / "exact.onnx", Path(folder) / "int8.onnx"
+    with scratch_folder() as folder, _quiet():
+        exact, file = folder / "exact.onnx", folder / "int8.onnx"
         # by file: a model in memory loses its weights in ONNX Runtime 1.19
         exact.write_bytes(prepared.SerializeToString())
         tools.quantize_static(

@@ -1,0 +1,1 @@
+"""Runs on disk, looked at with suspicion: what is damaged or contradicts, and what repairs it."""
