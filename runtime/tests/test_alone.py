@@ -19,6 +19,8 @@ FORBIDDEN = {"mxnet", "ssdreg", "nncf", "torch"}
 #: What extras install or is used where it is there: imported by what needs it, when it does.
 LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "trackers",
          "matplotlib")
+LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "matplotlib", "fastapi",
+         "pydantic", "starlette", "uvicorn", "prometheus_client")
 #: What is imported under another name than that of its distribution.
 NAMES = {"pillow": "PIL"}
 

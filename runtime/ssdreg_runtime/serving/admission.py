@@ -61,11 +61,15 @@ class UploadMemory:
         if self._held + count > self._limit:
             self._metrics.refused.labels("memory").inc()
             raise busy(1)
-        self._held += count
+        self._count(count)
 
     def give_back(self, count: int) -> None:
         """Count `count` bytes less."""
-        self._held -= count
+        self._count(-count)
+
+    def _count(self, change: int) -> None:
+        self._held += change
+        self._metrics.body_bytes.set(self._held)
 
 
 def busy(seconds: int) -> Refusal:

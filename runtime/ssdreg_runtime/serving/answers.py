@@ -104,7 +104,8 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
             415: "the content is of no type that is taken",
             429: "busy: ask again after as many seconds as Retry-After says",
             504: "not answered in time"}
-    return {status: {"model": ErrorAnswer, "description": said[status]} for status in statuses}
+    return {**{status: {"model": ErrorAnswer, "description": said[status]} for status in statuses},
+            "4XX": {"model": ErrorAnswer, "description": "not understood"}}
 
 
 def picture_body(types: tuple[str, ...]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 #: The attribute of a record that holds the values of its line.
 _FIELDS = "ssdreg_fields"
 
-#: Whose records are written, from which level on; all others stay where they are.
-_LEVELS = {"ssdreg_runtime": logging.INFO, "uvicorn": logging.WARNING}
+#: What is written from `logging.INFO` on; of all libraries, warnings and errors are.
+_OWN = "ssdreg_runtime"
 
 
 class JsonLine(logging.Formatter):
@@ -31,14 +31,12 @@ class JsonLine(logging.Formatter):
 
 
 def write_logs() -> None:
-    """Write the records of the server, and of uvicorn, to standard error from now on."""
+    """Write this process's records and warnings to standard error from now on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine())
-    for name, level in _LEVELS.items():
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
+    logging.captureWarnings(True)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger(_OWN).setLevel(logging.INFO)
 
 
 def fields(**values: Any) -> Mapping[str, Any]:

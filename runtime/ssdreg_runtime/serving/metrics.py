@@ -30,6 +30,8 @@ class Metrics:
             "bodies was full", ("reason",), registry=registry)
         self.waiting = Gauge(
             "ssdreg_pictures_waiting", "Pictures taken and not yet answered", registry=registry)
+        self.body_bytes = Gauge(
+            "ssdreg_body_bytes", "Bytes of all bodies that are held", registry=registry)
         self.batches = Histogram(
             "ssdreg_batch_pictures", "Pictures that ran together", ("model",), buckets=_PICTURES,
             registry=registry)

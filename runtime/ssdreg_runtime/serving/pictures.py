@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 #: names. Pillow has others that run programs or hold whole documents.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
+#: Labels are small letters, which Pillow's usual JPEG blurs.
+_OPTIONS = {"jpeg": {"quality": 95}}
+
 
 @frozen(eq=False)
 class Upload:
@@ -90,5 +93,5 @@ def draw_upload(upload: Upload, detections: Detections, threshold: float, look: 
     image = Image.fromarray(read_picture(io.BytesIO(upload.content), upload.name))
     drawn = draw_boxes(image, detections.rows, detections.classes, threshold, look)
     file = io.BytesIO()
-    drawn.save(file, picture_format.upper())
+    drawn.save(file, picture_format.upper(), **_OPTIONS.get(picture_format, {}))
     return file.getvalue()

@@ -28,8 +28,8 @@ def content_type(request: Request) -> str:
 async def read_uploads(request: Request, max_pictures: int) -> list[Upload]:
     """Return the pictures of a body: of one of `PICTURE_TYPES`, or a form of at least one file.
 
-    Raises Refusal: status 415 for another type, 400 for a form that is damaged or without files,
-    413 for more than `max_pictures`.
+    Raises Refusal: status 415 for another type, 400 for a form that is damaged, without files,
+    or with more than `max_pictures`.
     """
     given = content_type(request)
     if given == MULTIPART:
@@ -47,14 +47,11 @@ def check_picture_type(given: str, types: tuple[str, ...]) -> None:
 
 async def _form_files(request: Request, max_pictures: int) -> list[Upload]:
     try:
-        # one more than allowed, so that the sentence is ours
-        form = await request.form(max_files=max_pictures + 1, max_fields=1)
+        form = await request.form(max_files=max_pictures, max_fields=1)
     except HTTPException as error:
         raise Refusal(400, f"the form cannot be read: {error.detail}") from error
     try:
         files = form.multi_items()
-        if len(files) > max_pictures:
-            raise Refusal(413, f"more than {max_pictures} pictures in one request are too many")
         if not files:
             raise Refusal(400, "the form has no file: send at least one picture")
         uploads = []
