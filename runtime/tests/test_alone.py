@@ -20,7 +20,7 @@ FORBIDDEN = {"mxnet", "ssdreg", "nncf", "torch"}
 LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "trackers",
          "matplotlib")
 LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "matplotlib", "fastapi",
-         "pydantic", "starlette", "uvicorn", "prometheus_client")
+         "pydantic", "starlette", "uvicorn", "prometheus_client", "python_multipart")
 #: What is imported under another name than that of its distribution.
 NAMES = {"pillow": "PIL"}
 

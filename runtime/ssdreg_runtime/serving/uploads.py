@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -50,6 +51,9 @@ async def _form_files(request: Request, max_pictures: int) -> list[Upload]:
         form = await request.form(max_files=max_pictures, max_fields=1)
     except HTTPException as error:
         raise Refusal(400, f"the form cannot be read: {error.detail}") from error
+    except FormParserError as error:
+        # older releases of Starlette let it pass
+        raise Refusal(400, f"the form cannot be read: {error}") from error
     try:
         files = form.multi_items()
         if not files:

@@ -111,7 +111,7 @@ POST = b"POST /invocations HTTP/1.1\r\nHost: a\r\n"
     POST + b"Transfer-Encoding: chunked\r\n\r\nno\r\n",
     POST + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"])
+    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"], ids=lambda sent: repr(sent)[:24])
 def test_a_half_request_leaves_nothing_behind(server, sent):
     with server.connect() as connection:
         connection.sendall(sent)
