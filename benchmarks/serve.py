@@ -9,8 +9,9 @@ MODEL is exported with --dynamic-batch. The engine alone gets pictures that are 
 of 8; "with decoding" is what ssdreg-detect does with files. Each server is a process of its own,
 asked by wrk (Debian's package) with one photo, one server after another in each round; figures are
 the medians of the rounds. The clients share the processors with the servers, and the engine alone
-has them to itself. Target: 90 % of the engine's images a second, with decoding, at 64 clients; and
-in an overload no status of 500 or above, no more memory at its end, 429 for what is refused.
+has them to itself. Target: 90 % of the engine alone at 64 clients, which a light network cannot
+reach where decoding takes more than a tenth of the processors: so both shares are printed. In an
+overload: no status of 500 or above, no more memory at its end, 429 for what is refused.
 
 OpenVINO's own .xml is measured too, against no other server: they run ONNX files by ONNX Runtime.
 """
@@ -113,18 +114,21 @@ def _compare(options: argparse.Namespace, photo: Path, folder: Path) -> int:
                     loads[server.name, clients].append(
                         closed_load(server.url, photo, clients, options.seconds, folder))
     rates = {name: statistics.median(each) for name, each in engine.items()}
-    base = rates["engine with decoding"]
-    print(text_table(("", "clients", "images/s", "of the engine", "p50 ms", "p99 ms", "not 200"), [
+    base = rates["engine alone"]
+    heading = ("", "clients", "images/s", "of the engine alone", "p50 ms", "p99 ms", "not 200")
+    print(text_table(heading, [
         *((name, "", f"{rate:.1f}", f"{rate / base:.0%}", "", "", "")
           for name, rate in rates.items()),
         *(_row(name, clients, measured, base) for (name, clients), measured in loads.items())]))
     ours = loads.get((servers[0].name, TARGET_CLIENTS))
     if ours is None:
         return 0
-    share = statistics.median(load.rate for load in ours) / base
-    print(f"\nat {TARGET_CLIENTS} clients: {share:.0%} of the engine with decoding, target "
-          f"{TARGET:.0%}: {'met' if share >= TARGET else 'missed'}")
-    return 0 if share >= TARGET else 1
+    rate = statistics.median(load.rate for load in ours)
+    print()
+    for name, measured in rates.items():
+        print(f"at {TARGET_CLIENTS} clients: {rate / measured:.0%} of the {name}, target "
+              f"{TARGET:.0%}: {'met' if rate >= TARGET * measured else 'missed'}")
+    return 0 if rate >= TARGET * base else 1
 
 
 def _row(name: str, clients: int, loads: Sequence[Load], base: float) -> tuple[str, ...]:

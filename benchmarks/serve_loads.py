@@ -38,7 +38,7 @@ file:close()
 function done(summary, latency, requests)
   io.write(string.format(
     '\\n{{"rate": %.3f, "p50": %.3f, "p99": %.3f, "refused": %d, "broken": %d}}\\n',
-    summary.requests / summary.duration * 1e6, latency:percentile(50) / 1e3,
+    (summary.requests - summary.errors.status) / summary.duration * 1e6, latency:percentile(50) / 1e3,
     latency:percentile(99) / 1e3, summary.errors.status, summary.errors.connect
     + summary.errors.read + summary.errors.write + summary.errors.timeout))
 end
@@ -47,9 +47,9 @@ end
 
 @frozen
 class Load:
-    """What clients that ask without a pause got: requests a second, and milliseconds.
+    """What clients that ask without a pause got: answers a second, and milliseconds.
 
-    `refused` are answers of another status than 200, `broken` those that never came.
+    `rate` counts answers of status 200; `refused` are answers of another status than 200, `broken` those that never came.
     """
 
     rate: float
