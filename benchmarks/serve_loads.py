@@ -38,9 +38,9 @@ file:close()
 function done(summary, latency, requests)
   io.write(string.format(
     '\\n{{"rate": %.3f, "p50": %.3f, "p99": %.3f, "refused": %d, "broken": %d}}\\n',
-    (summary.requests - summary.errors.status) / summary.duration * 1e6, latency:percentile(50) / 1e3,
-    latency:percentile(99) / 1e3, summary.errors.status, summary.errors.connect
-    + summary.errors.read + summary.errors.write + summary.errors.timeout))
+    (summary.requests - summary.errors.status) / summary.duration * 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, summary.errors.status,
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
 end
 """
 
@@ -49,7 +49,8 @@ end
 class Load:
     """What clients that ask without a pause got: answers a second, and milliseconds.
 
-    `rate` counts answers of status 200; `refused` are answers of another status than 200, `broken` those that never came.
+    `rate` counts answers of status 200, `refused` is how many had another, and `broken` how many
+    never came.
     """
 
     rate: float

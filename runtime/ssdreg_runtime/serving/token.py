@@ -43,8 +43,10 @@ class TokenCheck:
     def __init__(self, token: str) -> None:
         self._expected = token.encode()
 
-    def __call__(self, sent: Optional[HTTPAuthorizationCredentials] = Depends(_bearer)  # noqa: B008, UP045
-                 ) -> None:
+    # a coroutine, because FastAPI calls plain functions in a thread
+    async def __call__(
+            self, sent: Optional[HTTPAuthorizationCredentials] = Depends(_bearer)  # noqa: B008, UP045
+    ) -> None:
         """Check the token that a request has sent."""
         given = sent.credentials.encode() if sent else b""
         # takes the same time wherever they differ
