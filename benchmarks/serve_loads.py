@@ -101,6 +101,9 @@ async def _steady(url: str, content: bytes, rate: float, seconds: float, process
     tasks: set[asyncio.Task[None]] = set()
 
     async def ask() -> None:
+        # those that were not needed for long, and that the server has closed
+        while idle and idle[-1][0].at_eof():
+            idle.pop()[1].close()
         try:
             reader, writer = idle.pop() if idle else await asyncio.open_connection(
                 address.hostname, address.port)
