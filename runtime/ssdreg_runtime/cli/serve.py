@@ -62,7 +62,8 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, default=30, metavar="SECONDS",
                         help="from the head of a request to its answer")
     parser.add_argument("--keep-alive", type=float, default=30, metavar="SECONDS",
-                        help="how long a connection may be without a complete request")
+                        help="how long a connection may be without a complete request, and "
+                             "an answer without a reader")
     parser.add_argument("--max-bytes", type=int, default=32 << 20, metavar="N",
                         help="largest body of a request; eight such are held at the same time")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, metavar="N",

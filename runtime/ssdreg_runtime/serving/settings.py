@@ -25,7 +25,8 @@ class Settings:
       seconds the first of them waits for others that are being received or decoded
     - `queue`: pictures that are decoded, waiting or running; requests beyond are refused
     - `timeout`: seconds from a request's first byte to its answer
-    - `keep_alive`: seconds that a connection may be without a complete request
+    - `keep_alive`: seconds that a connection may be without a complete request, and an answer
+      without a reader
     - `max_bytes`: the largest body, `max_pixels`: the largest picture, width times height
     - `reload`: seconds between looks at the models' files; 0 for none
     - `token`: what clients must send as their bearer token; empty where anybody may ask

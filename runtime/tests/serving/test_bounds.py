@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import socket
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,15 @@ def bomb(width, height):
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
             + chunk(b"IDAT", zlib.compress(bytes(1 << 20), 9)) + chunk(b"IEND", b""))
+
+
+def open_sockets(server):
+    """Return the sockets that a server has open."""
+    found = []
+    for file in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(str(file.readlink()))
+    return [name for name in found if name.startswith("socket:")]
 
 
 def memory(server):
@@ -100,6 +111,18 @@ def test_late_requests_are_ended(models_folder, large):
         for connection in (silent, half_head, half_body):
             connection.close()
         wait_for(lambda: server.detect(encoded()).status == 200)
+
+
+def test_an_answer_that_nobody_reads_is_dropped(models_folder):
+    with serving(models_folder, "--keep-alive", "1") as server:
+        sockets = set(open_sockets(server))
+        with server.connect() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            # more than the system keeps for a client that does not read
+            client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+            wait_for(lambda: len(open_sockets(server)) > len(sockets))
+            wait_for(lambda: set(open_sockets(server)) == sockets)
+        assert server.is_well()
 
 
 POST = b"POST /invocations HTTP/1.1\r\nHost: a\r\n"
