@@ -17,8 +17,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 #: What only ssdreg may use, wherever in a module and under whatever condition.
 FORBIDDEN = {"mxnet", "ssdreg", "nncf", "torch"}
 #: What extras install or is used where it is there: imported by what needs it, when it does.
-LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "trackers",
-         "matplotlib")
+LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "trackers", "matplotlib",
+         "fastapi", "pydantic", "starlette", "uvicorn", "prometheus_client", "python_multipart")
 #: What is imported under another name than that of its distribution.
 NAMES = {"pillow": "PIL"}
 

@@ -11,9 +11,10 @@ import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from importlib.metadata import requires
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +42,8 @@ SMALLER = ("--data-shape", str(SIDE), "--backbone", SMALL.name)
 TUTORIALS = "toynet"
 #: What of the reader's choice of a network is replaced in Python, and by what.
 BACKBONE = ('backbone="resnet18", data=', f'backbone="{SMALL.name}", data=')
+#: The port of servers in the documents; here it is a free one.
+PORT = "8080"
 #: Words that stand for something of the reader's, or take long, and what stands for them here.
 REPLACED = {
     # here without the plug-in whose weights make it better
@@ -81,6 +84,9 @@ class Reader:
     #: Runs that another document has trained by the same words on the same files.
     trained: dict[tuple[str, ...], Path]
     names: dict = field(factory=lambda: {"__name__": "__main__"})
+    #: Where servers of the document listen, and what ends them with it.
+    port: int = field(factory=lambda: free_port())
+    ending: ExitStack = field(factory=ExitStack)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +131,11 @@ def folder(tmp_path_factory, given, monkeypatch):
     forget_plugins()
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
 def is_below(folder, module):
     return str(getattr(module, "__file__", None)).startswith(str(folder))
 
@@ -137,10 +148,16 @@ def forget_plugins():
 @pytest.mark.parametrize("document", [
     pytest.param(name, marks=MARKS.get(name, ())) for name in DOCUMENTS])
 def test_its_code_runs(document, folder, trained, monkeypatch, capsys):
-    replaced = dict(REPLACED.get(document, {}))
     reader = Reader(monkeypatch, capsys, trained)
+    with reader.ending:
+        follow(document, reader)
+
+
+def follow(document, reader):
+    """Do what a document says, from top to bottom."""
+    replaced = dict(REPLACED.get(document, {}))
     for block in blocks(document):
-        text = block.text
+        text = block.text.replace(f":{PORT}", f":{reader.port}")
         for old, new in REPLACED.get(document, {}).items():
             if old in text:
                 replaced.pop(old, None)
@@ -170,6 +187,9 @@ def run_python(block, reader):
 
 def run_ssdreg(line, where, reader):
     words = line.arguments
+    if words[0] == "serve":
+        start_server(words, where, reader)
+        return
     if set(words) & set(ELSEWHERE):
         parser().parse_args(words)
         return
@@ -195,6 +215,24 @@ def run_detect(line, where, reader):
     reader.capsys.readouterr()
     status = detect(line.arguments)
     assert status == 0, f"{where}: {reader.capsys.readouterr().err}"
+
+
+def start_server(words, where, reader):
+    """Run a server in a process of its own, to the document's end."""
+    process = reader.ending.enter_context(subprocess.Popen(
+        [sys.executable, "-m", "ssdreg", *words, "--port", str(reader.port), "--threads", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    reader.ending.callback(process.terminate)
+    said = process.stdout.readline()
+    assert said.startswith("serving "), f"{where}: {said}{process.communicate()}"
+
+
+def run_curl(line, where, reader):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    done = subprocess.run(["curl", "--fail-with-body", *line.arguments], capture_output=True,
+                          check=False)
+    assert done.returncode == 0, f"{where}: {done.stdout}{done.stderr}"
 
 
 def run_make(line, where, reader):
@@ -251,4 +289,5 @@ def run_on_folder(line, where, reader):
 
 
 PROGRAMS = {"ssdreg": run_ssdreg, "ssdreg-detect": run_detect, "make": run_make,
+            "curl": run_curl,
             "pip": run_pip, "cp": run_cp, "pytest": run_on_folder, "python": run_on_folder}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,30 +38,34 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
+    return call(PROGRAM, lambda: _run(parser().parse_args(argv)))
+
+
+def call(program: str, run: Callable[[], int]) -> int:
+    """Run a command and return its exit status; what is wrong with its input is a sentence."""
     accept_all_letters()
-    options = parser().parse_args(argv)
     try:
-        status = _run(options)
+        status = run()
         # here and not at exit, so that a closed pipe is noticed below
         sys.stdout.flush()
         return status
     except SsdregError as error:
-        return _fail(str(error), BAD_INPUT)
+        return _fail(program, str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _fail(program, "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # the reader closed the pipe (`... | head`): end without a message, also when Python
         # flushes its buffers
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD_INPUT
     except UnicodeEncodeError as error:
-        return _fail(unprintable(error), BAD_INPUT)
+        return _fail(program, unprintable(error), BAD_INPUT)
     except OSError as error:
         if error.filename is None:
             raise
         # a full disk, a folder that may not be written, a file where a folder should be; of the
         # two names of a rename the second is the one the user knows
-        return _fail(f"{error.filename2 or error.filename}: {error.strerror}", BAD_INPUT)
+        return _fail(program, f"{error.filename2 or error.filename}: {error.strerror}", BAD_INPUT)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -92,6 +96,6 @@ def _run(options: argparse.Namespace) -> int:
     return detect_sources(options, open_detector, PROGRAM, objects_of(options))
 
 
-def _fail(sentence: str, status: int) -> int:
-    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
+def _fail(program: str, sentence: str, status: int) -> int:
+    print(f"{program}: {sentence}", file=sys.stderr)
     return status

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ssdreg_runtime.backends import AUTO, Backend, open_backend
+from ssdreg_runtime.backends.facts import ModelFacts
 from ssdreg_runtime.backends.settings import CPU
 from ssdreg_runtime.boxes.detections import Detections, failed_detections, from_rows
 from ssdreg_runtime.boxes.selection import Selection, select
@@ -67,6 +68,11 @@ class Detector:
     def data_shape(self) -> tuple[int, int]:
         """Height and width of the network's input; images of any size are resized to it."""
         return self._backend.facts.data_shape
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The metadata of its file."""
+        return self._backend.facts
 
     @property
     def backend(self) -> str:

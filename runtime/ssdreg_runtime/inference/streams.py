@@ -154,8 +154,8 @@ def _detect_batches(detector: Detector, prepared: Generator[_PreparedFrame | Non
 
 
 def _detect_batch(detector: Detector, batch: Sequence[_PreparedFrame]) -> Iterator[FrameResult]:
-    results = iter(_detect_prepared(detector, [item.prepared for item in batch
-                                               if item.prepared is not None]))
+    results = iter(detect_prepared(detector, [item.prepared for item in batch
+                                              if item.prepared is not None]))
     for item in batch:
         frame = item.frame
         detections = (failed_detections(frame.error, detector.classes) if item.prepared is None
@@ -165,7 +165,8 @@ def _detect_batch(detector: Detector, batch: Sequence[_PreparedFrame]) -> Iterat
         yield FrameResult(frame, detections)
 
 
-def _detect_prepared(detector: Detector, batch: Sequence[PreparedImage]) -> Sequence[Detections]:
+def detect_prepared(detector: Detector, batch: Sequence[PreparedImage]) -> Sequence[Detections]:
+    """Detect in prepared images; a result for each, with its `error` where none can be used."""
     if not batch:
         return ()
     try:

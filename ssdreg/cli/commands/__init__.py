@@ -27,8 +27,8 @@ class Command(Protocol):
 #: The names of the commands in the order of ``--help``, with their modules.
 MODULES = {name: name.replace("-", "_") for name in (
     "list", "show", "draw", "check", "audit", "build", "data", "train", "tune", "doctor",
-    "eval", "quantize", "predict", "bench", "demo", "env", "weights", "import", "export", "plugins",
-    "new-plugin")}
+    "eval", "quantize", "predict", "serve", "bench", "demo", "env", "weights", "import", "export",
+    "plugins", "new-plugin")}
 MODULES["import"] = "import_"  # which is no name in Python
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The server: detection over HTTP, with batches that requests share."""
