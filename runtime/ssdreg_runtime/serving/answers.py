@@ -53,6 +53,7 @@ class ModelAnswer(BaseModel):
     name: str
     default: bool = Field(description="whether /invocations asks this one")
     classes: list[str] = Field(description="in the order of their numbers")
+    colors: list[str] = Field(description="of each class in drawn pictures, #rrggbb")
     width: int = Field(description="of the network's input; pictures of any size are resized to it")
     height: int
     backbone: str
@@ -70,7 +71,8 @@ class ModelsAnswer(BaseModel):
     models: list[ModelAnswer]
 
     model_config = {"json_schema_extra": {"examples": [{"models": [{
-        "name": "cells", "default": True, "classes": ["Platelets", "RBC", "WBC"], "width": 300,
+        "name": "cells", "default": True, "classes": ["Platelets", "RBC", "WBC"],
+        "colors": ["#e69f00", "#56b4e9", "#009e73"], "width": 300,
         "height": 300, "backbone": "resnet50", "head": "ssd", "backend": "openvino",
         "precision": "float32", "threshold": 0.01, "batch": 8,
         "opened": "2026-01-01T12:00:00+00:00"}]}]}}

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from ssdreg_runtime.draw.look import Look
+from ssdreg_runtime.draw.palette import class_colors
 from ssdreg_runtime.serving.answers import (
     MULTIPART,
     PICTURE_TYPES,
@@ -115,6 +116,8 @@ def _model_answer(loaded: LoadedModel, default: bool) -> dict[str, object]:
     height, width = detector.data_shape
     facts = detector.facts
     return {"name": loaded.name, "default": default, "classes": list(detector.classes),
+            "colors": ["#{:02x}{:02x}{:02x}".format(*color)
+                       for color in class_colors(len(detector.classes))],
             "width": width, "height": height, "backbone": facts.backbone, "head": facts.head,
             "backend": detector.backend, "precision": detector.precision,
             "threshold": facts.threshold, "batch": detector.batch_size,
