@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import shutil
+from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,28 +49,24 @@ def context(browser):
 
 @pytest.fixture
 def page(context, server):
-    """The page with its server; what it asks of other hosts, and errors of its scripts, fail."""
+    """The page of the shared server."""
     with opened(context, server) as made:
         yield made
 
 
-class opened:
-    """The page of a server in a new tab; when it is left, nothing must have gone wrong there."""
+@contextmanager
+def opened(context, server):
+    """Open the page of a server in a new tab; nothing must have gone wrong there until the end."""
+    page, wrong = context.new_page(), []
 
-    def __init__(self, context, server):
-        self.page, self.server, self.wrong = context.new_page(), server, []
-
-    def __enter__(self):
-        def requested(request):
-            if not request.url.startswith((self.server.url, "blob:", "data:")):
-                self.wrong.append(f"asked {request.url}")
-        self.page.on("request", requested)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.goto(self.server.url)
-        return self.page
-
-    def __exit__(self, *raised):
-        assert self.wrong == []
+    def requested(request):
+        if not request.url.startswith((server.url, "blob:", "data:")):
+            wrong.append(f"asked {request.url}")
+    page.on("request", requested)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(server.url)
+    yield page
+    assert wrong == []
 
 
 def file(name, content, kind="image/jpeg"):
@@ -183,8 +181,7 @@ def test_a_turned_photo_has_its_boxes_where_they_are_seen(page):
 def downloaded(page, form):
     with page.expect_download() as download:
         page.click(f"[data-download={form}]")
-    with open(download.value.path(), "rb") as stream:
-        return download.value.suggested_filename, stream.read()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
 def test_downloads(page):
