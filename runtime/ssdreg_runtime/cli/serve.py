@@ -70,6 +70,10 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
                         help="largest picture, width times height, told before it is decoded")
     parser.add_argument("--reload", type=float, default=2, metavar="SECONDS",
                         help="how often to look whether a model's file was replaced; 0: never")
+    parser.add_argument("--browser-runtime", type=Path, metavar="FOLDER",
+                        help="onnxruntime-web's files (node_modules/onnxruntime-web/dist): the "
+                             "page then detects inside the browser too, with ONNX files of "
+                             "ssdreg export --input image")
     parser.add_argument("--token-file", type=Path, metavar="FILE",
                         help="holds the token that clients must send (Authorization: Bearer "
                              "TOKEN); without it, SSDREG_SERVE_TOKEN is taken where it is set")
@@ -81,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
     if missing:
         raise DependencyError(f"serving needs {' and '.join(missing)}, not installed here: run "
                               f"`{install('serve')}`")
+    from ssdreg_runtime.serving.browser import check_browser_runtime
     from ssdreg_runtime.serving.models import model_sources
     from ssdreg_runtime.serving.server import serve
     from ssdreg_runtime.serving.settings import Settings
@@ -90,7 +95,9 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision, workers=options.workers, batch=options.batch,
         batch_wait=options.batch_wait / 1000, queue=options.queue, timeout=options.timeout,
         keep_alive=options.keep_alive, max_bytes=options.max_bytes, max_pixels=options.max_pixels,
-        reload=options.reload, token=read_token(options.token_file, os.environ)).check()
+        reload=options.reload,
+        browser_runtime=options.browser_runtime and check_browser_runtime(options.browser_runtime),
+        token=read_token(options.token_file, os.environ)).check()
     serve(model_sources(options.models), settings, _print_line)
     return 0
 

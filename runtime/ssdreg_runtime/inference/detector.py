@@ -11,6 +11,7 @@ from PIL import Image
 
 from ssdreg_runtime.backends import AUTO, Backend, open_backend
 from ssdreg_runtime.backends.facts import ModelFacts
+from ssdreg_runtime.backends.picture import PictureBackend
 from ssdreg_runtime.backends.settings import CPU
 from ssdreg_runtime.boxes.detections import Detections, failed_detections, from_rows
 from ssdreg_runtime.boxes.selection import Selection, select
@@ -68,6 +69,11 @@ class Detector:
     def data_shape(self) -> tuple[int, int]:
         """Height and width of the network's input; images of any size are resized to it."""
         return self._backend.facts.data_shape
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether its file has the input of `ssdreg export --input image`."""
+        return isinstance(self._backend, PictureBackend)
 
     @property
     def facts(self) -> ModelFacts:

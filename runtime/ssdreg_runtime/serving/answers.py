@@ -60,6 +60,7 @@ class ModelAnswer(BaseModel):
     head: str
     backend: str
     precision: str
+    in_browser: bool = Field(description="whether GET /models/NAME/file gives it to the page")
     threshold: float = Field(description="the least score that it gives")
     batch: int = Field(description="pictures that run together at most")
     opened: str = Field(description="when its file was read")
@@ -74,7 +75,7 @@ class ModelsAnswer(BaseModel):
         "name": "cells", "default": True, "classes": ["Platelets", "RBC", "WBC"],
         "colors": ["#e69f00", "#56b4e9", "#009e73"], "width": 300,
         "height": 300, "backbone": "resnet50", "head": "ssd", "backend": "openvino",
-        "precision": "float32", "threshold": 0.01, "batch": 8,
+        "precision": "float32", "in_browser": False, "threshold": 0.01, "batch": 8,
         "opened": "2026-01-01T12:00:00+00:00"}]}]}}
 
 

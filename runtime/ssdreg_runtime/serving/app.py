@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from ssdreg_runtime._version import __version__
 from ssdreg_runtime.serving.admission import UploadMemory
 from ssdreg_runtime.serving.bodies import BoundedBodies
+from ssdreg_runtime.serving.browser import browser_routes
 from ssdreg_runtime.serving.refusal import Refusal
 from ssdreg_runtime.serving.requests import RequestLog
 from ssdreg_runtime.serving.routes import api_routes
@@ -44,6 +45,9 @@ def application(service: Service) -> FastAPI:
     app.include_router(ping_route())
     app.include_router(api_routes(service), dependencies=guarded)
     app.include_router(invocation_routes(service), dependencies=guarded)
+    app.include_router(browser_routes(service), dependencies=guarded)
+    if settings.browser_runtime is not None:
+        app.mount("/onnxruntime", StaticFiles(directory=settings.browser_runtime))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

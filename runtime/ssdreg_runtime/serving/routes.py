@@ -37,17 +37,20 @@ def api_routes(service: Service) -> APIRouter:
     router = APIRouter()
     models = service.models
 
+    def model_answer(loaded: LoadedModel) -> dict[str, object]:
+        return {**_described(loaded), "default": loaded is models.default,
+                "in_browser": service.runs_in_browser(loaded)}
+
     @router.get("/models", response_model=ModelsAnswer, responses=errors(401))
     async def list_models() -> Response:
         """List the models, the default first."""
-        return JSONResponse({"models": [_model_answer(loaded, loaded is models.default)
-                                        for loaded in models.all]})
+        return JSONResponse({"models": [model_answer(loaded) for loaded in models.all]})
 
     @router.get("/models/{name}", response_model=ModelAnswer, responses=errors(401, 404))
     async def show_model(name: Name) -> Response:
         """Show one model."""
         loaded = models.named(name)
-        return JSONResponse(_model_answer(loaded, loaded is models.default))
+        return JSONResponse(model_answer(loaded))
 
     @router.post("/models/{name}/detect", openapi_extra=picture_body((*PICTURE_TYPES, MULTIPART)),
                  responses={200: {"model": DetectAnswer, "content": {
@@ -111,11 +114,11 @@ def _accepted_form(request: Request) -> Form:
                        "image/png or image/jpeg")
 
 
-def _model_answer(loaded: LoadedModel, default: bool) -> dict[str, object]:
+def _described(loaded: LoadedModel) -> dict[str, object]:
     detector = loaded.detector
     height, width = detector.data_shape
     facts = detector.facts
-    return {"name": loaded.name, "default": default, "classes": list(detector.classes),
+    return {"name": loaded.name, "classes": list(detector.classes),
             "colors": ["#{:02x}{:02x}{:02x}".format(*color)
                        for color in class_colors(len(detector.classes))],
             "width": width, "height": height, "backbone": facts.backbone, "head": facts.head,

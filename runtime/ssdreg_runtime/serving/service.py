@@ -10,6 +10,7 @@ from typing import Callable, TypeVar
 from attrs import frozen
 from starlette.types import Scope
 
+from ssdreg_runtime.backends.model_file import IR
 from ssdreg_runtime.boxes.detections import Detections, failed_detections
 from ssdreg_runtime.io.images import PreparedImage
 from ssdreg_runtime.serving.admission import Admission
@@ -33,6 +34,11 @@ class Service:
     admission: Admission
     workers: ThreadPoolExecutor
     metrics: Metrics
+
+    def runs_in_browser(self, loaded: LoadedModel) -> bool:
+        """Tell whether the page can run a model itself: an ONNX file that takes pictures."""
+        return (self.settings.browser_runtime is not None and loaded.detector.takes_pictures
+                and loaded.model.source.file.suffix.lower() != IR)
 
     async def detect(self, scope: Scope, loaded: LoadedModel, uploads: Sequence[Upload]
                      ) -> list[Detections]:

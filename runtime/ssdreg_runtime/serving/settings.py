@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from attrs import field, frozen
 
 from ssdreg_runtime.backends import AUTO
@@ -29,6 +31,8 @@ class Settings:
       without a reader
     - `max_bytes`: the largest body, `max_pixels`: the largest picture, width times height
     - `reload`: seconds between looks at the models' files; 0 for none
+    - `browser_runtime`: a folder of onnxruntime-web's files, with which the page detects inside the
+      browser; None where it does not
     - `token`: what clients must send as their bearer token; empty where anybody may ask
     """
 
@@ -46,6 +50,7 @@ class Settings:
     max_bytes: int = 32 << 20
     max_pixels: int = 50_000_000
     reload: float = 2
+    browser_runtime: Path | None = None
     token: str = field(default="", repr=False)
 
     @property

@@ -43,11 +43,11 @@ def tiny_model(batch=1, inputs="images", outputs=("detection",), **changes):
         helper.make_node("ReduceMean", ["quartered"], ["means"], axes=[2, 4], keepdims=0),
         helper.make_node("Reshape", ["means", "listed"], ["channels"]),
         helper.make_node("ArgMax", ["channels"], ["brightest"], axis=2),
-        helper.make_node("Cast", ["brightest"], ["labels"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["brightest"], ["numbered"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMax", ["channels"], ["brightness"], axes=[2]),
         helper.make_node("Div", ["brightness", "white"], ["shares"]),
         helper.make_node("Greater", ["shares", "least"], ["seen"]),
-        helper.make_node("Where", ["seen", "labels", "nothing"], ["kept"]),
+        helper.make_node("Where", ["seen", "numbered", "nothing"], ["kept"]),
         # of the scores' shape, and added to the boxes so that each image of a batch has them
         helper.make_node("Mul", ["shares", "zero"], ["zeros"]),
         helper.make_node("Add", ["zeros", "quarters"], ["moved"]),

@@ -6,15 +6,17 @@ import csv
 import io
 import json
 import shutil
+import subprocess
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from runtime_support.servers import BLACK, COLORS, GREEN, RED, SIZE, encoded, serving
-from runtime_support.tiny_model import CLASSES
+from runtime_support.tiny_model import CLASSES, tiny_model
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
                 None)
@@ -323,6 +325,58 @@ def test_another_model_detects_anew(page):
     assert [url.split("/models/")[1].split("/")[0] for url in requests] == ["other"]
     assert page.eval_on_selector_all("#classes [data-class]", """labels => labels.map(
         label => label.dataset.class)""") == list(CLASSES)
+
+
+@pytest.fixture(scope="module")
+def browser_runtime(tmp_path_factory):
+    """onnxruntime-web's files, as npm brings them."""
+    folder = tmp_path_factory.mktemp("web")
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    done = subprocess.run(
+        ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
+         "--fetch-retries=0", "--fetch-timeout=60000", "onnxruntime-web"], cwd=folder,
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        pytest.skip(f"npm cannot fetch onnxruntime-web: {done.stderr.strip()[-200:]}")
+    return folder / "node_modules" / "onnxruntime-web" / "dist"
+
+
+def test_it_detects_in_the_browser_and_no_picture_leaves_it(context, models_folder,
+                                                            browser_runtime):
+    writer = pytest.importorskip("ssdreg.exporting.image_input", reason="ssdreg, which gives a "
+                                 "model the input of a picture, is not installed")
+    onnx.save(writer.with_image_input(tiny_model()), str(models_folder / "local.onnx"))
+    with serving(models_folder, "--browser-runtime", str(browser_runtime),
+                 models=("local.onnx", "tiny.onnx")) as server, opened(context, server) as page:
+        give(page, file("quarters.png", encoded("PNG"), "image/png"))
+        wait_until_done(page)
+        by_server = json.loads(downloaded(page, "json")[1])["images"]
+        requests = asked(page)
+        page.check("#local")
+        page.wait_for_function("() => document.getElementById('status').textContent.startsWith("
+                               "'quarters.png')")
+        wait_until_done(page)
+        here = json.loads(downloaded(page, "json")[1])["images"]
+        give(page, file("second.png", encoded("PNG", colors=(GREEN,) * 4), "image/png"))
+        wait_until_done(page, 2)
+        assert requests == []
+        (expected,), (found,) = by_server, here
+        assert [each["class"] for each in found["objects"]] == ["blue", "red"]
+        for one, other in zip(expected["objects"], found["objects"]):
+            assert one["score"] == pytest.approx(other["score"], abs=1e-4)
+            assert one["box"] == pytest.approx(other["box"], abs=1e-2)
+        # the other model cannot, and the server detects again
+        page.select_option("#model", "tiny")
+        assert page.is_hidden("#local-label")
+        wait_until_done(page, 2)
+        assert len(requests) == 2
+
+
+def test_a_folder_without_the_runtime_is_refused(capsys, models_folder, tmp_path):
+    from ssdreg_runtime.cli.serve import main
+    assert main([str(models_folder / "tiny.onnx"), "--browser-runtime", str(tmp_path)]) == 2
+    assert "has no ort.wasm.min.mjs: run `npm install" in capsys.readouterr().err
 
 
 def test_dark_light_and_a_phone(browser, server):

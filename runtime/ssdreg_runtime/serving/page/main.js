@@ -3,6 +3,7 @@
 import { closeVideo, frameTime, grab, openVideo, seek, startCamera, stopCamera } from "./camera.js";
 import { saveCsv, saveJson, savePicture } from "./downloads.js";
 import { Filters } from "./filters.js";
+import { LocalDetector } from "./local.js";
 import { Picture, Queue } from "./pictures.js";
 import { asPng, detect, listModels, lives, Refused, setToken } from "./server.js";
 import { at, listClasses, listObjects, removeThumbnail, sentence, showStage, showThumbnail }
@@ -28,7 +29,12 @@ let running = false;
 /** Files that came before the server said what models it has. */
 const early = [];
 
-const queue = new Queue((blob) => detect(model.name, blob), (blob) => asPng(model.name, blob),
+/** The detector in this browser; null where the server detects. */
+let local = null;
+
+const detected = (blob) => (local ? local.detect(blob) : detect(model.name, blob));
+
+const queue = new Queue(detected, (blob) => asPng(model.name, blob),
   pictureChanged, (reason) => {
     at("away").textContent = reason;
     at("away").hidden = !reason;
@@ -124,7 +130,7 @@ async function detectFrame(name) {
   const frame = new Picture(name, await grab(video));
   await frame.open();
   try {
-    frame.objects = (await detect(model.name, frame.blob)).objects;
+    frame.objects = (await detected(frame.blob)).objects;
   } catch (error) {
     say(error.message);
     return error instanceof Refused && error.passing ? null : false;
@@ -215,8 +221,30 @@ async function allFrames() {
 
 // Settings
 
+/** Detect in the browser, or let the server, and do so anew for what is there. */
+async function setLocal(wanted) {
+  at("local").disabled = true;
+  try {
+    local = null;
+    if (wanted) {
+      say("The model is fetched and opened.");
+      local = await LocalDetector.open(model);
+      say("Pictures stay in this browser.");
+    }
+  } catch (error) {
+    say(`The model cannot run in this browser: ${error.message}`);
+  }
+  at("local").checked = Boolean(local);
+  at("local").disabled = false;
+  frames = new Map();
+  for (const picture of pictures) queue.add(picture);
+}
+
 function useModel(name) {
   model = models.find((each) => each.name === name) ?? models[0];
+  local = null;
+  at("local").checked = false;
+  at("local-label").hidden = !model.in_browser;
   colors = new Map(model.classes.map((each, number) => [each, model.colors[number]]));
   filters.hidden.clear();
   frames = new Map();
@@ -316,6 +344,7 @@ at("files").addEventListener("change", (event) => {
   event.target.value = "";
 });
 at("threshold").addEventListener("input", (event) => setThreshold(Number(event.target.value)));
+at("local").addEventListener("change", (event) => setLocal(event.target.checked));
 at("model").addEventListener("change", (event) => useModel(event.target.value));
 at("token-form").addEventListener("submit", (event) => {
   event.preventDefault();

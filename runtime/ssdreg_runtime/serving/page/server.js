@@ -59,7 +59,13 @@ export async function asPng(model, blob) {
   return response.blob();
 }
 
-/** Resolves when the server lives, false when it does not. */
+/** The ONNX file of a model that has `in_browser`. */
+export async function modelFile(model) {
+  const response = await ask(`models/${encodeURIComponent(model)}/file`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Whether the server lives. */
 export async function lives() {
   try {
     return (await fetch("ping", { cache: "no-store" })).ok;
