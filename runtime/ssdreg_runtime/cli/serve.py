@@ -71,9 +71,9 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reload", type=float, default=2, metavar="SECONDS",
                         help="how often to look whether a model's file was replaced; 0: never")
     parser.add_argument("--browser-runtime", type=Path, metavar="FOLDER",
-                        help="onnxruntime-web's files (node_modules/onnxruntime-web/dist): the "
-                             "page then detects inside the browser too, with ONNX files of "
-                             "ssdreg export --input image")
+                        help="the folder dist of the npm package onnxruntime-web: the page then "
+                             "detects inside the browser too, with ONNX files of ssdreg export "
+                             "--input image")
     parser.add_argument("--token-file", type=Path, metavar="FILE",
                         help="holds the token that clients must send (Authorization: Bearer "
                              "TOKEN); without it, SSDREG_SERVE_TOKEN is taken where it is set")

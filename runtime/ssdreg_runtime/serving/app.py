@@ -45,8 +45,8 @@ def application(service: Service) -> FastAPI:
     app.include_router(ping_route())
     app.include_router(api_routes(service), dependencies=guarded)
     app.include_router(invocation_routes(service), dependencies=guarded)
-    app.include_router(browser_routes(service), dependencies=guarded)
     if settings.browser_runtime is not None:
+        app.include_router(browser_routes(service), dependencies=guarded)
         app.mount("/onnxruntime", StaticFiles(directory=settings.browser_runtime))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     app.add_exception_handler(Refusal, _refused)

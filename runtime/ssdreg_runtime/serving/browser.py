@@ -37,8 +37,8 @@ def browser_routes(service: Service) -> APIRouter:
         loaded = service.models.named(name)
         file = loaded.model.source.file
         if not service.runs_in_browser(loaded) or not file.is_file():
-            raise Refusal(404, "the file of this model is not given away: only with "
-                               "--browser-runtime, and one of `ssdreg export --input image`")
+            raise Refusal(404, "the page cannot run this model: serve an ONNX file of `ssdreg "
+                               "export --input image`")
         return FileResponse(file, media_type="application/octet-stream")
 
     return router
