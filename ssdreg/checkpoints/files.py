@@ -153,9 +153,6 @@ def _read_params(file: Path, named: Path | None = None) -> Params:
         return read_params(file)
     except RunError as error:
         raise RunError(str(error).replace(str(file), where)) from error
-    # MXNet's message on a damaged file may hold a byte that Python cannot decode
-    except UnicodeDecodeError as error:
-        raise RunError(f"{where} is no parameter file of MXNet, or it is truncated") from error
 
 
 def _read_hyperparameters(file: Path, named: Path | None) -> dict[str, str]:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg import ops
@@ -307,9 +306,6 @@ def _fitting(params: Params, measured: MeasuredDetector, where: str) -> Params:
             raise RunError(f"{node.name!r} of {where} has the shape {tuple(array.shape)} in the "
                            f"parameters and {node.shape} in the symbol: they do not belong "
                            f"together")
-        if not np.isfinite(array.asnumpy()).all():
-            raise RunError(f"{node.name!r} of {where} is not finite: its training diverged; take "
-                           f"an earlier epoch")
         (auxs if node.name in params.auxs else args)[node.name] = array.astype("float32")
     return Params(args, auxs)
 
