@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +25,7 @@ FIRST_AXIS = 8 + 8 + 8 + 4 + 4 + 4
 def bounded():
     """Fail where memory is taken that is not there: MXNet allocates before it looks."""
     before = resource.getrlimit(resource.RLIMIT_AS)
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, before)
@@ -42,7 +43,8 @@ def file(tmp_path):
 def test_arrays_of_every_type(tmp_path, dtype):
     mx.nd.save(str(tmp_path / "a.params"), {"a": mx.nd.ones((2, 3), dtype=dtype)})
     array = read_arrays(tmp_path / "a.params")["a"]
-    assert array.dtype == np.dtype(dtype) and array.asnumpy().tolist() == [[1] * 3] * 2
+    assert array.dtype == np.dtype(dtype)
+    assert array.asnumpy().tolist() == [[1] * 3] * 2
 
 
 def test_bfloat16(tmp_path):
@@ -77,10 +79,8 @@ def test_every_byte_of_the_headers_is_held_against_the_file(file):
         changed = bytearray(content)
         changed[place] ^= 0x40
         file.write_bytes(changed)
-        try:
+        with contextlib.suppress(ssdreg.RunError):
             read_arrays(file)
-        except ssdreg.RunError:
-            pass
 
 
 @pytest.mark.parametrize(("change", "says"), [
@@ -101,12 +101,13 @@ def test_a_damaged_file_is_refused_with_the_place(file, change, says):
 
 def test_numbers_that_are_none_are_refused_by_name(tmp_path):
     values = mx.nd.array([1, np.nan])
-    mx.nd.save(str(tmp_path / "a.params"), {"arg:a": mx.nd.ones(2), "arg:b": values, "aux:c": values})
-    with pytest.raises(ssdreg.RunError, match="'b' and 1 more in .*a.params are not finite"):
+    mx.nd.save(str(tmp_path / "a.params"), {"arg:a": mx.nd.ones(2), "arg:b": values,
+                                            "aux:c": values})
+    with pytest.raises(ssdreg.RunError, match=r"'b' and 1 more in .*a.params are not finite"):
         read_arrays(tmp_path / "a.params")
     # of the float32 that a detector takes
     mx.nd.save(str(tmp_path / "a.params"), {"b": mx.nd.array([1e300], dtype="float64")})
-    with pytest.raises(ssdreg.RunError, match="'b' in .* is not finite"):
+    with pytest.raises(ssdreg.RunError, match=r"'b' in .* is not finite"):
         read_arrays(tmp_path / "a.params")
 
 
@@ -133,5 +134,5 @@ def test_safetensors_that_are_damaged(tmp_path, bounded, content, says):
 def test_a_file_of_nothing_but_zeros_takes_no_memory(tmp_path, name, size):
     with (tmp_path / name).open("wb") as file:
         file.truncate(size)
-    with pytest.raises(ssdreg.WeightsError, match="no file of weights|is no|cannot be read as"):
+    with pytest.raises(ssdreg.WeightsError, match="no file of weights has|is no file|is no parameter|cannot be read"):
         read_file(tmp_path / name)
