@@ -134,5 +134,5 @@ def test_safetensors_that_are_damaged(tmp_path, bounded, content, says):
 def test_a_file_of_nothing_but_zeros_takes_no_memory(tmp_path, name, size):
     with (tmp_path / name).open("wb") as file:
         file.truncate(size)
-    with pytest.raises(ssdreg.WeightsError, match="no file of weights has|is no file|is no parameter|cannot be read"):
+    with pytest.raises(ssdreg.WeightsError, match=r"no file of|is no \w+|cannot be"):
         read_file(tmp_path / name)
