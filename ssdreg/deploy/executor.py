@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ssdreg.errors import RunError
+from ssdreg.graph.symbol_file import reason_of
 from ssdreg.metrics.voc import Accumulator, Evaluation
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
@@ -32,8 +33,13 @@ class Inference:
                  data_shape: tuple[int, int], context: mx.Context | None = None) -> None:
         from ssdreg.mx import mx
         self.batch_size = batch_size
-        self._executor = symbol.simple_bind(context or mx.cpu(), grad_req="null",
-                                            data=(batch_size, 3, *data_shape))
+        try:
+            self._executor = symbol.simple_bind(context or mx.cpu(), grad_req="null",
+                                                data=(batch_size, 3, *data_shape))
+        except (RuntimeError, UnicodeError, MemoryError) as error:
+            height, width = data_shape
+            raise RunError(f"the symbol cannot be run on {batch_size} pictures of {height}x{width} "
+                           f"pixels: {reason_of(error)}") from error
         # Parameters are set once, here. MXNet folds batch norm into the convolutions at the first
         # batch and keeps the folded weights: other parameters in the same executor give neither
         # the old network's answers nor the new one's.
