@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import re
 import resource
 import select
 import shutil
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="*")
     parser.add_argument("--out", type=Path, help="a file for the table in Markdown")
+    parser.add_argument("--sentences", action="store_true", help="count what refused sentences say")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -76,6 +78,8 @@ def main() -> None:
             rows.append((kind.name, *(str(counted[name]) for name in OUTCOMES)))
             print(f"{kind.name}: {dict(counted)}, {time.monotonic() - started:.0f} s", flush=True)
             _tell(outcomes, options.seed)
+            if options.sentences:
+                _tell_sentences(outcomes)
     heading = ("kind", *OUTCOMES)
     print(text_table(heading, rows))
     if options.out:
@@ -112,6 +116,14 @@ def _tell(outcomes: list[Outcome], seed: int) -> None:
     for (name, said), numbers in met.items():
         print(f"    {name}, {len(numbers)} times, --seed {seed} --first {numbers[0]} --count 1: "
               f"{said}", flush=True)
+
+
+def _tell_sentences(outcomes: list[Outcome]) -> None:
+    """Print what refused files were refused for, without names and numbers."""
+    said = Counter(re.sub(r"/\S+|'[^']*'|[\d,.]+", "_", outcome.said) for outcome in outcomes
+                   if outcome.outcome == "refused")
+    for sentence, times in said.most_common(20):
+        print(f"    {times:5} {sentence[:110]}", flush=True)
 
 
 # The process beside, which reads what may kill it

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-#: Changes that one file gets at most.
+#: Changes that one file gets at most where its frame may break.
 _MOST = 3
 #: Bytes of a piece that is cut out, doubled or moved.
 _PIECE = 64
@@ -36,9 +36,9 @@ def mutated(content: bytes, source: random.Random) -> bytes:
     its frame no reader is reached.
     """
     keeping, breaking = _ways(content)
-    ways = keeping if source.random() < 0.5 else [*keeping, *breaking]
-    for _ in range(source.randint(1, _MOST)):
-        content = source.choice(ways)(content, source)
+    kept = source.random() < 0.5
+    for _ in range(source.choice((1, 1, 1, 2)) if kept else source.randint(1, _MOST)):
+        content = source.choice(keeping if kept else [*keeping, *breaking])(content, source)
     return content
 
 

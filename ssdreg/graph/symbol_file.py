@@ -52,13 +52,6 @@ def parse(text: str, where: str) -> Net:
     symbol = _load(document, where)
     # without what converts to other precisions: a detector is float32
     upgraded = json.loads(symbol.tojson())
-    # MXNet does not look whether an operator has the output that another reads
-    rows = upgraded["node_row_ptr"]
-    for entry in (*upgraded["heads"], *(source for node in upgraded["nodes"]
-                                        for source in node["inputs"])):
-        if entry[1] >= rows[entry[0] + 1] - rows[entry[0]]:
-            name = upgraded["nodes"][entry[0]]["name"]
-            raise RunError(f"{where} is no symbol of MXNet: {name!r} has no output {entry[1]}")
     return Net(upgraded["nodes"], upgraded["heads"])
 
 
@@ -95,11 +88,23 @@ def _load(document: dict[str, Any], where: str) -> mx.sym.Symbol:
     from ssdreg.mx import mx
     try:
         with mx.name.NameManager():
-            return mx.sym.load_json(json.dumps(document))
+            symbol = mx.sym.load_json(json.dumps(document))
     # MXNet's message may hold a byte that is no text
     except (mx.MXNetError, UnicodeError) as error:
         raise RunError(f"{where} is a symbol that this MXNet cannot read: {reason_of(error)}"
                        ) from error
+    _check_outputs(json.loads(symbol.tojson(remove_amp_cast=False)), where)
+    return symbol
+
+
+def _check_outputs(loaded: dict[str, Any], where: str) -> None:
+    """Raise RunError where an output is read that is none: MXNet does not look, and crashes."""
+    rows = loaded["node_row_ptr"]
+    for entry in (*loaded["heads"], *(source for node in loaded["nodes"]
+                                      for source in node["inputs"])):
+        if entry[1] >= rows[entry[0] + 1] - rows[entry[0]]:
+            name = loaded["nodes"][entry[0]]["name"]
+            raise RunError(f"{where} is no symbol of MXNet: {name!r} has no output {entry[1]}")
 
 
 def reason_of(error: Exception) -> str:

@@ -97,17 +97,19 @@ def read_headers(file: Path) -> dict[str, ArrayHeader]:
 
     Raises RunError for what is no file of named arrays, or is damaged.
     """
-    with file.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > MAX_BYTES:
-            raise RunError(f"{file} has {size:,} bytes, and no file of parameters has more than "
-                           f"{MAX_BYTES:,}")
-        try:
+    try:
+        with file.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > MAX_BYTES:
+                raise RunError(f"{file} has {size:,} bytes, and no file of parameters has more "
+                               f"than {MAX_BYTES:,}")
             return _Walk(file, stream, size).headers()
-        except ValueError as error:
-            if isinstance(error, RunError):
-                raise
-            raise RunError(_damaged(file, error)) from error
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(_damaged(file, error)) from error
 
 
 def _damaged(file: Path, reason: object) -> str:

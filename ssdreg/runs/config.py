@@ -1,9 +1,9 @@
 """A run's ``config.json``: what a detector is made of, and what its classes are called.
 
-Read whole, or refused: nothing behind `read_config` asks again. The plan's own rules, which hold for
-arguments too, are those of its numbers; here are those of what stands around it. They are rules of
-the classes and no hooks of cattrs: fields are checked against one another, which only a whole value
-can do, and so they are wherever a plan comes from.
+Read whole, or refused: nothing behind `read_config` asks again. The plan's own rules, which hold
+for arguments too, are those of its numbers; here are those of what stands around it. They are rules
+of the classes and no hooks of cattrs: fields are checked against one another, which only a whole
+value can do, and so they are wherever a plan comes from.
 """
 
 from __future__ import annotations

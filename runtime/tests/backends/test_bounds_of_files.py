@@ -30,3 +30,14 @@ def test_a_description_that_grows_or_is_none(tmp_path, text):
     (tmp_path / "net.bin").write_bytes(b"1234")
     with pytest.raises(ModelError, match=r"is no model of OpenVINO, or it is truncated"):
         read_metadata(tmp_path / "net.xml")
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("classes", '"abc"'), ("classes", '["a", "a"]'), ("data_shape", '"12"'),
+    ("data_shape", "[true, 8]"), ("data_shape", "[8.5, 8]"), ("backbone", "5"), ("head", "null"),
+    ("threshold", "NaN"), ("nms_threshold", "1e999"), ("nms_topk", "2.5"),
+    ("force_suppress", '"no"'), ("mean", "[NaN, 1, 1]"), ("mean", '"123"'), ("std", "[0, 1, 1]"),
+    ("std", "[1, 1]"), ("precision", "[]"), ("threshold", "1" + "0" * 400)])
+def test_values_of_another_kind(key, value):
+    with pytest.raises(ModelError, match=f"ssdreg_{key} = .* which cannot be right: "):
+        read_facts({**WHOLE, key: value}, None, "net.onnx")
