@@ -165,12 +165,21 @@ def _read_run(folder: Path, _file: Path) -> str:
     return _detected(open_backend(folder, "mxnet"))
 
 
+def _make_symbols(folder: Path, run: Path, data: Path) -> None:
+    from ssdreg.registry.names import get_backbone
+    _make_run(folder, run, data)
+    get_backbone("resnet18").symbol().save(str(folder / "backbone-symbol.json"))
+
+
 def _read_symbol(folder: Path, file: Path) -> str:
     import ssdreg
+    from ssdreg.auditing.symbols import audit_symbol
     from ssdreg.deploy.executor import bind_checkpoint
     from ssdreg.mx import mx
     if file.name.startswith("deploy"):
         return _read_run(folder, file)
+    if file.name.startswith("backbone"):
+        return digest(audit_symbol(file, ("_plus3", "_plus5"), (SIDE, SIDE)))
     # as a checkpoint of somebody else, whose parameters lie beside
     checkpoint = ssdreg.load_checkpoint(folder / file.name.removesuffix("-symbol.json"),
                                         data_shape=SIDE)
@@ -192,7 +201,8 @@ def _make_archive(folder: Path, run: Path, _data: Path) -> None:
     members.mkdir()
     shutil.copy(run / "ssd-symbol.json", members / "model_algo_1-symbol.json")
     shutil.copy(run / "ssd-0001.params", members / "model_algo_1-0001.params")
-    (members / "hyperparams.json").write_text(json.dumps({"image_shape": str(SIDE)}))
+    (members / "hyperparams.json").write_text(
+        json.dumps({"image_shape": str(SIDE)}), encoding="utf-8")
     with tarfile.open(folder / "model.tar.gz", "w:gz") as packed, \
             tarfile.open(folder / "stored.tar.gz", "w:gz", compresslevel=0) as stored:
         for file in sorted(members.iterdir()):
@@ -258,7 +268,7 @@ def kinds() -> tuple[Kind, ...]:
         Kind("pictures", _make_pictures, tuple(f"*{suffix}" for suffix in _PICTURES),
              _read_picture),
         Kind("records", _make_records, ("*.rec", "*.json", "*.idx"), _read_records),
-        Kind("symbols", _make_run, ("*-symbol.json",), _read_symbol),
+        Kind("symbols", _make_symbols, ("*-symbol.json",), _read_symbol),
         Kind("parameters", _make_run, ("*.params",), _read_run),
         Kind("optimizer files", _make_run, ("*.states",), _read_state),
         Kind("config.json", _make_run, ("config.json",), _read_run),

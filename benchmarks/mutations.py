@@ -84,7 +84,8 @@ def main() -> None:
     print(text_table(heading, rows))
     if options.out:
         lines = (heading, ["---", *["---:"] * len(OUTCOMES)], *rows)
-        options.out.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+        options.out.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines),
+                               encoding="utf-8")
 
 
 def _kind(name: str) -> Kind:
@@ -173,7 +174,7 @@ def _in_child(kind: Kind, sandbox: Path, seed: int, first: int, count: int
     status = child.wait()
     if status == 0:
         return first + count, outcomes
-    last = errors.read_text(errors="replace").strip().splitlines()[-12:]
+    last = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
     if at == first and status > 0:
         raise SystemExit(f"{kind.name}: the reading process failed\n" + "\n".join(last))
     name = signal.Signals(-status).name if status < 0 else f"status {status}"
@@ -197,14 +198,14 @@ def _work(kind: Kind, sandbox: Path, seed: int, first: int, count: int) -> None:
     os.chdir(work)
     # as they are: imports and pools of threads are no memory of a damaged file
     whole = {file: kind.read(work, file) for file in kind.files(work)}
-    _bound_memory(MEMORY)
+    bound_memory(MEMORY)
     before = _around(sandbox)
     for number in range(first, first + count):
         source = random.Random(f"{seed} {kind.name} {number}")
         file = source.choice(sorted(whole))
         content = file.read_bytes()
         file.write_bytes(mutated(content, source))
-        outcome = _read(kind, work, file, whole[file], number)
+        outcome = read(kind, work, file, whole[file], number)
         file.write_bytes(content)
         if _around(sandbox) != before:
             written = sorted(set(_around(sandbox)) - set(before))
@@ -214,9 +215,11 @@ def _work(kind: Kind, sandbox: Path, seed: int, first: int, count: int) -> None:
         pipe.write(json.dumps(line).encode() + b"\n")
 
 
-def _bound_memory(more: int) -> None:
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
+def bound_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more,
+                                            resource.RLIM_INFINITY))
 
 
 def _around(sandbox: Path) -> list[str]:
@@ -225,7 +228,8 @@ def _around(sandbox: Path) -> list[str]:
                   for path in (sandbox / part).iterdir())
 
 
-def _read(kind: Kind, work: Path, file: Path, whole: str, number: int) -> Outcome:
+def read(kind: Kind, work: Path, file: Path, whole: str, number: int) -> Outcome:
+    """Read a damaged file, and say what became of it; `whole` is the digest of the whole one."""
     from ssdreg.errors import PluginError, SsdregError
     try:
         found = kind.read(work, file)

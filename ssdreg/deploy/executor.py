@@ -59,8 +59,13 @@ class Inference:
                                         allow_extra_params=True)
 
     def detect(self, batch: mx.nd.NDArray) -> np.ndarray:
-        """Detect in a batch of the bound size."""
-        return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
+        """Detect in a batch of the bound size; raise RunError when it cannot be computed."""
+        try:
+            return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
+        # some settings of layers are looked at when they compute, and not when they are bound
+        except (RuntimeError, UnicodeError) as error:
+            raise RunError(f"the network cannot be computed: {reason_of(error)}; its symbol is "
+                           f"damaged, or there is no memory left") from error
 
     def detect_all(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Detect in every batch; give for each image its detections (N, 6) and labels (M, 6)."""

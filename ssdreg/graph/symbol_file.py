@@ -23,8 +23,8 @@ _RENAMED = {name: f"_contrib_{name}" for name in MULTIBOX}
 #: Settings whose numbers MXNet divides by or loops over: with 0 it ends the process, with huge ones
 #: it takes memory without end.
 _POSITIVE = frozenset(("kernel", "stride", "dilate", "num_group", "num_filter", "num_hidden",
-                       "num_outputs", "num_args", "block_size", "nsize", "num_deformable_group",
-                       "repeats"))
+                       "num_outputs", "num_args", "num_groups", "num_deformable_group",
+                       "block_size", "nsize", "repeats"))
 _NOT_NEGATIVE = frozenset(("pad", "adj"))
 _LARGEST_SETTING = 2**20
 #: A value of nothing but numbers, such as ``(3L, 3L)``: Python 2 wrote its long integers so.
@@ -150,6 +150,8 @@ def _impossible(settings: dict[str, Any]) -> str:
     for key, value in settings.items():
         if not isinstance(value, str):
             return f"the setting {key!r}, which is no text"
+        if key == "shape" and _splits_by_none(value):
+            return f"{key}={value[:40]}, which divides by 0"
         least = 1 if key in _POSITIVE else 0 if key in _NOT_NEGATIVE else None
         if least is None:
             continue
@@ -159,6 +161,13 @@ def _impossible(settings: dict[str, Any]) -> str:
                for number in numbers):
             return f"{key}={value[:40]}, which no layer can have"
     return ""
+
+
+def _splits_by_none(shape: str) -> bool:
+    """Tell whether a reshape splits an axis, which -4 stands for, in parts of 0."""
+    parts = _WHOLE.findall(shape)
+    return any(part == "-4" and "0" in parts[index + 1:index + 3]
+               for index, part in enumerate(parts))
 
 
 def _is_entry(entry: Any, before: int) -> bool:
