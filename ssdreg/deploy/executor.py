@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +65,7 @@ class Inference:
             return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
         # some settings of layers are looked at when they compute, and not when they are bound
         except (RuntimeError, UnicodeError) as error:
+            _forget_failure()
             raise RunError(f"the network cannot be computed: {reason_of(error)}; its symbol is "
                            f"damaged, or there is no memory left") from error
 
@@ -80,6 +82,13 @@ class Inference:
         for detections, labels in self.detect_all(batches):
             accumulator.add(detections, labels)
         return accumulator.result()
+
+
+def _forget_failure() -> None:
+    """Take what MXNet's engine notes of a failure, and raises again when the process ends."""
+    from ssdreg.mx import mx
+    with suppress(mx.MXNetError):
+        mx.nd.waitall()
 
 
 def open_inference(run: Run, batch_size: int = 1, epoch: int | None = None,

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from ssdreg.deploy.model import open_deploy_model
 from ssdreg.errors import RunError
 from ssdreg.runs.run import open_run
 
@@ -45,3 +46,14 @@ def test_a_file_of_any_size_is_no_configuration(config):
         file.truncate(2**33)
     with pytest.raises(RunError, match="8,589,934,592 bytes"):
         open_run(config.parent)
+
+
+@pytest.mark.parametrize("data_shape", [[96, 96], [64, 128], [8, 8]])
+def test_an_input_size_that_is_not_the_symbols(tmp_path, tiny_run, data_shape):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    config = tmp_path / "run" / "config.json"
+    document = json.loads(config.read_text())
+    document["plan"]["data_shape"] = data_shape
+    config.write_text(json.dumps(document))
+    with pytest.raises(RunError, match=r"has a plan of [\d,]+ anchors, and a symbol that makes"):
+        open_deploy_model(tmp_path / "run")
