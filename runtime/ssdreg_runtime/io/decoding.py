@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import struct
 import warnings
 from pathlib import Path
@@ -41,9 +42,11 @@ _TOLD = 16
 #: Rows of two pictures that are compared at once.
 _ROWS = 256
 
-#: Python's entry for a filter that leaves Pillow's warning of many pixels out: what it warns of is
-#: refused here, or reduced.
-_NO_WARNING = ("ignore", None, Image.DecompressionBombWarning, None, 0)
+#: Pillow's modules, whose warnings are left out: of many pixels, which are refused here or reduced,
+#: and of damage beside the pixels, which are all there.
+_PILLOW = r"PIL\."
+#: Python's entry for that filter.
+_NO_WARNING = ("ignore", None, Warning, re.compile(_PILLOW), 0)
 
 
 @frozen(eq=False)
@@ -73,7 +76,7 @@ def open_picture(source: Path | BinaryIO) -> Image.Image:
     """
     if _NO_WARNING not in warnings.filters:
         # behind all others, so that whoever asks for these warnings gets them
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning, append=True)
+        warnings.filterwarnings("ignore", module=_PILLOW, append=True)
     try:
         image = Image.open(source)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
