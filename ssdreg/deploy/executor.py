@@ -64,7 +64,8 @@ class Inference:
         try:
             return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
         # some settings of layers are looked at when they compute, and not when they are bound
-        except (RuntimeError, UnicodeError) as error:
+        # ValueError: what is called data is no picture there, or a message is no text
+        except (RuntimeError, ValueError) as error:
             _forget_failure()
             raise RunError(f"the network cannot be computed: {reason_of(error)}; its symbol is "
                            f"damaged, or there is no memory left") from error
