@@ -60,20 +60,22 @@ def read_symbol(file: Path) -> mx.sym.Symbol:
 
     Raises RunError for what is no symbol, or is damaged.
     """
+    return _load(_document(read_text(file, str(file)), str(file)), str(file))
+
+
+def read_text(file: Path, where: str) -> str:
+    """Read the text of a symbol file, for `parse`; raise RunError for what is none."""
     if file.stat().st_size > MAX_BYTES:
-        raise RunError(f"{file} has {file.stat().st_size:,} bytes: no symbol is that large")
+        raise RunError(f"{where} has {file.stat().st_size:,} bytes: no symbol is that large")
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RunError(f"{file} is no symbol of MXNet, or it is truncated: it is no text"
+        raise RunError(f"{where} is no symbol of MXNet, or it is truncated: it is no text"
                        ) from error
-    return _load(_document(text, str(file)), str(file))
 
 
 def _document(text: str, where: str) -> dict[str, Any]:
     """Read the JSON of a symbol, with its frame checked; `where` names it in errors."""
-    if len(text) > MAX_BYTES:
-        raise RunError(f"{where} has {len(text):,} characters: no symbol is that large")
     try:
         document: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
