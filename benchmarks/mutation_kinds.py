@@ -229,7 +229,7 @@ def _read_archive(_folder: Path, file: Path) -> str:
         return _read_checkpoint(file)
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder, "model.tar.gz")
-        packed.write_bytes(gzip.compress(_with_checksums(file.read_bytes()), 1))
+        packed.write_bytes(gzip.compress(_with_checksums(file.read_bytes()), 0))
         return _read_checkpoint(packed)
 
 

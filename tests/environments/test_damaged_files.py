@@ -22,6 +22,8 @@ finally:
     sys.path.pop(0)
 
 COUNT, SEED = 30, 16
+#: Bytes of a file above which fewer are read, because each takes its time.
+LARGE = 2**22
 
 
 @pytest.fixture
@@ -42,8 +44,9 @@ def test_damaged_files_end_in_a_sentence_or_are_read(kind, tmp_path, tiny_run, t
     kind.make(work, tiny_run, tiny_shapes)
     whole = {file: kind.read(work, file) for file in kind.files(work)}
     there = set(tmp_path.rglob("*"))
+    large = max(file.stat().st_size for file in whole) > LARGE or "OpenVINO" in kind.name
     faults = []
-    for number in range(COUNT):
+    for number in range(COUNT // 3 if large else COUNT):
         source = random.Random(f"{SEED} {kind.name} {number}")
         file = source.choice(sorted(whole))
         content = file.read_bytes()
