@@ -67,7 +67,7 @@ def read_arrays(file: Path) -> dict[str, mx.nd.NDArray]:
     Raises RunError for what is none, is damaged, or holds numbers that are none, NaN or infinite.
     """
     from ssdreg.mx import mx
-    refuse_not_finite(file, [name.rpartition(":")[2] for name, header in read_headers(file).items()
+    refuse_not_finite(file, [name for name, header in read_headers(file).items()
                              if not header.finite])
     try:
         arrays: dict[str, mx.nd.NDArray] = mx.nd.load(native(file))
@@ -80,10 +80,10 @@ def read_arrays(file: Path) -> dict[str, mx.nd.NDArray]:
 def refuse_not_finite(where: Path, names: Sequence[str]) -> None:
     """Raise RunError where there are names: of parameters that hold NaN or infinite numbers."""
     if names:
-        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        raise RunError(f"{names[0]!r}{others} in {where} {'are' if others else 'is'} not finite: "
-                       f"its training diverged, or the file is damaged; take another one, as of an "
-                       f"earlier epoch")
+        more = f", nor are {len(names) - 1} more" if len(names) > 1 else ""
+        raise RunError(f"{names[0]!r} in {where} is not a number everywhere: "
+                       f"{names[0].rpartition(':')[2]!r} in it is not finite{more}; its training "
+                       f"diverged, or the file is damaged; take an earlier epoch")
 
 
 def is_finite(values: np.ndarray) -> bool:
