@@ -46,8 +46,8 @@ class RunConfig:
             if not isinstance(name, str) or not name:
                 raise ValueError(f"classes must hold names, not {name!r:.60}")
         if len(self.classes) != self.plan.num_classes:
-            raise ValueError(f"classes has {len(self.classes)} names, and the plan is for "
-                             f"{self.plan.num_classes}")
+            raise ValueError(f"its plan detects {self.plan.num_classes} classes, and it names "
+                             f"{len(self.classes)}")
         if len(set(self.classes)) != len(self.classes):
             twice = next(name for name in self.classes if self.classes.count(name) > 1)
             raise ValueError(f"classes has the name {twice!r:.60} twice")

@@ -21,7 +21,7 @@ def config(tmp_path, tiny_run):
 @pytest.mark.parametrize(("change", "says"), [
     (lambda it: it.update(classes="abc"), "classes must be a list of names, not 'abc'"),
     (lambda it: it.update(classes=["a", "b", "c", "d", "e"]),
-     "classes has 5 names, and the plan is for 3"),
+     "its plan detects 3 classes, and it names 5"),
     (lambda it: it.update(classes=["a", "b", 3]), "classes must hold names, not 3"),
     (lambda it: it.update(classes=["a", "b", "a"]), "classes has the name 'a' twice"),
     (lambda it: it.update(classes={"a": 1, "b": 2, "c": 3}), "classes must be a list of names"),
