@@ -19,9 +19,8 @@ from ssdreg.auditing.audited import Audit, Audited, judge, undecided
 from ssdreg.auditing.counting import COUNTED, with_sizes
 from ssdreg.auditing.reading import Computed, NoConfigurationError, read_factory
 from ssdreg.auditing.subset.ledger import BITS, DEPTH, LENGTH, MAX_SOURCE
-from ssdreg.checkpoints.levels import MAX_SIDE
 from ssdreg.detector.built import BuiltBackbone
-from ssdreg.detector.overrides import UNUSED, Overrides
+from ssdreg.detector.overrides import LARGEST_SIDE, UNUSED, Overrides
 from ssdreg.errors import AuditError, PlanError, PluginError, TapError, UnknownNameError
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.names import get_backbone
@@ -117,9 +116,9 @@ def _from_dictionary(file: Path, value: Any, data_shape: int | None
             raise AuditError(f"{file}: {str(entry)[:60]!r} is no configuration; it is a "
                              f"dictionary with at least the fields network and from_layers")
         shape = data_shape or entry.get("data_shape", SHAPES[0])
-        if not isinstance(shape, int) or not 1 <= shape <= MAX_SIDE:
+        if not isinstance(shape, int) or not 1 <= shape <= LARGEST_SIDE:
             raise AuditError(f"{file}: the data_shape of {entry['network']!r} must be a side in "
-                             f"pixels, not {shape!r}; the longest is {MAX_SIDE}")
+                             f"pixels, not {shape!r}; the longest is {LARGEST_SIDE}")
         yield NetworkConfiguration(entry["network"], entry["network"], shape, entry)
     if not entries:
         raise AuditError(f"{file} holds no configurations")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from ssdreg_runtime.system.names import native
 
 from ssdreg.auditing.audited import Audit, judge
 from ssdreg.auditing.counting import COUNTED, with_sizes
 from ssdreg.detector.built import BuiltBackbone
 from ssdreg.detector.overrides import DERIVED
-from ssdreg.errors import AuditError
+from ssdreg.errors import AuditError, RunError
 from ssdreg.graph.stages import stage_ends
 from ssdreg.graph.symbol import read_graph
-from ssdreg.graph.symbol_file import complain
+from ssdreg.graph.symbol_file import read_symbol
 from ssdreg.registry.backbone import Backbone, Tap
 
 if TYPE_CHECKING:
@@ -46,21 +43,10 @@ def audit_symbol(file: Path, layers: Sequence[str], data_shape: tuple[int, int],
 
 
 def _load(file: Path) -> mx.sym.Symbol:
-    from ssdreg.mx import mx
     try:
-        # MXNet's own reader takes some files that end early for whole ones, and crashes on others
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if not content["nodes"]:
-            raise AuditError(f"{file} is a symbol without nodes")
-        complaint = complain(content)
-        if complaint:
-            raise AuditError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
-        with mx.name.NameManager():
-            symbol = mx.sym.load(native(file))
-    except AuditError:
-        raise
-    except (mx.MXNetError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise AuditError(f"{file} is no symbol of MXNet, or it is truncated") from error
+        symbol = read_symbol(file)
+    except RunError as error:
+        raise AuditError(str(error)) from error
     if any("multibox" in name.lower() for name in symbol.get_internals().list_outputs()):
         raise AuditError(f"{file} is a whole detector: what its backbone has behind the taps was "
                          f"cut away; give the classification network's own symbol")

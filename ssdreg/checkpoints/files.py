@@ -16,7 +16,7 @@ from ssdreg.checkpoints.archive import unpack
 from ssdreg.data.text import read_names
 from ssdreg.errors import RunError
 from ssdreg.graph.nodes import Net
-from ssdreg.graph.symbol_file import MAX_BYTES, parse
+from ssdreg.graph.symbol_file import MAX_BYTES, parse, read_text
 from ssdreg.runs.params import Params, read_params
 
 SYMBOL = "-symbol.json"
@@ -139,12 +139,7 @@ def _choose(prefix: Path, files: Mapping[int, Path], epoch: int | None) -> int |
 
 
 def _read_symbol(file: Path, where: str) -> Net:
-    if file.stat().st_size > MAX_BYTES:
-        raise RunError(f"{where} has {file.stat().st_size:,} bytes: no symbol is that large")
-    try:
-        return parse(file.read_text(encoding="utf-8"), where)
-    except UnicodeDecodeError as error:
-        raise RunError(f"{where} is no symbol of MXNet: it is no text") from error
+    return parse(read_text(file, where), where)
 
 
 def _read_params(file: Path, named: Path | None = None) -> Params:
@@ -153,9 +148,6 @@ def _read_params(file: Path, named: Path | None = None) -> Params:
         return read_params(file)
     except RunError as error:
         raise RunError(str(error).replace(str(file), where)) from error
-    # MXNet's message on a damaged file may hold a byte that Python cannot decode
-    except UnicodeDecodeError as error:
-        raise RunError(f"{where} is no parameter file of MXNet, or it is truncated") from error
 
 
 def _read_hyperparameters(file: Path, named: Path | None) -> dict[str, str]:

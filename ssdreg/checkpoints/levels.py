@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from ssdreg.checkpoints.layout import Layout, Prior
-from ssdreg.detector.overrides import UNUSED, Step
+from ssdreg.detector.overrides import LARGEST_SIDE, UNUSED, Step
 from ssdreg.detector.plan import OWN_HEAD, Level, Plan
 from ssdreg.errors import InputShapeError, RunError
 from ssdreg.graph.operators import CONVOLUTIONS
@@ -20,8 +20,6 @@ _MOST_EXTRA_CONVOLUTIONS = 2
 _INITIAL_SCALE = 20.0
 #: Strides do not depend on the input's size, so that any serves to read them.
 _ANY_SHAPE = (512, 512)
-#: The longest side of an input in pixels.
-MAX_SIDE = 16_384
 
 
 @frozen(eq=False)
@@ -62,7 +60,7 @@ def derive_shape(layout: Layout) -> tuple[int, int] | None:
         return None
     down, across = (stride / step for stride, step in zip(node.stride, layout.priors[0].steps))
     # a step close to zero makes a size too large for an integer
-    return round(min(down, MAX_SIDE + 1)), round(min(across, MAX_SIDE + 1))
+    return round(min(down, LARGEST_SIDE + 1)), round(min(across, LARGEST_SIDE + 1))
 
 
 def measure(layout: Layout, data_shape: tuple[int, int], where: str) -> MeasuredDetector:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from attrs import evolve, frozen
 
 from ssdreg import ops
@@ -18,11 +17,12 @@ from ssdreg.checkpoints.files import CheckpointFiles, read_files
 from ssdreg.checkpoints.gluon_anchors import read_prior, step_of
 from ssdreg.checkpoints.gluon_zoo import members, unscoped
 from ssdreg.checkpoints.layout import Layout, Prior, predictions, read_layout
-from ssdreg.checkpoints.levels import MAX_SIDE, MeasuredDetector, derive_shape, make_plan, measure
+from ssdreg.checkpoints.levels import MeasuredDetector, derive_shape, make_plan, measure
 from ssdreg.checkpoints.preprocessing import stated_shape, take_out
 from ssdreg.checkpoints.rebuild import rebuild
 from ssdreg.checkpoints.recognition import Recognized, recognize, registered, verify_layout
 from ssdreg.data.background import names_of
+from ssdreg.detector.overrides import LARGEST_SIDE
 from ssdreg.detector.plan import OWN_HEAD, Plan
 from ssdreg.errors import (
     CheckpointWarning,
@@ -155,9 +155,9 @@ def _input_shape(layout: Layout, source: CheckpointFiles, given: tuple[int, int]
     derived = derive_shape(layout) or _exported_shape(layout, source.params)
     stated = stated_shape(source.net) if source.net else None
     shape = given or ((side, side) if side else None) or stated or derived
-    if shape is not None and not 1 <= min(shape) <= max(shape) <= MAX_SIDE:
+    if shape is not None and not 1 <= min(shape) <= max(shape) <= LARGEST_SIDE:
         raise RunError(f"{source.path} cannot be of an input of {shape[0]}x{shape[1]} pixels: give "
-                       f"its size with --data-shape, a side of at most {MAX_SIDE}")
+                       f"its size with --data-shape, a side of at most {LARGEST_SIDE}")
     if shape is None:
         raise RunError(f"the input size of {source.path} is not in its files (its anchors are one "
                        f"to a cell, whatever the size): give it with --data-shape, as 300 or 512, "
@@ -307,9 +307,6 @@ def _fitting(params: Params, measured: MeasuredDetector, where: str) -> Params:
             raise RunError(f"{node.name!r} of {where} has the shape {tuple(array.shape)} in the "
                            f"parameters and {node.shape} in the symbol: they do not belong "
                            f"together")
-        if not np.isfinite(array.asnumpy()).all():
-            raise RunError(f"{node.name!r} of {where} is not finite: its training diverged; take "
-                           f"an earlier epoch")
         (auxs if node.name in params.auxs else args)[node.name] = array.astype("float32")
     return Params(args, auxs)
 

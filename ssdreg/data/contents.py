@@ -10,14 +10,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from attrs import field, frozen
-from PIL import Image
+from ssdreg_runtime.io.decoding import UNREADABLE, open_picture
 from ssdreg_runtime.io.pictures import IMAGE_SUFFIXES
 from ssdreg_runtime.system.files import is_hidden
 from ssdreg_runtime.system.names import as_text
 
 from ssdreg.data import issues as kinds
 from ssdreg.data.issues import DataIssue
-from ssdreg.data.pictures import UNREADABLE
 from ssdreg.errors import DataError
 
 #: Extensions of pictures; what else is one is known by its content.
@@ -66,7 +65,7 @@ def is_picture(file: Path) -> bool:
     if suffix in _NO_PICTURES:
         return False
     try:
-        with Image.open(file):
+        with open_picture(file):
             return True
     except UNREADABLE:
         return False

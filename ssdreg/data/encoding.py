@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 from PIL import Image
-from ssdreg_runtime.io.decoding import decode
+from ssdreg_runtime.io.decoding import decode_picture
 from ssdreg_runtime.io.pixels import to_rgb
 from ssdreg_runtime.system.caches import Cache, cache
 from ssdreg_runtime.system.files import write_json
@@ -167,16 +167,19 @@ def _remembered(file: Path) -> dict[str, list[str]]:
 def _content(sample: Sample, shorter_side: int | None) -> tuple[bytes, str]:
     """Return the file's bytes, proven to decode, or the image encoded again; and what it lacks.
 
+    Encoded again is also a picture so large that it was decoded at a part of its size.
+
     Raises one of `UNREADABLE` for a damaged file, and for one of which two decoders make two
     pictures.
     """
-    image, content, cut = decode(sample.image.read_bytes())
+    picture = decode_picture(sample.image.read_bytes())
+    image, content, cut = picture.image, picture.content, picture.missing
     pixels = to_rgb(image)
     shrink = shorter_side is not None and min(image.size) > shorter_side
     # whether an orientation is heeded is not left to decoders, which differ in it
     turned = orientation_of(image) != UPRIGHT
     if (image.format in _OPENCV_FORMATS and image.mode in _OPENCV_MODES
-            and not (shrink or turned)):
+            and not (shrink or turned or picture.is_reduced)):
         _prove(content, pixels, image.format)
         return content, cut
     pixels = turn(pixels, sample.orientation)
@@ -206,7 +209,9 @@ def _prove(content: bytes, pixels: Image.Image, encoding: str | None) -> None:
         raise ValueError(f"it is damaged: OpenCV, which MXNet decodes with, makes "
                          f"{decoded.shape[1]}x{decoded.shape[0]} pixels of it and Pillow "
                          f"{pixels.width}x{pixels.height}; save it anew")
-    apart = np.abs(decoded.astype(np.int16) - expected).mean()
-    if apart > (_ROUNDING if encoding == "JPEG" else 0):
+    # by rows, because 16 bits of a whole picture take as much memory as all of the rest
+    apart = sum(int(np.abs(row.astype(np.int16) - other).sum())
+                for row, other in zip(decoded, expected))
+    if apart > (_ROUNDING if encoding == "JPEG" else 0) * expected.size:
         raise ValueError("it is damaged: OpenCV, which MXNet decodes with, makes other pixels "
                          "of it than Pillow; save it anew")

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 from PIL import Image
-from ssdreg_runtime.io.decoding import decode
+from ssdreg_runtime.io.decoding import decode, open_picture
 from ssdreg_runtime.io.pixels import to_rgb
 
 from ssdreg.data.packed import Packed
@@ -58,7 +58,7 @@ def read_pixels(index: RecordIndex, number: int) -> np.ndarray:
 
 def _open(index: RecordIndex, number: int) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(image_of(index, number)))
+        return open_picture(io.BytesIO(image_of(index, number)))
     except UNREADABLE as error:
         raise DataError(f"{index.path}: record {number} holds no image that can be read "
                         f"({error}); pack it again") from error

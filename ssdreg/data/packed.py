@@ -128,13 +128,21 @@ def issues_of(shard: Path) -> tuple[DataIssue, ...]:
 def _read_sidecar(file: Path) -> tuple[tuple[str, ...], tuple[DataIssue, ...]]:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        issues = tuple(DataIssue(as_path(entry["file"]), entry["kind"], entry["detail"],
-                                 entry["object"], entry["action"])
-                       for entry in stored["issues"])
-        return tuple(stored["classes"]), issues
+        classes = stored["classes"]
+        if (not isinstance(classes, list) or not classes or len(set(classes)) != len(classes)
+                or not all(isinstance(name, str) and name for name in classes)):
+            raise ValueError("classes is no list of names, each of which stands once")
+        return tuple(classes), tuple(map(_issue, stored["issues"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: this is not what packing wrote ({error!r}); delete it and pack "
                         f"again") from error
+
+
+def _issue(entry: dict[str, str]) -> DataIssue:
+    words = [entry[key] for key in ("file", "kind", "detail", "object", "action")]
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError("an issue holds what is no text")
+    return DataIssue(as_path(words[0]), *words[1:])
 
 
 def is_whole(rec: Path, digest: str) -> bool:

@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 from attrs import frozen
 from PIL import Image
+from ssdreg_runtime.io.decoding import UNREADABLE, open_picture
 
-#: What Pillow raises of a file that is no picture or a damaged one.
-UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
+__all__ = ["SIDEWAYS", "UNREADABLE", "UPRIGHT", "Edges", "Measured", "Size", "measure",
+           "orientation_of", "turn", "turn_edges"]
 
 UPRIGHT = 1
 _ORIENTATION = 0x0112  # EXIF tag
@@ -45,7 +46,7 @@ def measure(file: Path) -> Measured:
 
     Raises one of `UNREADABLE` for what is no picture.
     """
-    with Image.open(file) as image:
+    with open_picture(file) as image:
         return Measured(image.size, orientation_of(image))
 
 

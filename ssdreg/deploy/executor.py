@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from ssdreg.errors import RunError
+from ssdreg.graph.symbol_file import reason_of
 from ssdreg.metrics.voc import Accumulator, Evaluation
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
@@ -32,8 +34,13 @@ class Inference:
                  data_shape: tuple[int, int], context: mx.Context | None = None) -> None:
         from ssdreg.mx import mx
         self.batch_size = batch_size
-        self._executor = symbol.simple_bind(context or mx.cpu(), grad_req="null",
-                                            data=(batch_size, 3, *data_shape))
+        try:
+            self._executor = symbol.simple_bind(context or mx.cpu(), grad_req="null",
+                                                data=(batch_size, 3, *data_shape))
+        except (RuntimeError, UnicodeError, MemoryError) as error:
+            height, width = data_shape
+            raise RunError(f"the symbol cannot be run on {batch_size} pictures of {height}x{width} "
+                           f"pixels: {reason_of(error)}") from error
         # Parameters are set once, here. MXNet folds batch norm into the convolutions at the first
         # batch and keeps the folded weights: other parameters in the same executor give neither
         # the old network's answers nor the new one's.
@@ -53,8 +60,15 @@ class Inference:
                                         allow_extra_params=True)
 
     def detect(self, batch: mx.nd.NDArray) -> np.ndarray:
-        """Detect in a batch of the bound size."""
-        return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
+        """Detect in a batch of the bound size; raise RunError when it cannot be computed."""
+        try:
+            return self._executor.forward(is_train=False, data=batch)[0].asnumpy()
+        # some settings of layers are looked at when they compute, and not when they are bound
+        # ValueError: what is called data is no picture there, or a message is no text
+        except (RuntimeError, ValueError) as error:
+            _forget_failure()
+            raise RunError(f"the network cannot be computed: {reason_of(error)}; its symbol is "
+                           f"damaged, or there is no memory left") from error
 
     def detect_all(self, batches: DetectionIter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Detect in every batch; give for each image its detections (N, 6) and labels (M, 6)."""
@@ -69,6 +83,13 @@ class Inference:
         for detections, labels in self.detect_all(batches):
             accumulator.add(detections, labels)
         return accumulator.result()
+
+
+def _forget_failure() -> None:
+    """Take what MXNet's engine notes of a failure, and raises again when the process ends."""
+    from ssdreg.mx import mx
+    with suppress(mx.MXNetError):
+        mx.nd.waitall()
 
 
 def open_inference(run: Run, batch_size: int = 1, epoch: int | None = None,

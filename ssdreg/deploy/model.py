@@ -16,6 +16,7 @@ from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import RunError
 from ssdreg.graph.nodes import Net
 from ssdreg.graph.operators import DETECTION
+from ssdreg.graph.symbol_file import reason_of
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params
@@ -119,8 +120,30 @@ def _open_run(folder: Path, classes: Sequence[str] | None,
 
 
 def _of_run(run: Run, epoch: int | None) -> DeployModel:
-    return DeployModel(str(run.path), run.load_symbol(), run.load_params(epoch), run.plan,
-                       run.classes)
+    symbol = run.load_symbol()
+    _check_anchors(run, symbol)
+    return DeployModel(str(run.path), symbol, run.load_params(epoch), run.plan, run.classes)
+
+
+def _check_anchors(run: Run, symbol: mx.sym.Symbol) -> None:
+    """Raise RunError where a run's symbol has other anchors than its plan at the plan's input size.
+
+    What a plan says of its input is known to nothing else: a network runs on any size.
+    """
+    if Net.of(symbol).last.op != DETECTION:
+        return
+    height, width = run.plan.data_shape
+    try:
+        outputs = symbol.infer_shape(data=(1, 3, height, width))[1]
+    except (RuntimeError, UnicodeError) as error:
+        raise RunError(f"the symbol of {run.path} cannot be run on pictures of {height}x{width} "
+                       f"pixels: {reason_of(error)}") from error
+    # None where a shape does not follow from the picture's
+    anchors = outputs[0][1] if outputs else 0
+    if anchors != run.plan.anchors:
+        raise RunError(f"{run.path} has a plan of {run.plan.anchors:,} anchors, and a symbol that "
+                       f"makes {anchors:,} of pictures of {height}x{width} pixels: one of its "
+                       f"files is damaged, or of another run")
 
 
 def _of_checkpoint(folder: Path, epoch: int | None, classes: Sequence[str] | None,

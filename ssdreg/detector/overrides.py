@@ -21,6 +21,9 @@ UNUSED = -1
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 NMS_THRESHOLD, NMS_TOPK = 0.5, 400
 
+#: Pixels of a side of a network's input: what is larger is damage, and takes all memory there is.
+LARGEST_SIDE = 16_384
+
 #: A share of both sides of the image, or one of its height and one of its width.
 Step = Union[float, tuple[float, float]]
 
@@ -39,9 +42,12 @@ def is_whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    # the comparison says no to nan
-    return (isinstance(value, Real) and not isinstance(value, bool)
-            and -math.inf < float(value) < math.inf)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _positive(value: Any) -> bool:
@@ -157,6 +163,9 @@ def as_shape(data_shape: Any) -> tuple[int, int]:
     if len(sides) != 2 or any(not is_whole(side) or side < 1 for side in sides):
         raise PlanError(f"data_shape={data_shape!r} is neither a side in pixels "
                         f"nor (height, width)")
+    if max(sides) > LARGEST_SIDE:
+        raise PlanError(f"data_shape={data_shape!r} is larger than any input: a side has at most "
+                        f"{LARGEST_SIDE:,} pixels")
     return int(sides[0]), int(sides[1])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from ssdreg_runtime.draw.look import font_of
 from ssdreg_runtime.draw.paint import contact_sheet, draw_truths
-from ssdreg_runtime.io.decoding import decode
+from ssdreg_runtime.io.decoding import decode, decode_picture
 from ssdreg_runtime.io.pixels import to_rgb
 from ssdreg_runtime.system.files import replacing, scratch_folder
 from ssdreg_runtime.system.names import shown
@@ -217,8 +217,8 @@ def _offender(issue: DataIssue, picture: AnnotatedPicture | None) -> Image.Image
     """Return the picture that a complaint is about, with the boxes as they are written."""
     file = issue.file if picture is None else picture.image
     try:
-        image, *_ = decode(file.read_bytes())
-        image = to_rgb(image)
+        decoded = decode_picture(file.read_bytes())
+        image = to_rgb(decoded.image)
     except UNREADABLE:
         return None
     if picture is None:
@@ -229,7 +229,9 @@ def _offender(issue: DataIssue, picture: AnnotatedPicture | None) -> Image.Image
         numbers = item.numbers if item.outline else picture.coordinates.corners(item.numbers)
         if not np.isfinite(numbers).all():
             continue
-        width, height = image.size if picture.coordinates.shares else (1, 1)
+        # a large picture may be decoded at a part of its size
+        full = (1, 1) if picture.coordinates.shares else decoded.size
+        width, height = image.width / full[0], image.height / full[1]
         x1, y1, x2, y2 = (number * side for number, side in zip(numbers, (width, height) * 2))
         meant = issue.object in ("", item.name)
         pen.rectangle((min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)),

@@ -90,6 +90,8 @@ def _stride(wiring: Wiring, index: int, coarsest: Stride, read: Shape, shape: Sh
     Settings are exact where shapes are not: an unpadded 3x3 convolution takes two pixels off
     the map but the distance between its cells stays the same.
     """
+    if len(read) < 2:
+        return None
     op = wiring.ops[index]
     (down, across), (height, width) = coarsest, read[-2:]
     if len(shape) == 5 and shape[3:] == (height, width):

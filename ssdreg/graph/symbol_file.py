@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ssdreg.errors import RunError
 from ssdreg.graph.nodes import MAX_NODES, SPELLINGS, Net
 from ssdreg.graph.operators import MULTIBOX
+
+if TYPE_CHECKING:
+    from ssdreg.mx import mx
 
 #: The symbol of the deepest detector takes well below one mebibyte.
 MAX_BYTES = 64 * 2**20
@@ -16,8 +20,16 @@ MAX_BYTES = 64 * 2**20
 MAX_NAME = 1_000
 #: The operators' names while they were no part of MXNet yet.
 _RENAMED = {name: f"_contrib_{name}" for name in MULTIBOX}
+#: Settings whose numbers MXNet divides by or loops over: with 0 it ends the process, with huge ones
+#: it takes memory without end.
+_POSITIVE = frozenset(("kernel", "stride", "dilate", "num_group", "num_filter", "num_hidden",
+                       "num_outputs", "num_args", "num_groups", "num_deformable_group",
+                       "block_size", "nsize", "repeats"))
+_NOT_NEGATIVE = frozenset(("pad", "adj"))
+_LARGEST_SETTING = 2**20
 #: A value of nothing but numbers, such as ``(3L, 3L)``: Python 2 wrote its long integers so.
 _NUMBERS = re.compile(r"[\d\s.,()\[\]eE+L-]+")
+_WHOLE = re.compile(r"-?[0-9]+")
 #: The operator that runs Python code registered by the author of the symbol.
 _FOREIGN = {"Custom", "_Native", "_NDArray"}
 
@@ -30,39 +42,77 @@ def parse(text: str, where: str) -> Net:
     RunError for a text that is no symbol, is damaged, or holds an operator that runs code of
     somebody else.
     """
-    from ssdreg.mx import mx
-    if len(text) > MAX_BYTES:
-        raise RunError(f"{where} has {len(text):,} characters: no symbol is that large")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{where} is no symbol of MXNet, or it is truncated: {error}") from error
-    complaint = complain(document)
-    if complaint:
-        raise RunError(f"{where} is no symbol of MXNet: {complaint}")
+    document = _document(text, where)
     foreign = sorted({str(node["name"]) for node in document["nodes"] if node["op"] in _FOREIGN})
     if foreign:
         raise RunError(f"{where} has an operator of its own at {foreign[0]!r}, which only the code "
                        f"it was written with can run: it cannot be imported")
     for node in document["nodes"]:
         _respell(node)
+    symbol = _load(document, where)
+    # without what converts to other precisions: a detector is float32
+    upgraded = json.loads(symbol.tojson())
+    return Net(upgraded["nodes"], upgraded["heads"])
+
+
+def read_symbol(file: Path) -> mx.sym.Symbol:
+    """Read a symbol file of this MXNet, as it is written.
+
+    Raises RunError for what is no symbol, or is damaged.
+    """
+    return _load(_document(read_text(file, str(file)), str(file)), str(file))
+
+
+def read_text(file: Path, where: str) -> str:
+    """Read the text of a symbol file, for `parse`; raise RunError for what is none."""
+    if file.stat().st_size > MAX_BYTES:
+        raise RunError(f"{where} has {file.stat().st_size:,} bytes: no symbol is that large")
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError(f"{where} is no symbol of MXNet, or it is truncated: it is no text"
+                       ) from error
+
+
+def _document(text: str, where: str) -> dict[str, Any]:
+    """Read the JSON of a symbol, with its frame checked; `where` names it in errors."""
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{where} is no symbol of MXNet, or it is truncated: {error}") from error
+    complaint = complain(document)
+    if complaint:
+        raise RunError(f"{where} is no symbol of MXNet, or it is truncated: {complaint}")
+    return document
+
+
+def _load(document: dict[str, Any], where: str) -> mx.sym.Symbol:
+    from ssdreg.mx import mx
     try:
         with mx.name.NameManager():
             symbol = mx.sym.load_json(json.dumps(document))
-    except (mx.MXNetError, UnicodeDecodeError) as error:
-        # a stack of MXNet's own lines follows the sentence that says what is wrong
-        reason = str(error).strip().splitlines()[-1].rpartition("Error: ")[2]
-        raise RunError(f"{where} is a symbol that this MXNet cannot read: {reason}") from error
-    # without what converts to other precisions: a detector is float32
-    upgraded = json.loads(symbol.tojson())
-    # MXNet does not look whether an operator has the output that another reads
-    rows = upgraded["node_row_ptr"]
-    for entry in (*upgraded["heads"], *(source for node in upgraded["nodes"]
-                                        for source in node["inputs"])):
+    # MXNet's message may hold a byte that is no text
+    except (mx.MXNetError, UnicodeError) as error:
+        raise RunError(f"{where} is a symbol that this MXNet cannot read: {reason_of(error)}"
+                       ) from error
+    _check_outputs(json.loads(symbol.tojson(remove_amp_cast=False)), where)
+    return symbol
+
+
+def _check_outputs(loaded: dict[str, Any], where: str) -> None:
+    """Raise RunError where an output is read that is none: MXNet does not look, and crashes."""
+    rows = loaded["node_row_ptr"]
+    for entry in (*loaded["heads"], *(source for node in loaded["nodes"]
+                                      for source in node["inputs"])):
         if entry[1] >= rows[entry[0] + 1] - rows[entry[0]]:
-            name = upgraded["nodes"][entry[0]]["name"]
+            name = loaded["nodes"][entry[0]]["name"]
             raise RunError(f"{where} is no symbol of MXNet: {name!r} has no output {entry[1]}")
-    return Net(upgraded["nodes"], upgraded["heads"])
+
+
+def reason_of(error: Exception) -> str:
+    """Return the sentence of an error of MXNet, without the stack of its own lines around it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1].rpartition("Error: ")[2]
 
 
 def complain(document: Any) -> str:
@@ -81,8 +131,12 @@ def complain(document: Any) -> str:
             return f"the name of node {index} has {len(node['name']):,} characters"
         if not all(_is_entry(entry, index) for entry in node["inputs"]):
             return f"node {index} ({node['name']!r}) reads a node that does not come before it"
-        if not all(isinstance(node.get(key, {}), dict) for key in SPELLINGS):
-            return f"the settings of node {index} ({node['name']!r}) are no dictionary"
+        for spelling in SPELLINGS:
+            if not isinstance(node.get(spelling, {}), dict):
+                return f"the settings of node {index} ({node['name']!r}) are no dictionary"
+            wrong = _impossible(node.get(spelling, {}))
+            if wrong:
+                return f"node {index} ({node['name']!r}) has {wrong}"
     if not isinstance(heads, list) or not heads:
         return "it has no outputs"
     arguments = document.get("arg_nodes", [])
@@ -91,6 +145,31 @@ def complain(document: Any) -> str:
             and all(isinstance(index, int) and 0 <= index < len(nodes) for index in arguments)):
         return "its outputs or arguments are nodes that it does not have"
     return ""
+
+
+def _impossible(settings: dict[str, Any]) -> str:
+    """Say which setting cannot be; empty where none is."""
+    for key, value in settings.items():
+        if not isinstance(value, str):
+            return f"the setting {key!r}, which is no text"
+        if key == "shape" and _splits_by_none(value):
+            return f"{key}={value[:40]}, which divides by 0"
+        least = 1 if key in _POSITIVE else 0 if key in _NOT_NEGATIVE else None
+        if least is None:
+            continue
+        numbers = _WHOLE.findall(value)
+        # far more digits than any number there has, which take long to convert
+        if any(len(number) > 20 or not least <= int(number) <= _LARGEST_SETTING
+               for number in numbers):
+            return f"{key}={value[:40]}, which no layer can have"
+    return ""
+
+
+def _splits_by_none(shape: str) -> bool:
+    """Tell whether a reshape splits an axis, which -4 stands for, in parts of 0."""
+    parts = _WHOLE.findall(shape)
+    return any(part == "-4" and "0" in parts[index + 1:index + 3]
+               for index, part in enumerate(parts))
 
 
 def _is_entry(entry: Any, before: int) -> bool:

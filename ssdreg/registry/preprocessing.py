@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 
 def _three_floats(values: tuple[float, ...]) -> tuple[float, ...]:
+    # a text has letters, which may be digits
+    if isinstance(values, str) or any(isinstance(value, (bool, str)) for value in values):
+        raise ValueError(f"mean and std have three numbers each in RGB order, not {values!r:.60}")
     return tuple(float(value) for value in values)
 
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 from ssdreg_runtime.system.files import replacing
-from ssdreg_runtime.system.names import native
 
-from ssdreg.errors import RunError
-from ssdreg.graph import symbol_file
+from ssdreg.runs.arrays import read_arrays
 from ssdreg.runs.checksums import note, withdraw
 
 if TYPE_CHECKING:
@@ -27,19 +25,11 @@ class Params:
 
 
 def read_params(file: Path) -> Params:
-    """Read a ``.params`` file of MXNet; raise RunError when it is none."""
-    from ssdreg.mx import mx
-    try:
-        loaded = mx.nd.load(native(file))
-    except mx.MXNetError as error:
-        raise RunError(f"{file} is no parameter file of MXNet, or it is truncated") from error
-    if not isinstance(loaded, dict):
-        raise RunError(f"{file} holds arrays without names; a checkpoint names them")
-    # patterns are looked for in the names
-    longest = max(map(len, loaded), default=0)
-    if longest > symbol_file.MAX_NAME:
-        raise RunError(f"{file} holds a name of {longest:,} characters: it is no checkpoint")
-    return by_kind(loaded)
+    """Read a ``.params`` file of MXNet.
+
+    Raises RunError when it is none, is damaged, or holds numbers that are none.
+    """
+    return by_kind(read_arrays(file))
 
 
 def write_params(file: Path, params: Params) -> None:

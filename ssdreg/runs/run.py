@@ -11,23 +11,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attrs
 from attrs import frozen
 from ssdreg_runtime.system.files import replacing, write_json
 from ssdreg_runtime.system.names import native
 
-from ssdreg._version import __version__
-from ssdreg.detector.plan import Level, Plan
-from ssdreg.errors import PlanError, RunError
-from ssdreg.graph import symbol_file
-from ssdreg.registry.preprocessing import Preprocessing
+from ssdreg.detector.plan import Plan
+from ssdreg.errors import RunError
+from ssdreg.graph.symbol_file import read_symbol
 from ssdreg.runs.checksums import damage, read_checksums
+from ssdreg.runs.config import RunConfig, read_config
 from ssdreg.runs.log import Epoch, best_of, has_lines, read_log
 from ssdreg.runs.params import Params, read_params
 
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 PREFIX = "ssd"
 CONFIG = "config.json"
 LOG = "log.csv"
-FORMAT = 1
 
 
 @frozen
@@ -123,24 +119,11 @@ class Run:
 
     def load_symbol(self, name: str = "deploy") -> mx.sym.Symbol:
         """Read the ``deploy`` symbol (or ``ssd``, the training one)."""
-        from ssdreg.mx import mx
         file = self.path / f"{name}-symbol.json"
         if not file.is_file():
             raise RunError(f"{file} is missing from the run; training writes it when it begins, "
                            f"and a run that was quantised has none: take what it was made from")
-        if file.stat().st_size > symbol_file.MAX_BYTES:
-            raise RunError(f"{file} has {file.stat().st_size:,} bytes: no symbol is that large")
-        try:
-            complaint = symbol_file.complain(json.loads(file.read_text(encoding="utf-8")))
-            if complaint:
-                raise RunError(f"{file} is no symbol of MXNet, or it is truncated: {complaint}")
-            with mx.name.NameManager():
-                return mx.sym.load(native(file))
-        # MXNet's message on a file that ends early may hold a byte that Python cannot decode
-        except (mx.MXNetError, ValueError, RecursionError) as error:
-            if isinstance(error, RunError):
-                raise
-            raise RunError(f"{file} is no symbol of MXNet, or it is truncated") from error
+        return read_symbol(file)
 
 
 def _is_readable(file: Path) -> bool:
@@ -185,8 +168,7 @@ def write_symbol(run: Run, name: str, symbol: mx.sym.Symbol) -> None:
 
 def write_config(run: Run) -> None:
     """Write what makes a folder a run; last, when all that a run has is there."""
-    write_json(run.config_file, {"format": FORMAT, "ssdreg": __version__,
-                                 "classes": list(run.classes), "plan": attrs.asdict(run.plan)})
+    write_json(run.config_file, RunConfig(classes=run.classes, plan=run.plan).to_json())
 
 
 def open_run(path: str | Path) -> Run:
@@ -196,27 +178,5 @@ def open_run(path: str | Path) -> Run:
     if not file.is_file():
         raise RunError(f"{folder} is no run: it has no {CONFIG}; "
                        f"give the folder that `ssdreg train --out` wrote")
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        if config["format"] > FORMAT:
-            raise RunError(f"{file} was written by ssdreg {config['ssdreg']}, newer than this "
-                           f"{__version__}: upgrade ssdreg from where you have it")
-        return Run(folder, tuple(config["classes"]), _read_plan(config["plan"]))
-    except PlanError as error:
-        raise RunError(f"{file} is not what `ssdreg train` wrote: {error}") from error
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{file} is not what `ssdreg train` wrote: "
-                       f"{type(error).__name__}: {error}") from error
-
-
-def _read_plan(stated: dict[str, Any]) -> Plan:
-    """Return a plan as JSON has it. What is not what it should be is left for the plan to say."""
-    values = dict(stated)
-    if isinstance(values.get("levels"), list):
-        values["levels"] = [Level(**level) if isinstance(level, dict) else level
-                            for level in values["levels"]]
-    if isinstance(values.get("preprocessing"), dict):
-        values["preprocessing"] = Preprocessing(**values["preprocessing"])
-    return Plan(**values)
+    config = read_config(file)
+    return Run(folder, config.classes, config.plan)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from attrs import frozen
 
 from ssdreg.errors import RunError
@@ -104,7 +103,7 @@ def take(checkpoint: Params, symbol: mx.sym.Symbol, shapes: dict[str, tuple[int,
          source: str | Path) -> Taken:
     """Keep what of `checkpoint` the symbol has under the same name and shape.
 
-    Raises RunError when nothing fits, or when what fits is not finite.
+    Raises RunError when nothing fits.
     """
     wanted_args = [name for name in symbol.list_arguments() if name not in shapes]
     shapes_by_name = _shapes(symbol, shapes)
@@ -127,10 +126,6 @@ def take(checkpoint: Params, symbol: mx.sym.Symbol, shapes: dict[str, tuple[int,
     if not used:
         raise RunError(f"nothing in {source} fits this network by name and shape: "
                        f"was it trained with another backbone?")
-    for name, array in {**fitting[0], **fitting[1]}.items():
-        if not np.isfinite(array.asnumpy()).all():
-            raise RunError(f"{name!r} in {source} is not finite: the checkpoint comes from a "
-                           f"training that diverged; take an earlier one")
     total = len(checkpoint.args) + len(checkpoint.auxs)
     return Taken(Params(*fitting), tuple(fresh), tuple(reshaped), total - used - len(reshaped))
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 from ssdreg_runtime.system.files import replacing
-from ssdreg_runtime.system.names import native
 
 from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSpec
 from ssdreg.errors import RunError
 from ssdreg.progress import Note, Progress, silent
+from ssdreg.runs.arrays import read_arrays
 from ssdreg.runs.checksums import damage, digest, readable_checksums, withdraw, write_checksums
 from ssdreg.runs.params import Params, by_kind, named, read_params, write_params
 from ssdreg.runs.run import PREFIX, Run
@@ -149,7 +149,7 @@ def load(run: Run, tell: Progress = silent) -> Saved:
     complaint = damage_of(run, stands)
     if complaint:
         return _load_epoch(run, stands, complaint, tell)
-    arrays = _read_arrays(run, stands.optimizer.name)
+    arrays = read_arrays(run.path / stands.optimizer.name)
     params, average = read_params(run.path / stands.params.name), None
     learnt = {name[len(_LEARNT):]: array for name, array in arrays.items()
               if name.startswith(_LEARNT)}
@@ -233,17 +233,6 @@ def _damage(run: Run, file: StoredFile) -> str:
     """Say what is wrong with a state's file; "" where nothing is."""
     wrong = damage(run.path / file.name, file.sha256)
     return wrong and f"{run.path / file.name} is damaged: {wrong}"
-
-
-def _read_arrays(run: Run, name: str) -> dict[str, mx.nd.NDArray]:
-    from ssdreg.mx import mx
-    try:
-        arrays = mx.nd.load(native(run.path / name))
-    except (mx.MXNetError, UnicodeDecodeError) as error:
-        raise RunError(f"{run.path / name} holds no arrays of MXNet") from error
-    if not isinstance(arrays, dict):
-        raise RunError(f"{run.path / name} holds arrays without names")
-    return arrays
 
 
 def _refuse_infinite(run: Run, name: str, arrays: Mapping[str, mx.nd.NDArray]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ssdreg.errors import RunError, WeightsError
+from ssdreg.runs.arrays import MAX_BYTES, is_finite, refuse_not_finite
 from ssdreg.runs.params import read_params
 from ssdreg.weights.torch_file import read_torch
 
@@ -21,33 +23,54 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
     """Read a file of weights of any format in `READERS`: its arrays by name, in their own types.
 
     bfloat16, which NumPy lacks, becomes float32. Raises WeightsError, naming the file, for an
-    extension that is not there, or a file that is damaged.
+    extension that is not there, for a file that is damaged, and for one that holds numbers that are
+    none, NaN or infinite.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise WeightsError(f"{path}: weights are read from files that end in "
                            f"{', '.join(READERS)}, not in {path.suffix or path.name!r}")
-    return reader(path)
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise WeightsError(f"{path} has {size:,} bytes, and no file of weights has more than "
+                           f"{MAX_BYTES:,}")
+    arrays = reader(path)
+    try:
+        refuse_not_finite(path, [name for name, array in arrays.items()
+                                 if array.dtype.kind == "f" and not is_finite(array)])
+    except RunError as error:
+        raise WeightsError(str(error)) from error
+    return arrays
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Read a safetensors file; raise WeightsError when it is damaged or has an unknown dtype."""
-    # its reader for NumPy lacks bfloat16; this function returns bytes of any type
-    from safetensors import SafetensorError, deserialize
+    from safetensors import SafetensorError, safe_open
     try:
-        tensors = deserialize(path.read_bytes())
-    except SafetensorError as error:
+        # holds the header against the file's size, and maps what it does not read into memory
+        with safe_open(path, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is no file of safetensors, or it is truncated: "
                            f"{error}") from error
-    arrays = {}
-    for name, tensor in tensors:
-        if tensor["dtype"] not in DTYPES:
-            raise WeightsError(f"{path}: {name!r} is of the type {tensor['dtype']}; known are "
-                               f"{', '.join(DTYPES)}")
-        array = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]])
-        if tensor["dtype"] == "BF16":
-            array = (array.astype(np.uint32) << 16).view(np.float32)
-        arrays[name] = array.reshape(tensor["shape"])
+    # its reader for NumPy lacks bfloat16, and the one that has it takes the file twice into memory
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        arrays = {}
+        for name, tensor in header.items():
+            if name == "__metadata__":
+                continue
+            if tensor["dtype"] not in DTYPES:
+                raise WeightsError(f"{path}: {name!r} is of the type {tensor['dtype']}; known are "
+                                   f"{', '.join(DTYPES)}")
+            dtype = np.dtype(DTYPES[tensor["dtype"]])
+            begin, end = tensor["data_offsets"]
+            stream.seek(8 + length + begin)
+            array = np.fromfile(stream, dtype, (end - begin) // dtype.itemsize)
+            if tensor["dtype"] == "BF16":
+                array = (array.astype(np.uint32) << 16).view(np.float32)
+            arrays[name] = array.reshape(tensor["shape"])
     return arrays
 
 

@@ -296,7 +296,7 @@ RAMP = np.linspace(0, 255, 48 * 32).astype(np.uint8).reshape(32, 48)
 
 def saved(path, image, **options):
     image.save(path, **options)
-    return read_picture(path, str(path))
+    return read_picture(path, str(path)).pixels
 
 
 def test_greyscale_is_the_same_in_all_channels(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from attrs import frozen
@@ -58,8 +59,8 @@ def read_facts(metadata: Mapping[str, str], batch: int | None, name: str) -> Mod
     if "format" not in metadata:
         raise ModelError(f"{name} is a model, but no detector of ssdreg: its metadata have no "
                          f"{PREFIX}format; write one with `ssdreg export RUN --format onnx`")
-    file_format = _value(metadata, "format", int, name)
-    version = _value(metadata, "version", str, name)
+    file_format = _value(metadata, "format", _whole, name)
+    version = _value(metadata, "version", _text, name)
     if file_format > FORMAT:
         raise ModelError(f"{name} was written by ssdreg {version} in format {file_format}, and "
                          f"this ssdreg-runtime reads format {FORMAT}: upgrade it from "
@@ -83,19 +84,59 @@ def _class_names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(name, str)
                                                            for name in value):
         raise ValueError("it should be a list of names")
+    if len(set(value)) != len(value):
+        raise ValueError("it should be a list of names, each of which stands once")
     return tuple(value)
 
 
 def _data_shape(value: Any) -> tuple[int, int]:
-    height, width = map(int, value)
+    if not isinstance(value, list) or len(value) != 2 or not all(map(_is_whole, value)):
+        raise ValueError("it should be height and width in pixels")
+    height, width = value
     if min(height, width) < 1:
         raise ValueError("it should be height and width in pixels")
     return height, width
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(value: Any) -> int:
+    if not _is_whole(value):
+        raise ValueError("it should be a whole number")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        raise ValueError("it should be a number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("it should be a text")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("it should be true or false")
+    return value
+
+
 def _channels(value: Any) -> tuple[float, ...]:
-    red, green, blue = map(float, value)
-    return red, green, blue
+    if not isinstance(value, list) or len(value) != 3:
+        raise ValueError("it should be three numbers, for red, green and blue")
+    return tuple(map(_number, value))
+
+
+def _deviations(value: Any) -> tuple[float, ...]:
+    channels = _channels(value)
+    if min(channels) <= 0:
+        raise ValueError("it should be three numbers above 0")
+    return channels
 
 
 def _precision(value: Any) -> str:
@@ -105,6 +146,6 @@ def _precision(value: Any) -> str:
 
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {
-    "classes": _class_names, "data_shape": _data_shape, "backbone": str, "head": str,
-    "threshold": float, "nms_threshold": float, "nms_topk": int, "force_suppress": bool,
-    "mean": _channels, "std": _channels, "precision": _precision}
+    "classes": _class_names, "data_shape": _data_shape, "backbone": _text, "head": _text,
+    "threshold": _number, "nms_threshold": _number, "nms_topk": _whole, "force_suppress": _flag,
+    "mean": _channels, "std": _deviations, "precision": _precision}

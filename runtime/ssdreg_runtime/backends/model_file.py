@@ -76,12 +76,21 @@ def _read_facts(metadata: dict[str, str], name: str) -> ModelFacts:
 
 def unreadable_error(file: ModelFile, package: str, version: str, error: Exception) -> ModelError:
     """Return the error for a file that a backend refuses, to be raised from the backend's own."""
-    reason = " ".join(str(error).split())
-    if len(reason) > _MAX_REASON_LENGTH:
-        reason = f"...{reason[-_MAX_REASON_LENGTH:].lstrip()}"
     return ModelError(f"{file.name} cannot be opened by {package} {version}: it is damaged, or "
                       f"newer than this version knows (then try `pip install -U {package}`): "
-                      f"{reason}")
+                      f"{_reason(error)}")
+
+
+def failed_error(name: str, package: str, error: Exception) -> ModelError:
+    """Return the error for a model that a backend opened, and that failed when it ran."""
+    return ModelError(f"{name} cannot be run by {package}: it is damaged, or there is no memory "
+                      f"left: {_reason(error)}; fetch or export it again")
+
+
+def _reason(error: Exception) -> str:
+    reason = " ".join(str(error).split())
+    return (reason if len(reason) <= _MAX_REASON_LENGTH
+            else f"...{reason[-_MAX_REASON_LENGTH:].lstrip()}")
 
 
 def takes_picture(inputs: Sequence[str], outputs: Sequence[str]) -> bool:

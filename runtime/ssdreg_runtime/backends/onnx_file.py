@@ -12,10 +12,19 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import BinaryIO
 
+import numpy as np
+
 from ssdreg_runtime.errors import ModelError
 
 _GRAPH, _METADATA = 7, 14
 _KEY, _VALUE = 1, 2
+#: Of GraphProto its constants, and of these (TensorProto) their type, name, and numbers as bytes.
+_CONSTANT = 5
+_TYPE, _NAME, _NUMBERS = 2, 8, 9
+
+#: NumPy's type for each of ONNX's that holds fractions; bfloat16 is the upper half of a float32.
+_BFLOAT16 = 16
+_FRACTIONS = {1: "<f4", 10: "<f2", 11: "<f8", _BFLOAT16: "<u2"}
 
 #: Wire types of Protocol Buffers; those of fixed size with their bytes.
 _VARINT, _LENGTH_DELIMITED = 0, 2
@@ -26,12 +35,17 @@ _MAX_VARINT_BYTES = 10
 
 
 def read_metadata(stream: BinaryIO, name: str) -> dict[str, str]:
-    """Return the metadata of an ONNX file; raise ModelError when it is none, or truncated."""
-    metadata, has_graph = {}, False
+    """Return the metadata of an ONNX file.
+
+    Raises ModelError when it is none, is truncated, or has parameters that are NaN or infinite.
+    """
+    metadata, has_graph, broken = {}, False, ""
     try:
         for number, offset, length in _fields(stream):
             has_graph = has_graph or number == _GRAPH
-            if number == _METADATA:
+            if number == _GRAPH:
+                broken = broken or _not_finite(stream, offset, length)
+            elif number == _METADATA:
                 stream.seek(offset)
                 entry = _text_fields(stream.read(length))
                 metadata[entry.get(_KEY, "")] = entry.get(_VALUE, "")
@@ -41,7 +55,46 @@ def read_metadata(stream: BinaryIO, name: str) -> dict[str, str]:
     if not has_graph:
         raise ModelError(f"{name} is no ONNX file: it holds no graph; give one that "
                          f"`ssdreg export` wrote")
+    if broken:
+        raise ModelError(f"{broken!r} in {name} is not finite: the file is damaged; fetch or "
+                         f"export it again")
     return metadata
+
+
+def _not_finite(stream: BinaryIO, begin: int, length: int) -> str:
+    """Return the name of the first constant of a graph that is not finite; empty for none."""
+    try:
+        for number, offset, size in _fields(stream, begin, begin + length):
+            if number == _CONSTANT:
+                name = _name_if_not_finite(stream, offset, size)
+                if name:
+                    return name
+    except ValueError:
+        pass  # damaged inside, of which the runtime that reads it says more
+    return ""
+
+
+def _name_if_not_finite(stream: BinaryIO, begin: int, length: int) -> str:
+    parts = {number: (offset, size)
+             for number, offset, size in _fields(stream, begin, begin + length)}
+    if _TYPE not in parts or _NUMBERS not in parts:
+        return ""
+    stream.seek(parts[_TYPE][0])
+    kind = _read_varint(stream)
+    if kind not in _FRACTIONS:
+        return ""
+    dtype = np.dtype(_FRACTIONS[kind])
+    offset, size = parts[_NUMBERS]
+    stream.seek(offset)
+    values = np.frombuffer(stream.read(size // dtype.itemsize * dtype.itemsize), dtype)
+    # all bits of the exponent are set in what is none
+    finite = (not ((values & 0x7F80) == 0x7F80).any() if kind == _BFLOAT16
+              else np.isfinite(values).all())
+    if finite:
+        return ""
+    offset, size = parts.get(_NAME, (0, 0))
+    stream.seek(offset)
+    return stream.read(size).decode("utf-8", "replace") or "a constant without a name"
 
 
 def _text_fields(content: bytes) -> dict[int, str]:
@@ -50,11 +103,17 @@ def _text_fields(content: bytes) -> dict[int, str]:
             for number, offset, length in _fields(BytesIO(content))}
 
 
-def _fields(stream: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """Yield (number, offset, length) of each field; raise ValueError for bytes that are none."""
-    end = stream.seek(0, os.SEEK_END)
-    offset = stream.seek(0)
+def _fields(stream: BinaryIO, begin: int = 0, end: int | None = None
+            ) -> Iterator[tuple[int, int, int]]:
+    """Yield (number, offset, length) of each field between two places, by default of all.
+
+    A number's length is 0: it lies at the offset. Raises ValueError for bytes that are no fields.
+    """
+    if end is None:
+        end = stream.seek(0, os.SEEK_END)
+    offset = begin
     while offset < end:
+        stream.seek(offset)
         tag = _read_varint(stream)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
@@ -70,7 +129,6 @@ def _fields(stream: BinaryIO) -> Iterator[tuple[int, int, int]]:
         if number == 0 or offset > end:
             raise ValueError(f"field {number} at {start} has {length} bytes, the file {end}")
         yield number, start, length
-        stream.seek(offset)
 
 
 def _read_varint(stream: BinaryIO) -> int:

@@ -16,6 +16,7 @@ from ssdreg_runtime.backends.model_file import (
     OUTPUT,
     ModelFile,
     check_interface,
+    failed_error,
     takes_picture,
     unreadable_error,
 )
@@ -48,13 +49,17 @@ class OnnxRuntimeBackend:
     facts: ModelFacts
     precision: str
     _session: onnxruntime.InferenceSession = field(repr=False)
+    _model_name: str = field(repr=False)
     #: What the session reads and does not keep alive.
     _reads: object = field(default=None, repr=False)
     name: str = "onnxruntime"
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """See `Backend.run`."""
-        detections: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
+        try:
+            detections: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
+        except _errors() as error:
+            raise failed_error(self._model_name, "onnxruntime", error) from error
         return detections
 
 
@@ -87,7 +92,7 @@ def open_file(file: ModelFile, settings: Settings) -> OnnxRuntimeBackend | Pictu
     model = file.content if file.path is None else native(file.path)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)
-    except _load_errors() as error:
+    except _errors() as error:
         raise unreadable_error(file, "onnxruntime", onnxruntime.__version__, error) from error
     if providers[0][0] not in session.get_providers():
         # it falls back to the processor without a word
@@ -100,14 +105,17 @@ def open_file(file: ModelFile, settings: Settings) -> OnnxRuntimeBackend | Pictu
     output_names = [port.name for port in session.get_outputs()]
     if takes_picture(input_names, output_names):
         def detect(picture: np.ndarray) -> Sequence[np.ndarray]:
-            found: Sequence[np.ndarray] = session.run(IMAGE_OUTPUTS, {IMAGE: picture})
+            try:
+                found: Sequence[np.ndarray] = session.run(IMAGE_OUTPUTS, {IMAGE: picture})
+            except _errors() as error:
+                raise failed_error(file.name, "onnxruntime", error) from error
             return found
 
         return PictureBackend(evolve(facts, batch=1), computed, "onnxruntime", detect, limit)
     shape = [side if isinstance(side, int) else None
              for side in (inputs[0].shape if inputs else ())]
     check_interface(file.name, input_names, output_names, shape, file.facts)
-    return OnnxRuntimeBackend(evolve(facts, batch=shape[0]), computed, session, limit)
+    return OnnxRuntimeBackend(evolve(facts, batch=shape[0]), computed, session, file.name, limit)
 
 
 def _providers(name: str, device: Device) -> list[tuple[str, dict[str, str]]]:
@@ -123,10 +131,13 @@ def _providers(name: str, device: Device) -> list[tuple[str, dict[str, str]]]:
             ("CPUExecutionProvider", {})]
 
 
-def _load_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions of ONNX Runtime for unreadable files; they have no common base."""
+def _errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of ONNX Runtime for damaged files; they have no common base.
+
+    UnicodeError is that of a message which holds bytes of the file that are no text.
+    """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
     errors: list[Any] = [getattr(state, name) for name in (
         "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented",
         "RuntimeException")]
-    return (*errors, RuntimeError)
+    return (*errors, RuntimeError, UnicodeError)

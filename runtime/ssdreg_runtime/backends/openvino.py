@@ -21,6 +21,7 @@ from ssdreg_runtime.backends.model_file import (
     RAW_OUTPUTS,
     ModelFile,
     check_interface,
+    failed_error,
     takes_picture,
     unreadable_error,
 )
@@ -52,8 +53,9 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(self, facts: ModelFacts, precision: str, compiler: _Compiler) -> None:
-        self.facts, self.precision = facts, precision
+    def __init__(self, facts: ModelFacts, precision: str, compiler: _Compiler,
+                 model_name: str) -> None:
+        self.facts, self.precision, self._model_name = facts, precision, model_name
         # compiled here, so that a model that cannot be compiled is refused when it is opened
         self._requests = {facts.batch or 1: compiler.compile_fixed(facts.batch or 1)}
         self._dynamic_request: openvino.InferRequest | None = None
@@ -65,8 +67,11 @@ class OpenVinoBackend:
     def run(self, images: np.ndarray) -> np.ndarray:
         """See `Backend.run`."""
         with self._lock:
-            request = self._request(len(images))
-            outputs = request.infer(np.ascontiguousarray(images), share_inputs=True)
+            try:
+                request = self._request(len(images))
+                outputs = request.infer(np.ascontiguousarray(images), share_inputs=True)
+            except (RuntimeError, UnicodeError) as error:
+                raise failed_error(self._model_name, "openvino", error) from error
             detections: np.ndarray = outputs[0]
         return detections
 
@@ -92,8 +97,9 @@ class _PictureRequests:
     Threads that run it wait for one another.
     """
 
-    def __init__(self, data_shape: tuple[int, int], compiler: _Compiler) -> None:
+    def __init__(self, data_shape: tuple[int, int], compiler: _Compiler, model_name: str) -> None:
         self._shape, self._compiler, self._lock = (*data_shape, 3), compiler, Lock()
+        self._model_name = model_name
         # what is resized here already, as all that `Detector` runs, needs no resizing in the model
         self._fixed = compiler.compile_shape(self._shape)
         self._any: openvino.InferRequest | None = None
@@ -102,9 +108,12 @@ class _PictureRequests:
         """Return the outputs for a picture (h, w, 3) uint8."""
         with self._lock:
             request = self._fixed
-            if picture.shape != self._shape:
-                request = self._any = self._any or self._compiler.compile_dynamic()
-            found = request.infer(picture)
+            try:
+                if picture.shape != self._shape:
+                    request = self._any = self._any or self._compiler.compile_dynamic()
+                found = request.infer(picture)
+            except (RuntimeError, UnicodeError) as error:
+                raise failed_error(self._model_name, "openvino", error) from error
             return [found[index].copy() for index in range(len(IMAGE_OUTPUTS))]
 
 
@@ -204,12 +213,13 @@ def open_file(file: ModelFile, settings: Settings) -> OpenVinoBackend | PictureB
                 raise ModelError(f"{file.name} takes pictures of any size, and their pixels and "
                                  f"boxes need more digits than bfloat16 has: compute it in "
                                  f"float32, or export it with --input images")
-            requests = _PictureRequests(facts.data_shape, compiler)
+            requests = _PictureRequests(facts.data_shape, compiler, file.name)
             return PictureBackend(evolve(facts, batch=1), computed, "openvino", requests.detect)
         shape = _input_shape(model)
         check_interface(file.name, input_names, output_names, shape, file.facts)
-        return OpenVinoBackend(evolve(facts, batch=shape[0]), computed, compiler)
-    except RuntimeError as error:
+        return OpenVinoBackend(evolve(facts, batch=shape[0]), computed, compiler, file.name)
+    # its message may hold bytes of the file that are no text
+    except (RuntimeError, UnicodeError) as error:
         version = openvino.__version__.split("-")[0]
         raise unreadable_error(file, "openvino", version, error) from error
 

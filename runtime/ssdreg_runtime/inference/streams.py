@@ -135,7 +135,10 @@ class _PreparedFrame:
 
 def _prepare(detector: Detector, decode: Decode) -> _PreparedFrame:
     frame = decode()
-    return _PreparedFrame(frame, None if frame.pixels is None else detector.prepare(frame.pixels))
+    if frame.pixels is None:
+        return _PreparedFrame(frame, None)
+    prepared = detector.prepare(frame.pixels)
+    return _PreparedFrame(frame, evolve(prepared, size=frame.size or prepared.size))
 
 
 def _detect_batches(detector: Detector, prepared: Generator[_PreparedFrame | None, None, None],

@@ -21,6 +21,8 @@ class Frame:
     - `time`: seconds since the video's start, exactly as the file has it; None outside videos.
     - `pixels`: uint8 (height, width, 3), RGB, upright; None where it could not be read, and
       `error` is then a sentence that names the picture.
+    - `size`: its own width and height, which `pixels` are fewer than where a large picture was
+      decoded at a part of its size; None where that is theirs.
     """
 
     stream: str
@@ -28,6 +30,7 @@ class Frame:
     time: Fraction | None = None
     pixels: np.ndarray | None = field(default=None, repr=False)
     error: str = ""
+    size: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:

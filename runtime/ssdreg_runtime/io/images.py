@@ -12,7 +12,7 @@ from attrs import field, frozen
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssdreg_runtime.errors import DataError
-from ssdreg_runtime.io.decoding import decode_and_say
+from ssdreg_runtime.io.decoding import UNREADABLE, Picture, decode_and_say
 from ssdreg_runtime.io.pixels import to_rgb
 
 #: An image: a file's name, an image of Pillow, an array (h, w, 3) or (h, w) of uint8.
@@ -33,13 +33,29 @@ class PreparedImage:
     size: tuple[int, int]
 
 
+@frozen(eq=False)
+class SizedPixels:
+    """The pixels of an image, (h, w, 3) uint8, RGB, and its own (width, height).
+
+    Pixels are fewer than that where a large picture was decoded at a part of its size.
+    """
+
+    pixels: np.ndarray = field(repr=False)
+    size: tuple[int, int]
+
+    @classmethod
+    def all_of(cls, pixels: np.ndarray) -> SizedPixels:
+        """Return pixels none of which were left out."""
+        return cls(pixels, (pixels.shape[1], pixels.shape[0]))
+
+
 def prepare(image: ImageLike, data_shape: tuple[int, int]) -> PreparedImage:
     """Read an image and resize it to `data_shape`, (height, width); raise DataError if it is bad.
 
     `Detector.detect` does this itself; a stream does it before, in worker threads.
     """
-    pixels = read(image)
-    return PreparedImage(resize(pixels, data_shape), (pixels.shape[1], pixels.shape[0]))
+    sized = read_sized(image)
+    return PreparedImage(resize(sized.pixels, data_shape), sized.size)
 
 
 def read(image: ImageLike) -> np.ndarray:
@@ -49,31 +65,46 @@ def read(image: ImageLike) -> np.ndarray:
     boxes are to be drawn into that. An array is (h, w, 3) uint8, red first, or grey,
     (h, w) or (h, w, 1). Of 16 bits in a file the upper 8 are kept, transparency is dropped. Of a
     JPEG that is cut short by its end, what is there is taken, and logged; see
-    `ssdreg_runtime.io.decoding`. Raises DataError, a sentence, for anything else, and for an image
-    without pixels.
+    `ssdreg_runtime.io.decoding`, which also says which JPEGs are decoded at a part of their size.
+    Raises DataError, a sentence, for anything else, for a picture that is too large to be decoded,
+    and for an image without pixels.
     """
+    return read_sized(image).pixels
+
+
+def read_sized(image: ImageLike) -> SizedPixels:
+    """Return an image as `read` does, with its own size; see there."""
     if isinstance(image, np.ndarray):
-        return _from_array(image)
+        return SizedPixels.all_of(_from_array(image))
     if isinstance(image, Image.Image):
-        return _from_pillow(image)
+        return SizedPixels.all_of(_from_pillow(image))
     if isinstance(image, (str, os.PathLike)):
         return _from_file(Path(image))
     raise DataError(f"{type(image).__name__} is no image: give a file's name, an image of Pillow, "
                     f"or an array of NumPy (height, width, 3) of uint8")
 
 
-def _from_file(file: Path) -> np.ndarray:
+def upright(picture: Picture) -> SizedPixels:
+    """Return a decoded picture's pixels, turned as its camera noted."""
+    turned = ImageOps.exif_transpose(picture.image)
+    pixels = np.asarray(to_rgb(turned))
+    if not picture.is_reduced:
+        return SizedPixels.all_of(pixels)
+    sideways = (turned.width > turned.height) != (picture.image.width > picture.image.height)
+    return SizedPixels(pixels, picture.size[::-1] if sideways else picture.size)
+
+
+def _from_file(file: Path) -> SizedPixels:
     if file.is_dir():
         raise DataError(f"{file} is a folder: give the images in it")
     if not file.exists():
         raise DataError(f"{file} is not there: give an image")
     try:
-        image = decode_and_say(file.read_bytes(), str(file))
-        return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
+        return upright(decode_and_say(file.read_bytes(), str(file)))
     except UnidentifiedImageError as error:
         # Pillow's message only repeats the file's name
         raise DataError(f"{file} cannot be read as an image: its format is not known") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{file} cannot be read as an image: {error}") from error
 
 
@@ -85,7 +116,7 @@ def _from_pillow(image: Image.Image) -> np.ndarray:
     except DataError:
         raise
     # Pillow reads an open image's pixels only here
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise DataError(f"the image cannot be read: {error}") from error
 
 

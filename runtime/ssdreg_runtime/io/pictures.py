@@ -7,31 +7,30 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from attrs import field, frozen
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.io import images
-from ssdreg_runtime.io.decoding import decode_and_say
+from ssdreg_runtime.io.decoding import UNREADABLE, decode_and_say
 from ssdreg_runtime.io.frame import Decode, Frame, name_of
 from ssdreg_runtime.system.files import visible
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
-def read_picture(file: Path | BinaryIO, name: str) -> np.ndarray:
-    """Read a file as RGB (h, w, 3) uint8, turned upright as its camera noted.
+def read_picture(file: Path | BinaryIO, name: str) -> images.SizedPixels:
+    """Read a file as `ssdreg_runtime.io.images.read_sized` does, turned as its camera noted.
 
     Raises DataError, a sentence that begins with `name`, when it is no image or a damaged one.
     """
     try:
         content = file.read_bytes() if isinstance(file, Path) else file.read()
-        return images.read(ImageOps.exif_transpose(decode_and_say(content, name)))
+        return images.upright(decode_and_say(content, name))
     except UnidentifiedImageError as error:
         # Pillow's message is only the file's name, or an address in memory
         raise DataError(_unreadable(name, "its format is not known")) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise DataError(_unreadable(name, error)) from error
 
 
@@ -117,13 +116,15 @@ def find_images_below(folder: Path) -> list[Path]:
 
 def _read_file(file: Path) -> Frame:
     try:
-        return Frame(stream=str(file), pixels=read_picture(file, str(file)))
+        sized = read_picture(file, str(file))
+        return Frame(stream=str(file), pixels=sized.pixels, size=sized.size)
     except DataError as error:
         return Frame(stream=str(file), error=str(error))
 
 
 def _read_any(image: images.ImageLike, stream: str, number: int) -> Frame:
     try:
-        return Frame(stream=stream, number=number, pixels=images.read(image))
+        sized = images.read_sized(image)
+        return Frame(stream=stream, number=number, pixels=sized.pixels, size=sized.size)
     except DataError as error:
         return Frame(stream=stream, number=number, error=f"{name_of(stream, number)}: {error}")

@@ -191,7 +191,7 @@ def _wait_for_bytes(buffer: bytearray, size: int) -> Generator[None, None, None]
 
 def _decode(picture: bytes, stream: str, number: int) -> Frame:
     try:
-        pixels = read_picture(io.BytesIO(picture), name_of(stream, number))
+        sized = read_picture(io.BytesIO(picture), name_of(stream, number))
     except DataError as error:
         return Frame(stream=stream, number=number, error=str(error))
-    return Frame(stream=stream, number=number, pixels=pixels)
+    return Frame(stream=stream, number=number, pixels=sized.pixels, size=sized.size)

@@ -9,7 +9,7 @@ from ssdreg_runtime.errors import DataError
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an image as RGB, 8 bits a channel; transparency is dropped.
+    """Return an image as RGB, 8 bits a channel, itself where it is; transparency is dropped.
 
     Of 16 bits the upper 8 are kept, as OpenCV does. Raises DataError for an image of fractions,
     whose range is not known.
@@ -19,6 +19,5 @@ def to_rgb(image: Image.Image) -> Image.Image:
                         "save it with 8 or 16 bits a channel")
     if image.mode == "I" or image.mode.startswith("I;16"):
         # Pillow's own conversion cuts off at 255, which turns nearly everything white
-        upper = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
-        image = Image.fromarray(upper.astype(np.uint8))
-    return image.convert("RGB")
+        image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import onnx
 import pytest
+from runtime_support.tiny_model import tiny_model
 from ssdreg_runtime.backends.facts import read_facts
 from ssdreg_runtime.backends.ir_file import read_metadata
+from ssdreg_runtime.backends.model_file import describe
 from ssdreg_runtime.errors import ModelError
 
 WHOLE = {"format": "1", "version": '"0.1.0"', "classes": '["a"]', "data_shape": "[8, 8]",
@@ -30,3 +34,25 @@ def test_a_description_that_grows_or_is_none(tmp_path, text):
     (tmp_path / "net.bin").write_bytes(b"1234")
     with pytest.raises(ModelError, match=r"is no model of OpenVINO, or it is truncated"):
         read_metadata(tmp_path / "net.xml")
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("classes", '"abc"'), ("classes", '["a", "a"]'), ("data_shape", '"12"'),
+    ("data_shape", "[true, 8]"), ("data_shape", "[8.5, 8]"), ("backbone", "5"), ("head", "null"),
+    ("threshold", "NaN"), ("nms_threshold", "1e999"), ("nms_topk", "2.5"),
+    ("force_suppress", '"no"'), ("mean", "[NaN, 1, 1]"), ("mean", '"123"'), ("std", "[0, 1, 1]"),
+    ("std", "[1, 1]"), ("precision", "[]"), ("threshold", "1" + "0" * 400)])
+def test_values_of_another_kind(key, value):
+    with pytest.raises(ModelError, match=f"ssdreg_{key} = .* which cannot be right: "):
+        read_facts({**WHOLE, key: value}, None, "net.onnx")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_parameters_that_are_not_finite(value, dtype):
+    model = tiny_model()
+    describe(model.SerializeToString(), "net.onnx")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(
+        np.array([1, value], dtype), "conv0_weight"))
+    with pytest.raises(ModelError, match=r"'conv0_weight' in net\.onnx is not finite"):
+        describe(model.SerializeToString(), "net.onnx")

@@ -58,7 +58,7 @@ def test_detection_takes_what_is_there_and_says_so(tmp_path, caplog):
     file = tmp_path / "cut.jpg"
     file.write_bytes(jpeg()[:-5])
     pixels = read(file)
-    assert np.array_equal(pixels, read_picture(file, "cut.jpg"))
+    assert np.array_equal(pixels, read_picture(file, "cut.jpg").pixels)
     assert pixels.shape == (240, 320, 3)
     assert [record.message.split(" of its")[0].rsplit(" ", 1)[0] for record in caplog.records] == [
         f"ssdreg: {file} is cut short by its end, which takes",

@@ -15,7 +15,7 @@ SSDREG = PACKAGE.parents[1] / "ssdreg"
 MODULES = [*PACKAGE.rglob("*.py"), *(SSDREG.rglob("*.py") if SSDREG.is_dir() else ())]
 #: What is called only with what such an import has brought.
 LATER = {("ssdreg_runtime/backends/onnxruntime.py", "open_file"),
-         ("ssdreg_runtime/backends/onnxruntime.py", "_load_errors"),
+         ("ssdreg_runtime/backends/onnxruntime.py", "_errors"),
          ("ssdreg_runtime/backends/onnxruntime.py", "_providers"),
          ("ssdreg_runtime/backends/openvino.py", "open_file"),
          ("ssdreg_runtime/backends/openvino.py", "_set_iou"),

@@ -55,8 +55,11 @@ def _parse(file: Path) -> Described:
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise ValueError("it has no list of annotations")
+    categories = content.get("categories") or []
+    if not isinstance(categories, list):
+        raise ValueError("its categories are no list")
     names = {whole(entry.get("class_id")): str(entry.get("name") or "").strip()
-             for entry in content.get("categories") or () if isinstance(entry, dict)}
+             for entry in categories if isinstance(entry, dict)}
     classes = {key: name for key, name in names.items() if key is not None and name}
     objects = tuple(read_box(entry, place, classes)
                     for place, entry in enumerate(content["annotations"], start=1))

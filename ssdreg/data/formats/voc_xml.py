@@ -38,7 +38,7 @@ def parse(file: Path) -> Annotation:
 
 def _size(root: Element) -> tuple[int, int] | None:
     sides = [_number(root.findtext(f"size/{side}")) for side in ("width", "height")]
-    if any(math.isnan(side) or side < 1 for side in sides):
+    if not all(1 <= side < math.inf for side in sides):
         return None
     return int(sides[0]), int(sides[1])
 
