@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import logging
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from PIL import Image, UnidentifiedImageError
 
 from ssdreg_runtime.boxes.detections import Detections
@@ -46,7 +46,8 @@ def prepare_upload(upload: Upload, detector: Detector, max_pixels: int) -> Prepa
     """
     check_header(upload, max_pixels)
     try:
-        return detector.prepare(read_picture(io.BytesIO(upload.content), upload.name))
+        sized = read_picture(io.BytesIO(upload.content), upload.name)
+        return evolve(detector.prepare(sized.pixels), size=sized.size)
     except DataError as error:
         raise Refusal(400, str(error)) from error
     except Exception as error:
@@ -90,7 +91,7 @@ def draw_upload(upload: Upload, detections: Detections, threshold: float, look: 
 
     It is decoded once more, since no decoded picture waits in memory for the network.
     """
-    image = Image.fromarray(read_picture(io.BytesIO(upload.content), upload.name))
+    image = Image.fromarray(read_picture(io.BytesIO(upload.content), upload.name).pixels)
     drawn = draw_boxes(image, detections.rows, detections.classes, threshold, look)
     file = io.BytesIO()
     drawn.save(file, picture_format.upper(), **_OPTIONS.get(picture_format, {}))
