@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from ssdreg.errors import DataError, SsdregError
+from ssdreg.errors import DataError
 from ssdreg.exporting.export import export
 from ssdreg.sagemaker.artifacts import ONNX, SYMBOL
 
@@ -32,7 +32,7 @@ class Environment:
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
-    """Read the environment; raise DataError for a variable that is no whole number above 0."""
+    """Read the environment; raise DataError for a variable that is no whole number."""
     port = _whole(variables, PORT_VARIABLE)
     return Environment(PORT if port is None else port, _whole(variables, WORKERS_VARIABLE),
                        _whole(variables, TIMEOUT_VARIABLE))
@@ -42,8 +42,8 @@ def _whole(variables: Mapping[str, str], name: str) -> int | None:
     text = variables.get(name, "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise DataError(f"{name} is {text!r}, and must be a whole number above 0")
+    if not (text.isascii() and text.isdigit()):
+        raise DataError(f"{name} is {text!r}, and must be a whole number")
     return int(text)
 
 
@@ -68,8 +68,4 @@ def served_file(folder: Path, work: Path) -> Path:
     if checkpoint is None:
         raise DataError(f"{folder} holds no model: neither {ONNX} nor {SYMBOL}, but "
                         f"{', '.join(sorted(file.name for file in folder.iterdir())) or 'nothing'}")
-    try:
-        return export(checkpoint, out=work / ONNX, batch_size=None).file
-    except ImportError as error:
-        raise SsdregError(f"{checkpoint} is a checkpoint, which takes MXNet to read: {error}"
-                          ) from error
+    return export(checkpoint, out=work / ONNX, batch_size=None).file
