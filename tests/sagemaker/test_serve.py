@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,10 +28,11 @@ BCCD = paths.SHARED / "data" / "bccd"
 
 @contextmanager
 def endpoint(root, **environment):
-    """Serve a root in a process of its own, at a free port; yield the address."""
+    """Serve a root by the container's entry point, at a free port; yield the address."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     with subprocess.Popen(
-            [sys.executable, "-m", "ssdreg", "sagemaker", "serve", "--root", root],
-            env={**os.environ, "SAGEMAKER_BIND_TO_PORT": "0", **environment}, text=True,
+            [paths.PROJECT / "deploy" / "serve", "--root", root], text=True,
+            env={**os.environ, "PATH": path, "SAGEMAKER_BIND_TO_PORT": "0", **environment},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             said = process.stdout.readline()
