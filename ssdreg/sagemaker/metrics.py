@@ -7,10 +7,7 @@ finds the same figures in these lines. Epochs and batches count from 0 in them.
 from __future__ import annotations
 
 import math
-import sys
-import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from types import MappingProxyType
 
 from attrs import define, field
@@ -31,26 +28,21 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType({
 })
 
 
-def print_line(text: str) -> None:
-    """Print a line of the log, with its time, as the containers of the built-in algorithms do."""
-    time = f"{datetime.now():%m/%d/%Y %H:%M:%S}"
-    print(f"[{time} INFO {threading.get_ident()}] {text}", flush=True)
-
-
 @define
 class JobLog:
-    """Prints what a training tells: sentences, and the figures of every epoch.
+    """Writes what a training tells: sentences, and the figures of every epoch.
 
-    `host` is the name of the machine, `epochs` how many the training has at most.
+    `line` is called with every line of the log, `host` is the name of the machine, `epochs` how
+    many the training has at most.
     """
 
+    line: Callable[[str], None]
     host: str
     epochs: int
-    line: Callable[[str], None] = field(default=print_line)
     _batches: int = field(default=0, init=False)
 
     def __call__(self, event: object) -> None:
-        """Print one of the values of `ssdreg.progress`; others are passed over."""
+        """Write one of the values of `ssdreg.progress`; others are passed over."""
         if isinstance(event, Step):
             self._batches = event.steps or self._batches
         elif isinstance(event, Epoch):
@@ -58,7 +50,8 @@ class JobLog:
         elif isinstance(event, Note):
             self.line(event.text)
         elif isinstance(event, DataIssues):
-            print(event, file=sys.stderr, flush=True)
+            for text in str(event).splitlines():
+                self.line(text)
 
     def _epoch(self, epoch: Epoch) -> None:
         number = epoch.epoch - 1

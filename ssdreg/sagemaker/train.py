@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,12 @@ RUN, TOLD = "run", "hyperparameters.json"
 KEPT_EPOCHS = 1
 
 
-def train_job(folders: Folders, *, engine: str = AUTO, device: str = "cpu") -> Run:
+def train_job(folders: Folders, line: Callable[[str], None], *, engine: str = AUTO,
+              device: str = "cpu") -> Run:
     """Train a job, or go on with it, and write its model; return its run.
 
     It is kept in the checkpoint folder where there is one, and the same job started again goes on
-    there. Sentences and figures go to standard output, see `JobLog`.
+    there. `line` is called with every line of the job's log, see `JobLog`.
 
     Raises SsdregError, a sentence, for what cannot be; Interrupted after SIGTERM, when all is saved
     and the model is that of the best epoch so far, where one has ended.
@@ -49,7 +50,7 @@ def train_job(folders: Folders, *, engine: str = AUTO, device: str = "cpu") -> R
     job = read_job(folders)
     settings = read_settings(job.hyperparameters)
     _check(job, settings)
-    log = JobLog(job.host, settings.epochs)
+    log = JobLog(line, job.host, settings.epochs)
     for note in settings.notes:
         log(Note(note))
     with tempfile.TemporaryDirectory(prefix="ssdreg-job-") as name:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     folders = Folders(options.root)
     with _stoppable():
         try:
-            train_job(folders, engine=options.engine, device=options.device)
+            train_job(folders, _print_line, engine=options.engine, device=options.device)
         except Interrupted:
             print("ssdreg: stopped by SIGTERM; the same job started again goes on from its "
                   "checkpoint folder, where it has one", file=sys.stderr)
@@ -49,6 +51,11 @@ def run(options: argparse.Namespace) -> int:
             write_failure(folders, f"{type(error).__name__}: {error}")
             raise
     return 0
+
+
+def _print_line(text: str) -> None:
+    """Print a line of the log, with its time, as the containers of the built-in algorithms do."""
+    print(f"[{datetime.now():%m/%d/%Y %H:%M:%S} INFO {threading.get_ident()}] {text}", flush=True)
 
 
 @contextmanager
