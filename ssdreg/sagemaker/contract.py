@@ -59,11 +59,10 @@ class Folders:
 
 @frozen
 class Channel:
-    """One source of data: its folder, the type of its content, and whether it is a pipe."""
+    """One source of data: its folder, and whether it is a pipe. What is in it, looking tells."""
 
     name: str
     folder: Path
-    content_type: str = ""
     piped: bool = False
 
     @property
@@ -111,13 +110,9 @@ def _channel(folders: Folders, name: str, settings: Any) -> Channel:
     if mode not in (*FILE_MODES, PIPE_MODE):
         raise DataError(f"{where} has the TrainingInputMode {mode!r}: choose one of "
                         f"{', '.join((*FILE_MODES, PIPE_MODE))}")
-    if settings.get("S3DistributionType") == "ShardedByS3Key":
-        raise DataError(f"{where} is divided among machines (ShardedByS3Key), and one machine "
-                        f"trains here: set S3DistributionType to FullyReplicated")
     if Path(name).name != name:
         raise DataError(f"{where} has no name that a folder can have")
-    return Channel(name, folders.data / name, str(settings.get("ContentType") or ""),
-                   mode == PIPE_MODE)
+    return Channel(name, folders.data / name, mode == PIPE_MODE)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -134,7 +129,17 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
+def forget_failure(folders: Folders) -> None:
+    """Delete the reason of an earlier failure."""
+    if folders.failure.is_file():
+        folders.failure.unlink()
+
+
 def write_failure(folders: Folders, reason: str) -> None:
-    """Write why a job failed, of which SageMaker shows the first 1,024 characters."""
-    folders.failure.parent.mkdir(parents=True, exist_ok=True)
-    folders.failure.write_bytes(os.fsencode(reason))
+    """Write why a job failed, of which SageMaker shows the first 1,024 characters.
+
+    Where there is no folder of a job at all, none is made.
+    """
+    if folders.root.is_dir():
+        folders.failure.parent.mkdir(parents=True, exist_ok=True)
+        folders.failure.write_bytes(os.fsencode(reason))

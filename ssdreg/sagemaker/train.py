@@ -14,8 +14,8 @@ from ssdreg_runtime.system.files import write_json
 from ssdreg.checkpoints import load_checkpoint
 from ssdreg.data.json_file import read_json
 from ssdreg.data.packed import open_rec
-from ssdreg.engines.choice import AUTO
-from ssdreg.errors import Interrupted, RunError, SsdregError
+from ssdreg.engines.choice import AUTO, choose_engine
+from ssdreg.errors import DependencyError, Interrupted, RunError, SsdregError
 from ssdreg.progress import Note, Progress
 from ssdreg.registry.names import get_backbone
 from ssdreg.runs.log import Epoch
@@ -68,6 +68,15 @@ def train_job(folders: Folders, line: Callable[[str], None], *, engine: str = AU
         run = open_run(kept / RUN)
         _write(run, job, log)
         return run
+
+
+def best_device(engine: str = AUTO) -> str:
+    """Return the device of a job that names none: cuda where an engine can, else cpu."""
+    try:
+        choose_engine(engine, "cuda")
+    except (DependencyError, RunError):
+        return "cpu"
+    return "cuda"
 
 
 def _check(job: Job, settings: Settings) -> None:

@@ -122,6 +122,42 @@ def test_when_a_job_ends_early(maps, told, ended):
     assert has_ended(settings, epochs(*maps)) is ended
 
 
+# Failures
+
+def test_the_reason_of_an_earlier_failure_is_not_that_of_this_start(capsys, tmp_path):
+    root = jobs.pictures_job(tmp_path / "ml", train=1, validation=1, optimizer="adadelta")
+    assert train(capsys, root).status == 2
+    assert "adadelta" in failure(root)
+    jobs.write(root / "input" / "config" / "hyperparameters.json", jobs.told(epochs="none"))
+    assert train(capsys, root).status == 2
+    assert "adadelta" not in failure(root)
+
+
+def test_no_folders_are_made_where_there_is_no_job(capsys, tmp_path):
+    done = train(capsys, tmp_path / "ml")
+    assert done.status == 2
+    assert "hyperparameters.json is not there" in done.err
+    assert not (tmp_path / "ml").exists()
+
+
+def test_a_reason_that_cannot_be_written_is_still_told(capsys, tmp_path):
+    root = jobs.pictures_job(tmp_path / "ml", train=1, validation=1, optimizer="adadelta")
+    (root / "output").rmdir()
+    (root / "output").touch()
+    done = train(capsys, root)
+    assert done.status == 2
+    first, second = done.complaints
+    assert "failure cannot be written" in first
+    assert "adadelta" in second
+
+
+def test_a_failure_of_the_disk_is_the_reason_too(capsys, tmp_path):
+    root = jobs.pictures_job(tmp_path / "ml", train=1, validation=1)
+    (root / "checkpoints" / "hyperparameters.json").mkdir(parents=True)
+    assert train(capsys, root).status == 2
+    assert failure(root).startswith("IsADirectoryError: ")
+
+
 # Hyperparameters
 
 def test_what_the_hyperparameters_mean():

@@ -14,7 +14,7 @@ from types import FrameType
 
 from ssdreg.cli.commands import arguments
 from ssdreg.errors import Interrupted, SsdregError
-from ssdreg.sagemaker.contract import ROOT, Folders, write_failure
+from ssdreg.sagemaker.contract import ROOT, Folders, forget_failure, write_failure
 
 NAME = "train"
 SUMMARY = ("train a job whose hyperparameters and channels lie in the folder of SageMaker's "
@@ -29,28 +29,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR",
                         help="the folder of the job, with input, model, checkpoints and output")
     arguments.add_engine(parser)
-    arguments.add_device(parser)
+    parser.add_argument("--device", metavar="NAME",
+                        help="what an engine computes on: cpu, cuda, cuda:0,1 or mps; by default "
+                             "cuda where an engine can, else cpu")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train; after a failure its reason is in the file that SageMaker reads."""
-    from ssdreg.sagemaker.train import train_job
+    from ssdreg.sagemaker.train import best_device, train_job
     folders = Folders(options.root)
+    forget_failure(folders)
     with _stoppable():
         try:
-            train_job(folders, _print_line, engine=options.engine, device=options.device)
+            train_job(folders, _print_line, engine=options.engine,
+                      device=options.device or best_device(options.engine))
         except Interrupted:
             print("ssdreg: stopped by SIGTERM; the same job started again goes on from its "
                   "checkpoint folder, where it has one", file=sys.stderr)
             return TERMINATED
         except SsdregError as error:
-            write_failure(folders, str(error))
+            _report(folders, str(error))
             raise
         except Exception as error:
             # whatever it is, the job's page is where it is looked for
-            write_failure(folders, f"{type(error).__name__}: {error}")
+            _report(folders, f"{type(error).__name__}: {error}")
             raise
     return 0
+
+
+def _report(folders: Folders, reason: str) -> None:
+    """Write why a job failed; a disk that does not take it must not hide the reason itself."""
+    try:
+        write_failure(folders, reason)
+    except OSError as error:
+        print(f"ssdreg: warning: {folders.failure} cannot be written: {error.strerror}",
+              file=sys.stderr)
 
 
 def _print_line(text: str) -> None:
