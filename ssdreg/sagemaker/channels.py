@@ -96,6 +96,9 @@ def _look(job: Job, channel: Channel, work: Path) -> _Pictures | _Records:
     if records:
         return _Records(channel.name, records)
     if beside is not None:
+        if not any(beside.folder.rglob("*.json")):
+            raise DataError(f"{beside.folder} holds no annotations: the channel {beside.name!r} is "
+                            f"to have a JSON file for each picture of {channel.name!r}")
         return _Pictures(channel.name, channel.folder,
                          lambda: tuple(of_files(beside.folder)))
     if len(manifests) == 1:
@@ -116,8 +119,8 @@ def _lines(manifest: Path) -> tuple[Annotation, ...]:
         where = f"{manifest}, line {number},"
         if not isinstance(entry, dict) or not isinstance(entry.get("source-ref"), str):
             raise DataError(f"{where} has no source-ref")
-        picture = entry["source-ref"].rpartition("/")[2]
-        read.append(of_attributes(entry.values(), f"{number:08d}.json", picture, where))
+        read.append(of_attributes(entry.values(), f"{number:08d}.json", entry["source-ref"],
+                                  where))
     return tuple(read)
 
 

@@ -142,8 +142,13 @@ def test_packed_records_come_through_a_pipe(tmp_path, tiny_shapes):
 
 
 def test_an_augmented_manifest_beside_its_pictures(pictures, tmp_path):
+    """Two pictures of one name are told apart by their folders in the bucket."""
     data = pictures / "input" / "data"
     for name in ("train", "validation"):
+        for folder in ("pictures", "others"):
+            shutil.copytree(data / name, tmp_path / name / folder)
+        shutil.rmtree(data / name)
+        shutil.move(tmp_path / name, data / name)
         (data / name / "output.manifest").write_text("".join(json.dumps({
             "source-ref": f"s3://bucket/pictures/{content['file']}",
             "boxes": {key: content[key] for key in ("image_size", "annotations")},
@@ -181,6 +186,11 @@ def test_a_class_of_two_names(pictures, tmp_path):
 def test_no_channel_to_train_on(pictures, tmp_path):
     configure(pictures, PICTURES, names=("validation",))
     refused(pictures, tmp_path / "work", "the job has no channel 'train' to train on: its channels")
+
+
+def test_an_empty_channel_of_annotations(pictures, tmp_path):
+    shutil.rmtree(pictures / "input" / "data" / "train_annotation")
+    refused(pictures, tmp_path / "work", "train_annotation holds no annotations: the channel 'trai")
 
 
 def test_pictures_without_annotations(pictures, tmp_path):

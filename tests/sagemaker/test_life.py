@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from support import jobs
@@ -61,7 +64,7 @@ def test_a_spot_interruption_saves_and_the_same_job_goes_on(capsys, tmp_path, mo
         done = train(capsys, broken)
     assert done.status == TERMINATED == 143
     assert failure(broken) == ""
-    assert "stopped by SIGTERM" in done.err
+    assert "stopped; the same job started again goes on" in done.err
     # the best so far, for whoever stopped the job to keep
     assert "model.onnx" in left(broken)
     done = train(capsys, broken)
@@ -73,6 +76,23 @@ def test_a_spot_interruption_saves_and_the_same_job_goes_on(capsys, tmp_path, mo
     # once more, as after an interruption while the model was copied
     assert train(capsys, broken).status == 0
     assert left(broken) == left(whole)
+
+
+def test_a_stop_while_a_pipe_is_waited_for(tmp_path):
+    """Before training begins, too; as the first process of a container, which nothing else ends."""
+    root = jobs.pictures_job(tmp_path / "ml", train=1, validation=1)
+    os.mkfifo(root / "input" / "data" / "train_0")
+    jobs.configure(root, jobs.told(base_network="resnet18"),
+                   {"train": jobs.channel("application/x-recordio", "Pipe")})
+    with subprocess.Popen([sys.executable, "-m", "ssdreg", "sagemaker", "train", "--root", root],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        # said just before the pipe is opened
+        assert "num_training_samples" in process.stdout.readline()
+        process.terminate()
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == TERMINATED, errors
+    assert errors.startswith("ssdreg: stopped; ")
+    assert failure(root) == ""
 
 
 def test_checkpoints_are_of_one_job(capsys, tmp_path):

@@ -24,6 +24,10 @@ SUMMARY = ("train a job whose hyperparameters and channels lie in the folder of 
 TERMINATED = 128 + signal.SIGTERM
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came outside of training, which handles it itself."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR",
@@ -43,9 +47,9 @@ def run(options: argparse.Namespace) -> int:
         try:
             train_job(folders, _print_line, engine=options.engine,
                       device=options.device or best_device(options.engine))
-        except Interrupted:
-            print("ssdreg: stopped by SIGTERM; the same job started again goes on from its "
-                  "checkpoint folder, where it has one", file=sys.stderr)
+        except (Interrupted, _Terminated):
+            print("ssdreg: stopped; the same job started again goes on from its checkpoint folder, "
+                  "where it has one", file=sys.stderr)
             return TERMINATED
         except SsdregError as error:
             _report(folders, str(error))
@@ -77,12 +81,12 @@ def _stoppable() -> Iterator[None]:
 
     The first process of a container is not ended by a signal that it does not handle.
     """
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
