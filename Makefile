@@ -43,11 +43,12 @@ install-plugins:  ## install every plug-in of plugins/ into .venv, editable, wit
 		.venv/bin/python -m pip install --quiet --editable "$$each"; done
 	@.venv/bin/python -m pip install --quiet --no-deps --editable plugins/ssdreg-torch
 
-lint:   ## run the linter, the type checker, and the check of the layers
+lint:   ## run the linters, the type checker, and the check of the layers
 	@tools/make-venv lint
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache --no-logo
+	@.venv/bin/hadolint deploy/Dockerfile
 
 docs:   ## build the documentation into build/docs
 	@tools/make-venv docs

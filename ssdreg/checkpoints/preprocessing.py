@@ -24,6 +24,8 @@ from ssdreg.runs.params import Params
 _SAME = {"identity", "_copy", "Cast", "cast", "BlockGrad"}
 #: From (B, H, W, C) to (B, C, H, W).
 _TO_PLANES = (0, 3, 1, 2)
+#: A number for each plane of (B, 3, H, W).
+_OF_PLANES = (1, 3, 1, 1)
 #: No side of an input is that long.
 _SIDE_END = 100_000
 _Change = Callable[[Any, Any], Any]
@@ -141,7 +143,8 @@ def _by_channel(name: str, planes: bool, params: Params | None, where: str) -> n
         raise RunError(f"{where} normalises its input itself, by {name!r}, which is not among its "
                        f"parameters: give the .params file that belongs to it")
     values: np.ndarray = array.asnumpy().astype("float64")
-    axis = values.ndim - (3 if planes else 1)
+    # of this shape a constant is a number a channel of an input that is planes from the start
+    axis = values.ndim - (3 if planes or values.shape == _OF_PLANES else 1)
     if values.size == 1:
         return values.reshape(1)
     return values.ravel() if values.size == 3 and axis >= 0 and values.shape[axis] == 3 else None

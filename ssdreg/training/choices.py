@@ -20,7 +20,7 @@ from ssdreg.data.splits import DataSpec
 from ssdreg.deploy.pretrained import named_detector, open_pretrained
 from ssdreg.detector.build import design
 from ssdreg.detector.built import BuiltBackbone
-from ssdreg.detector.overrides import Overrides
+from ssdreg.detector.overrides import NMS_THRESHOLD, Overrides
 from ssdreg.errors import SsdregError
 from ssdreg.progress import Progress
 from ssdreg.registry.backbone import Backbone
@@ -50,6 +50,7 @@ class DetectorChoice:
     sizes: str | Sequence[Sequence[float]] | None = None
     loss: str | None = None
     box_loss: str | None = None
+    nms_threshold: float | None = None
 
     @property
     def _best_box_loss(self) -> str | None:
@@ -61,7 +62,9 @@ class DetectorChoice:
         """The fields of the plan that are given; sizes to be fitted to the data are not."""
         sizes = None if self.sizes == FITTED else self.sizes
         return Overrides(tap_strides=self.tap_strides, sizes=sizes, loss=self.loss,
-                         box_loss=self.box_loss or self._best_box_loss)
+                         box_loss=self.box_loss or self._best_box_loss,
+                         nms_threshold=(NMS_THRESHOLD if self.nms_threshold is None
+                                        else self.nms_threshold))
 
 
 def continued_detector(pretrained: str | os.PathLike[str] | bool | None,

@@ -70,7 +70,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           data_shape: int | tuple[int, int] = 300, head: str | Head = "ssd",
           tap_strides: Sequence[int] | None = None,
           sizes: str | Sequence[Sequence[float]] | None = None, loss: str | None = None,
-          box_loss: str | None = None,
+          box_loss: str | None = None, nms_threshold: float | None = None,
           pretrained: str | os.PathLike[str] | bool | None = None,
           augment: str | Augmentation | None = "light", epochs: int | None = None,
           batch_size: int | None = None, optimizer: str = "adam", lr: float | None = None,
@@ -100,7 +100,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     - `data_shape` (a side in pixels, or (height, width)), `head`, `tap_strides`, `loss`: see
       `ssdreg.plan`. `sizes` are the name of a scheme, or those of each level as shares of the
       image's height; None fits them to the boxes. `box_loss` is ``giou`` by default, or the
-      head's own where it has none; ``smooth_l1`` is the paper's
+      head's own where it has none; ``smooth_l1`` is the paper's. `nms_threshold` is the overlap
+      from which on the lesser of two boxes of a class is dropped
     - `pretrained`: None starts from the backbone's own weights where they are on disk, True
       fetches them, False starts from nothing; or the name of weights or of a detector that is
       declared with them, a ``.params`` file, or the folder of a run. A run, or such a detector,
@@ -128,7 +129,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     """
     processes = started_together()
     tell = progress if progress and processes.is_first else silent
-    detector = choices.DetectorChoice(data_shape, head, tap_strides, sizes, loss, box_loss)
+    detector = choices.DetectorChoice(data_shape, head, tap_strides, sizes, loss, box_loss,
+                                      nms_threshold)
     named_source = choices.continued_detector(pretrained, detector) if backbone is None else None
     if backbone is None and named_source is None:
         raise SsdregError(choices.NEEDED)

@@ -28,7 +28,7 @@ class Command(Protocol):
 MODULES = {name: name.replace("-", "_") for name in (
     "list", "show", "draw", "check", "audit", "build", "data", "train", "tune", "doctor",
     "eval", "quantize", "predict", "serve", "bench", "demo", "env", "weights", "import", "export",
-    "plugins", "new-plugin")}
+    "sagemaker", "plugins", "new-plugin")}
 MODULES["import"] = "import_"  # which is no name in Python
 
 if TYPE_CHECKING:
