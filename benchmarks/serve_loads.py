@@ -68,7 +68,7 @@ def closed_load(url: str, photo: Path, clients: int, seconds: float, folder: Pat
     script.write_text(_SCRIPT.format(photo=photo), encoding="utf-8")
     done = subprocess.run(
         ["wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "60s", "-s", script, url],
-        capture_output=True, text=True, check=True)
+        capture_output=True, text=True, encoding="utf-8", check=True)
     return Load(**json.loads(done.stdout.splitlines()[-1]))
 
 

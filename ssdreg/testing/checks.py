@@ -282,8 +282,9 @@ FORWARD = Check("forward", "values are finite and float32, in training and in in
                 forward_is_finite, (DECLARED,))
 TRAINING = Check("training", "one step moves all that leads to the taps, nothing else is there",
                  training_moves, (FORWARD,))
+# of the parameters behind a step, and no file is read that holds some that are not finite
 FILES = Check("files", "symbol and parameters survive being saved and loaded", files_round_trip,
-              (FORWARD,))
+              (TRAINING,))
 BATCH = Check("batch", "a batch of three equals three batches of one", batch_is_its_pictures,
               (FORWARD,))
 DETECTIONS = Check("detections", "detections have real classes, and scores and boxes in 0..1",

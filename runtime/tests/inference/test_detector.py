@@ -171,7 +171,7 @@ def test_an_answer_that_means_nothing_costs_only_its_own_result(tmp_path, backen
     divide.input[1] = "brightness"
     # what is no number is not above any threshold, so that the row must not be dropped by it
     where = next(node for node in model.graph.node if node.op_type == "Where")
-    where.op_type, where.input[:] = "Identity", ["labels"]
+    where.op_type, where.input[:] = "Identity", ["numbered"]
     onnx.save(model, tmp_path / "nan.onnx")
     detector = Detector(tmp_path / "nan.onnx", backend, threads=1)
     light = np.full((8, 12, 3), 9, np.uint8)
