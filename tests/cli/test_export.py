@@ -239,7 +239,7 @@ def test_what_is_no_detector_is_one_sentence(capsys, tmp_path, tiny_run, checkpo
     shutil.copy(checkpoint.prefix.with_name("net-symbol.json"), alone)
     for path, arguments, sentence in (
             (tmp_path / "nothing", [], "nothing"), (foreign, [], "foreign.tar.gz"),
-            (cut, [], "is no parameter file of MXNet, or it is truncated"),
+            (cut, [], "ssd-0001.params is damaged: its bytes are not those that were written"),
             (alone, ["--data-shape", SIDE], "is a symbol without parameters"),
             (checkpoint.prefix, [], "give it with --data-shape")):
         assert refused(command(capsys, "export", path, *arguments), sentence)
