@@ -90,6 +90,10 @@ class BenchError(SsdregError, RuntimeError):
     """Something could not be measured; the message names what, and why."""
 
 
+class LaunchError(SsdregError, RuntimeError):
+    """Processes cannot be started together, or one of them has ended; the message shows its log."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, has stopped, and where it stands is saved."""
 
