@@ -14,8 +14,8 @@ from ssdreg_runtime.errors import (
 
 __all__ = ["AuditError", "BenchError", "CacheError", "CheckpointWarning", "ConformanceError",
            "DataError", "DependencyError", "DetectorWarning", "DivergedError", "ExportError",
-           "InputShapeError", "Interrupted", "ModelError", "NewPluginError", "PlanError",
-           "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning",
+           "InputShapeError", "Interrupted", "LaunchError", "ModelError", "NewPluginError",
+           "PlanError", "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning",
            "StorageError", "TapError", "UnexaminedError", "UnknownNameError", "WeightsError"]
 
 
