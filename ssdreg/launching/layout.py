@@ -54,7 +54,9 @@ class Layout:
             return cls(workers=workers, servers=0, root=root, port=port)
         if servers is not None and servers < 1:
             raise LaunchError(f"--servers {servers}: MXNet needs at least one")
-        return cls(workers=workers, servers=servers or 1, root=root, port=port)
+        # a worker by itself has nothing to sum up
+        count = (servers or 1) if workers > 1 else 0
+        return cls(workers=workers, servers=count, root=root, port=port)
 
     @property
     def first_worker(self) -> int:

@@ -36,6 +36,7 @@ def test_members_are_the_scheduler_then_servers_then_workers():
         "worker 0 of 2", "worker 1 of 2"]
     assert "DMLC_ROLE" not in alone.environment(0, Place())
     assert Layout.of("mxnet", 2, None, "10.0.0.1", 9000).servers == 1
+    assert Layout.of("mxnet", 1, None, "10.0.0.1", 9000).servers == 0
 
 
 @pytest.mark.parametrize(("engine", "workers", "servers", "sentence"), [
