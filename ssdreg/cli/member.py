@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
                     port=options.port)
     member = own_number(os.environ) if options.member is None else options.member
     if options.place is None:
-        place = own_place(layout, member, os.environ, _address())
+        place = own_place(layout, os.environ, _address())
     else:
         rank, count, address = options.place
         place = Place(int(rank), int(count), address)

@@ -104,5 +104,5 @@ def slurm_members(layout: Layout, command: Sequence[str]) -> Iterator[Member]:
     Each finds out by its task's number which it is.
     """
     yield Member("srun", WORKER, (
-        "srun", f"--ntasks={layout.members}", "--distribution=block", "--kill-on-bad-exit=1",
+        "srun", f"--ntasks={layout.members}", "--distribution=cyclic", "--kill-on-bad-exit=1",
         "--unbuffered", sys.executable, "-m", MODULE, *words(layout), "--", *command))

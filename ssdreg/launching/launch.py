@@ -34,11 +34,13 @@ def members(engine: str, workers: int, command: Sequence[str], *, servers: int |
     """
     if slurm:
         root = first_node(os.environ.get("SLURM_JOB_NODELIST", ""))
-        return tuple(slurm_members(Layout.of(engine, workers, servers, root, port or PORT),
-                                   command))
+        nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+        layout = Layout.of(engine, workers, servers, root, port or PORT, nodes)
+        return tuple(slurm_members(layout, command))
     if hosts is not None:
         machines = read_hosts(hosts)
-        layout = Layout.of(engine, workers, servers, machines[0].name, port or PORT)
+        layout = Layout.of(engine, workers, servers, machines[0].name, port or PORT,
+                           len(machines))
         return tuple(remote_members(layout, machines, command))
     layout = Layout.of(engine, workers, servers, LOCAL, port or free_port())
     return tuple(local_members(layout, command))

@@ -40,9 +40,11 @@ class Layout:
     port: int
 
     @classmethod
-    def of(cls, engine: str, workers: int, servers: int | None, root: str, port: int) -> Layout:
-        """Return the layout that an engine wants; MXNet has one server where none is asked for.
+    def of(cls, engine: str, workers: int, servers: int | None, root: str, port: int,
+           machines: int = 1) -> Layout:
+        """Return the layout that an engine wants; MXNet has a server on each of the machines.
 
+        `servers` may ask for another number. One worker has nothing to sum up, and no server.
         Raises LaunchError for numbers that cannot be.
         """
         if workers < 1:
@@ -54,8 +56,7 @@ class Layout:
             return cls(workers=workers, servers=0, root=root, port=port)
         if servers is not None and servers < 1:
             raise LaunchError(f"--servers {servers}: MXNet needs at least one")
-        # a worker by itself has nothing to sum up
-        count = (servers or 1) if workers > 1 else 0
+        count = (servers or min(machines, workers)) if workers > 1 else 0
         return cls(workers=workers, servers=count, root=root, port=port)
 
     @property

@@ -74,22 +74,24 @@ def test_ssh_starts_members_in_this_folder(tmp_path):
     file.write_text("one\ntwo\n")
     started = members("mxnet", 2, TRAIN, hosts=file)
     assert [member.title for member in started] == [
-        "scheduler on one", "server 0 of 1 on one", "worker 0 of 2 on one", "worker 1 of 2 on two"]
-    *options, host, line = started[3].command
+        "scheduler on one", "server 0 of 2 on one", "server 1 of 2 on two",
+        "worker 0 of 2 on one", "worker 1 of 2 on two"]
+    *options, host, line = started[4].command
     assert options[0] == "ssh"
     assert "ServerAliveInterval=10" in options
     assert host == "two"
     # the shell there takes it apart again
     assert shlex.split(line) == [
         "cd", str(Path.cwd()), "&&", "exec", sys.executable, "-m", "ssdreg.cli.member",
-        "--workers", "2", "--servers", "1", "--root", "one", "--port", "29500", "--member", "3",
+        "--workers", "2", "--servers", "2", "--root", "one", "--port", "29500", "--member", "4",
         "--place", "0", "1", "two", "--tied", "--", *TRAIN]
 
 
 def test_slurm_starts_a_task_for_each_member(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_NODELIST", "gpu[07-09,12],cpu1")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "5")
     (started,) = members("mxnet", 3, TRAIN, slurm=True)
-    assert started.command[:3] == ("srun", "--ntasks=5", "--distribution=block")
+    assert started.command[:3] == ("srun", "--ntasks=7", "--distribution=cyclic")
     assert started.command[-len(TRAIN):] == TRAIN
     assert "gpu07" in started.command
     assert "--member" not in started.command
@@ -99,20 +101,20 @@ def test_slurm_starts_a_task_for_each_member(monkeypatch):
 
 
 def test_a_task_of_slurms_finds_out_which_member_it_is():
-    layout = Layout.of("mxnet", 3, 1, "one", 9000)  # 5 members: 3 on one machine, 2 on the next
+    # 5 members in turns: the scheduler and workers 0 and 2 on one machine, the others on the next
+    layout = Layout.of("mxnet", 3, 1, "one", 9000)
     tasks = [{"SLURM_PROCID": str(task), "SLURM_STEP_TASKS_PER_NODE": "3,2",
-              "SLURM_NODEID": "0" if task < 3 else "1",
-              "SLURM_LOCALID": str(task if task < 3 else task - 3)} for task in range(5)]
+              "SLURM_NODEID": str(task % 2), "SLURM_LOCALID": str(task // 2)} for task in range(5)]
     assert list(map(own_number, tasks)) == [0, 1, 2, 3, 4]
-    assert [own_place(layout, task, tasks[task], "") for task in (2, 3, 4)] == [
-        Place(0, 1), Place(0, 2), Place(1, 2)]
+    assert [own_place(layout, tasks[task], "") for task in (2, 3, 4)] == [
+        Place(0, 2), Place(0, 1), Place(1, 2)]
     assert tasks_per_node("2(x3),1") == (2, 2, 2, 1)
     with pytest.raises(LaunchError, match="is no list of numbers"):
         tasks_per_node("2x3")
     with pytest.raises(LaunchError, match="neither SLURM_PROCID nor JOB_COMPLETION_INDEX"):
         own_number({})
     assert own_number({"JOB_COMPLETION_INDEX": "4"}) == 4
-    assert own_place(layout, 4, {}, "10.0.0.4") == Place(0, 1, "10.0.0.4")
+    assert own_place(layout, {}, "10.0.0.4") == Place(0, 1, "10.0.0.4")
 
 
 def test_the_manifests_of_kubernetes():

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, required=True, metavar="N",
                         help="processes that train, each with its part of every batch")
     parser.add_argument("--servers", type=int, metavar="M",
-                        help="processes that sum up for MXNet's workers; 1 when not given")
+                        help="processes that sum up for MXNet's workers; one on each machine when "
+                             "not given")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--hosts", type=Path, metavar="FILE",
                        help="start them by ssh on the machines of this file: a name a line, and "
@@ -55,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
         if not options.image or not options.claim:
             raise LaunchError("--kubernetes needs --image, which has ssdreg in it, and --claim, "
                               "where data and runs are")
-        print(manifests(Layout.of(engine, options.workers, options.servers, "", options.port
-                                  or PORT),
-                        Cluster(name=options.name, image=options.image, claim=options.claim,
-                                gpus=options.gpus), command))
+        layout = Layout.of(engine, options.workers, options.servers, "", options.port or PORT,
+                           machines=options.workers)
+        print(manifests(layout, Cluster(name=options.name, image=options.image,
+                                        claim=options.claim, gpus=options.gpus), command))
         return 0
     started = members(engine, options.workers, command, servers=options.servers,
                       hosts=options.hosts, slurm=options.slurm, port=options.port)
