@@ -13,9 +13,9 @@ from ssdreg.errors import LaunchError
 from ssdreg.launching.layout import WORKER, Layout, Place
 from ssdreg.launching.telling import MODULE, words
 
-#: ssh asks nothing, and gives up a machine that has not answered for 20 seconds.
-SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=10",
-       "-o", "ServerAliveCountMax=2")
+#: ssh asks nothing, and gives up a machine that has not answered for some 20 seconds.
+SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=5",
+       "-o", "ServerAliveCountMax=3")
 LOCAL = "127.0.0.1"
 
 

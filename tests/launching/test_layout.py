@@ -78,7 +78,7 @@ def test_ssh_starts_members_in_this_folder(tmp_path):
         "worker 0 of 2 on one", "worker 1 of 2 on two"]
     *options, host, line = started[4].command
     assert options[0] == "ssh"
-    assert "ServerAliveInterval=10" in options
+    assert "ServerAliveInterval=5" in options
     assert host == "two"
     # the shell there takes it apart again
     assert shlex.split(line) == [
