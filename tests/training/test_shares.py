@@ -16,7 +16,7 @@ from ssdreg.training.network import build_network
 from ssdreg.training.options import TrainOptions
 from ssdreg.training.start import draw
 
-SIDE, BATCH, LABELS = 64, 2, 2
+SIDE, BATCH, OBJECTS, LABELS = 64, 2, 2, 2
 
 
 def lesson(loss: str | None = None, **options: object) -> Lesson:
@@ -24,7 +24,7 @@ def lesson(loss: str | None = None, **options: object) -> Lesson:
                             Overrides(tap_strides=(8, 16), loss=loss, box_loss="giou"))
     recipe = TrainOptions(batch_size=BATCH, **options)  # type: ignore[arg-type]
     return prepare_lesson(network, recipe, (Device(CPU),), "float32", {
-        "data": (BATCH, 3, SIDE, SIDE), "label": (BATCH, 4, 6)})
+        "data": (BATCH, 3, SIDE, SIDE), "label": (BATCH, OBJECTS, 6)})
 
 
 def run(symbol: mx.sym.Symbol, about: Lesson, shares: dict[str, float]
@@ -36,7 +36,7 @@ def run(symbol: mx.sym.Symbol, about: Lesson, shares: dict[str, float]
     for name, value in shares.items():
         executor.arg_dict[name][:] = value
     images = np.random.default_rng(0).normal(0, 1, about.shapes["data"])
-    objects = np.repeat(labels(about.plan)[:1, :4], BATCH, axis=0)
+    objects = np.pad(labels(about.plan)[:1, :OBJECTS], ((0, 0), (0, 0), (0, 1))).repeat(BATCH, 0)
     outputs = executor.forward(is_train=True, data=mx.nd.array(images),
                                label=mx.nd.array(objects))
     executor.backward()
