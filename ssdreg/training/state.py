@@ -251,8 +251,7 @@ def load_options(run: Run) -> TrainOptions:
 
 def load_engine(run: Run) -> str:
     """Read which engine computed a run; raise RunError when that is not known."""
-    with _reading(run) as saved:
-        return str(saved["engine"])
+    return read_training(run).engine
 
 
 def load_source(run: Run) -> DataSpec:
