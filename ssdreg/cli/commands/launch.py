@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="start them by srun in the allocation this runs in")
     where.add_argument("--kubernetes", action="store_true",
                        help="start nothing, and print manifests for kubectl")
-    parser.add_argument("--port", type=int, metavar="P",
+    parser.add_argument("--port", type=int,
                         help="where they find each other on the first machine; by default a free "
                              "one here, 29500 elsewhere")
     parser.add_argument("--dry-run", action="store_true",
