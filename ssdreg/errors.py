@@ -14,8 +14,8 @@ from ssdreg_runtime.errors import (
 
 __all__ = ["AuditError", "BenchError", "CacheError", "CheckpointWarning", "ConformanceError",
            "DataError", "DependencyError", "DetectorWarning", "DivergedError", "ExportError",
-           "InputShapeError", "Interrupted", "ModelError", "NewPluginError", "PlanError",
-           "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning",
+           "InputShapeError", "Interrupted", "LaunchError", "ModelError", "NewPluginError",
+           "PlanError", "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning",
            "StorageError", "TapError", "UnexaminedError", "UnknownNameError", "WeightsError"]
 
 
@@ -88,6 +88,10 @@ class UnexaminedError(SsdregError):
 
 class BenchError(SsdregError, RuntimeError):
     """Something could not be measured; the message names what, and why."""
+
+
+class LaunchError(SsdregError, RuntimeError):
+    """Processes cannot be started together, or one of them has ended; the message shows its log."""
 
 
 class Interrupted(KeyboardInterrupt):

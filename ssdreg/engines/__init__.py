@@ -18,4 +18,5 @@ def ssdreg_engines() -> Iterator[Engine]:
                  unmet="ssdreg.deploy.devices:unmet",
                  precisions="ssdreg.deploy.devices:precisions",
                  learner="ssdreg.training.mxnet_learner:MXNetLearner", recomputes=True,
-                 backend="ssdreg.inference.mxnet:open_mxnet")
+                 backend="ssdreg.inference.mxnet:open_mxnet",
+                 join="ssdreg.training.mxnet_processes:MXNetGroup")

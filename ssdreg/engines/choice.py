@@ -62,6 +62,7 @@ class Choice:
             return
         with closing(self.engine.connect(self.processes, self.devices[0])) as group:
             yield group
+            group.finish()
 
 
 def choose_engine(engine: str | Engine = AUTO, device: str = "cpu", before: str | None = None,
@@ -98,8 +99,8 @@ def choose_engine(engine: str | Engine = AUTO, device: str = "cpu", before: str 
 def _one_process(processes: Processes) -> str:
     others = [engine.name for engine in list_engines() if engine.several_processes]
     instead = f", or with --engine {others[0]}" if others else ""
-    return (f"trains in one process, and {processes.count} were started together: start one, "
-            f"without torchrun{instead}")
+    return (f"trains in one process, and {processes.count} were started together: start "
+            f"one{instead}")
 
 
 def _candidates(before: str | None) -> Sequence[Engine]:

@@ -112,8 +112,11 @@ class Group(Protocol):
     def sum(self, values: Sequence[float]) -> tuple[float, ...]:
         """Return the sums over all processes, the same for each."""
 
+    def finish(self) -> None:
+        """Say that this process has come to the end; after an error it does not."""
+
     def close(self) -> None:
-        """Part from the others."""
+        """Part from the others, whatever happened."""
 
 
 class Alone:
@@ -125,6 +128,9 @@ class Alone:
     def sum(self, values: Sequence[float]) -> tuple[float, ...]:
         """Return the values."""
         return tuple(map(float, values))
+
+    def finish(self) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -13,28 +13,43 @@ from ssdreg.deploy.devices import context
 from ssdreg.deploy.executor import Inference
 from ssdreg.errors import RunError
 from ssdreg.registry.device import CPU
+from ssdreg.registry.head import TRAIN_OUTPUTS
 from ssdreg.runs.params import Params
 from ssdreg.training.graphs import rewritten
+from ssdreg.training.graphs.shares import SHARE, live_moments, with_shares
 from ssdreg.training.learner import Lesson
 from ssdreg.training.memory import STATES, Need, parameters, planned
+from ssdreg.training.mxnet_processes import MXNetGroup
 from ssdreg.training.state_file import Sums
 
 if TYPE_CHECKING:
     from ssdreg.data import DetectionIter
     from ssdreg.mx import mx
 
+#: The output of a training symbol that has the labels of the anchors.
+_LABELS = TRAIN_OUTPUTS.index("cls_label_output")
+
 
 class MXNetLearner:
     """A module of MXNet bound to a training symbol; see `Learner`.
 
     A batch is divided among the devices, whose copies of a parameter stay equal, since all of them
-    learn from the sum of the gradients.
+    learn from the sum of the gradients. So do several processes, which have a device each.
     """
 
     def __init__(self, lesson: Lesson) -> None:
         self._lesson = lesson
         self._contexts = [context(device) for device in lesson.devices]
-        self._symbol = _symbol(lesson)
+        self._group = lesson.group if isinstance(lesson.group, MXNetGroup) else None
+        self._shares: Mapping[int, str] = {}
+        self._moments: tuple[str, ...] = ()
+        symbol = lesson.symbol
+        if self._group is not None:
+            _refuse_sync_norm(lesson)
+            shared = with_shares(symbol, _LABELS)
+            symbol, self._shares = shared.symbol, shared.inputs
+            self._moments = live_moments(symbol)
+        self._symbol = _symbol(lesson, symbol)
         self._module = self._bound(available_memory())
 
     def _bound(self, memory: float) -> mx.mod.Module:
@@ -54,7 +69,8 @@ class MXNetLearner:
         from ssdreg.mx import mx
         module = mx.mod.Module(self._symbol, data_names=("data",), label_names=("label",),
                                context=self._contexts,
-                               fixed_param_names=list(self._lesson.frozen))
+                               fixed_param_names=[*self._lesson.frozen,
+                                                  *self._shares.values()])
         data, label = ((name, (images, *self._lesson.shapes[name][1:]))
                        for name in ("data", "label"))
         module.bind([data], [label])
@@ -85,22 +101,33 @@ class MXNetLearner:
 
     def begin(self, params: Params) -> None:
         """See `Learner.begin`."""
-        self._module.init_params(arg_params=dict(params.args), aux_params=dict(params.auxs))
+        self._init_params(params)
         self._init_optimizer(0)
 
     def restore(self, params: Params, optimizer: Mapping[str, mx.nd.NDArray], updates: int) -> None:
         """See `Learner.restore`."""
-        self._module.init_params(arg_params=dict(params.args), aux_params=dict(params.auxs))
+        self._init_params(params)
         self._init_optimizer(updates)
         if updates:  # MXNet makes the arrays at the first update
             self._set_optimizer(optimizer)
+
+    def _init_params(self, params: Params) -> None:
+        from ssdreg.mx import mx
+        shares = {name: mx.nd.ones((1,)) for name in self._shares.values()}
+        self._module.init_params(arg_params={**params.args, **shares},
+                                 aux_params=dict(params.auxs))
 
     def step(self, batch: mx.io.DataBatch, rate: float) -> Sums:
         """See `Learner.step`."""
         from ssdreg.mx import mx
         self._module._optimizer.set_learning_rate(rate)
-        self._module.forward_backward(batch)
+        self._module.forward(batch, is_train=True)
+        if self._group is not None:
+            self._share_losses(self._group)
+        self._module.backward()
         self._module.update()
+        if self._group is not None and self._moments:
+            self._average_moments(self._group)
         cls_prob, loc_loss, cls_label, *_ = self._module.get_outputs()
         counted = cls_label >= 0
         picked = mx.nd.pick(cls_prob, mx.nd.maximum(cls_label, 0), axis=1)
@@ -109,13 +136,44 @@ class MXNetLearner:
                               (cls_label > 0).sum(), dim=0).asnumpy()
         return Sums(*map(float, values))
 
+    def _share_losses(self, group: MXNetGroup) -> None:
+        """Tell the backward pass which share of the whole batch's losses is this process's."""
+        from ssdreg.mx import mx
+        outputs, arrays = self._module.get_outputs(), self._executor.arg_dict
+        counts = mx.nd.concat(*(
+            (outputs[number] >= 0 if number == _LABELS else outputs[number] > 0).sum()
+            for number in self._shares), dim=0).asnumpy()
+        # MXNet, too, divides by 1 where nothing counts
+        for name, count, total in zip(self._shares.values(), counts, group.sum(counts)):
+            arrays[name][:] = max(float(count), 1.0) / max(total, 1.0)
+
+    def _average_moments(self, group: MXNetGroup) -> None:
+        """Let all processes have the mean of their running moments."""
+        from ssdreg.mx import mx
+        # see `params`: before the backward pass has ended, they are those of the step before
+        mx.nd.waitall()
+        arrays = [self._executor.aux_dict[name] for name in self._moments]
+        joined = mx.nd.concat(*(array.reshape(-1) for array in arrays), dim=0)
+        group.sum_array("running moments", joined)
+        joined /= group.processes.count
+        begin = 0
+        for array in arrays:
+            array[:] = joined[begin:begin + array.size].reshape(array.shape)
+            begin += array.size
+
+    @property
+    def _executor(self) -> mx.executor.Executor:
+        return self._module._exec_group.execs[0]
+
     def params(self) -> Params:
         """See `Learner.params`."""
         from ssdreg.mx import mx
         # the backward pass writes batch norm's running moments without telling MXNet's engine:
         # read before it has ended, they are those of the step before
         mx.nd.waitall()
-        return Params(*self._module.get_params())
+        args, auxs = self._module.get_params()
+        return Params({name: array for name, array in args.items()
+                       if not name.startswith(SHARE)}, auxs)
 
     def detect(self, batches: DetectionIter, params: Params
                ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -129,6 +187,8 @@ class MXNetLearner:
         options = self._lesson.options
         momentum = {"momentum": options.momentum} if options.optimizer in ("sgd", "nag") else {}
         store = mx.kv.create("device") if len(self._contexts) > 1 else None
+        if self._group is not None:
+            store = self._group.store
         self._module.init_optimizer(kvstore=store, optimizer=options.optimizer, optimizer_params={
             "learning_rate": options.lr, "wd": options.wd, "begin_num_update": updates,
             # the losses are means over the batch already, one on each device
@@ -169,11 +229,18 @@ class MXNetLearner:
                 yield name, number * devices, weights
 
 
-def _symbol(lesson: Lesson) -> mx.sym.Symbol:
-    """Return what a step computes on the lesson's devices."""
+def _refuse_sync_norm(lesson: Lesson) -> None:
+    if lesson.options.sync_norm:
+        raise RunError("--sync-norm: MXNet takes the moments of batch normalisation from one "
+                       "process's part of a batch: choose --engine torch, or --freeze-norm, or "
+                       "leave it out")
+
+
+def _symbol(lesson: Lesson, symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return what a step of this symbol computes on the lesson's devices."""
     if lesson.devices[0].kind != CPU:  # the rules are those of the processors' kernels
-        return lesson.symbol
-    return rewritten(lesson.symbol, lesson.shapes, lesson.precision, lesson.options.recompute)
+        return symbol
+    return rewritten(symbol, lesson.shapes, lesson.precision, lesson.options.recompute)
 
 
 def _slots(state: object) -> Sequence[mx.nd.NDArray | None]:

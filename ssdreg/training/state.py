@@ -249,6 +249,11 @@ def load_options(run: Run) -> TrainOptions:
     return read_training(run).options
 
 
+def load_engine(run: Run) -> str:
+    """Read which engine computed a run; raise RunError when that is not known."""
+    return read_training(run).engine
+
+
 def load_source(run: Run) -> DataSpec:
     """Read what data a run trains and validates on; raise RunError when that is not known."""
     return read_training(run).data

@@ -15,8 +15,15 @@ from ssdreg.data import Augmentation, DataIssue, splits
 from ssdreg.data.boxes import boxes
 from ssdreg.detector.plan import Plan
 from ssdreg.engines.choice import AUTO, choose_engine
-from ssdreg.engines.processes import Processes, one_a_machine_first, started_together, wait
-from ssdreg.errors import DataError, SsdregError, StorageError
+from ssdreg.engines.processes import (
+    Group,
+    Processes,
+    any_says,
+    one_a_machine_first,
+    started_together,
+    wait,
+)
+from ssdreg.errors import DataError, RunError, SsdregError, StorageError
 from ssdreg.progress import Note, Progress, silent
 from ssdreg.registry.backbone import Backbone
 from ssdreg.registry.engine import Engine
@@ -257,6 +264,7 @@ def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes:
     tell(Note(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
               f"after step {saved.state.step}"))
     with choice.connected() as group:
+        _refuse_other_states(run, saved, group)
         with one_a_machine_first(group):
             opened = choices.open_training(saved.data, saved.augmentation, tell)
         with watching(run.path, tensorboard and processes.is_first) as after_epoch:
@@ -281,6 +289,14 @@ def _stands(run: Run, processes: Processes, tell: Progress) -> Saved:
     if processes.is_first:
         state.finish(run)
     return state.load(run, tell)
+
+
+def _refuse_other_states(run: Run, saved: Saved, group: Group) -> None:
+    """Raise RunError where a process read another state than the first one."""
+    state_of_first = group.sum((saved.state.updates if group.processes.is_first else 0,))[0]
+    if any_says(group, saved.state.updates != state_of_first):
+        raise RunError(f"the processes read different states of {run.path}: is it the same folder "
+                       f"on all machines? Give the same command again where it is")
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:

@@ -61,6 +61,9 @@ class TorchGroup:
             distributed.all_reduce(totals)
         return tuple(totals.tolist())
 
+    def finish(self) -> None:
+        """See `Group.finish`: nothing that one process does afterwards concerns another."""
+
     def close(self) -> None:
         """See `Group.close`."""
         distributed.destroy_process_group()

@@ -177,8 +177,9 @@ def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
 
 
 @pytest.mark.parametrize(("options", "sentence"), [
-    ({"engine": "mxnet"}, "the engine mxnet trains in one process, and 2 were started together: "
-                          "start one, without torchrun, or with --engine torch"),
+    ({"engine": "mxnet"}, "2 processes cannot find each other: DMLC_ROLE, DMLC_PS_ROOT_URI, "
+                          "DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER, DMLC_NUM_SERVER are not in the "
+                          "environment; start them by `ssdreg launch`"),
     ({"batch_size": 7}, "a batch of 7 cannot be divided among 2 processes: choose a multiple of "
                         "2")])
 def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, tmp_path,
@@ -190,6 +191,16 @@ def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, 
     assert train_here(data=shapes, out=tmp_path / "run", no_pretrained=True, **options) != 0
     assert sentence in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_one_command_launches_them(shapes, tmp_path):
+    run = tmp_path / "run"
+    process = begun("-m", "ssdreg", "launch", "--workers", 2, "--", *command(
+        data=shapes, out=run, epochs=1, no_pretrained=True))
+    printed = printed_by(process)
+    assert process.returncode == 0, printed
+    assert "by 2 processes" in printed
+    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1]
 
 
 def test_what_all_processes_refuse_is_told_once(shapes, tmp_path):

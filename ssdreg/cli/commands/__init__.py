@@ -26,7 +26,7 @@ class Command(Protocol):
 
 #: The names of the commands in the order of ``--help``, with their modules.
 MODULES = {name: name.replace("-", "_") for name in (
-    "list", "show", "draw", "check", "audit", "build", "data", "train", "tune", "doctor",
+    "list", "show", "draw", "check", "audit", "build", "data", "train", "launch", "tune", "doctor",
     "eval", "quantize", "predict", "serve", "bench", "demo", "env", "weights", "import", "export",
     "sagemaker", "plugins", "new-plugin")}
 MODULES["import"] = "import_"  # which is no name in Python

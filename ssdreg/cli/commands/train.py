@@ -31,7 +31,7 @@ SUMMARY = "train a detector on images with boxes"
 
 AUGMENT = "light"
 
-#: Seconds in which torchrun ends the other processes when the first has failed.
+#: Seconds in which what started them ends the other processes when the first has failed.
 ENDED_WITHIN = 5.0
 
 _DEFAULTS = {field.name: field.default for field in fields(TrainOptions)}
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="leave the backbone's batch normalisation alone")
     parser.add_argument("--sync-norm", action="store_true", default=argparse.SUPPRESS,
                         help="normalize by the moments of the whole batch, over all processes "
-                             "that torchrun started")
+                             "that train together (PyTorch)")
     parser.add_argument("--head-lr", type=float, metavar="FACTOR", default=argparse.SUPPRESS,
                         help="multiply the learning rate by this behind the backbone "
                              f"(default: {_DEFAULTS['head_lr']:g})")

@@ -1,0 +1,1 @@
+"""Starting the processes that train one network together: here, by ssh, Slurm or Kubernetes."""
