@@ -258,8 +258,8 @@ def test_what_is_of_an_onnx_file_is_refused(copy, tmp_path):
                     ("--batch-size", 1), ("--dynamic-batch",)):
         sentence = f"{options[0]} is of an ONNX file"
         assert refused(sentence, copy, "--format", "torch", *options)
-    assert refused("there is no format 'pickle' to export to: choose one of onnx, openvino, torch", copy,
-                   "--format", "pickle")
+    assert refused("there is no format 'pickle' to export to: choose one of onnx, openvino, torch",
+                   copy, "--format", "pickle")
     (tmp_path / "file").write_text("mine")
     assert refused("is a file, and a folder is written", copy, "--format", "torch",
                    "--out", tmp_path / "file")
