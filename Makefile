@@ -11,7 +11,7 @@ export PYTHON
 ONE_THREAD = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 # A process that crashes ends the run and names its test: pytest-xdist 3.8 waits for ever for the
 # tests of a file that it gave to another process in its place.
-# Half of the tests at a time: one process that runs a whole half keeps gigabytes (of OpenVINO's
+# A third of the tests at a time: one process that runs a whole half keeps gigabytes (of OpenVINO's
 # models, which are not freed beside MXNet, see runtime/ssdreg_runtime/backends/openvino.py).
 IN_TWO = -n 2 --dist loadfile --max-worker-restart 0
 
@@ -25,7 +25,8 @@ demo:   ## train a small detector on drawn shapes, score it and show what it fin
 test:   ## run the whole test suite, that of the runtime and of every plug-in included
 	@tools/make-venv test
 	@$(ONE_THREAD) .venv/bin/python -m pytest $(IN_TWO) tests/[a-d]*
-	@$(ONE_THREAD) .venv/bin/python -m pytest $(IN_TWO) tests/[e-z]* runtime/tests
+	@$(ONE_THREAD) .venv/bin/python -m pytest $(IN_TWO) tests/[e-o]*
+	@$(ONE_THREAD) .venv/bin/python -m pytest $(IN_TWO) tests/[p-z]* runtime/tests
 	@why=$$(.venv/bin/python tests/support/index.py); if [ -z "$$why" ]; then tools/test-plugins; \
 		else echo "The plug-ins are not tested: $$why"; fi
 

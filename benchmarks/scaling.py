@@ -159,7 +159,7 @@ def sent(interface: str) -> int:
     """Return the bytes that went over a link, both ways; over loopback each byte once."""
     counts = Path("/sys/class/net") / interface / "statistics"
     ways = ("tx_bytes",) if interface == "lo" else ("tx_bytes", "rx_bytes")
-    return sum(int((counts / way).read_text()) for way in ways)
+    return sum(int((counts / way).read_text(encoding="ascii")) for way in ways)
 
 
 def in_namespaces(machines: Sequence[Machine], servers: int, training: Sequence[str]
