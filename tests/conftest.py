@@ -15,7 +15,7 @@ from ssdreg.cli.main import main
 # Read when MXNet is imported. Its threads wait by spinning, which, on a machine with other work,
 # takes the processors from those it waits for: these small networks then run for seconds.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# Whichever test imports OpenVINO first: nothing is sent, and nothing forks these processes to do so.
+# Whichever test imports OpenVINO first, it sends nothing, for which it would fork these processes.
 sys.modules.setdefault("openvino_telemetry", None)
 
 
