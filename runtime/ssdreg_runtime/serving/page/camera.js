@@ -1,5 +1,7 @@
 // Moving pictures: the camera, and the frames of a video file.
 
+import { pause } from "./server.js";
+
 /** What a browser's refusal of the camera means. */
 const REFUSALS = {
   NotAllowedError: "The camera may not be used: allow it in the browser's settings of this page.",
@@ -53,11 +55,20 @@ export function closeVideo(video) {
   video.load();
 }
 
-/** Move a video to a time in seconds, and wait until its frame is there. */
+/**
+ * Move a paused video to a time in seconds, and wait until its frame is there.
+ *
+ * "seeked" alone comes before the frame now and then: what is drawn is the one before it. A
+ * browser that tells of frames must be asked before it is moved, and tells of none on a page that
+ * is hidden.
+ */
 export async function seek(video, time) {
-  const shown = new Promise((done) => { video.onseeked = done; });
+  const moved = new Promise((done) => { video.onseeked = done; });
+  const shown = video.requestVideoFrameCallback &&
+    new Promise((done) => { video.requestVideoFrameCallback(done); });
   video.currentTime = Math.max(0, Math.min(time, video.duration));
-  await shown;
+  await moved;
+  await Promise.race([shown, pause(500)]);
 }
 
 /** The time in seconds between two frames, from the first that are played; 1/25 where unknown. */
