@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from ssdreg_runtime.io.decoding import decode
+from ssdreg_runtime.io.decoding import decode_picture
 from ssdreg_runtime.io.images import resize
 from ssdreg_runtime.io.pixels import to_rgb
 from ssdreg_runtime.system.tables import text_table
@@ -115,7 +115,7 @@ def _measure(work: Callable[..., object], items: Sequence[object], threads: int
 
 
 def _by_pillow(content: bytes) -> np.ndarray:
-    image, *_ = decode(content)
+    image = decode_picture(content).image
     return np.asarray(to_rgb(image))
 
 
@@ -134,7 +134,7 @@ def _apart(decoder: Decoder, content: bytes) -> float:
 
 def _of_size(content: bytes, size: tuple[int, ...]) -> bytes:
     stream = io.BytesIO()
-    image = to_rgb(decode(content)[0])
+    image = to_rgb(decode_picture(content).image)
     image.resize((size[0], size[1]), Image.Resampling.LANCZOS).save(stream, "JPEG", quality=90)
     return stream.getvalue()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ssdreg.checkup.files import checksums, epochs, leftovers
 from ssdreg.checkup.finding import Examination, Finding
-from ssdreg.checkup.network import classes, symbols, taps
+from ssdreg.checkup.network import symbols, taps
 from ssdreg.checkup.standing import log, state
 from ssdreg.errors import RunError
 from ssdreg.progress import Progress, Telling, Work
@@ -53,7 +53,6 @@ def doctor(run: str | os.PathLike[str], *, repair: bool = False,
 
 def _all(run: Run, told: Telling) -> Iterator[Finding]:
     yield from leftovers(run)
-    yield from classes(run)
     yield from symbols(run)
     yield from taps(run)
     yield from checksums(run)

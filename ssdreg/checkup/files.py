@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from ssdreg_runtime.system import leftovers as unfinished
 
 from ssdreg.checkup.finding import Finding
 from ssdreg.errors import RunError
+from ssdreg.graph.nodes import DATA
 from ssdreg.progress import Telling
 from ssdreg.runs.checksums import (
     FILE,
@@ -23,8 +23,9 @@ from ssdreg.runs.checksums import (
 )
 from ssdreg.runs.lock import FILE as LOCK
 from ssdreg.runs.lock import holder
-from ssdreg.runs.params import Params, read_params
+from ssdreg.runs.params import read_params
 from ssdreg.runs.run import Run
+from ssdreg.training.start import parameter_shapes
 from ssdreg.training.state_file import START, START_PARAMS, STATE
 
 #: What is put behind the name of a file that is not to be read any more.
@@ -93,30 +94,23 @@ def _shapes(run: Run) -> Mapping[str, tuple[int, ...]]:
         symbol = run.load_symbol()
     except RunError:
         return {}
-    args, _, auxs = symbol.infer_shape(data=(1, 3, *run.plan.data_shape))
-    shapes = {**dict(zip(symbol.list_arguments(), args)),
-              **dict(zip(symbol.list_auxiliary_states(), auxs))}
-    return {name: shape for name, shape in shapes.items() if name != "data"}
+    shapes = parameter_shapes(symbol, {DATA: (1, 3, *run.plan.data_shape)})
+    return {name: shape for name, shape in shapes.items() if name != DATA}
 
 
 def _misfit(file: Path, wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """Say what is wrong with parameters that have their checksum, or none; "" where nothing is."""
+    """Say what is wrong with parameters that have their checksum, or none; "" where nothing is.
+
+    They may be no numbers, and one may be missing or have another shape.
+    """
     try:
         params = read_params(file)
     except RunError as error:
         return str(error)
-    return misfit(params, wanted)
-
-
-def misfit(params: Params, wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """Say which parameter is missing, of another shape, or no number; "" where none is."""
     arrays = {**params.args, **params.auxs}
     for name, shape in wanted.items():
         if name not in arrays:
             return f"{name!r} is missing, which the network has"
         if tuple(arrays[name].shape) != shape:
             return f"{name!r} has the shape {tuple(arrays[name].shape)}, the network's is {shape}"
-    for name, array in arrays.items():
-        if not np.isfinite(array.asnumpy()).all():
-            return f"{name!r} is not a number everywhere"
     return ""

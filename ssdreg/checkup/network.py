@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from ssdreg.mx import mx
 
 
-def classes(run: Run) -> Iterator[Finding]:
-    """Find names of classes that are not as many as the plan has."""
-    if len(run.classes) != run.plan.num_classes:
-        yield Finding(run.config_file.name, f"its plan detects {run.plan.num_classes} classes, and "
-                                            f"it names {len(run.classes)}")
-
-
 def symbols(run: Run) -> Iterator[Finding]:
     """Find symbols that are missing, damaged, or not what the plan says."""
     built = _built(run)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
-from ssdreg_runtime.io.decoding import decode
+from ssdreg_runtime.io.decoding import decode_picture
 from ssdreg_runtime.io.pixels import to_rgb
 from ssdreg_runtime.system.threads import usable_processors
 
@@ -73,7 +73,7 @@ def groups_of_alike(samples: Sequence[Sample], progress: Progress | None = None)
 
 def _hash(sample: Sample) -> np.ndarray | None:
     try:
-        image, *_ = decode(sample.image.read_bytes())
+        image = decode_picture(sample.image.read_bytes()).image
         bits = difference_hash(turn(to_rgb(image), sample.orientation))
     except UNREADABLE:
         return None  # which is said where it is read to be used

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 from PIL import Image
-from ssdreg_runtime.io.decoding import decode, open_picture
+from ssdreg_runtime.io.decoding import decode_picture, open_picture
 from ssdreg_runtime.io.pixels import to_rgb
 
 from ssdreg.data.packed import Packed
@@ -49,7 +49,7 @@ def read_pixels(index: RecordIndex, number: int) -> np.ndarray:
     that holds no image, or one that cannot be decoded.
     """
     try:
-        image, *_ = decode(image_of(index, number))
+        image = decode_picture(image_of(index, number)).image
         return np.asarray(to_rgb(image))
     except UNREADABLE as error:
         raise DataError(f"{index.path}: the image of record {number} cannot be decoded ({error}); "

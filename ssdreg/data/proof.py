@@ -15,7 +15,7 @@ from pathlib import Path
 
 import attrs
 from PIL import UnidentifiedImageError
-from ssdreg_runtime.io.decoding import decode
+from ssdreg_runtime.io.decoding import decode_picture
 from ssdreg_runtime.system.caches import cache
 from ssdreg_runtime.system.files import replacing, write_json
 from ssdreg_runtime.system.threads import usable_processors
@@ -101,7 +101,7 @@ def _fault(content: bytes) -> str:
     if not content:
         return "it holds no image"
     try:
-        image, *_ = decode(content)
+        image = decode_picture(content).image
     except UnidentifiedImageError:
         return "its image cannot be decoded"
     except UNREADABLE as error:

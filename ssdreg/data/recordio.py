@@ -20,11 +20,14 @@ from attrs import field, frozen
 from ssdreg.data.shards import files_of
 from ssdreg.errors import DataError
 
-_MAGIC = 0xCED7230A
-_FRAME = struct.Struct("<II")
+MAGIC = 0xCED7230A
+#: In front of each part of a record: the magic number, and a word that `split_word` takes apart.
+FRAME = struct.Struct("<II")
 _IMAGE_HEADER = struct.Struct("<IfQQ")  # label length, a single label, two identifiers
 _LENGTH_BITS = 29
-_WHOLE, _FIRST, _LAST = 0, 1, 3
+_WHOLE, FIRST, _LAST = 0, 1, 3
+#: The flags of a part behind which the next record begins.
+ENDS = (_WHOLE, _LAST)
 _LEAST_OBJECT_WIDTH = 5  # class, x1, y1, x2, y2; whatever follows is extra
 _COLUMNS = 6  # of a table: with difficult
 #: More classes than any data set tells apart; what is larger is no class but damage, and a network
@@ -154,18 +157,18 @@ def _index_file(path: Path, size: int) -> _FileIndex:
 
 def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarray:
     """Return the label of the record at the file's position, and move behind the record."""
-    start, flag = file.tell(), _FIRST
+    start, flag = file.tell(), FIRST
     label: np.ndarray | None = None
     # a payload that contains the magic number is split into parts there
-    while flag not in (_WHOLE, _LAST):
-        frame = file.read(_FRAME.size)
-        if len(frame) < _FRAME.size:
+    while flag not in ENDS:
+        frame = file.read(FRAME.size)
+        if len(frame) < FRAME.size:
             raise DataError(f"{path}: the file ends inside record {number}; pack or copy it again")
-        magic, word = _FRAME.unpack(frame)
-        if magic != _MAGIC:
+        magic, word = FRAME.unpack(frame)
+        if magic != MAGIC:
             raise DataError(f"{path}: this is not a RecordIO file (byte {file.tell() - 8} starts "
                             f"no record); pack it again with im2rec or from its folder")
-        flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
+        flag, length = split_word(word)
         end = file.tell() + (length + 3) // 4 * 4
         if end > size:
             raise DataError(f"{path}: the file ends inside record {number}, which starts at byte "
@@ -173,8 +176,18 @@ def _read_record(file: BinaryIO, size: int, path: Path, number: int) -> np.ndarr
         if label is None:
             label = _read_label(file, length, path, number)
         file.seek(end)
-    assert label is not None  # the loop has run: _FIRST is no last part
+    assert label is not None  # the loop has run: FIRST is no last part
     return label
+
+
+def split_word(word: int) -> tuple[int, int]:
+    """Return the flag of a record's part, and the length of its payload in bytes."""
+    return word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
+
+
+def join_parts(parts: Sequence[bytes]) -> bytes:
+    """Return the payload of a record: where the magic number stood, it was split."""
+    return struct.pack("<I", MAGIC).join(parts)
 
 
 def _read_label(file: BinaryIO, length: int, path: Path, number: int) -> np.ndarray:
@@ -243,12 +256,11 @@ def image_of(index: RecordIndex, number: int) -> bytes:
     record = _record(index, number)
     payload, at = [], 0
     while at < len(record):
-        _, word = _FRAME.unpack_from(record, at)
-        length = word & ((1 << _LENGTH_BITS) - 1)
-        at += _FRAME.size
+        _, word = FRAME.unpack_from(record, at)
+        _, length = split_word(word)
+        at += FRAME.size
         payload.append(record[at:at + length])
         at += (length + 3) // 4 * 4
-    # where the magic number stood, the payload was split
-    whole = struct.pack("<I", _MAGIC).join(payload)
+    whole = join_parts(payload)
     label_length, *_ = _IMAGE_HEADER.unpack_from(whole)
     return whole[_IMAGE_HEADER.size + 4 * label_length:]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+
+from ssdreg_runtime.system.files import digest as digest_of
 
 from ssdreg.data import issues as kinds
 from ssdreg.data.dataset import Dataset
@@ -19,11 +20,11 @@ def said_twice(train: Dataset, validation: Dataset) -> list[DataIssue]:
     """
     learnt = _by_size(sample.image for sample in train.samples)
     issues = []
-    digests: dict[Path, bytes] = {}
+    digests: dict[Path, str] = {}
 
-    def digest(file: Path) -> bytes:
+    def digest(file: Path) -> str:
         if file not in digests:
-            digests[file] = hashlib.sha256(file.read_bytes()).digest()
+            digests[file] = digest_of(file)
         return digests[file]
 
     for sample in validation.samples:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from ssdreg_runtime.draw.look import font_of
 from ssdreg_runtime.draw.paint import contact_sheet, draw_truths
-from ssdreg_runtime.io.decoding import decode, decode_picture
+from ssdreg_runtime.io.decoding import decode_picture
 from ssdreg_runtime.io.pixels import to_rgb
 from ssdreg_runtime.system.files import replacing, scratch_folder
 from ssdreg_runtime.system.names import shown
@@ -135,7 +135,7 @@ def _caption(sample: Sample) -> str:
 
 def _annotated(sample: Sample, dataset: Dataset) -> Image.Image:
     """Return a sample as it is trained on, with its boxes."""
-    image, *_ = decode(sample.image.read_bytes())
+    image = decode_picture(sample.image.read_bytes()).image
     rows = [(dataset.classes.index(box.label), box.x1 / sample.width, box.y1 / sample.height,
              box.x2 / sample.width, box.y2 / sample.height, box.difficult) for box in sample.boxes]
     return draw_truths(turn(to_rgb(image), sample.orientation), np.array(rows).reshape(-1, 6),

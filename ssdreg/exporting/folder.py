@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
-from ssdreg_runtime.system.files import replacing_folder, write_json
+from ssdreg_runtime.system.files import digest, replacing_folder, write_json
 
 from ssdreg._version import __version__
 from ssdreg.deploy.model import DeployModel, open_trainable
@@ -123,7 +122,7 @@ def export_folder(model: str | os.PathLike[str], format: str, *,
         names = tuple(file.relative_to(beside).as_posix() for file in written)
         write_json(beside / MANIFEST, {
             "ssdreg": __version__, "format": format,
-            "files": {name: _digest(file) for name, file in zip(names, written)}})
+            "files": {name: digest(file) for name, file in zip(names, written)}})
     exported = ExportedFolder(folder, names, size, replaced, source, format)
     (progress or silent)(exported)
     if images is None:
@@ -160,12 +159,8 @@ def _refuse(folder: Path) -> None:
     for name, file in there.items():
         if name not in written:
             raise ExportError(f"{file} was put there since ssdreg wrote the folder: {instead}")
-        if written[name] != _digest(file):
+        if written[name] != digest(file):
             raise ExportError(f"{file} was changed since ssdreg wrote it: {instead}")
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def describe_folder(exported: ExportedFolder) -> str:

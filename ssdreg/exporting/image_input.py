@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
-from ssdreg_runtime.backends.facts import PREFIX
 from ssdreg_runtime.backends.model_file import IMAGE, IMAGE_OUTPUTS, INPUT, OUTPUT
 
 from ssdreg.detector.post_processing import PostProcessing
 from ssdreg.errors import ExportError
+from ssdreg.exporting.openvino_model import stated_facts
 from ssdreg.exporting.reading import Shape
 from ssdreg.exporting.writer import Value, Writer
 
@@ -104,8 +104,7 @@ def _names(model: onnx.ModelProto) -> set[str]:
 
 
 def _rules(model: onnx.ModelProto) -> PostProcessing:
-    stated = {each.key: each.value for each in model.metadata_props}
-    return PostProcessing(nms_threshold=json.loads(stated[f"{PREFIX}nms_threshold"]))
+    return PostProcessing(nms_threshold=json.loads(stated_facts(model)["nms_threshold"]))
 
 
 @frozen

@@ -6,27 +6,16 @@ it at the pace of a fast disk.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.files import digest, replacing
 
 from ssdreg.errors import RunError
 
 FILE = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\0]+)")
-_CHUNK = 2**20
-
-
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    total = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            total.update(chunk)
-    return total.hexdigest()
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

@@ -160,8 +160,13 @@ def write_network(run: Run, train_symbol: mx.sym.Symbol, deploy_symbol: mx.sym.S
 
 def write_symbol(run: Run, name: str, symbol: mx.sym.Symbol) -> None:
     """Write one symbol of a run, as `Run.load_symbol` calls it."""
+    save_symbol(run.path / f"{name}-symbol.json", symbol)
+
+
+def save_symbol(file: Path, symbol: mx.sym.Symbol) -> None:
+    """Write a symbol as MXNet reads it, whole or not at all."""
     from ssdreg.mx import writing_by_mxnet
-    with replacing(run.path / f"{name}-symbol.json") as beside, writing_by_mxnet(beside):
+    with replacing(file) as beside, writing_by_mxnet(beside):
         # by default MXNet leaves out what converts to bfloat16
         symbol.save(native(beside), remove_amp_cast=False)
 

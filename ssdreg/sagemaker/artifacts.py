@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import evolve
-from ssdreg_runtime.system.files import replacing, write_json
-from ssdreg_runtime.system.names import native
+from ssdreg_runtime.system.files import write_json
 
 from ssdreg.checkpoints.files import HYPERPARAMETERS
 from ssdreg.exporting.export import export
@@ -21,7 +20,7 @@ from ssdreg.graph.attributes import Attributes
 from ssdreg.graph.nodes import DATA, VARIABLE, Net, Node
 from ssdreg.registry.preprocessing import Preprocessing
 from ssdreg.runs.params import Params, write_params
-from ssdreg.runs.run import PREFIX, Run
+from ssdreg.runs.run import PREFIX, Run, save_symbol
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -46,8 +45,7 @@ def write_model(run: Run, hyperparameters: Mapping[str, str], folder: Path) -> N
     write_params(folder / PARAMS, params)
     write_json(folder / HYPERPARAMETERS, dict(hyperparameters))
     # last, because it is what makes a folder a checkpoint
-    with replacing(folder / SYMBOL) as beside:
-        symbol.save(native(beside), remove_amp_cast=False)
+    save_symbol(folder / SYMBOL, symbol)
 
 
 def with_normalisation(symbol: mx.sym.Symbol, params: Params, preprocessing: Preprocessing

@@ -8,20 +8,16 @@ augmented manifest: a picture, and its attributes as JSON, as records behind one
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from attrs import field, frozen
 
 from ssdreg.data.json_file import parse_json
+from ssdreg.data.recordio import ENDS, FRAME, MAGIC, join_parts, split_word
 from ssdreg.errors import DataError
 from ssdreg.sagemaker.contract import Channel
 
-_FRAME = struct.Struct("<II")
-_MAGIC = 0xCED7230A
-_LENGTH_BITS = 29
-_WHOLE, _LAST = 0, 3
 #: What the files of pictures begin with, and their extensions.
 _PICTURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png"}
 
@@ -60,20 +56,20 @@ def read_pipe(channel: Channel, pipe: BinaryIO) -> Piped:
 
 def _records(pipe: BinaryIO, channel: Channel) -> Iterator[bytes]:
     """Give the payloads of records; one that holds the magic number comes in parts."""
-    while frame := _read(pipe, _FRAME.size, channel, may_end=True):
+    while frame := _read(pipe, FRAME.size, channel, may_end=True):
         parts = []
         while True:
-            magic, word = _FRAME.unpack(frame)
-            if magic != _MAGIC:
+            magic, word = FRAME.unpack(frame)
+            if magic != MAGIC:
                 raise DataError(f"{channel.pipe} does not carry RecordIO: set the channel's "
                                 f"RecordWrapperType to RecordIO, or its input mode to File")
-            flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
+            flag, length = split_word(word)
             parts.append(_read(pipe, length, channel))
             _read(pipe, -length % 4, channel)
-            if flag in (_WHOLE, _LAST):
+            if flag in ENDS:
                 break
-            frame = _read(pipe, _FRAME.size, channel)
-        yield struct.pack("<I", _MAGIC).join(parts)
+            frame = _read(pipe, FRAME.size, channel)
+        yield join_parts(parts)
 
 
 def _read(pipe: BinaryIO, count: int, channel: Channel, *, may_end: bool = False) -> bytes:

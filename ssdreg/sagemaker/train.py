@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import define
-from ssdreg_runtime.system.files import write_json
+from ssdreg_runtime.system.files import scratch_folder, write_json
 
 from ssdreg.checkpoints import load_checkpoint
 from ssdreg.data.json_file import read_json
@@ -53,8 +52,7 @@ def train_job(folders: Folders, line: Callable[[str], None], *, engine: str = AU
     log = JobLog(line, job.host, settings.epochs)
     for note in settings.notes:
         log(Note(note))
-    with tempfile.TemporaryDirectory(prefix="ssdreg-job-") as name:
-        work = Path(name)
+    with scratch_folder() as work:
         kept = folders.checkpoints if folders.checkpoints.is_dir() else work
         _refuse_another_job(kept, written(job.hyperparameters))
         data = open_channels(job, settings.num_classes, work, log)

@@ -106,7 +106,7 @@ def take(checkpoint: Params, symbol: mx.sym.Symbol, shapes: dict[str, tuple[int,
     Raises RunError when nothing fits.
     """
     wanted_args = [name for name in symbol.list_arguments() if name not in shapes]
-    shapes_by_name = _shapes(symbol, shapes)
+    shapes_by_name = parameter_shapes(symbol, shapes)
     fitting: list[dict[str, mx.nd.NDArray]] = []
     fresh: list[str] = []
     reshaped: list[str] = []
@@ -130,8 +130,9 @@ def take(checkpoint: Params, symbol: mx.sym.Symbol, shapes: dict[str, tuple[int,
     return Taken(Params(*fitting), tuple(fresh), tuple(reshaped), total - used - len(reshaped))
 
 
-def _shapes(symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]]
-            ) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]]
+                     ) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a symbol's arguments and auxiliary states; `shapes` has its inputs'."""
     args, _, auxs = symbol.infer_shape(**shapes)
     return {**dict(zip(symbol.list_arguments(), args)),
             **dict(zip(symbol.list_auxiliary_states(), auxs))}
@@ -142,7 +143,7 @@ def check_saved(lesson: Lesson, saved: Saved, path: Path) -> None:
 
     `path` is the run's folder.
     """
-    shapes = _shapes(lesson.symbol, dict(lesson.shapes))
+    shapes = parameter_shapes(lesson.symbol, dict(lesson.shapes))
     wanted = {name: shape for name, shape in shapes.items() if name not in lesson.shapes}
     for params in (saved.params, saved.average or saved.params):
         _refuse_others({**params.args, **params.auxs}, wanted, path)
@@ -170,7 +171,7 @@ def draw(lesson: Lesson, start: Params | None = None) -> Params:
     """
     from ssdreg.mx import mx
     symbol, rule = lesson.symbol, initializer()
-    shapes, attributes = _shapes(symbol, dict(lesson.shapes)), symbol.attr_dict()
+    shapes, attributes = parameter_shapes(symbol, dict(lesson.shapes)), symbol.attr_dict()
     given = start or Params({}, {})
     mx.random.seed(lesson.options.seed)
 

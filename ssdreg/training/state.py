@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 from attrs import frozen
-from ssdreg_runtime.system.files import replacing
+from ssdreg_runtime.system.files import digest, replacing
 
 from ssdreg.data import Augmentation
 from ssdreg.data.splits import DataSpec
 from ssdreg.errors import RunError
 from ssdreg.progress import Note, Progress, silent
 from ssdreg.runs.arrays import read_arrays
-from ssdreg.runs.checksums import damage, digest, readable_checksums, withdraw, write_checksums
+from ssdreg.runs.checksums import damage, readable_checksums, withdraw, write_checksums
 from ssdreg.runs.params import Params, by_kind, named, read_params, write_params
 from ssdreg.runs.run import PREFIX, Run
 from ssdreg.training.options import TrainOptions
@@ -32,7 +31,6 @@ from ssdreg.training.state_file import (
     StateFile,
     StoredFile,
     Training,
-    read_start,
     read_state,
     read_training,
     write_training,
@@ -143,12 +141,14 @@ def load(run: Run, tell: Progress = silent) -> Saved:
     Where the files of its newest state are damaged, the newest epoch whose parameters are whole is
     taken, and `tell` is told so. Raises RunError when it cannot go on.
     """
-    if not (run.path / STATE).is_file() and (run.path / START).is_file():
-        return _load_start(run)
-    stands = read_state(run)
+    stands = read_training(run)
+    if isinstance(stands, StartFile):
+        return _load_start(run, stands)
     complaint = damage_of(run, stands)
-    if complaint:
-        return _load_epoch(run, stands, complaint, tell)
+    return _load_epoch(run, stands, complaint, tell) if complaint else _load_state(run, stands)
+
+
+def _load_state(run: Run, stands: StateFile) -> Saved:
     arrays = read_arrays(run.path / stands.optimizer.name)
     params, average = read_params(run.path / stands.params.name), None
     learnt = {name[len(_LEARNT):]: array for name, array in arrays.items()
@@ -157,20 +157,19 @@ def load(run: Run, tell: Progress = silent) -> Saved:
         params, average = by_kind(learnt), params
     optimizer = {name: array for name, array in arrays.items()
                  if name != "none" and not name.startswith(_LEARNT)}
-    saved = _saved(stands, stands.state, params, optimizer, average)
-    for file, known in ((stands.params, named(average or params)), (stands.optimizer, arrays)):
-        _refuse_infinite(run, file.name, known)
-    return saved
+    return _saved(stands, stands.state, params, optimizer, average)
 
 
 def check_files(run: Run) -> None:
     """Raise RunError where a run cannot go on exactly where it stands, or begin where it begins."""
     stands = read_training(run)
-    if isinstance(stands, StateFile):
-        complaint = damage_of(run, stands)
-        if complaint:
-            raise RunError(complaint)
-    load(run)
+    if isinstance(stands, StartFile):
+        _load_start(run, stands)
+        return
+    complaint = damage_of(run, stands)
+    if complaint:
+        raise RunError(complaint)
+    _load_state(run, stands)
 
 
 def step_back(run: Run) -> None:
@@ -183,8 +182,7 @@ def step_back(run: Run) -> None:
     save(run, back)
 
 
-def _load_start(run: Run) -> Saved:
-    begins = read_start(run)
+def _load_start(run: Run, begins: StartFile) -> Saved:
     params = Params({}, {})
     if begins.start is not None:
         complaint = _damage(run, begins.start)
@@ -203,7 +201,6 @@ def _load_epoch(run: Run, stands: StateFile, complaint: str, tell: Progress) -> 
             f"give the command that began {run.path} again, which begins anew"
             if not run.epochs() else "start another run with another --out, or delete this one"))
     params = run.load_params(epoch)
-    _refuse_infinite(run, run.params_file(epoch).name, named(params))
     state = _end_of(run, stands.state, epoch)
     tell(Note(f"{complaint}: going back to epoch {epoch}, whose parameters are whole; its "
               f"optimizer begins anew"))
@@ -233,15 +230,6 @@ def _damage(run: Run, file: StoredFile) -> str:
     """Say what is wrong with a state's file; "" where nothing is."""
     wrong = damage(run.path / file.name, file.sha256)
     return wrong and f"{run.path / file.name} is damaged: {wrong}"
-
-
-def _refuse_infinite(run: Run, name: str, arrays: Mapping[str, mx.nd.NDArray]) -> None:
-    for array_name, array in arrays.items():
-        if not np.isfinite(array.asnumpy()).all():
-            raise RunError(f"{array_name!r} in {run.path / name} is not a number everywhere: what "
-                           f"was saved had diverged. `ssdreg train --pretrained` with another "
-                           f"--out, an earlier {PREFIX}-*.params of the run and a lower --lr "
-                           f"begins from before that")
 
 
 def load_options(run: Run) -> TrainOptions:

@@ -145,7 +145,7 @@ def read_start(run: Run) -> StartFile:
     return _read(run, START, StartFile)
 
 
-def read_training(run: Run) -> Training:
+def read_training(run: Run) -> StartFile | StateFile:
     """Read what a run is trained by: of its state, or of its start where nothing was saved yet."""
     if not (run.path / STATE).is_file() and (run.path / START).is_file():
         return read_start(run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from ssdreg_runtime.backends.picture import PictureBackend
 from ssdreg_runtime.backends.precisions import MIXED, NO_BFLOAT16, resolve_precision
 from ssdreg_runtime.backends.settings import CPU, Device, Settings, in_force, iou_limit
 from ssdreg_runtime.errors import DependencyError, ModelError
+from ssdreg_runtime.system.files import digest
 from ssdreg_runtime.system.names import native
 
 if TYPE_CHECKING:
@@ -163,15 +163,10 @@ def _identity(file: ModelFile) -> object:
     """
     if "mxnet" not in sys.modules:
         return object()
-    digest = hashlib.sha256(file.content or b"")
-    parts: list[Path] = []
-    if file.path is not None:
-        parts = [file.path, file.path.with_suffix(".bin")] if file.is_ir else [file.path]
-    for part in parts:
-        with part.open("rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(block)
-    return digest.hexdigest()
+    if file.path is None:
+        return (hashlib.sha256(file.content or b"").hexdigest(),)
+    parts = (file.path, file.path.with_suffix(".bin")) if file.is_ir else (file.path,)
+    return tuple(map(digest, parts))
 
 
 def _read(core: openvino.Core, file: ModelFile) -> openvino.Model:

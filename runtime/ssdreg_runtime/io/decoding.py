@@ -119,12 +119,6 @@ def decode_picture(content: bytes) -> Picture:
                                      f"pixels; decoded as far as it goes", size)
 
 
-def decode(content: bytes) -> tuple[Image.Image, bytes, str]:
-    """Decode a picture file as `decode_picture` does, and return image, content and what lacks."""
-    picture = decode_picture(content)
-    return picture.image, picture.content, picture.missing
-
-
 def decode_and_say(content: bytes, name: str) -> Picture:
     """Decode a picture file as `decode_picture` does, and log what is missing of it."""
     picture = decode_picture(content)

@@ -9,6 +9,7 @@ one. What a killed process has left beside is removed when the next one writes i
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -31,6 +32,8 @@ _REFUSALS = {
     errno.EPERM: "choose a folder that you may write to",
     errno.EIO: "its disk fails: choose another",
 }
+#: Bytes of a file that are read at a time.
+_CHUNK = 2**20
 #: A folder with more files than this is flushed with all that waits for the disks.
 _FEW = 64
 
@@ -178,6 +181,15 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    total = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            total.update(chunk)
+    return total.hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ssdreg_runtime import DataError
-from ssdreg_runtime.io.decoding import MOST_MISSING, decode
+from ssdreg_runtime.io.decoding import MOST_MISSING, decode_picture
 from ssdreg_runtime.io.images import read
 from ssdreg_runtime.io.pictures import read_picture
 
@@ -28,15 +28,16 @@ def jpeg(**options: object) -> bytes:
                                      {"restart_marker_rows": 1}])
 def test_a_few_bytes_are_missing(lacks, options):
     whole = jpeg(**options)
-    image, content, cut = decode(whole[:-lacks])
-    assert "cut short by its end" in cut
-    assert content == whole[:-lacks] + b"\xff\xd9"
-    assert image.size == SMOOTH.size
-    differ = np.abs(np.asarray(image).astype(int) - np.asarray(decode(whole)[0])).max(axis=2) > 16
+    cut = decode_picture(whole[:-lacks])
+    assert "cut short by its end" in cut.missing
+    assert cut.content == whole[:-lacks] + b"\xff\xd9"
+    assert cut.image.size == SMOOTH.size
+    there = np.asarray(decode_picture(whole).image)
+    differ = np.abs(np.asarray(cut.image).astype(int) - there).max(axis=2) > 16
     assert differ.mean() <= MOST_MISSING
     # what anybody decodes of these bytes is the same
-    again, _, none = decode(content)
-    assert (np.array_equal(again, image), none) == (True, "")
+    again = decode_picture(cut.content)
+    assert (np.array_equal(again.image, cut.image), again.missing) == (True, "")
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
@@ -44,14 +45,14 @@ def test_much_is_missing(options):
     whole = jpeg(**options)
     for length in (len(whole) // 3, 700, 100):
         with pytest.raises(OSError, match=r"[Tt]runcated|cannot identify"):
-            decode(whole[:length])
+            decode_picture(whole[:length])
 
 
 def test_a_cut_png_is_no_picture():
     stream = io.BytesIO()
     SMOOTH.save(stream, "PNG")
     with pytest.raises((OSError, SyntaxError)):
-        decode(stream.getvalue()[:-40])
+        decode_picture(stream.getvalue()[:-40])
 
 
 def test_detection_takes_what_is_there_and_says_so(tmp_path, caplog):

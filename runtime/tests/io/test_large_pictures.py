@@ -15,7 +15,7 @@ from ssdreg_runtime.errors import DataError
 from ssdreg_runtime.inference.detector import Detector
 from ssdreg_runtime.inference.streams import stream
 from ssdreg_runtime.io import decoding
-from ssdreg_runtime.io.decoding import decode, decode_picture, open_picture
+from ssdreg_runtime.io.decoding import decode_picture, open_picture
 from ssdreg_runtime.io.images import prepare, read
 
 
@@ -56,8 +56,9 @@ def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(low, tmp_path):
     assert apart.mean() < 4
     # one that is not large stays as it is
     small = jpeg(128, 128)
-    assert np.array_equal(decode(small)[0], Image.open(io.BytesIO(small)))
-    assert not decode_picture(small).is_reduced
+    picture = decode_picture(small)
+    assert np.array_equal(picture.image, Image.open(io.BytesIO(small)))
+    assert not picture.is_reduced
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (320, 160)), (3, (320, 160)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssdreg_runtime.system.names import native
 from ssdreg_runtime.system.tables import text_table
 
 from ssdreg.cli.commands import arguments
@@ -27,10 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build, show the levels, and write the symbol when asked."""
-    from ssdreg_runtime.system.files import replacing
-
     from ssdreg.detector.build import design
     from ssdreg.detector.overrides import Overrides
+    from ssdreg.runs.run import save_symbol
     detector = design(options.backbone, options.num_classes, options.data_shape, options.head,
                       Overrides(**arguments.overrides(options)))
     detector.verify()
@@ -46,7 +44,6 @@ def run(options: argparse.Namespace) -> int:
          for index, level in enumerate(plan.levels)]))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(options.out) as beside:
-            symbol.save(native(beside))
+        save_symbol(options.out, symbol)
         print(f"written: {options.out}")
     return 0

@@ -5,7 +5,7 @@ import { saveCsv, saveJson, savePicture } from "./downloads.js";
 import { Filters } from "./filters.js";
 import { LocalDetector } from "./local.js";
 import { Picture, Queue } from "./pictures.js";
-import { asPng, detect, listModels, lives, Refused, setToken } from "./server.js";
+import { asPng, detect, listModels, pause, Refused, returned, setToken } from "./server.js";
 import { at, listClasses, listObjects, removeThumbnail, sentence, showStage, showThumbnail }
   from "./view.js";
 
@@ -141,8 +141,6 @@ async function detectFrame(name) {
   show();
   return frame;
 }
-
-const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 async function camera() {
   choose(null);
@@ -294,7 +292,7 @@ async function start() {
     }
     at("away").hidden = false;
     at("away").textContent = `${error.message} It is asked again until it does.`;
-    do await pause(1500); while (!await lives());
+    await returned();
     at("away").hidden = true;
     return start();
   }

@@ -1,12 +1,9 @@
 // The pictures of the strip, and the queue that has them detected.
 
-import { lives, Refused } from "./server.js";
+import { pause, Refused, returned } from "./server.js";
 
 /** How many pictures are asked for at a time: one is detected while the next is sent. */
 const AT_A_TIME = 2;
-const POLL = 1500;
-
-const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 /** A picture: waiting, asked, done or failed. */
 export class Picture {
@@ -103,14 +100,14 @@ export class Queue {
 
   /** Wait until a busy server may be asked again, or one that is away lives. */
   async #passed(error) {
-    if (error.status === 429) return wait(1000 * Math.max(error.retryAfter, 1));
+    if (error.status === 429) return pause(1000 * Math.max(error.retryAfter, 1));
     this.#away ??= this.#returned().finally(() => { this.#away = null; });
     return this.#away;
   }
 
   async #returned() {
     this.said("The server does not answer. It is asked again until it does; nothing is lost.");
-    do await wait(POLL); while (!await lives());
+    await returned();
     this.said("");
   }
 }

@@ -65,8 +65,17 @@ export async function modelFile(model) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-/** Whether the server lives. */
-export async function lives() {
+export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+/** Milliseconds between two looks whether the server lives. */
+const LOOK = 1500;
+
+/** Wait until the server, which did not answer, lives. */
+export async function returned() {
+  do await pause(LOOK); while (!await lives());
+}
+
+async function lives() {
   try {
     return (await fetch("ping", { cache: "no-store" })).ok;
   } catch {

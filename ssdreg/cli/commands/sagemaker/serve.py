@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
 from ssdreg_runtime.cli import serve
+from ssdreg_runtime.system.files import scratch_folder
 
 from ssdreg.sagemaker.contract import ROOT, Folders
 
@@ -25,8 +25,8 @@ def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT, with what the environment says and else as `ssdreg serve`."""
     from ssdreg.sagemaker.serve import HOST, NAME, read_environment, served_file
     environment = read_environment(os.environ)
-    with tempfile.TemporaryDirectory(prefix="ssdreg-serve-") as work:
-        file = served_file(Folders(options.root).model, Path(work))
+    with scratch_folder() as work:
+        file = served_file(Folders(options.root).model, work)
         words = [f"{NAME}={file}", "--host", HOST, "--port", str(environment.port)]
         if environment.workers is not None:
             words += ["--workers", str(environment.workers)]
