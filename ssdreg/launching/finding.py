@@ -21,18 +21,18 @@ def own_number(environment: Mapping[str, str]) -> int:
                       f"`ssdreg launch --slurm` or as it says for Kubernetes")
 
 
-def own_place(layout: Layout, environment: Mapping[str, str], address: str) -> Place:
+def own_place(layout: Layout, environment: Mapping[str, str]) -> Place:
     """Return where a member stands among the workers of its machine.
 
     Slurm gives tasks to the machines in turns, as it is asked to; a pod of Kubernetes is by itself.
     """
     if TASK not in environment:
-        return Place(address=address)
+        return Place()
     counts = tasks_per_node(environment.get("SLURM_STEP_TASKS_PER_NODE", "1"))
     node = int(environment.get("SLURM_NODEID", "0"))
     others = len(range(node, layout.first_worker, len(counts)))
     return Place(max(0, int(environment.get("SLURM_LOCALID", "0")) - others),
-                 max(1, counts[node] - others), address)
+                 max(1, counts[node] - others))
 
 
 def tasks_per_node(text: str) -> tuple[int, ...]:

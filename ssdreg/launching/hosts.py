@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attrs import frozen
+from ssdreg_runtime.system.threads import VARIABLE
 
 from ssdreg.errors import LaunchError
 from ssdreg.launching.layout import WORKER, Layout, Place
@@ -17,6 +19,8 @@ from ssdreg.launching.telling import MODULE, words
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=5",
        "-o", "ServerAliveCountMax=3")
 LOCAL = "127.0.0.1"
+#: What of this process's environment members on other machines are given too, where it is set.
+CARRIED = (VARIABLE, "SSDREG_OFFLINE")
 
 
 @frozen
@@ -91,9 +95,10 @@ def remote_members(layout: Layout, hosts: Sequence[Host], command: Sequence[str]
 
     Python is the one that runs here, under the same path there.
     """
+    carried = [f"{name}={os.environ[name]}" for name in CARRIED if name in os.environ]
     for member, (host, place) in enumerate(placed(layout, hosts)):
-        line = shlex.join((sys.executable, "-m", MODULE, *words(layout, member, place), "--",
-                           *command))
+        line = shlex.join((*(("env", *carried) if carried else ()), sys.executable, "-m", MODULE,
+                           *words(layout, member, place), "--", *command))
         yield Member(f"{layout.title(member)} on {host.name}", layout.role(member), (
             *SSH, host.name, f"cd {shlex.quote(str(Path.cwd()))} && exec {line}"))
 

@@ -17,7 +17,7 @@ SCHEDULER, SERVER, WORKER = "scheduler", "server", "worker"
 class Place:
     """Where a worker stands on its machine: `rank` of `count`, and the `address` it is found at.
 
-    An empty address leaves that to the machine.
+    An empty address, or a name, leaves that to the machine.
     """
 
     rank: int = 0
@@ -92,11 +92,16 @@ class Layout:
         """
         told: dict[str, str] = {}
         if self.servers:
-            told.update(DMLC_ROLE=self.role(member), DMLC_PS_ROOT_URI=self.root,
+            # the scheduler tells the others the address that it is given here
+            is_root = self.role(member) == SCHEDULER
+            root = place.address if is_root and place.address else self.root
+            told.update(DMLC_ROLE=self.role(member), DMLC_PS_ROOT_URI=root,
                         DMLC_PS_ROOT_PORT=str(self.port), DMLC_NUM_WORKER=str(self.workers),
                         DMLC_NUM_SERVER=str(self.servers))
             if place.address:
                 told["DMLC_NODE_HOST"] = place.address
+            if root != self.root:
+                told["DMLC_USE_KUBERNETES"] = "1"  # ps-lite's word for: listen at all addresses
         if self.role(member) == WORKER:
             told.update(RANK=str(member - self.first_worker), WORLD_SIZE=str(self.workers),
                         LOCAL_RANK=str(place.rank), LOCAL_WORLD_SIZE=str(place.count),

@@ -69,7 +69,9 @@ def test_machines_take_the_workers_that_their_file_says(tmp_path):
         read_hosts(tmp_path / "none")
 
 
-def test_ssh_starts_members_in_this_folder(tmp_path):
+def test_ssh_starts_members_in_this_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("SSDREG_OFFLINE", raising=False)
     file = tmp_path / "hosts"
     file.write_text("one\ntwo\n")
     started = members("mxnet", 2, TRAIN, hosts=file)
@@ -82,7 +84,8 @@ def test_ssh_starts_members_in_this_folder(tmp_path):
     assert host == "two"
     # the shell there takes it apart again
     assert shlex.split(line) == [
-        "cd", str(Path.cwd()), "&&", "exec", sys.executable, "-m", "ssdreg.cli.member",
+        "cd", str(Path.cwd()), "&&", "exec", "env", "OMP_NUM_THREADS=3", sys.executable, "-m",
+        "ssdreg.cli.member",
         "--workers", "2", "--servers", "2", "--root", "one", "--port", "29500", "--member", "4",
         "--place", "0", "1", "two", "--tied", "--", *TRAIN]
 
@@ -106,7 +109,7 @@ def test_a_task_of_slurms_finds_out_which_member_it_is():
     tasks = [{"SLURM_PROCID": str(task), "SLURM_STEP_TASKS_PER_NODE": "3,2",
               "SLURM_NODEID": str(task % 2), "SLURM_LOCALID": str(task // 2)} for task in range(5)]
     assert list(map(own_number, tasks)) == [0, 1, 2, 3, 4]
-    assert [own_place(layout, tasks[task], "") for task in (2, 3, 4)] == [
+    assert [own_place(layout, tasks[task]) for task in (2, 3, 4)] == [
         Place(0, 2), Place(0, 1), Place(1, 2)]
     assert tasks_per_node("2(x3),1") == (2, 2, 2, 1)
     with pytest.raises(LaunchError, match="is no list of numbers"):
@@ -114,7 +117,7 @@ def test_a_task_of_slurms_finds_out_which_member_it_is():
     with pytest.raises(LaunchError, match="neither SLURM_PROCID nor JOB_COMPLETION_INDEX"):
         own_number({})
     assert own_number({"JOB_COMPLETION_INDEX": "4"}) == 4
-    assert own_place(layout, {}, "10.0.0.4") == Place(0, 1, "10.0.0.4")
+    assert own_place(layout, {}) == Place()
 
 
 def test_the_manifests_of_kubernetes():
