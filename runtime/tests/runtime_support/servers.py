@@ -87,6 +87,11 @@ class RunningServer:
         """Open a connection to write to as one likes."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
+    def figure(self, name):
+        """Return a figure by its name, with its labels where it has any; 0 until it is counted."""
+        lines = self.get("/metrics").body.decode().splitlines()
+        return next((float(line[len(name):]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
     def logged(self, event):
         """Return the lines of the log that tell of an event."""
         # the last line may be half written, or be the command's own word to its user
