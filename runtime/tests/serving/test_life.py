@@ -8,6 +8,8 @@ import shutil
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -46,6 +48,33 @@ def test_what_was_taken_is_finished_at_the_end(folder, number, status):
         assert server.logged("stopped")
         with pytest.raises(ConnectionRefusedError):
             server.connect()
+
+
+def test_a_killed_server_leaves_nothing_and_the_same_command_starts_again(folder):
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    # more than is kept in memory of a file in a form
+    pictures = [("a.png", slow_picture() + bytes(2 << 20))] * 4
+    port = 0
+    for _ in range(2):
+        with serving(folder, "--workers", "1", "--port", str(port),
+                     environ={"TMPDIR": str(temporary)}) as server, ThreadPoolExecutor(2) as pool:
+            port = server.port
+            taken = [pool.submit(server.send_form, "/models/tiny/detect", pictures)
+                     for _ in range(2)]
+            wait_for(lambda: server.figure("ssdreg_pictures_waiting"))
+            pid = server.process.pid
+            assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+            with server.connect() as half:
+                half.sendall(b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
+                assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+            for asked in taken:
+                assert isinstance(asked.exception(), (ConnectionError, HTTPException))
+        assert list(temporary.iterdir()) == []
+        assert {file.name for file in folder.iterdir() if file.suffix != ".log"} == {
+            "tiny.onnx", "temporary"}
+    with serving(folder, "--port", str(port)) as server:
+        assert server.detect(encoded()).status == 200
 
 
 def test_a_replaced_model_is_opened_and_no_request_is_lost(folder):
