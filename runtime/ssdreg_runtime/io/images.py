@@ -85,7 +85,7 @@ def read_sized(image: ImageLike) -> SizedPixels:
 
 
 def upright(picture: Picture) -> SizedPixels:
-    """Return a decoded picture's pixels, turned as its camera noted, which its image then is too.
+    """Return a decoded picture's pixels, turned as its camera noted; its image is turned with them.
     """
     image, is_reduced = picture.image, picture.is_reduced
     is_wide = image.width > image.height

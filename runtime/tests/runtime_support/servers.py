@@ -25,7 +25,7 @@ COLORS = (RED, GREEN, BLUE, BLACK)
 SIZE = (64, 48)
 
 #: Seconds in which a server starts, answers and ends, on machines that have other things to do.
-PATIENCE = 60
+PATIENCE = 120
 
 
 @frozen

@@ -83,11 +83,11 @@ def test_a_body_is_bounded_whether_it_says_its_length_or_not(server):
 
 
 def test_what_is_beyond_the_queue_is_told_when_to_come_again(models_folder, large):
-    with serving(models_folder, "--queue", "8", "--workers", "1") as server:
+    with serving(models_folder, "--queue", "4", "--workers", "1", "--timeout", "300") as server:
         with ThreadPoolExecutor(1) as pool:
             # so many that they are still being decoded when the next request comes
-            first = pool.submit(server.send_form, "/models/tiny/detect", [("a.png", large)] * 8)
-            wait_for(lambda: server.figure("ssdreg_pictures_waiting") == 8)
+            first = pool.submit(server.send_form, "/models/tiny/detect", [("a.png", large)] * 4)
+            wait_for(lambda: server.figure("ssdreg_pictures_waiting") == 4)
             second = server.detect(encoded())
             assert first.result().status == 200
         assert (second.status, second.error) == (429, "the server is busy: send it again in 1 s")
@@ -98,7 +98,7 @@ def test_what_is_beyond_the_queue_is_told_when_to_come_again(models_folder, larg
 
 def test_late_requests_are_ended(models_folder, large):
     """A body that comes slowly, a picture that takes long, and a connection that says nothing."""
-    with serving(models_folder, "--timeout", "1.5", "--keep-alive", "1", "--workers", "1"
+    with serving(models_folder, "--timeout", "3", "--keep-alive", "1", "--workers", "1"
                  ) as server:
         silent, half_head, half_body = (server.connect() for _ in range(3))
         half_head.sendall(b"GET /ping HTTP/1.1\r\nHost: a\r\nX-")
@@ -106,7 +106,7 @@ def test_late_requests_are_ended(models_folder, large):
                           b"Content-Length: 1000\r\n\r\n\x89PNG")
         answer = server.send_form("/models/tiny/detect", [("a.png", large)] * 40)
         assert (answer.status, answer.error) == (
-            504, "not done within 1.5 s: send it again, or fewer pictures")
+            504, "not done within 3 s: send it again, or fewer pictures")
         answer = received(half_body)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"the body did not arrive in time: send it again" in answer

@@ -37,12 +37,15 @@ def slow_picture():
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_what_was_taken_is_finished_at_the_end(folder, number, status):
-    with serving(folder, "--workers", "1") as server, ThreadPoolExecutor(4) as pool:
+    with serving(folder, "--workers", "1", "--timeout", "300") as server, \
+            ThreadPoolExecutor(4) as pool:
         content = slow_picture()
         taken = [pool.submit(server.detect, content) for _ in range(3)]
-        # on a busy machine the first may be answered before the last comes
-        wait_for(lambda: server.figure("ssdreg_pictures_waiting") + server.figure(
-            'ssdreg_requests_total{route="/models/{name}/detect",status="200"}') == 3)
+        # on a busy machine the first may be answered before the last comes; the answered are read
+        # first, so that none counts twice
+        wait_for(lambda: server.figure(
+            'ssdreg_requests_total{route="/models/{name}/detect",status="200"}')
+            + server.figure("ssdreg_pictures_waiting") == 3)
         assert server.stop(number) == status
         assert [answer.result().status for answer in taken] == [200] * 3
         assert server.logged("stopped")
