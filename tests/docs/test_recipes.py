@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from attrs import evolve
 from PIL import Image
@@ -34,7 +36,8 @@ NAMES = ("circle", "square", "triangle")
 #: What the registry of npm is asked for; seconds, and no scripts that fetch from elsewhere.
 NPM = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
        "--fetch-retries=0", "--fetch-timeout=60000", "onnxruntime-node", "onnxruntime-web", "sharp")
-#: Where Debian, macOS and the makers' archives have ONNX Runtime's headers.
+#: Where Debian, macOS and the makers' archives have ONNX Runtime's headers; others are named in
+#: CPLUS_INCLUDE_PATH and LIBRARY_PATH, which the compiler reads too.
 HEADER = "onnxruntime_cxx_api.h"
 INCLUDES = tuple(map(Path, ("/usr/include", "/usr/local/include", "/opt/homebrew/include")))
 
@@ -165,10 +168,31 @@ def test_cpp_with_openvino(folder):
 
 
 def test_cpp_with_onnxruntime(folder):
-    include = next((found.parent for place in INCLUDES
+    places = [Path(name) for name in os.environ.get("CPLUS_INCLUDE_PATH", "").split(os.pathsep)
+              if name]
+    include = next((found.parent for place in (*places, *INCLUDES)
                     for found in (*place.glob(HEADER), *place.glob(f"onnxruntime/**/{HEADER}"))),
                    None)
     if include is None:
-        pytest.skip(f"{HEADER} is nowhere on this machine; Python's package has no headers")
+        pytest.skip(f"{HEADER} is nowhere on this machine; Python's package has no headers: name a "
+                    f"folder that has them in CPLUS_INCLUDE_PATH")
     compile_and_compare(folder, recipe("cpp", HEADER), "onnxruntime", f"-I{include}",
-                        "-lonnxruntime")
+                        "-lonnxruntime", *python_library(folder))
+
+
+def python_library(folder):
+    """Return the flags that link with the library in Python's package where there is no other."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    told = run(folder, "g++", "-print-file-name=libonnxruntime.so").strip()
+    if os.environ.get("LIBRARY_PATH") or Path(told).is_absolute():
+        return []
+    capi = Path(onnxruntime.__file__).parent / "capi"
+    library = next(capi.glob("libonnxruntime.so.*"), None)
+    if library is None:
+        pytest.skip("there is no libonnxruntime.so, neither on this machine nor in this package "
+                    "of ONNX Runtime for Python")
+    # by the name that is linked, and the one that is loaded
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (folder / name).symlink_to(library)
+    return [f"-L{folder}", f"-Wl,-rpath,{folder}"]

@@ -132,6 +132,13 @@ def test_a_variable_that_is_no_number():
         read_environment({"SAGEMAKER_BIND_TO_PORT": "80.0"})
 
 
+def test_a_device_is_that_of_the_server(capsys, trained, monkeypatch):
+    monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", "0")
+    done = command(capsys, "sagemaker", "serve", "--root", trained, "--device", "tpu")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("ssdreg: --device 'tpu' is no device that runs a model file: ")
+
+
 def test_a_folder_without_a_model(capsys, tmp_path):
     done = command(capsys, "sagemaker", "serve", "--root", tmp_path)
     assert (done.status, done.out) == (2, "")

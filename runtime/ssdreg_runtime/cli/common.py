@@ -51,16 +51,21 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which objects are wanted: how many, of which classes, how far apart."""
-    parser.add_argument("--iou", type=float, metavar="SHARE",
-                        help="of two boxes of a class that overlap by this or more, drop the "
-                             "lesser; by default what the detector was made with")
+    add_limit_arguments(parser)
     parser.add_argument("--track", action="store_true",
                         help="follow objects from frame to frame of a video or camera: each has a "
                              "number, drawn behind its name, `track` in JSON")
-    parser.add_argument("--max-det", type=int, metavar="N",
-                        help="objects of a picture at most, the best; all by default")
     parser.add_argument("--only", metavar="A,B,C",
                         help="look for these classes alone, by their names; all by default")
+
+
+def add_limit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how far apart objects are wanted, and how many."""
+    parser.add_argument("--iou", type=float, metavar="SHARE",
+                        help="of two boxes of a class that overlap by this or more, drop the "
+                             "lesser; by default what the detector was made with")
+    parser.add_argument("--max-det", type=int, metavar="N",
+                        help="objects of a picture at most, the best; all by default")
 
 
 def add_saving_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,6 +130,13 @@ def add_computation_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="auto",
                         help="what the network is computed in: float32, bfloat16 where the "
                              "processor has it; auto is what the model was made for")
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare what computes, of the devices that run model files."""
+    parser.add_argument("--device", default="cpu", metavar="NAME",
+                        help="what computes: cpu; cuda, cuda:1 or tensorrt by ONNX "
+                             "Runtime; openvino:GPU or another device of OpenVINO's")
 
 
 def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Detector],

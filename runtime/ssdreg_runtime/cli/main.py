@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ssdreg_runtime._version import __version__
 from ssdreg_runtime.cli.common import (
     add_backend_arguments,
+    add_device_argument,
     add_json_arguments,
     add_look_arguments,
     add_saving_arguments,
@@ -81,9 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add_look_arguments(command_parser)
     add_backend_arguments(command_parser, ("auto", "onnxruntime", "openvino"), "auto",
                           "auto takes OpenVINO where it is installed")
-    command_parser.add_argument("--device", default="cpu", metavar="NAME",
-                                help="what computes: cpu; cuda, cuda:1 or tensorrt by ONNX "
-                                     "Runtime; openvino:GPU or another device of OpenVINO's")
+    add_device_argument(command_parser)
     return command_parser
 
 

@@ -9,7 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ssdreg_runtime._version import __version__
-from ssdreg_runtime.cli.common import add_backend_arguments
+from ssdreg_runtime.cli.common import (
+    add_backend_arguments,
+    add_device_argument,
+    add_limit_arguments,
+)
 from ssdreg_runtime.cli.main import call
 from ssdreg_runtime.errors import DependencyError
 from ssdreg_runtime.system.installing import install
@@ -48,6 +52,8 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
     add_backend_arguments(parser, ("auto", "onnxruntime", "openvino"), "auto",
                           "auto takes OpenVINO where it is installed")
+    add_device_argument(parser)
+    add_limit_arguments(parser)
     parser.add_argument("--workers", type=int, default=4, metavar="N",
                         help="threads that decode and draw pictures")
     parser.add_argument("--batch", type=int, default=8, metavar="N",
@@ -92,7 +98,8 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg_runtime.serving.token import read_token
     settings = Settings(
         host=options.host, port=options.port, backend=options.backend, threads=options.threads,
-        precision=options.precision, workers=options.workers, batch=options.batch,
+        precision=options.precision, device=options.device, iou=options.iou,
+        max_det=options.max_det, workers=options.workers, batch=options.batch,
         batch_wait=options.batch_wait / 1000, queue=options.queue, timeout=options.timeout,
         keep_alive=options.keep_alive, max_bytes=options.max_bytes, max_pixels=options.max_pixels,
         reload=options.reload,

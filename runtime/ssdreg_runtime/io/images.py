@@ -85,12 +85,16 @@ def read_sized(image: ImageLike) -> SizedPixels:
 
 
 def upright(picture: Picture) -> SizedPixels:
-    """Return a decoded picture's pixels, turned as its camera noted."""
-    turned = ImageOps.exif_transpose(picture.image)
-    pixels = np.asarray(to_rgb(turned))
-    if not picture.is_reduced:
+    """Return a decoded picture's pixels, turned as its camera noted; its image is turned with them.
+    """
+    image, is_reduced = picture.image, picture.is_reduced
+    is_wide = image.width > image.height
+    # in place, because it would copy an image that needs no turning
+    ImageOps.exif_transpose(image, in_place=True)
+    pixels = np.asarray(to_rgb(image))
+    if not is_reduced:
         return SizedPixels.all_of(pixels)
-    sideways = (turned.width > turned.height) != (picture.image.width > picture.image.height)
+    sideways = (image.width > image.height) != is_wide
     return SizedPixels(pixels, picture.size[::-1] if sideways else picture.size)
 
 

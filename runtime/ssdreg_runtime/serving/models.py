@@ -87,7 +87,8 @@ class OpenModel:
 def open_model(source: ModelSource, settings: Settings) -> OpenModel:
     """Open a model and run it once; raise what `Detector` raises."""
     signature = source.signature()
-    detector = Detector(source.file, settings.backend, settings.threads, settings.precision)
+    detector = Detector(source.file, settings.backend, settings.threads, settings.precision,
+                        settings.device, settings.iou, settings.max_det)
     if detector.facts.batch is None:
         detector.batch_size = settings.batch
     _warm_up(detector)

@@ -7,6 +7,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from ssdreg_runtime.backends import AUTO
+from ssdreg_runtime.backends.settings import CPU
 from ssdreg_runtime.errors import DataError
 
 LOOPBACK = "127.0.0.1"
@@ -21,7 +22,8 @@ class Settings:
     """What a server is told, all but its models.
 
     - `host`, `port`: the address; port 0 takes a free one
-    - `backend`, `threads`, `precision`: as `open_backend` takes them
+    - `backend`, `threads`, `precision`, `device`, `iou`, `max_det`: as `Detector` takes them, the
+      same for all models
     - `workers`: threads that decode and draw pictures
     - `batch`: pictures that run together, where a model takes any number; `batch_wait` is how many
       seconds the first of them waits for others that are being received or decoded
@@ -41,6 +43,9 @@ class Settings:
     backend: str = AUTO
     threads: int | None = None
     precision: str = AUTO
+    device: str = CPU
+    iou: float | None = None
+    max_det: int | None = None
     workers: int = 4
     batch: int = 8
     batch_wait: float = 0.005
@@ -59,7 +64,7 @@ class Settings:
         return _BODIES_AT_ONCE * self.max_bytes
 
     def check(self) -> Settings:
-        """Return the settings; raise DataError for a number that cannot be used."""
+        """Return the settings; raise DataError for what cannot be used, or not together."""
         for option, number, least in (
                 ("--workers", self.workers, 1), ("--batch", self.batch, 1),
                 ("--batch-wait", self.batch_wait, 0), ("--queue", self.queue, 1),
@@ -73,4 +78,9 @@ class Settings:
         if not 0 <= self.port <= 65535:
             raise DataError(f"--port {self.port} is no port: give one of 1 to 65535, or 0 for any "
                             f"that is free")
+        if self.browser_runtime is not None:
+            for option, limit in (("--iou", self.iou), ("--max-det", self.max_det)):
+                if limit is not None:
+                    raise DataError(f"{option} {limit:g} is not what a browser detects with, by "
+                                    f"the file alone: leave it or --browser-runtime out")
         return self

@@ -25,7 +25,7 @@ COLORS = (RED, GREEN, BLUE, BLACK)
 SIZE = (64, 48)
 
 #: Seconds in which a server starts, answers and ends, on machines that have other things to do.
-PATIENCE = 60
+PATIENCE = 120
 
 
 @frozen
@@ -86,6 +86,11 @@ class RunningServer:
     def connect(self):
         """Open a connection to write to as one likes."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def figure(self, name):
+        """Return a figure by its name, with its labels where it has any; 0 until it is counted."""
+        lines = self.get("/metrics").body.decode().splitlines()
+        return next((float(line[len(name):]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
     def logged(self, event):
         """Return the lines of the log that tell of an event."""

@@ -56,22 +56,29 @@ def test_requests_share_batches_and_get_their_own_results(engine):
 
 
 def test_a_picture_waits_for_what_is_on_its_way_and_not_for_ever(engine):
-    async def ask(wait, later):
+    async def ask(wait, together):
         batches = engine.batches(wait)
+        decoded = asyncio.Event()
 
         async def decoded_later():
             with batches.expect():
-                await asyncio.sleep(later)
+                await decoded.wait()
             return await batches.detect([engine.picture()])
 
         other = asyncio.create_task(decoded_later())
         await asyncio.sleep(0)
-        await batches.detect([engine.picture()])
-        await other
+        first = asyncio.create_task(batches.detect([engine.picture()]))
+        if together:
+            # time in which it would have run, did it not wait
+            await asyncio.sleep(0.2)
+        else:
+            await first
+        decoded.set()
+        await asyncio.gather(first, other)
 
-    asyncio.run(ask(wait=60, later=0.2))
+    asyncio.run(ask(wait=60, together=True))
     assert engine.sizes == [2]
-    asyncio.run(ask(wait=0.01, later=0.5))
+    asyncio.run(ask(wait=0.01, together=False))
     assert engine.sizes == [2, 1, 1]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,7 +17,9 @@ import pytest
 from PIL import Image
 from runtime_support.servers import encoded, serving, wait_for, write_models
 from runtime_support.tiny_model import tiny_model
+from ssdreg_runtime.backends import BACKENDS, installed
 from ssdreg_runtime.cli.serve import main
+from ssdreg_runtime.serving.browser import MODULE
 
 
 @pytest.fixture
@@ -32,15 +37,47 @@ def slow_picture():
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_what_was_taken_is_finished_at_the_end(folder, number, status):
-    with serving(folder, "--workers", "1") as server, ThreadPoolExecutor(4) as pool:
+    with serving(folder, "--workers", "1", "--timeout", "300") as server, \
+            ThreadPoolExecutor(4) as pool:
         content = slow_picture()
         taken = [pool.submit(server.detect, content) for _ in range(3)]
-        wait_for(lambda: b"ssdreg_pictures_waiting 3.0" in server.get("/metrics").body)
+        # on a busy machine the first may be answered before the last comes; the answered are read
+        # first, so that none counts twice
+        wait_for(lambda: server.figure(
+            'ssdreg_requests_total{route="/models/{name}/detect",status="200"}')
+            + server.figure("ssdreg_pictures_waiting") == 3)
         assert server.stop(number) == status
         assert [answer.result().status for answer in taken] == [200] * 3
         assert server.logged("stopped")
         with pytest.raises(ConnectionRefusedError):
             server.connect()
+
+
+def test_a_killed_server_leaves_nothing_and_the_same_command_starts_again(folder):
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    # more than is kept in memory of a file in a form
+    pictures = [("a.png", slow_picture() + bytes(2 << 20))] * 4
+    port = 0
+    for _ in range(2):
+        with serving(folder, "--workers", "1", "--port", str(port),
+                     environ={"TMPDIR": str(temporary)}) as server, ThreadPoolExecutor(2) as pool:
+            port = server.port
+            taken = [pool.submit(server.send_form, "/models/tiny/detect", pictures)
+                     for _ in range(2)]
+            wait_for(lambda: server.figure("ssdreg_pictures_waiting"))
+            pid = server.process.pid
+            assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+            with server.connect() as half:
+                half.sendall(b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
+                assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+            for asked in taken:
+                assert isinstance(asked.exception(), (ConnectionError, HTTPException))
+        assert list(temporary.iterdir()) == []
+        assert {file.name for file in folder.iterdir() if file.suffix != ".log"} == {
+            "tiny.onnx", "temporary"}
+    with serving(folder, "--port", str(port)) as server:
+        assert server.detect(encoded()).status == 200
 
 
 def test_a_replaced_model_is_opened_and_no_request_is_lost(folder):
@@ -50,15 +87,20 @@ def test_a_replaced_model_is_opened_and_no_request_is_lost(folder):
 
     with serving(folder, "--reload", "0.1") as server, ThreadPoolExecutor(4) as pool:
         ended = False
+        seen = [set() for _ in range(4)]
 
-        def ask_on():
-            seen = []
+        def ask_on(names):
             while not ended:
-                seen.append(names_of(server.detect(encoded())))
-            return seen
+                names.add(frozenset(names_of(server.detect(encoded()))))
 
-        asking = [pool.submit(ask_on) for _ in range(4)]
+        asking = [pool.submit(ask_on, names) for names in seen]
+
+        def all_saw(*names):
+            return (all(frozenset(names) in each for each in seen)
+                    or any(future.done() for future in asking))
+
         try:
+            wait_for(lambda: all_saw("red", "blue"))
             beside = folder / "beside.onnx"
             onnx.save(tiny_model(None, classes=["rot", "grün", "blau"]), str(beside))
             beside.replace(folder / "tiny.onnx")
@@ -66,19 +108,21 @@ def test_a_replaced_model_is_opened_and_no_request_is_lost(folder):
             wait_for(lambda: server.get("/models/tiny").json["classes"][0] == "rot")
             # one that cannot be opened, written in two parts, leaves the old one
             whole = (folder / "tiny.onnx").read_bytes()
-            (folder / "tiny.onnx").write_bytes(whole[:100])
+            os.truncate(folder / "tiny.onnx", 100)
             wait_for(lambda: server.logged("model not reloaded"))
             assert names_of(server.detect(encoded())) == {"rot", "blau"}
-            (folder / "tiny.onnx").write_bytes(whole)
+            with (folder / "tiny.onnx").open("ab") as file:
+                file.write(whole[100:])
             wait_for(lambda: len(server.logged("model reloaded")) == 2)
             # and so does one that is gone
             (folder / "tiny.onnx").unlink()
             assert names_of(server.detect(encoded())) == {"rot", "blau"}
+            wait_for(lambda: all_saw("rot", "blau"))
         finally:
             ended = True
-        for seen in (future.result() for future in asking):
-            assert {frozenset(names) for names in seen} == {
-                frozenset({"red", "blue"}), frozenset({"rot", "blau"})}
+        for future, names in zip(asking, seen):
+            future.result()
+            assert names == {frozenset({"red", "blue"}), frozenset({"rot", "blau"})}
         figures = server.get("/metrics").body
         assert b'ssdreg_model_reloads_total{model="tiny",result="ok"} 2.0' in figures
         assert b'ssdreg_model_reloads_total{model="tiny",result="failed"} 1.0' in figures
@@ -130,17 +174,53 @@ def test_a_server_for_other_machines_says_that_anybody_may_ask(folder):
     (["tiny.onnx", "--token-file", "none"], "none cannot be read as a token: "),
     (["tiny.onnx", "--token-file", "empty"], "empty is empty: write the token into it"),
     (["tiny.onnx", "--token-file", "tiny.onnx"], ""),
+    (["tiny.onnx", "--device", "tpu"], "--device 'tpu' is no device that runs a model file: "),
+    (["tiny.onnx", "--iou", "2"], "--iou 2 is no overlap of boxes: "),
+    (["bare.onnx", "--iou", "0.3"], "bare.onnx was made without suppression, which --iou would "),
+    (["tiny.onnx", "--max-det", "0"], "--max-det 0 keeps nothing: give 1 or more"),
+    (["tiny.onnx", "--max-det", "3", "--browser-runtime", "web"],
+     "--max-det 3 is not what a browser detects with, by the file alone: leave it or "
+     "--browser-runtime out"),
+    (["tiny.onnx", "--iou", "0.3", "--browser-runtime", "web"], "--iou 0.3 is not what a browser "),
 ])
 def test_what_cannot_be_served_is_a_sentence(folder, monkeypatch, capsys, arguments, sentence):
     monkeypatch.chdir(folder)
     (folder / "sub").mkdir()
     shutil.copy("tiny.onnx", "sub/tiny.onnx")
     (folder / "empty").write_bytes(b"\n")
+    onnx.save(tiny_model(nms_threshold=-1), "bare.onnx")
+    (folder / "web").mkdir()
+    (folder / "web" / MODULE).touch()
     port = [] if "--port" in arguments else ["--port", "0"]
     assert main([*arguments, *port, "--threads", "1"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"ssdreg-serve: {sentence}")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("backend", "device", "sentence"), [
+    ("openvino", "openvino:NPU9", "OpenVINO finds no NPU9 here, for --device openvino:NPU9: "),
+    ("onnxruntime", "cuda", "--device cuda needs an ONNX Runtime with CUDAExecutionProvider")])
+def test_a_device_that_is_missing_is_named(folder, monkeypatch, capsys, backend, device, sentence):
+    if backend not in installed():
+        pytest.skip(f"the package {backend} is not installed")
+    if device == "cuda":
+        import onnxruntime
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            pytest.skip("this package of ONNX Runtime has CUDA")
+    monkeypatch.chdir(folder)
+    assert main(["tiny.onnx", "--port", "0", "--device", device]) == 2
+    assert capsys.readouterr().err.startswith(f"ssdreg-serve: tiny.onnx: {sentence}")
+    other = BACKENDS[backend == BACKENDS[0]]
+    assert main(["tiny.onnx", "--port", "0", "--device", device, "--backend", other]) == 2
+    assert f"--device {device} is a device of {backend}, not of {other}" in capsys.readouterr().err
+
+
+def test_the_best_few_are_answered(folder):
+    with serving(folder, "--max-det", "1") as server:
+        [image] = server.detect(encoded(), "?threshold=0").json["images"]
+        assert [found["class"] for found in image["objects"]] == ["blue"]
+        assert len(server.send("/invocations", encoded()).json["prediction"]) == 1
 
 
 def test_a_port_that_is_taken_is_named(folder, monkeypatch, capsys):

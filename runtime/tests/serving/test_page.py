@@ -15,7 +15,16 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from runtime_support.servers import BLACK, COLORS, GREEN, RED, SIZE, encoded, serving
+from runtime_support.servers import (
+    BLACK,
+    COLORS,
+    GREEN,
+    PATIENCE,
+    RED,
+    SIZE,
+    encoded,
+    serving,
+)
 from runtime_support.tiny_model import CLASSES, tiny_model
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -36,17 +45,27 @@ SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking",
 def browser():
     from playwright.sync_api import sync_playwright
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES,
+                                             timeout=PATIENCE * 1000)
         yield started
         started.close()
 
 
+@contextmanager
+def new_context(browser, **options):
+    """A context that waits as long as a machine with other things to do may take."""
+    made = browser.new_context(**options)
+    made.set_default_timeout(PATIENCE * 1000)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture
 def context(browser):
-    made = browser.new_context(accept_downloads=True, permissions=["camera"])
-    made.set_default_timeout(20_000)
-    yield made
-    made.close()
+    with new_context(browser, accept_downloads=True, permissions=["camera"]) as made:
+        yield made
 
 
 @pytest.fixture
@@ -236,8 +255,7 @@ def test_the_camera_is_live_and_takes_pictures(page):
 
 
 def test_a_camera_that_is_refused_is_said(browser, server):
-    context = browser.new_context()
-    with opened(context, server) as page:
+    with new_context(browser) as context, opened(context, server) as page:
         page.wait_for_selector("#model option", state="attached")
         page.evaluate("""() => { navigator.mediaDevices.getUserMedia = async () => {
             throw new DOMException('denied', 'NotAllowedError'); }; }""")
@@ -245,7 +263,6 @@ def test_a_camera_that_is_refused_is_said(browser, server):
         page.wait_for_function(
             "() => document.getElementById('status').textContent.includes('allow')")
         assert page.is_visible("#empty")
-    context.close()
 
 
 @pytest.fixture(scope="module")
@@ -382,8 +399,8 @@ def test_a_folder_without_the_runtime_is_refused(capsys, models_folder, tmp_path
 def test_dark_light_and_a_phone(browser, server):
     grounds = []
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 740})
-        with opened(context, server) as page:
+        with new_context(browser, color_scheme=scheme, viewport={"width": 360, "height": 740}
+                         ) as context, opened(context, server) as page:
             give(page, file("quarters.jpg", encoded(size=(640, 480))))
             wait_until_done(page)
             # nothing is wider than the screen
@@ -394,7 +411,6 @@ def test_dark_light_and_a_phone(browser, server):
             page.reload()
             # what was chosen is kept
             assert page.evaluate("getComputedStyle(document.body).backgroundColor") != grounds[-1]
-        context.close()
     assert grounds[0] != grounds[1]
 
 

@@ -29,8 +29,9 @@ def test_help_says_what_settings_are_by_default(capsys):
     usage = " ".join(capsys.readouterr().out.split())
     options = parser().parse_args(["tiny.onnx"])
     settings = Settings()
-    for name in ("host", "port", "backend", "threads", "precision", "workers", "batch", "queue",
-                 "timeout", "keep_alive", "max_bytes", "max_pixels", "reload"):
+    for name in ("host", "port", "backend", "threads", "precision", "device", "iou", "max_det",
+                 "workers", "batch", "queue", "timeout", "keep_alive", "max_bytes", "max_pixels",
+                 "reload"):
         assert getattr(options, name) == getattr(settings, name)
         assert f"--{name.replace('_', '-')} " in usage
     assert options.batch_wait / 1000 == settings.batch_wait

@@ -55,20 +55,26 @@ export function closeVideo(video) {
   video.load();
 }
 
+/** How long a frame that a browser tells of is waited for; on a page that is hidden none is told. */
+const patience = () => (document.hidden ? 500 : 5000);
+
 /**
  * Move a paused video to a time in seconds, and wait until its frame is there.
  *
  * "seeked" alone comes before the frame now and then: what is drawn is the one before it. A
- * browser that tells of frames must be asked before it is moved, and tells of none on a page that
- * is hidden.
+ * browser that tells of frames must be asked before it is moved, and tells of none where the video
+ * is there already.
  */
 export async function seek(video, time) {
+  const target = Math.max(0, Math.min(time, video.duration));
+  // browsers keep whole microseconds
+  if (!video.seeking && Math.abs(video.currentTime - target) < 2e-6) return;
   const moved = new Promise((done) => { video.onseeked = done; });
   const shown = video.requestVideoFrameCallback &&
     new Promise((done) => { video.requestVideoFrameCallback(done); });
-  video.currentTime = Math.max(0, Math.min(time, video.duration));
+  video.currentTime = target;
   await moved;
-  await Promise.race([shown, pause(500)]);
+  await Promise.race([shown, pause(patience())]);
 }
 
 /** The time in seconds between two frames, from the first that are played; 1/25 where unknown. */
@@ -77,7 +83,8 @@ export async function frameTime(video) {
   const begin = video.currentTime;
   const times = [];
   await new Promise((done) => {
-    const timer = setTimeout(done, 1500);
+    const timer = setTimeout(done, 3 * patience());
+    video.onended = done;
     const note = (_, frame) => {
       times.push(frame.mediaTime);
       if (times.length < 8) return void video.requestVideoFrameCallback(note);

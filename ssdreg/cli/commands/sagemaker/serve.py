@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ssdreg_runtime.cli import serve
+from ssdreg_runtime.cli.common import add_device_argument
 from ssdreg_runtime.system.files import scratch_folder
 
 from ssdreg.sagemaker.contract import ROOT, Folders
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR",
                         help="the folder that holds the folder of the model")
+    add_device_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
     environment = read_environment(os.environ)
     with scratch_folder() as work:
         file = served_file(Folders(options.root).model, work)
-        words = [f"{NAME}={file}", "--host", HOST, "--port", str(environment.port)]
+        words = [f"{NAME}={file}", "--host", HOST, "--port", str(environment.port),
+                 f"--device={options.device}"]
         if environment.workers is not None:
             words += ["--workers", str(environment.workers)]
         if environment.timeout is not None:
