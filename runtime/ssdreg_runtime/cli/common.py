@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +134,7 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
 
     A picture that cannot be read is named on standard error and passed over, and the status is
     then `SOME_FAILED`. With `make_writer`, the objects are written as
-    JSON and nothing is drawn.
+    JSON and nothing is drawn; an array of JSON is closed also where a stream ends in an error.
     """
     from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.draw.look import Look
@@ -163,17 +164,17 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
             sinks = [SavingSink(sink, savers, options.threshold, names.of) for sink in sinks]
         detector = open_detector()
         picture_count = failed_count = 0
-        try:
+        # a camera is only ever ended by an interruption, or lost, and any stream may end in an
+        # error: what was found is whole then too
+        with ExitStack() as ends:
+            if writer is not None:
+                ends.callback(writer.end)
+            if coco is not None:
+                ends.callback(coco.write)
             for stream, sink in zip(streams, sinks):
                 tracker = _tracker(stream, options) if options.track else None
                 done, bad = _detect_stream(detector, stream, sink, progress, program, tracker)
                 picture_count, failed_count = picture_count + done, failed_count + bad
-        finally:
-            # a camera is only ever ended by an interruption, or lost: what was found is whole
-            if coco is not None:
-                coco.write()
-        if writer is not None:
-            writer.end()
     if failed_count and picture_count > 1:
         print(f"{failed_count} of {picture_count} pictures could not be read", file=sys.stderr)
     return SOME_FAILED if failed_count else 0
