@@ -13,6 +13,7 @@ from ssdreg_runtime.cli.common import (
     add_backend_arguments,
     add_json_arguments,
     add_look_arguments,
+    add_ray_arguments,
     add_saving_arguments,
     add_selection_arguments,
     add_source_arguments,
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     command_parser.add_argument("--device", default="cpu", metavar="NAME",
                                 help="what computes: cpu; cuda, cuda:1 or tensorrt by ONNX "
                                      "Runtime; openvino:GPU or another device of OpenVINO's")
+    add_ray_arguments(command_parser)
     return command_parser
 
 
