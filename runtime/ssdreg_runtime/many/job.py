@@ -10,6 +10,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
@@ -19,6 +20,7 @@ from ssdreg_runtime.errors import ClusterError, DataError, SsdregError
 from ssdreg_runtime.io.camera import is_camera
 from ssdreg_runtime.io.pictures import find_images
 from ssdreg_runtime.io.video import VIDEO_SUFFIXES
+from ssdreg_runtime.many.claim import Claim, claim, release
 from ssdreg_runtime.many.cluster import LOCAL, capacity, check_ray, connected
 from ssdreg_runtime.many.recipe import Recipe
 from ssdreg_runtime.many.results import FORMATS, PARQUET, Results, shard_name
@@ -52,16 +54,17 @@ def detect_many(model: str | os.PathLike[str], sources: Sources, out: str | os.P
                 progress: Callable[[int, int], None] | None = None, **recipe: Any) -> ManyResult:
     """Detect in all pictures of folders and files, and write their rows into the folder `out`.
 
-    `address` is that of a Ray cluster, as `ray.init` takes it: "local" starts one on this machine
-    and ends it afterwards. A process that is connected already keeps its cluster, whatever
-    `address` says. Each of `workers`, as many as the cluster has processors for, or GPUs, opens the
-    model once. The other arguments are those of `Recipe`. Model, pictures and `out` must have the
-    same names on all machines.
+    Of a folder, the pictures in it are taken, and not those in its folders. `address` is that of a
+    Ray cluster, as `ray.init` takes it: "local" starts one on this machine and ends it afterwards.
+    A process that is connected already keeps its cluster, whatever `address` says. Each of
+    `workers`, as many as the cluster has processors for, or GPUs, opens the model once. The other
+    arguments are those of `Recipe`. Model, pictures and `out` must have the same names on all
+    machines.
 
-    `format` is "parquet" or "jsonl"; see `ssdreg_runtime.many.results` for rows and files.
-    Pictures that `out` has rows of are passed over; one that cannot be read, or is not there where
-    `sources` are several, costs its own row. `progress` is called with the number of
-    pictures done and the number of all that are to be done.
+    `format` is "parquet" or "jsonl"; see `ssdreg_runtime.many.results` for rows and files. Pictures
+    that `out` has rows of are passed over; one that cannot be read, or is not there where `sources`
+    are several, costs its own row. `progress` is called with the number of pictures done and the
+    number of all that are to be done.
 
     Raises SsdregError: DependencyError where Ray is not installed, ClusterError where it cannot be
     reached or gives up, DataError for sources without pictures and for an `out` of other results,
@@ -107,13 +110,24 @@ def detect_files(recipe: Recipe, files: Iterable[bytes], results: Results, addre
     results.begin(recipe.settings())
     # what killed workers of this machine have left
     sweep(results.folder)
+    # before what is there is looked at, so that nobody else writes after that
+    owned = claim(results.folder)
+    try:
+        return _detect_rest(recipe, files, results, address, workers, progress, owned)
+    finally:
+        release(owned)
+
+
+def _detect_rest(recipe: Recipe, files: Iterable[bytes], results: Results, address: str,
+                 workers: int | None, progress: Callable[[int, int], None] | None, owned: Claim
+                 ) -> ManyResult:
     done = set(results.done())
     named = list(dict.fromkeys(files))
     waiting = [name for name in named if shown(os.fsdecode(name)) not in done]
     pictures = failed = 0
     if waiting:
         with connected(address, (workers or 1) * recipe.threads):
-            for shard in _run(recipe, waiting, results, _workers(recipe, workers)):
+            for shard in _run(recipe, waiting, results, _workers(recipe, workers), owned):
                 pictures, failed = pictures + shard["pictures"], failed + shard["failed"]
                 if progress is not None:
                     progress(pictures, len(waiting))
@@ -130,7 +144,7 @@ def _workers(recipe: Recipe, wanted: int | None) -> int:
     return wanted or fitting
 
 
-def _run(recipe: Recipe, files: Sequence[bytes], results: Results, workers: int
+def _run(recipe: Recipe, files: Sequence[bytes], results: Results, workers: int, owned: Claim
          ) -> Iterator[dict[str, int]]:
     """Let workers fill shards with the rows of files; give what each says of its shard."""
     import ray
@@ -138,25 +152,30 @@ def _run(recipe: Recipe, files: Sequence[bytes], results: Results, workers: int
     parts = [files[start:start + size] for start in range(0, len(files), size)]
     shards = [{"path": os.fsencode(results.folder / shard_name(part, results.form)),
                "files": list(part)} for part in parts]
-    _be_quiet()
-    filled = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
-        ShardDetector, fn_constructor_args=(recipe,),
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(shards)),
-                                           max_tasks_in_flight_per_actor=2),
-        num_cpus=recipe.threads, num_gpus=1 if recipe.needs_gpu else None)
     try:
-        yield from filled.iter_rows()
+        with _silence():
+            yield from ray.data.from_items(shards, override_num_blocks=len(shards)).map(
+                ShardDetector, fn_constructor_args=(recipe, owned),
+                compute=ray.data.ActorPoolStrategy(size=min(workers, len(shards)),
+                                                   max_tasks_in_flight_per_actor=2),
+                num_cpus=recipe.threads, num_gpus=1 if recipe.needs_gpu else None).iter_rows()
     except ray.exceptions.RayError as error:
         raise _told(error) from error
 
 
-def _be_quiet() -> None:
+@contextmanager
+def _silence() -> Iterator[None]:
     """Leave what is shown to whoever called: Ray's data library has bars and logs of its own."""
     import ray
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    before = context.enable_progress_bars, context.print_on_execution_start, log.level
+    context.enable_progress_bars = context.print_on_execution_start = False
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        context.enable_progress_bars, context.print_on_execution_start, level = before
+        log.setLevel(level)
 
 
 def _told(error: BaseException) -> SsdregError:
