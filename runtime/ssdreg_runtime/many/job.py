@@ -16,7 +16,7 @@ from typing import Any, Union
 
 from attrs import frozen
 
-from ssdreg_runtime.errors import ClusterError, DataError, SsdregError
+from ssdreg_runtime.errors import ClusterError, DataError
 from ssdreg_runtime.io.camera import is_camera
 from ssdreg_runtime.io.pictures import find_images
 from ssdreg_runtime.io.video import VIDEO_SUFFIXES
@@ -24,7 +24,7 @@ from ssdreg_runtime.many.claim import Claim, claim, release
 from ssdreg_runtime.many.cluster import LOCAL, capacity, check_ray, connected
 from ssdreg_runtime.many.recipe import Recipe
 from ssdreg_runtime.many.results import FORMATS, PARQUET, Results, shard_name
-from ssdreg_runtime.many.worker import ShardDetector
+from ssdreg_runtime.many.worker import Filled, ShardDetector
 from ssdreg_runtime.system.leftovers import sweep
 from ssdreg_runtime.system.names import shown
 
@@ -67,8 +67,8 @@ def detect_many(model: str | os.PathLike[str], sources: Sources, out: str | os.P
     number of all that are to be done.
 
     Raises SsdregError: DependencyError where Ray is not installed, ClusterError where it cannot be
-    reached or gives up, DataError for sources without pictures and for an `out` of other results,
-    and what `Detector` raises.
+    reached or gives up, and for what ended a worker, as a full disk; DataError for sources without
+    pictures and for an `out` of other results; and what `Detector` raises.
     """
     if format not in FORMATS:
         raise DataError(f"there is no format {format!r} of results: choose one of "
@@ -128,7 +128,9 @@ def _detect_rest(recipe: Recipe, files: Iterable[bytes], results: Results, addre
     if waiting:
         with connected(address, (workers or 1) * recipe.threads):
             for shard in _run(recipe, waiting, results, _workers(recipe, workers), owned):
-                pictures, failed = pictures + shard["pictures"], failed + shard["failed"]
+                if shard.error:
+                    raise ClusterError(shard.error)
+                pictures, failed = pictures + shard.pictures, failed + shard.failed
                 if progress is not None:
                     progress(pictures, len(waiting))
     return ManyResult(results.folder, pictures, failed, len(named) - len(waiting))
@@ -145,7 +147,7 @@ def _workers(recipe: Recipe, wanted: int | None) -> int:
 
 
 def _run(recipe: Recipe, files: Sequence[bytes], results: Results, workers: int, owned: Claim
-         ) -> Iterator[dict[str, int]]:
+         ) -> Iterator[Filled]:
     """Let workers fill shards with the rows of files; give what each says of its shard."""
     import ray
     size = max(1, min(MOST_OF_A_SHARD, math.ceil(len(files) / (workers * _SHARDS_OF_A_WORKER))))
@@ -154,13 +156,19 @@ def _run(recipe: Recipe, files: Sequence[bytes], results: Results, workers: int,
                "files": list(part)} for part in parts]
     try:
         with _silence():
-            yield from ray.data.from_items(shards, override_num_blocks=len(shards)).map(
+            filled = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
                 ShardDetector, fn_constructor_args=(recipe, owned),
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(shards)),
                                                    max_tasks_in_flight_per_actor=2),
-                num_cpus=recipe.threads, num_gpus=1 if recipe.needs_gpu else None).iter_rows()
+                num_cpus=recipe.threads, num_gpus=1 if recipe.needs_gpu else None)
+            for row in filled.iter_rows():
+                yield Filled(**row)
+    except ray.exceptions.RayTaskError:
+        raise  # a mistake of ours, with its place
     except ray.exceptions.RayError as error:
-        raise _told(error) from error
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ClusterError(f"the cluster gave up: {first}. What was written is whole, and the same "
+                           f"command goes on") from error
 
 
 @contextmanager
@@ -176,16 +184,3 @@ def _silence() -> Iterator[None]:
     finally:
         context.enable_progress_bars, context.print_on_execution_start, level = before
         log.setLevel(level)
-
-
-def _told(error: BaseException) -> SsdregError:
-    """Return what went wrong in a worker as it was raised there, or that the cluster gave up."""
-    inner: BaseException | None = error
-    while inner is not None:
-        cause = getattr(inner, "cause", None) or inner.__cause__
-        if isinstance(cause, SsdregError):
-            return cause
-        inner = cause if isinstance(cause, BaseException) else None
-    first = next(iter(str(error).splitlines()), type(error).__name__)
-    return ClusterError(f"the cluster gave up: {first}. What was written is whole, and the same "
-                        f"command goes on")
