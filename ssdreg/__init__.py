@@ -20,6 +20,7 @@ from ssdreg.errors import (
     BenchError,
     CacheError,
     CheckpointWarning,
+    ClusterError,
     ConformanceError,
     DataError,
     DependencyError,
@@ -162,7 +163,8 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Audit", "AuditError", "Augmentation", "Backbone", "BenchError", "CacheError",
-    "CheckpointWarning", "ConformanceError", "Console", "DataError", "DataFormat", "DataIssue",
+    "CheckpointWarning", "ClusterError", "ConformanceError", "Console", "DataError", "DataFormat",
+    "DataIssue",
     "DataIssues", "DependencyError", "Detections", "Detector", "DetectorEvaluation",
     "DetectorWarning", "DetectorWeights", "DivergedError", "Engine", "Epoch", "Evaluation",
     "Examination", "ExportError", "Exported", "Extra", "Figures", "Finding", "Head",

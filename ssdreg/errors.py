@@ -5,6 +5,7 @@ from __future__ import annotations
 # the base, and what the runtime raises too, which knows nothing of ssdreg
 from ssdreg_runtime.errors import (
     CacheError,
+    ClusterError,
     DataError,
     DependencyError,
     ModelError,
@@ -12,7 +13,8 @@ from ssdreg_runtime.errors import (
     StorageError,
 )
 
-__all__ = ["AuditError", "BenchError", "CacheError", "CheckpointWarning", "ConformanceError",
+__all__ = ["AuditError", "BenchError", "CacheError", "CheckpointWarning", "ClusterError",
+           "ConformanceError",
            "DataError", "DependencyError", "DetectorWarning", "DivergedError", "ExportError",
            "InputShapeError", "Interrupted", "LaunchError", "ModelError", "NewPluginError",
            "PlanError", "PluginError", "PluginWarning", "RunError", "SsdregError", "SsdregWarning",

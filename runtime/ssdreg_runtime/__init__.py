@@ -11,17 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ssdreg_runtime._version import __version__
-from ssdreg_runtime.errors import DataError, DependencyError, ModelError, SsdregError
+from ssdreg_runtime.errors import (
+    ClusterError,
+    DataError,
+    DependencyError,
+    ModelError,
+    SsdregError,
+)
 
 if TYPE_CHECKING:
     from ssdreg_runtime.boxes.detections import Detections
     from ssdreg_runtime.inference.detector import Detector
     from ssdreg_runtime.inference.streams import stream
+    from ssdreg_runtime.many.job import detect_many
 
 #: Public names by module, imported on first access: ssdreg's commands need the errors only.
 _LAZY_IMPORTS = {
     "Detections": "ssdreg_runtime.boxes.detections",
     "Detector": "ssdreg_runtime.inference.detector",
+    "detect_many": "ssdreg_runtime.many.job",
     "stream": "ssdreg_runtime.inference.streams",
 }
 
@@ -37,5 +45,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY_IMPORTS})
 
 
-__all__ = ["DataError", "DependencyError", "Detections", "Detector", "ModelError", "SsdregError",
-           "__version__", "stream"]
+__all__ = ["ClusterError", "DataError", "DependencyError", "Detections", "Detector", "ModelError",
+           "SsdregError", "__version__", "detect_many", "stream"]

@@ -40,3 +40,7 @@ class StorageError(SsdregError, OSError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class ClusterError(SsdregError, RuntimeError):
+    """A cluster cannot be reached, or lost what was running on it."""

@@ -18,7 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FORBIDDEN = {"mxnet", "ssdreg", "nncf", "torch"}
 #: What extras install or is used where it is there: imported by what needs it, when it does.
 LATER = ("onnx", "onnxruntime", "openvino", "av", "supervision", "trackers", "matplotlib",
-         "fastapi", "pydantic", "starlette", "uvicorn", "prometheus_client", "python_multipart")
+         "fastapi", "pydantic", "starlette", "uvicorn", "prometheus_client", "python_multipart",
+         "ray", "pyarrow")
 #: What is imported under another name than that of its distribution.
 NAMES = {"pillow": "PIL"}
 

@@ -3,62 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ssdreg_runtime.system.console import accept_all_letters, unprintable
+from ssdreg_runtime.cli.calling import Parser, call
 
 from ssdreg._version import __version__
 from ssdreg.cli.commands import MODULES, command
-from ssdreg.errors import SsdregError, SsdregWarning
+from ssdreg.errors import SsdregWarning
 from ssdreg.registry.entry_points import NO_PLUGINS, PRECEDENCE, no_plugins
 from ssdreg.registry.host import forget
 
 DESCRIPTION = "SSD object detectors on Apache MXNet, with any backbone, as plug-ins."
 
-#: Exit statuses: a command's own verdict is 1, bad input 2, an interruption 128 + SIGINT.
-BAD_INPUT, INTERRUPTED = 2, 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    accept_all_letters()
-    given = sys.argv[1:] if argv is None else argv
-    options = _parser_for(given).parse_args(given)
+    return call("ssdreg", lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = _parser_for(arguments).parse_args(arguments)
     with warnings.catch_warnings(), _plugins(options.no_plugins):
         warnings.showwarning = _show_warning
         # a sentence for the user, also where Python is told to raise warnings or to hide them
         warnings.simplefilter("default", SsdregWarning)
-        try:
-            status = int(options.run(options))
-            # here and not at exit, so that a reader who went away is noticed below
-            sys.stdout.flush()
-            return status
-        except SsdregError as error:
-            print(f"ssdreg: {error}", file=sys.stderr)
-            return BAD_INPUT
-        except KeyboardInterrupt:
-            print("ssdreg: interrupted", file=sys.stderr)
-            return INTERRUPTED
-        except BrokenPipeError:
-            # the reader of our output went away (`ssdreg list | head`); leave without a word,
-            # also when Python flushes what is left
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return BAD_INPUT
-        except UnicodeEncodeError as error:
-            print(f"ssdreg: {unprintable(error)}", file=sys.stderr)
-            return BAD_INPUT
-        except OSError as error:
-            if error.filename is None:
-                raise
-            # a full disk, a folder that may not be written, a file where a folder should be;
-            # of the two names of a rename the second is the one the user knows
-            print(f"ssdreg: {error.filename2 or error.filename}: {error.strerror}",
-                  file=sys.stderr)
-            return BAD_INPUT
+        return int(options.run(options))
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -78,8 +50,8 @@ def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def parser(names: Sequence[str] = tuple(MODULES)) -> argparse.ArgumentParser:
     """Build the parser of these commands, all by default."""
-    top = argparse.ArgumentParser(prog="ssdreg", description=DESCRIPTION, epilog=PRECEDENCE,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser(prog="ssdreg", description=DESCRIPTION, epilog=PRECEDENCE,
+                 formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"ssdreg {__version__}")
     top.add_argument(NO_PLUGINS, action="store_true",
                      help="load no installed plug-in")

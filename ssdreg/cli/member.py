@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
 
+from ssdreg_runtime.cli.calling import BAD_INPUT
 from ssdreg_runtime.system.threads import VARIABLE, usable_processors
 
-from ssdreg.cli.main import BAD_INPUT
 from ssdreg.cli.main import main as command
 from ssdreg.errors import LaunchError
 from ssdreg.graph.symbol_file import reason_of

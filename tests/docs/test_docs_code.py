@@ -23,6 +23,7 @@ import pytest
 from attrs import evolve, field, frozen
 from packaging.requirements import Requirement
 from ssdreg_runtime.cli.main import main as detect
+from ssdreg_runtime.cli.main import parser as detect_parser
 from support import checkpoints as files
 from support.checkpoints import tarred
 from support.configurations import FACTORY
@@ -71,6 +72,7 @@ ELSEWHERE = {
     "bench": "it takes minutes; its own tests run it",
     "tune": "it takes minutes; its own tests run it",
     "openvino": "docs/precision.md quantises for the other backends, and tests for this one",
+    "--ray": "the runtime's tests run it, where Ray is installed",
     "--gluoncv": "the tests of ssdreg-gluon run it, where GluonCV is installed",
 }
 
@@ -212,6 +214,9 @@ def run_ssdreg(line, where, reader):
 
 
 def run_detect(line, where, reader):
+    if set(line.arguments) & set(ELSEWHERE):
+        detect_parser().parse_args(line.arguments)
+        return
     reader.capsys.readouterr()
     status = detect(line.arguments)
     assert status == 0, f"{where}: {reader.capsys.readouterr().err}"

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,14 +140,36 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
                              "Runtime; openvino:GPU or another device of OpenVINO's")
 
 
+def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of detection on a cluster."""
+    group = parser.add_argument_group("many pictures, on Ray")
+    group.add_argument("--ray", metavar="ADDRESS",
+                       help="detect in pictures and folders by the workers of a Ray cluster, and "
+                            "write a row a picture into files in the folder of --out, nothing "
+                            "drawn; what is in there is not detected again. local starts a cluster "
+                            "on this machine, auto takes the one that runs here, HOST:PORT another")
+    group.add_argument("--format", metavar="NAME", choices=("parquet", "jsonl"),
+                       help="with --ray, of the files: parquet, the default, or jsonl, an object a "
+                            "line")
+    group.add_argument("--workers", type=int, metavar="N",
+                       help="with --ray, processes that detect, each with --threads, 1 by default; "
+                            "as many as the cluster has processors for, by default")
+
+
 def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Detector],
                    program: str, make_writer: Callable[[PrintLine], JsonWriter] | None) -> int:
     """Detect in all sources and return the exit status.
 
     A picture that cannot be read is named on standard error and passed over, and the status is
     then `SOME_FAILED`. With `make_writer`, the objects are written as
-    JSON and nothing is drawn.
+    JSON and nothing is drawn; an array of JSON is closed also where a stream ends in an error.
     """
+    if options.ray is not None:
+        from ssdreg_runtime.cli.many import detect_on_ray
+        return detect_on_ray(options, source_names(options))
+    if options.format or options.workers:
+        raise DataError("--format and --workers are of --ray ADDRESS: give that too, or leave them "
+                        "out")
     from ssdreg_runtime.cli.stream_progress import StreamProgress
     from ssdreg_runtime.draw.look import Look
     from ssdreg_runtime.inference.streams import open_streams
@@ -159,7 +182,7 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
     look = Look(line_width=options.line_width, font_size=options.font_size,
                 hide_labels=options.hide_labels, hide_scores=options.hide_scores)
     savers, coco = _savers(options)
-    streams = open_streams(_sources(options),
+    streams = open_streams(source_names(options),
                            find_images_below if options.recursive else find_images,
                            options.reconnect)
     with StreamProgress(streams) as progress:
@@ -175,17 +198,17 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
             sinks = [SavingSink(sink, savers, options.threshold, names.of) for sink in sinks]
         detector = open_detector()
         picture_count = failed_count = 0
-        try:
+        # a camera is only ever ended by an interruption, or lost, and any stream may end in an
+        # error: what was found is whole then too
+        with ExitStack() as ends:
+            if writer is not None:
+                ends.callback(writer.end)
+            if coco is not None:
+                ends.callback(coco.write)
             for stream, sink in zip(streams, sinks):
                 tracker = _tracker(stream, options) if options.track else None
                 done, bad = _detect_stream(detector, stream, sink, progress, program, tracker)
                 picture_count, failed_count = picture_count + done, failed_count + bad
-        finally:
-            # a camera is only ever ended by an interruption, or lost: what was found is whole
-            if coco is not None:
-                coco.write()
-        if writer is not None:
-            writer.end()
     if failed_count and picture_count > 1:
         print(f"{failed_count} of {picture_count} pictures could not be read", file=sys.stderr)
     return SOME_FAILED if failed_count else 0
@@ -260,7 +283,7 @@ def _detect_stream(detector: Detector, stream: Stream, sink: Sink, progress: Str
     return done, bad
 
 
-def _sources(options: argparse.Namespace) -> list[str]:
+def source_names(options: argparse.Namespace) -> list[str]:
     """Return the inputs' names: the arguments, or with ``--list`` the lines of those files."""
     from ssdreg_runtime.inference.streams import STANDARD_INPUT
     sources: list[str] = list(options.sources)

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ssdreg_runtime._version import __version__
+from ssdreg_runtime.cli.calling import Parser, call
 from ssdreg_runtime.cli.common import (
     add_backend_arguments,
     add_device_argument,
     add_limit_arguments,
 )
-from ssdreg_runtime.cli.main import call
 from ssdreg_runtime.errors import DependencyError
 from ssdreg_runtime.system.installing import install
 
@@ -34,9 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
-    command_parser = argparse.ArgumentParser(
-        prog=PROGRAM, description=DESCRIPTION,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    command_parser = Parser(prog=PROGRAM, description=DESCRIPTION,
+                            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     command_parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     add_serve_arguments(command_parser)
     return command_parser

@@ -38,6 +38,11 @@ _CHUNK = 2**20
 _FEW = 64
 
 
+def advice_on(error: OSError) -> str | None:
+    """Return what helps where a disk did not take what was written; None for other errors."""
+    return _REFUSALS.get(error.errno or 0)
+
+
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder of this name is left out of listings.
 
@@ -64,7 +69,7 @@ def stored(path: Path, beside: Path | None = None) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        advice = _REFUSALS.get(error.errno or 0)
+        advice = advice_on(error)
         if advice is None or not _concerns(error, path, beside or path):
             raise
         raise StorageError(f"{path} cannot be written: {error.strerror}; {advice}. What was there "

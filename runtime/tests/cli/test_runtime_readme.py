@@ -46,7 +46,8 @@ def test_its_commands_exist(capsys):
         main(["--help"])
     usage = capsys.readouterr().out
     options = {word for call in calls for word in call.split() if word.startswith("--")}
-    assert options == {"--out", "--json-lines", "--list"}
+    assert options == {"--out", "--json-lines", "--list", "--ray", "--recursive", "--workers",
+                       "--format"}
     # and those that sentences name
     options |= set(re.findall(r"`(--[a-z-]+)`", README.read_text(encoding="utf-8")))
     for option in options:

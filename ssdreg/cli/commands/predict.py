@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ssdreg_runtime.cli.common import (
     add_json_arguments,
     add_look_arguments,
+    add_ray_arguments,
     add_saving_arguments,
     add_selection_arguments,
     add_source_arguments,
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_saving_arguments(parser)
     add_look_arguments(parser)
     arguments.add_backend(parser)
+    add_ray_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
