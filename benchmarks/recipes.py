@@ -19,10 +19,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from attrs import evolve
+
 import ssdreg
+from ssdreg.data.augmentation import RECIPES
 from ssdreg.runs.log import Epoch
 from ssdreg.runs.run import CONFIG, open_run
 
+#: The augmentation that is the default.
+LIGHT = RECIPES["light"]
 #: The recipe as it was: what is not named in a row below is as today's default has it.
 BEFORE = {"batch_size": 16, "lr": 1e-3, "box_loss": "smooth_l1", "average": 0.0}
 ROWS: Mapping[str, Mapping[str, Any]] = {
@@ -42,6 +47,10 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "head learns 3 times faster": {"head_lr": 3.0},
     "focal loss": {"loss": "focal"},
     "head ssdlite": {"head": "ssdlite"},
+    "mosaics, 1 of 5": {"augment": evolve(LIGHT, mosaic_probability=0.2)},
+    "mosaics, 1 of 2": {"augment": evolve(LIGHT, mosaic_probability=0.5)},
+    "taps at strides 16 and 32": {"tap_strides": (16, 32)},
+    "taps at strides 4 to 32": {"tap_strides": (4, 8, 16, 32)},
 }
 
 
