@@ -2,6 +2,7 @@
 
     python benchmarks/scaling.py [--workers 2,4] [--servers 1] [--backbone resnet18] [--side 64]
         [--batch 8] [--steps 16] [--rate 1gbit [--drop 10]]
+        [--wire float16]
 
 Each row is a real training of drawn pictures, with `--batch` images for each worker and one thread
 each; the first is a process without servers. Figures are those of the second epoch, validation left
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8, help="of each worker")
     parser.add_argument("--steps", type=int, default=16, help="of an epoch")
+    parser.add_argument("--wire", default="float32", help="what gradients are sent in")
     parser.add_argument("--rate", help="of each link, as tc takes it")
     parser.add_argument("--drop", type=float, default=0, help="seconds without the last link")
     options = parser.parse_args()
@@ -113,7 +115,7 @@ def measured(folder: Path, count: int, options: argparse.Namespace) -> Row:
     command = ("train", "--engine", "mxnet", "--backbone", options.backbone, "--no-pretrained",
                "--data-shape", options.side, "--tap-strides", "8,16", "--precision", "float32",
                "--data", data, "--out", out, "--batch-size", options.batch * workers, "--epochs",
-               3, "--validate-every", 3, "--freeze-stages", 0)
+               3, "--validate-every", 3, "--freeze-stages", 0, "--wire", options.wire)
     training = tuple(map(str, command))
     with ExitStack() as stack:
         if not count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -10,7 +11,7 @@ from ssdreg.errors import DataError, RunError
 from ssdreg.runs.log import Epoch, readable_lines, write_log
 from ssdreg.runs.run import LOG, Run
 from ssdreg.training.state import check_files, step_back
-from ssdreg.training.state_file import START, STATE, read_start, read_state
+from ssdreg.training.state_file import START, STATE, StateFile, read_start, read_state
 
 
 def state(run: Run) -> Iterator[Finding]:
@@ -42,9 +43,7 @@ def _start(run: Run) -> Iterator[Finding]:
 
 
 def log(run: Run) -> Iterator[Finding]:
-    """Find a log that cannot be read, or that is of another training than the state."""
-    if not run.log_file.is_file():
-        return
+    """Find a log that is lost, cannot be read, or is of another training than the state."""
     try:
         lines, damaged = run.log(), False
     except DataError as error:
@@ -52,20 +51,36 @@ def log(run: Run) -> Iterator[Finding]:
         yield Finding(LOG, str(error), f"the {len(lines)} lines that can be read are kept",
                       mend=partial(write_log, run.log_file, lines))
     try:
-        stands = read_state(run).state
+        stands = read_state(run)
     except RunError:
         return
-    kept = [line for line in lines if line.epoch <= stands.epoch]
+    last = stands.state.epoch
+    kept = [line for line in lines if line.epoch <= last]
     if len(kept) < len(lines):
-        yield Finding(LOG, f"it has epochs behind {stands.epoch}, where the state stands: a kill "
+        yield Finding(LOG, f"it has epochs behind {last}, where the state stands: a kill "
                            f"between the two, or a step back", "they are removed",
                       mend=partial(write_log, run.log_file, kept))
-    missing = _missing(kept, stands.epoch)
+    there = {line.epoch: line for line in kept}
+    missing = [epoch for epoch in range(1, last + 1) if epoch not in there]
     if missing and not damaged:
-        yield Finding(LOG, f"it has no line of epoch {', '.join(map(str, missing))}: what they "
-                           f"reached is not known any more")
+        gone = "" if run.log_file.is_file() else "is not there, so that it "
+        whole = [there.get(epoch) or _line(stands, epoch) for epoch in range(1, last + 1)]
+        yield Finding(LOG, f"it {gone}has no line of epoch {_shortened(missing)}: what they "
+                           f"reached is not known any more",
+                      "their steps, and learning rates by the recipe, are written, their times in "
+                      "equal shares, losses as unknown; `ssdreg eval` measures an epoch again",
+                      mend=partial(write_log, run.log_file, whole))
 
 
-def _missing(lines: list[Epoch], last: int, most: int = 10) -> list[int]:
-    there = {line.epoch for line in lines}
-    return [epoch for epoch in range(1, last + 1) if epoch not in there][:most]
+def _shortened(epochs: list[int], most: int = 10) -> str:
+    more = f" and {len(epochs) - most} more" if len(epochs) > most else ""
+    return ", ".join(map(str, epochs[:most])) + more
+
+
+def _line(stands: StateFile, epoch: int) -> Epoch:
+    """Return what a state still knows of an epoch whose line is lost: nothing that was measured."""
+    state = stands.state
+    steps = (state.updates - state.step) * epoch // state.epoch
+    return Epoch(epoch=epoch, steps=steps, seconds=state.seconds * epoch / state.epoch,
+                 lr=stands.options.rate(steps - 1, steps // epoch), images_per_second=math.nan,
+                 cls_loss=math.nan, loc_loss=math.nan)

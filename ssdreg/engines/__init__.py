@@ -18,5 +18,6 @@ def ssdreg_engines() -> Iterator[Engine]:
                  unmet="ssdreg.deploy.devices:unmet",
                  precisions="ssdreg.deploy.devices:precisions",
                  learner="ssdreg.training.mxnet_learner:MXNetLearner", recomputes=True,
+                 wires=("float32", "float16", "2bit"),
                  backend="ssdreg.inference.mxnet:open_mxnet",
                  join="ssdreg.training.mxnet_processes:MXNetGroup")

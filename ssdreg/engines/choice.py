@@ -47,6 +47,12 @@ class Choice:
             raise RunError(f"--compile on: the engine {self.engine.name} does not compile: leave "
                            f"it out")
 
+    def check_wire(self, wanted: str) -> None:
+        """Raise RunError where the engine's processes cannot send gradients in this."""
+        if wanted not in self.engine.wires:
+            raise RunError(f"--wire {wanted}: processes of the engine {self.engine.name} send "
+                           f"gradients in {' or '.join(self.engine.wires)}")
+
     def describe(self, precision: str) -> str:
         """Say what computes, where, and why."""
         count = self.processes.count

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import field, frozen, validators
 
-from ssdreg.registry.converters import are_names, as_aliases, is_listed, is_name, is_text
+from ssdreg.registry.converters import are_names, as_aliases, as_tuple, is_listed, is_name, is_text
 from ssdreg.registry.device import Device
 from ssdreg.registry.lazy_reference import Reference, resolve, valid_reference
 
@@ -44,6 +44,7 @@ class Engine:
     - `detect_exported(folder, images) -> detections`: what the program in such a folder finds in
       images (B, H, W, 3) uint8, as a `Backend` returns it; None where a folder cannot be compared.
     - `recomputes`: whether it trains with `TrainOptions.recompute`.
+    - `wires`: what its processes can send gradients in to each other, of `TrainOptions.wire`.
     - `join(processes, device) -> Group`: connects this process with those that train one network
       with it, on this device; see `ssdreg.engines.processes`. None where it trains in one process
       only.
@@ -63,6 +64,8 @@ class Engine:
         default=None, validator=validators.optional(valid_reference), repr=False)
     compiles: bool = field(default=False, validator=validators.instance_of(bool))
     recomputes: bool = field(default=False, validator=validators.instance_of(bool))
+    wires: tuple[str, ...] = field(default=("float32",), converter=as_tuple,
+                                   validator=[is_listed, are_names])
     aliases: tuple[str, ...] = field(
         default=(), converter=as_aliases, validator=[is_listed, are_names])
 

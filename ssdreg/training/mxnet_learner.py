@@ -20,6 +20,7 @@ from ssdreg.training.graphs.shares import SHARE, live_moments, with_shares
 from ssdreg.training.learner import Lesson
 from ssdreg.training.memory import STATES, Need, parameters, planned
 from ssdreg.training.mxnet_processes import MXNetGroup
+from ssdreg.training.mxnet_wires import Wire, wire_of
 from ssdreg.training.state_file import Sums
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ class MXNetLearner:
         self._group = lesson.group if isinstance(lesson.group, MXNetGroup) else None
         self._shares: Mapping[int, str] = {}
         self._moments: tuple[str, ...] = ()
+        self._wire: Wire | None = None
         symbol = lesson.symbol
         if self._group is not None:
             _refuse_sync_norm(lesson)
             shared = with_shares(symbol, _LABELS)
             symbol, self._shares = shared.symbol, shared.inputs
             self._moments = live_moments(symbol)
+            self._wire = wire_of(self._group, lesson.options.wire)
         self._symbol = _symbol(lesson, symbol)
         self._module = self._bound(available_memory())
 
@@ -125,6 +128,8 @@ class MXNetLearner:
         if self._group is not None:
             self._share_losses(self._group)
         self._module.backward()
+        if self._wire is not None:
+            self._wire.sum({name: gradients[0] for name, _, _, gradients in self._learnt()})
         self._module.update()
         if self._group is not None and self._moments:
             self._average_moments(self._group)
@@ -187,7 +192,7 @@ class MXNetLearner:
         options = self._lesson.options
         momentum = {"momentum": options.momentum} if options.optimizer in ("sgd", "nag") else {}
         store = mx.kv.create("device") if len(self._contexts) > 1 else None
-        if self._group is not None:
+        if self._group is not None and self._wire is None:
             store = self._group.store
         self._module.init_optimizer(kvstore=store, optimizer=options.optimizer, optimizer_params={
             "learning_rate": options.lr, "wd": options.wd, "begin_num_update": updates,
@@ -201,12 +206,12 @@ class MXNetLearner:
     def optimizer(self) -> Mapping[str, mx.nd.NDArray]:
         """See `Learner.optimizer`. The first device's are those of all."""
         states = self._module._updater.states
-        return {f"{name}.{slot}": array for name, index, _ in self._learnt() if index in states
+        return {f"{name}.{slot}": array for name, index, _, _ in self._learnt() if index in states
                 for slot, array in enumerate(_slots(states[index])) if array is not None}
 
     def _set_optimizer(self, arrays: Mapping[str, mx.nd.NDArray]) -> None:
         updater = self._module._updater
-        for name, first, weights in self._learnt():
+        for name, first, weights, _ in self._learnt():
             for index, weight in enumerate(weights, first):
                 state = updater.optimizer.create_state_multi_precision(index, weight)
                 for slot, array in enumerate(_slots(state)):
@@ -220,13 +225,14 @@ class MXNetLearner:
                 updater.states[index] = state
                 updater.states_synced[index] = True
 
-    def _learnt(self) -> Iterator[tuple[str, int, Sequence[mx.nd.NDArray]]]:
-        """Give the parameters that learn: names, the updater's first index, arrays by device."""
+    def _learnt(self) -> Iterator[tuple[str, int, Sequence[mx.nd.NDArray],
+                                        Sequence[mx.nd.NDArray]]]:
+        """Give what learns: names, the updater's first index, values and gradients by device."""
         group, devices = self._module._exec_group, len(self._contexts)
         for number, (name, weights, gradients) in enumerate(zip(
                 group.param_names, group.param_arrays, group.grad_arrays)):
             if gradients[0] is not None:  # else it is frozen
-                yield name, number * devices, weights
+                yield name, number * devices, weights, gradients
 
 
 def _refuse_sync_norm(lesson: Lesson) -> None:

@@ -21,6 +21,8 @@ OPTIMIZERS = ("sgd", "nag", "adam", "lamb")
 #: What a network may be computed in; "auto" leaves it to the engine. Parameters stay float32.
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
+#: What gradients are sent in between processes that train together; engines have some of them.
+WIRES = ("float32", "bfloat16", "float16", "2bit")
 
 #: Whether the code of a training's steps is compiled: where that pays, in any case, never.
 COMPILE = ("auto", "on", "off")
@@ -47,6 +49,8 @@ class TrainOptions:
       and its running moments, which it then uses in training too.
     - `sync_norm`: batch normalisation takes the moments of the whole batch, over all processes;
       else of the part that each of them has.
+    - `wire`: what gradients are sent in between processes; "2bit" sends one of three values for
+      each, and keeps for the next step what it did not send.
     - `head_lr`: what the rate is multiplied by for everything behind the backbone.
     - `skip_negatives`: images without objects are left out; else they teach what background is.
     - `precision`: what the network is computed in while it is trained; "auto" is the fastest that
@@ -78,6 +82,7 @@ class TrainOptions:
     freeze_stages: int = field(default=0, validator=_not_negative)
     freeze_norm: bool = field(default=False, validator=validators.instance_of(bool))
     sync_norm: bool = field(default=False, validator=validators.instance_of(bool))
+    wire: str = field(default="float32", validator=validators.in_(WIRES))
     head_lr: float = field(default=1.0, validator=_positive)
     skip_negatives: bool = field(default=False, validator=validators.instance_of(bool))
     precision: str = field(default="auto", validator=validators.in_(PRECISIONS))

@@ -84,8 +84,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
           momentum: float = 0.9, wd: float = 1e-5, lr_steps: Sequence[int] = (),
           lr_factor: float = 0.1, warmup: int = 50, freeze: str | None = None,
           freeze_stages: int | None = None, freeze_norm: bool = False,
-          sync_norm: bool = False, head_lr: float = 1.0, skip_negatives: bool = False,
-          average: float = 1.0, seed: int = 0, patience: int = 0,
+          sync_norm: bool = False, wire: str = "float32", head_lr: float = 1.0,
+          skip_negatives: bool = False, average: float = 1.0, seed: int = 0, patience: int = 0,
           validate_every: int = 1, keep_epochs: int = 10, engine: str | Engine = AUTO,
           device: str = "cpu", precision: str = AUTO, compile: str = AUTO,
           recompute: bool = False, tensorboard: bool = False,
@@ -155,8 +155,8 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
              "momentum": momentum, "wd": wd, "lr_steps": lr_steps, "lr_factor": lr_factor,
              "warmup": warmup, "freeze": freeze, "freeze_stages": freeze_stages,
-             "freeze_norm": freeze_norm, "sync_norm": sync_norm, "head_lr": head_lr,
-             "skip_negatives": skip_negatives, "average": average, "seed": seed,
+             "freeze_norm": freeze_norm, "sync_norm": sync_norm, "wire": wire,
+             "head_lr": head_lr, "skip_negatives": skip_negatives, "average": average, "seed": seed,
              "patience": patience, "validate_every": validate_every, "keep_epochs": keep_epochs,
              "precision": precision, "compile": compile, "recompute": recompute}
     recipe, augmentation = choices.recipe(given), choices.augmentation(augment)
@@ -164,6 +164,7 @@ def train(*, data: str | os.PathLike[str], out: str | os.PathLike[str],
     check_devices(recipe, choice.devices, processes.count)
     choice.precision(recipe.precision)
     choice.check_compile(recipe.compile)
+    choice.check_wire(recipe.wire)
     check_recomputation(recipe, choice.engine)
     named = backbone or ""  # empty where a run goes on
     with _writing(folder, processes, "ssdreg train"), choice.connected() as group:
@@ -261,6 +262,11 @@ def _go_on(run: Run, saved: Saved, engine: str | Engine, device: str, processes:
     choice = choose_engine(engine, device, saved.engine, processes)
     check_devices(saved.options, choice.devices, processes.count)
     check_recomputation(saved.options, choice.engine)
+    if processes.count > 1:
+        choice.check_wire(saved.options.wire)
+        if saved.options.wire == "2bit":
+            tell(Note("--wire 2bit: what the processes had not sent yet of their gradients was not "
+                      "saved; each begins with nothing kept"))
     tell(Note(f"going on in epoch {saved.state.epoch + 1} of {saved.options.epochs}, "
               f"after step {saved.state.step}"))
     with choice.connected() as group:

@@ -36,6 +36,11 @@ def contents(run):
     return {file.name: file.read_bytes() for file in run.path.iterdir() if file.is_file()}
 
 
+def without_line(run, number):
+    lines = run.log_file.read_text().splitlines(keepends=True)
+    run.log_file.write_text("".join(lines[:number] + lines[number + 1:]))
+
+
 def rewrite(file, **changes):
     write_json(file, {**json.loads(file.read_text()), **changes})
 
@@ -115,6 +120,12 @@ REPAIRED = {
         + "\n"), "log.csv", "it has epochs behind 3", "removed"),
     "a log cut short": (lambda run: run.log_file.write_text(
         run.log_file.read_text() + "4,8,1"), "log.csv", "is no number", "the 3 lines that can be"),
+    "an emptied log": (lambda run: run.log_file.write_text(""), "log.csv",
+                       "it has no line of epoch 1, 2, 3", "losses as unknown"),
+    "no log": (lambda run: run.log_file.unlink(), "log.csv",
+               "it is not there, so that it has no line of epoch 1, 2, 3", "losses as unknown"),
+    "a log without a line": (lambda run: without_line(run, 2), "log.csv",
+                             "it has no line of epoch 2", "losses as unknown"),
 }
 
 
@@ -141,7 +152,6 @@ def test_what_is_found_and_repaired(run, damage, file, wrong, repair):
     (lambda run: rewrite(run.config_file, classes=["a"]), "config.json",
      "its plan detects 3 classes, and it names 1"),
     (lambda run: run.config_file.write_text("{"), "config.json", "is not what `ssdreg train`"),
-    (lambda run: run.log_file.write_text(""), "log.csv", "it has no line of epoch 1, 2, 3"),
 ])
 def test_what_is_found_and_cannot_be_repaired(run, damage, file, wrong):
     damage(run)
@@ -159,6 +169,27 @@ def test_a_repaired_run_trains_on(run):
     assert (saved.state.epoch, saved.state.optimizer_began) == (2, 4)
     assert [line.epoch for line in run.log()] == [1, 2]
     assert [line.steps for line in ssdreg.resume(run.path).epochs] == [2, 4, 6]
+    assert ssdreg.doctor(run.path).findings == ()
+
+
+def test_a_log_is_restored_as_far_as_it_is_known(run):
+    """Steps, rates and the whole time are the state's; what was measured is lost, and stays so."""
+    before = run.log()
+    run.log_file.unlink()
+    (finding,) = ssdreg.doctor(run.path).findings
+    assert not finding.repaired
+    assert not run.log_file.exists()
+    assert ssdreg.doctor(run.path, repair=True).healthy
+    lines = run.log()
+    assert [(line.epoch, line.steps, line.lr) for line in lines] == [
+        (line.epoch, line.steps, line.lr) for line in before]
+    assert lines[-1].seconds == pytest.approx(before[-1].seconds, rel=1e-3)
+    assert all(map(math.isnan, (value for line in lines for value in (
+        line.map, line.ap, line.cls_loss, line.loc_loss, line.images_per_second))))
+    assert run.best_epoch() == 3
+    result = ssdreg.resume(run.path, epochs=4)
+    assert [line.steps for line in result.epochs] == [2, 4, 6, 8]
+    assert result.best_epoch == 4
     assert ssdreg.doctor(run.path).findings == ()
 
 

@@ -68,7 +68,7 @@ class TorchLearner:
             self._lesson.options, groups(self._modules[0], self._net, self._lesson.rates))
         switched = [SwitchedModule(module) for module in self._modules]
         self._calls: Sequence[nn.Module] = switched if self._group is None else [
-            self._group.parallel(module) for module in switched]
+            self._group.parallel(module, self._lesson.options.wire) for module in switched]
         self._compiling = Compiling(switched, self._lesson, self._devices[0], self._group,
                                     self._lesson.steps - updates)
 

@@ -20,5 +20,5 @@ def ssdreg_engines() -> Iterator[Engine]:
                  backend="ssdreg_torch.backend:open_torch",
                  export="ssdreg_torch.export:write",
                  detect_exported="ssdreg_torch.export.running:detect",
-                 compiles=True,
+                 compiles=True, wires=("float32", "bfloat16"),
                  join="ssdreg_torch.processes:TorchGroup")

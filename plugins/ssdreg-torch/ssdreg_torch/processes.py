@@ -68,8 +68,8 @@ class TorchGroup:
         """See `Group.close`."""
         distributed.destroy_process_group()
 
-    def parallel(self, module: nn.Module) -> nn.Module:
-        """Return a module whose gradients are means over the processes.
+    def parallel(self, module: nn.Module, wire: str) -> nn.Module:
+        """Return a module whose gradients are means over the processes, sent as `wire` says.
 
         It begins with the first process's parameters in each.
         """
@@ -79,7 +79,12 @@ class TorchGroup:
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         with reaching():
             # parameters that no loss needs are found at the first step
-            return DistributedDataParallel(module, device_ids=own, static_graph=True, **settings)
+            parallel = DistributedDataParallel(module, device_ids=own, static_graph=True,
+                                               **settings)
+        if wire == "bfloat16":
+            # a lambda, since annotations that are texts here would be refused
+            parallel.register_comm_hook(None, lambda _, bucket: _mean_of_bfloat16(bucket))
+        return parallel
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
@@ -92,6 +97,22 @@ class TorchGroup:
         joined /= self.processes.count
         for tensor, mean in zip(tensors, joined.split([tensor.numel() for tensor in tensors])):
             tensor.copy_(mean.view_as(tensor))
+
+
+def _mean_of_bfloat16(bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+    """Begin to average a bucket of gradients, as DistributedDataParallel asks for it.
+
+    PyTorch's own hook is this, and refuses gloo, which adds up bfloat16 as NCCL does.
+    """
+    buffer = bucket.buffer()
+    sent = buffer.to(torch.bfloat16).div_(distributed.get_world_size())
+
+    def received(future: torch.futures.Future[Any]) -> Tensor:
+        future.wait()
+        return buffer.copy_(sent)
+    work = distributed.all_reduce(sent, async_op=True)
+    assert work is not None
+    return work.get_future().then(received)
 
 
 @contextmanager

@@ -28,11 +28,34 @@ def test_metadata_that_cannot_be(value):
 
 @pytest.mark.parametrize("text", [
     '<!DOCTYPE net [<!ENTITY a "1">]><net><layers><layer><data size="&a;"/></layer></layers></net>',
-    "<net>" * 500_000, "<net", ""])
+    "<net>" * 500_000, "<net", "",
+    '<net><layers><layer><data offset="-4" size="8"/></layer></layers></net>'])
 def test_a_description_that_grows_or_is_none(tmp_path, text):
     (tmp_path / "net.xml").write_text(text)
     (tmp_path / "net.bin").write_bytes(b"1234")
     with pytest.raises(ModelError, match=r"is no model of OpenVINO, or it is truncated"):
+        read_metadata(tmp_path / "net.xml")
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [
+    ("f32", np.float32), ("f16", np.float16), ("f64", np.float64), ("bf16", np.uint16)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite(tmp_path, kind, dtype, value):
+    def stored(numbers):
+        if kind == "bf16":  # the upper half of a float32
+            return (np.asarray(numbers, np.float32).view(np.uint32) >> 16).astype(dtype)
+        return np.asarray(numbers, dtype)
+    numbers, size = 100_000, 100_000 * np.dtype(dtype).itemsize
+    (tmp_path / "net.xml").write_text(
+        '<net><layers><layer name="whole"><data element_type="i64" offset="0" size="8"/></layer>'
+        f'<layer name="conv0"><data element_type="{kind}" offset="8" size="{size}"/></layer>'
+        '<layer name="shape"><data/></layer></layers></net>')
+    weights = np.linspace(-1e4, 1e4, numbers)
+    (tmp_path / "net.bin").write_bytes(b"\xff" * 8 + stored(weights).tobytes())
+    assert read_metadata(tmp_path / "net.xml") == {}
+    weights[-1] = value
+    (tmp_path / "net.bin").write_bytes(b"\xff" * 8 + stored(weights).tobytes())
+    with pytest.raises(ModelError, match=r"'conv0' in .*net\.bin is not finite: the file is dam"):
         read_metadata(tmp_path / "net.xml")
 
 

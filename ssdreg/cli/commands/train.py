@@ -19,6 +19,7 @@ from ssdreg.training.options import (
     FINE_TUNING,
     OPTIMIZERS,
     PRECISIONS,
+    WIRES,
     TrainOptions,
 )
 
@@ -82,6 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sync-norm", action="store_true", default=argparse.SUPPRESS,
                         help="normalize by the moments of the whole batch, over all processes "
                              "that train together (PyTorch)")
+    parser.add_argument("--wire", choices=WIRES, default=argparse.SUPPRESS,
+                        help="what processes that train together send gradients in; MXNet has "
+                             "float16 and 2bit, PyTorch bfloat16, and both have float32 "
+                             f"(default: {_DEFAULTS['wire']})")
     parser.add_argument("--head-lr", type=float, metavar="FACTOR", default=argparse.SUPPRESS,
                         help="multiply the learning rate by this behind the backbone "
                              f"(default: {_DEFAULTS['head_lr']:g})")
