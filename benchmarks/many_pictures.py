@@ -129,7 +129,8 @@ def killed_and_resumed(options: argparse.Namespace, pictures: Path, out: Path, a
             time.sleep(0.05)
         job.send_signal(signal.SIGKILL)
     kept = dataset.dataset(out).count_rows()
-    last = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    last = subprocess.run(words, capture_output=True, encoding="utf-8",
+                          check=True).stdout.strip()
     names = dataset.dataset(out).to_table(["image"])["image"].to_pylist()
     hidden = [file.name for file in out.iterdir() if file.name.startswith(".")]
     return (f"killed with {kept:,} rows there, then: {last}; {len(names):,} rows of "

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ssdreg.launching.kubernetes import Cluster, manifests
 from ssdreg.launching.layout import Layout
@@ -14,6 +13,7 @@ from ssdreg.launching.layout import Layout
 DEPLOYMENT = Path(__file__).parents[2] / "deploy" / "kubernetes.yaml"
 validation = pytest.importorskip("kubernetes_validate",
                                  reason="the package kubernetes-validate is not installed")
+yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 
 
 def check(manifest):

@@ -43,7 +43,7 @@ class Recipe:
         """Whether each worker has a GPU of its own, the only one that it sees."""
         return self.device != CPU
 
-    def open(self) -> Detector:
+    def open_detector(self) -> Detector:
         """Return the detector; raise what `Detector` raises."""
         return Detector(self.model, self.backend, self.threads, self.precision, self.device,
                         self.iou, self.max_det, self.only)
@@ -59,7 +59,7 @@ class Recipe:
         thread_count(self.threads)
         here = evolve(self, model=self.model.absolute())
         if not self.needs_gpu:
-            return evolve(here, backend=here.open().backend)
+            return evolve(here, backend=here.open_detector().backend)
         if parse_device(self.device).text not in ("cuda", "tensorrt"):
             raise DataError(f"--device {self.device} cannot be chosen on a cluster: give cuda or "
                             f"tensorrt, and each worker gets a GPU of its own")

@@ -63,4 +63,4 @@ class ShardDetector:
     @cached_property
     def _detector(self) -> Detector:
         # opened by the first shard, so that what is wrong with it is returned too
-        return self._recipe.open()
+        return self._recipe.open_detector()
