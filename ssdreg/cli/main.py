@@ -12,6 +12,7 @@ from ssdreg_runtime.cli.calling import Parser, call
 
 from ssdreg._version import __version__
 from ssdreg.cli.commands import MODULES, command
+from ssdreg.cli.commands.groups import list_commands
 from ssdreg.errors import SsdregWarning
 from ssdreg.registry.entry_points import NO_PLUGINS, PRECEDENCE, no_plugins
 from ssdreg.registry.host import forget
@@ -55,13 +56,7 @@ def parser(names: Sequence[str] = tuple(MODULES)) -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"ssdreg {__version__}")
     top.add_argument(NO_PLUGINS, action="store_true",
                      help="load no installed plug-in")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in map(command, names):
-        sentence = f"{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}."
-        sub = commands.add_parser(module.NAME, help=module.SUMMARY, description=sentence,
-                                  formatter_class=_Defaults)
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+    list_commands(top, map(command, names), _Defaults, "run")
     return top
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
 
-from ssdreg_runtime.cli.calling import BAD_INPUT
+from ssdreg_runtime.cli.calling import call
 from ssdreg_runtime.system.threads import VARIABLE, usable_processors
 
 from ssdreg.cli.main import main as command
@@ -36,11 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.tied:
         _tie()
-    try:
-        return _run(options)
-    except LaunchError as error:
-        print(f"ssdreg: {error}", file=sys.stderr)
-        return BAD_INPUT
+    return call("ssdreg", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:

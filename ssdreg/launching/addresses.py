@@ -17,9 +17,9 @@ from contextlib import suppress
 from attrs import evolve
 
 from ssdreg.errors import LaunchError
+from ssdreg.launching.hosts import LOCAL
 from ssdreg.launching.layout import Layout, Place
 
-LOOPBACK = "127.0.0.1"
 #: Of nobody's network (RFC 5737): the way there is the way to all that is not near.
 FAR = "192.0.2.1"
 #: Of Linux: asks for the address of a network interface.
@@ -65,7 +65,7 @@ def own_address(root: str) -> str:
             address = str(way.getsockname()[0])
             if not ipaddress.ip_address(address).is_loopback:
                 return address
-    return LOOPBACK
+    return LOCAL
 
 
 def interface_of(address: str) -> str:

@@ -7,7 +7,7 @@ refers to by offset and size.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import RawIOBase
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ def read_metadata(file: Path) -> dict[str, str]:
 def _not_finite(weights: Path, constants: list[_Constant]) -> Iterator[str]:
     """Yield the names of the constants that hold what is no finite number."""
     buffer = bytearray(_AT_ONCE)
-    with weights.open("rb", buffering=0) as file:
+    with weights.open("rb") as file:
         for constant in constants:
             if constant.kind in _FRACTIONS:
                 file.seek(constant.offset)
@@ -87,17 +87,11 @@ def _not_finite(weights: Path, constants: list[_Constant]) -> Iterator[str]:
                     yield constant.name
 
 
-def _parts(file: RawIOBase, size: int, buffer: memoryview) -> Iterator[memoryview]:
+def _parts(file: BufferedReader, size: int, buffer: memoryview) -> Iterator[memoryview]:
     """Read so many bytes into a buffer, and yield its filled part each time it is full."""
-    while size > 0:
-        filled = 0
-        while filled < min(size, len(buffer)):
-            count = file.readinto(buffer[filled:min(size, len(buffer))])
-            if not count:
-                return
-            filled += count
-        yield buffer[:filled]
-        size -= filled
+    while size > 0 and (count := file.readinto(buffer[:size])):
+        yield buffer[:count]
+        size -= count
 
 
 def _is_finite(part: memoryview, kind: str) -> bool:

@@ -28,8 +28,6 @@ def detect_on_ray(options: argparse.Namespace, sources: Sequence[str]) -> int:
     if others:
         raise DataError(f"{', '.join(others)} cannot be had with --ray, which writes a row a "
                         f"picture and draws nothing: leave it out")
-    if options.workers is not None and options.workers < 1:
-        raise DataError(f"--workers {options.workers} detect nothing: give 1 or more")
     if options.model.suffix not in _EXPORTED:
         raise ModelError(f"{options.model} is no exported detector, which --ray needs: `ssdreg "
                          f"export {options.model}` writes one")

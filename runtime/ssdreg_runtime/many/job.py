@@ -73,8 +73,6 @@ def detect_many(model: str | os.PathLike[str], sources: Sources, out: str | os.P
     if format not in FORMATS:
         raise DataError(f"there is no format {format!r} of results: choose one of "
                         f"{', '.join(FORMATS)}")
-    if workers is not None and workers < 1:
-        raise DataError(f"{workers} workers detect nothing: give 1 or more")
     named = [sources] if isinstance(sources, (str, os.PathLike)) else sources
     files = picture_files(named, find_images, listed=named is sources)
     return detect_files(Recipe(model=Path(model), **recipe), files,
@@ -105,6 +103,8 @@ def detect_files(recipe: Recipe, files: Iterable[bytes], results: Results, addre
                  workers: int | None, progress: Callable[[int, int], None] | None = None
                  ) -> ManyResult:
     """Detect in files by their names; see `detect_many`."""
+    if workers is not None and workers < 1:
+        raise DataError(f"--workers {workers} detect nothing: give 1 or more")
     check_ray()
     recipe = recipe.checked()
     results.begin(recipe.settings())
