@@ -7,6 +7,7 @@ listens at no name. So names are looked up, and each machine looks up its own.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import ipaddress
 import socket
@@ -47,7 +48,8 @@ def resolve(name: str, patience: float = PATIENCE) -> str:
         except OSError as error:
             if time.monotonic() >= until:
                 raise LaunchError(f"no address of {name!r}, where the members of the job find each "
-                                  f"other, is known on {socket.gethostname()}: {error.strerror}"
+                                  f"other, is known on {socket.gethostname()}: {error.strerror}; "
+                                  f"make the name known there, or name the machine by its address"
                                   ) from error
         time.sleep(LOOK)
 
@@ -86,9 +88,11 @@ def refuse_taken(address: str, port: int) -> None:
         try:
             listening.bind((address, port))
         except OSError as error:
+            advice = ("name the first machine by an address of its own"
+                      if error.errno == errno.EADDRNOTAVAIL else "choose another with --port")
             raise LaunchError(f"port {port} of {address}, where the members of the job find each "
-                              f"other, cannot be listened at: {error.strerror}; choose another "
-                              f"with --port") from error
+                              f"other, cannot be listened at: {error.strerror}; {advice}"
+                              ) from error
 
 
 def _is_number(address: str) -> bool:

@@ -42,8 +42,14 @@ def test_the_scheduler_listens_where_it_says_it_is():
 
 
 def test_an_unknown_name_is_said():
-    with pytest.raises(LaunchError, match=r"no address of 'nowhere.invalid', where the members"):
+    with pytest.raises(LaunchError, match=r"no address of 'nowhere.invalid', where the members .* "
+                                          r"name the machine by its address$"):
         resolve("nowhere.invalid", patience=0)
+
+
+def test_an_address_of_another_machine_is_said():
+    with pytest.raises(LaunchError, match=r"port 29500 of 192.0.2.77, .* first machine by an addr"):
+        refuse_taken("192.0.2.77", 29500)
 
 
 def test_the_interface_of_an_address():
