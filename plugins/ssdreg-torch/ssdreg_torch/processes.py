@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,9 @@ from inspect import signature
 from typing import Any
 
 import torch
+# before processes are connected: the defaults of its functions are the group that there is when it
+# is imported, which DistributedDataParallel does, and would keep that group for ever
+import torch.distributed.nn
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -65,7 +69,12 @@ class TorchGroup:
         """See `Group.finish`: nothing that one process does afterwards concerns another."""
 
     def close(self) -> None:
-        """See `Group.close`."""
+        """See `Group.close`. What a training left behind is freed here.
+
+        The threads of gloo end with the last reference to the group. One that lives on may want
+        Python's lock while Python ends, and then aborts the process.
+        """
+        gc.collect()
         distributed.destroy_process_group()
 
     def parallel(self, module: nn.Module, wire: str) -> nn.Module:

@@ -120,6 +120,30 @@ def test_gradients_sent_as_bfloat16_stay_near_float32(shapes, start, tmp_path):
     assert 0 < apart <= 1e-2 * moved
 
 
+#: Train, and tell which threads live on; gloo's have its name.
+THREADS_LEFT = """
+import sys
+from pathlib import Path
+from ssdreg.cli.main import main
+status = main(sys.argv[1:])
+names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+print(f"threads: {len(names)}, of gloo: {sum('gloo' in name for name in names)}.")
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are named by Linux only")
+def test_no_thread_is_left_to_abort_a_process_that_ends(shapes, tmp_path):
+    """One of gloo's that frees a tensor while Python ends is ended itself, which C++ aborts at."""
+    program = tmp_path / "program.py"
+    program.write_text(THREADS_LEFT, encoding="utf-8")
+    process = begun(*TOGETHER, program, *command(data=shapes, out=tmp_path / "run", epochs=1,
+                                                 no_pretrained=True))
+    printed = printed_by(process)
+    assert process.returncode == 0, printed
+    assert printed.count(", of gloo: 0.") == 2, printed
+
+
 def await_file(file, job):
     """Return when a file is there."""
     while not file.is_file():
