@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ssdreg_runtime.cli.calling import Parser, call
+from ssdreg_runtime.cli.calling import Defaults, Parser, call
 
 from ssdreg._version import __version__
 from ssdreg.cli.commands import MODULES, command
@@ -34,15 +34,6 @@ def _run(arguments: Sequence[str]) -> int:
         return int(options.run(options))
 
 
-class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Show an option's default where it has one to show."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, (), False):
-            return action.help
-        return super()._get_help_string(action)
-
-
 def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser for the command that is called; of all where none is, or a wrong one."""
     called = next((argument for argument in arguments if not argument.startswith("-")), "")
@@ -56,7 +47,7 @@ def parser(names: Sequence[str] = tuple(MODULES)) -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"ssdreg {__version__}")
     top.add_argument(NO_PLUGINS, action="store_true",
                      help="load no installed plug-in")
-    list_commands(top, map(command, names), _Defaults, "run")
+    list_commands(top, map(command, names), Defaults, "run")
     return top
 
 

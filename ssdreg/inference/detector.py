@@ -61,6 +61,21 @@ class Detector(runtime.Detector):
                                preprocessing=preprocessing), max_det, only)
 
 
+def is_exported(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path names a file that `ssdreg export` wrote, by its suffix."""
+    return Path(path).suffix.lower() in MODEL_FILES
+
+
+def check_exported(path: str | os.PathLike[str], epoch: int | None = None, **told: Any) -> None:
+    """Raise ModelError where an exported file is told what it knows itself."""
+    if epoch is not None:
+        raise ModelError(f"{path} holds one epoch's parameters: an epoch is chosen when it is "
+                         f"exported, `ssdreg export RUN --epoch {epoch}`")
+    if any(value is not None for value in told.values()):
+        raise ModelError(f"{path} knows its classes, input size and normalisation: these are "
+                         f"given for checkpoints only")
+
+
 def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO,
                  threads: int | None = None, precision: str = AUTO, epoch: int | None = None,
                  device: str = CPU, iou: float | None = None, **told: Any) -> Backend:
@@ -69,17 +84,12 @@ def open_backend(path: str | os.PathLike[str] | DeployModel, backend: str = AUTO
     `told` is what a checkpoint does not tell itself: `classes`, `data_shape`, `preprocessing`.
     """
     _check_name(backend)
-    if not isinstance(path, DeployModel) and Path(path).suffix.lower() in MODEL_FILES:
+    if not isinstance(path, DeployModel) and is_exported(path):
         if backend not in (AUTO, *backends.BACKENDS):
             raise ModelError(f"{path} was exported, and {get_engine(backend).name} cannot run it: "
                              f"give the run it was exported from, or use the backend onnxruntime "
                              f"or openvino")
-        if epoch is not None:
-            raise ModelError(f"{path} holds one epoch's parameters: an epoch is chosen when it "
-                             f"is exported, `ssdreg export RUN --epoch {epoch}`")
-        if any(value is not None for value in told.values()):
-            raise ModelError(f"{path} knows its classes, input size and normalisation: these are "
-                             f"given for checkpoints only")
+        check_exported(path, epoch, **told)
         return backends.open_backend(path, backend, threads, precision, device=device, iou=iou)
     if backend == AUTO and _is_of_files(device):
         backend = parse_device(device).backend or AUTO

@@ -233,6 +233,9 @@ def test_every_backend_finds_the_same(capsys, steady_run, exported, photo, backe
 @pytest.mark.parametrize(("model", "arguments", "sentence"), [
     ("{exported}", ["--backend", "mxnet"], "steady.onnx was exported, and mxnet cannot run it"),
     ("{exported}", ["--epoch", "1"], "steady.onnx holds one epoch's parameters"),
+    ("{exported}", ["--ray", "local", "--epoch", "1"], "steady.onnx holds one epoch's parameters"),
+    ("{exported}", ["--ray", "local", "--classes", "a,b"], "knows its classes, input size and nor"),
+    ("{run}", ["--ray", "local", "--epoch", "1"], "is no exported detector, which --ray needs"),
     ("{exported}", ["--device", "gpu:0"], "--device gpu:0 needs an ONNX Runtime with "
                                           "CUDAExecutionProvider, and the one that is installed"),
     ("{exported}", ["--device", "tensorrt"], "needs an ONNX Runtime with TensorrtExecutionProvid"),

@@ -12,6 +12,7 @@ from inspect import signature
 from typing import Any
 
 import torch
+
 # before processes are connected: the defaults of its functions are the group that there is when it
 # is imported, which DistributedDataParallel does, and would keep that group for ever
 import torch.distributed.nn

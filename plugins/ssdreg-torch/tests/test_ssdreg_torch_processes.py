@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ sys.exit(status)
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are named by Linux only")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are named by Linux only")
 def test_no_thread_is_left_to_abort_a_process_that_ends(shapes, tmp_path):
     """One of gloo's that frees a tensor while Python ends is ended itself, which C++ aborts at."""
     program = tmp_path / "program.py"

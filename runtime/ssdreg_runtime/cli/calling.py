@@ -28,6 +28,15 @@ class Parser(argparse.ArgumentParser):
             super()._print_message(message, file)
 
 
+class Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Show an option's default where it has one to show."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, (), False):
+            return action.help
+        return super()._get_help_string(action)
+
+
 class _Output:
     """Standard output that remembers whether it took what was written; else it is that stream."""
 

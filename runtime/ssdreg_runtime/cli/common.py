@@ -167,7 +167,7 @@ def detect_sources(options: argparse.Namespace, open_detector: Callable[[], Dete
     if options.ray is not None:
         from ssdreg_runtime.cli.many import detect_on_ray
         return detect_on_ray(options, source_names(options))
-    if options.format or options.workers:
+    if options.format or options.workers is not None:
         raise DataError("--format and --workers are of --ray ADDRESS: give that too, or leave them "
                         "out")
     from ssdreg_runtime.cli.stream_progress import StreamProgress

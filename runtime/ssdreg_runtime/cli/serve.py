@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ssdreg_runtime._version import __version__
-from ssdreg_runtime.cli.calling import Parser, call
+from ssdreg_runtime.cli.calling import Defaults, Parser, call
 from ssdreg_runtime.cli.common import (
     add_backend_arguments,
     add_device_argument,
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     command_parser = Parser(prog=PROGRAM, description=DESCRIPTION,
-                            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+                            formatter_class=Defaults)
     command_parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     add_serve_arguments(command_parser)
     return command_parser

@@ -29,6 +29,7 @@ def call(tmp_path, monkeypatch, capsys):
     ("--ray local --hide-scores", "--hide-scores cannot be had with --ray"),
     ("--ray local --workers 0", "--workers 0 detect nothing: give 1 or more"),
     ("--workers 2", "--format and --workers are of --ray ADDRESS"),
+    ("--workers 0", "--format and --workers are of --ray ADDRESS"),
     ("--format jsonl --json", "--format and --workers are of --ray ADDRESS")])
 def test_what_does_not_go_together_is_refused(call, words, said):
     status, told = call("tiny.onnx", "a.png", *words.split())

@@ -187,6 +187,12 @@ def preprocessing(options: argparse.Namespace) -> Preprocessing | None:
         raise SsdregError(f"--mean and --std: {error}") from error
 
 
+def told(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what was given of what a checkpoint may not tell itself; None is not given."""
+    return {"classes": classes(options), "data_shape": options.data_shape,
+            "preprocessing": preprocessing(options)}
+
+
 def fetch_named(model: Path) -> None:
     """Fetch the weights of a detector that is named, and show how far that is."""
     from ssdreg.deploy.pretrained import named_detector
@@ -202,8 +208,7 @@ def open_backend(options: argparse.Namespace, iou: float | None = None) -> Backe
     from ssdreg.inference.detector import open_backend
     fetch_named(options.model)
     return open_backend(options.model, options.backend, options.threads, options.precision,
-                        options.epoch, options.device, iou, classes=classes(options),
-                        data_shape=options.data_shape, preprocessing=preprocessing(options))
+                        options.epoch, options.device, iou, **told(options))
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:

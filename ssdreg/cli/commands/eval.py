@@ -35,9 +35,8 @@ def run(options: argparse.Namespace) -> int:
     arguments.fetch_named(options.model)
     evaluation = evaluate(
         options.model, data=options.data, split=options.split, epoch=options.epoch,
-        classes=arguments.classes(options), data_shape=options.data_shape,
-        preprocessing=arguments.preprocessing(options), backend=options.backend,
-        precision=options.precision, threads=options.threads, device=options.device,
-        data_format=arguments.data_format(options), report=options.report, progress=Console())
+        backend=options.backend, precision=options.precision, threads=options.threads,
+        device=options.device, data_format=arguments.data_format(options), report=options.report,
+        progress=Console(), **arguments.told(options))
     print(to_json(evaluation.to_dict(), indent=2) if options.json else evaluation.text())
     return 0

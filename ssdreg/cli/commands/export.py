@@ -92,8 +92,7 @@ def _folder(options: argparse.Namespace) -> int:
 
     exported = export_folder(
         options.path, options.format, out=options.out, epoch=options.epoch,
-        classes=arguments.classes(options), data_shape=options.data_shape,
-        preprocessing=arguments.preprocessing(options), check=options.check, progress=tell)
+        check=options.check, progress=tell, **arguments.told(options))
     if exported.parity is not None:
         print(f"\n{compared(exported.images, {exported.format: exported.parity})}")
     return 0 if exported.agrees else 1
@@ -110,9 +109,8 @@ def _file(options: argparse.Namespace) -> int:
         given["batch_size"] = None
     exported = export(
         options.path, out=options.out, format=options.format, nms=not options.no_nms,
-        epoch=options.epoch, classes=arguments.classes(options),
-        data_shape=options.data_shape, preprocessing=arguments.preprocessing(options),
-        check=options.check, progress=_tell, **given)
+        epoch=options.epoch, check=options.check, progress=_tell, **arguments.told(options),
+        **given)
     if exported.images:
         print(f"\n{compared(exported.images, exported.parity, exported.options.precision)}")
     return 0 if exported.agrees else 1

@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Detect in all sources; a bad picture is named and passed over, and the status is then 1."""
+    if options.ray is not None:
+        from ssdreg.inference.detector import check_exported, is_exported
+        # it is opened by the workers, which are told nothing of it
+        if is_exported(options.model):
+            check_exported(options.model, options.epoch, **arguments.told(options))
     return detect_sources(options, lambda: _detector(options), "ssdreg", objects_of(options))
 
 

@@ -62,9 +62,8 @@ def run(options: argparse.Namespace) -> int:
         calibration_split=options.calibration_split, calibration_images=options.calibration_images,
         backend=options.backend, precision=options.precision, drop=options.drop,
         keep_layers=options.keep_layers, out=options.out, measure=not options.no_eval,
-        rounds=options.rounds, epoch=options.epoch, classes=arguments.classes(options),
-        data_shape=options.data_shape, preprocessing=arguments.preprocessing(options),
-        data_format=arguments.data_format(options), progress=Console(sys.stderr))
+        rounds=options.rounds, epoch=options.epoch, data_format=arguments.data_format(options),
+        progress=Console(sys.stderr), **arguments.told(options))
     print(to_json(report.to_dict(), indent=2) if options.json
           else report.text())
     if report.missed():
