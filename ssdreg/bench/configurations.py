@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
 
 from attrs import frozen
 from ssdreg_runtime.system.installing import install
+from ssdreg_runtime.system.processor import has_wide_bfloat16, multiplies_bfloat16
 
 from ssdreg.bench.figures import Configuration, Missing
 from ssdreg.errors import BenchError
@@ -27,6 +28,11 @@ NEEDS: Mapping[Configuration, tuple[str, ...]] = {
     **{contender: () if contender.backend == "mxnet" else (contender.backend,)
        for contender in CONTENDERS},
     Configuration("openvino", "int8"): ("openvino", "nncf")}
+
+#: Whether this processor computes what only some do.
+ON_PROCESSOR: Mapping[Configuration, Callable[[], bool]] = {
+    Configuration("mxnet", "bfloat16"): has_wide_bfloat16,
+    Configuration("openvino", "bfloat16"): multiplies_bfloat16}
 
 
 @frozen
@@ -58,6 +64,8 @@ def choose(backends: Collection[str] = (), precisions: Collection[str] = ()) -> 
         if absent:
             missing.append(Missing(contender, f"{' and '.join(absent)} not installed: run "
                                               f"`{install(contender.backend, 'ssdreg')}`"))
+        elif contender in ON_PROCESSOR and not ON_PROCESSOR[contender]():
+            missing.append(Missing(contender, "this processor has no bfloat16 for it"))
         else:
             installed.append(contender)
     if not installed:

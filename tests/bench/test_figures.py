@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ssdreg_runtime.system.installing import install
+from ssdreg_runtime.system.processor import BFLOAT16
 
 from ssdreg.bench import tables
 from ssdreg.bench.configurations import CONTENDERS, choose
@@ -30,6 +31,7 @@ from ssdreg.errors import BenchError
 
 FIRST, SECOND, THIRD = (Configuration("mxnet", "float32"), Configuration("openvino", "bfloat16"),
                         Configuration("openvino", "int8"))
+FLAGS = "ssdreg_runtime.system.processor._processor_flags"
 SUBJECT = Workload("some_$net", "ssd", (300, 400), 20, 2268, 5_000_000_000)
 
 
@@ -161,6 +163,7 @@ def test_a_chart_of_another_suffix_is_refused(figures, tmp_path):
 
 def test_contenders_are_chosen_by_name(monkeypatch):
     monkeypatch.setattr("ssdreg.bench.configurations.find_spec", lambda name: name)
+    monkeypatch.setattr(FLAGS, lambda: BFLOAT16)
     assert choose().configurations == CONTENDERS
     assert choose().missing == ()
     chosen = choose(("openvino", "onnxruntime"), ("bfloat16",))
@@ -172,6 +175,7 @@ def test_contenders_are_chosen_by_name(monkeypatch):
 def test_what_is_not_installed_is_said_with_the_command(monkeypatch):
     monkeypatch.setattr("ssdreg.bench.configurations.find_spec",
                         lambda name: name if name == "openvino" else None)
+    monkeypatch.setattr(FLAGS, lambda: BFLOAT16)
     chosen = choose(("onnxruntime", "openvino"))
     assert [each.name for each in chosen.configurations] == ["openvino float32",
                                                              "openvino bfloat16"]
@@ -181,6 +185,16 @@ def test_what_is_not_installed_is_said_with_the_command(monkeypatch):
         ("openvino int8", f"nncf not installed: run `{install('openvino', 'ssdreg')}`")]
     with pytest.raises(BenchError, match="nothing is left to measure: onnxruntime float32: onn"):
         choose(("onnxruntime",))
+
+
+def test_what_this_processor_does_not_compute_is_said(monkeypatch):
+    monkeypatch.setattr("ssdreg.bench.configurations.find_spec", lambda name: name)
+    monkeypatch.setattr(FLAGS, frozenset)
+    chosen = choose()
+    assert [(each.configuration.name, each.why) for each in chosen.missing] == [
+        (name, "this processor has no bfloat16 for it")
+        for name in ("mxnet bfloat16", "openvino bfloat16")]
+    assert len(chosen.configurations) == len(CONTENDERS) - 2
 
 
 @pytest.mark.parametrize(("backends", "precisions", "sentence"), [
