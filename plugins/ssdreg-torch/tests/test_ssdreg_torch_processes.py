@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,9 +65,24 @@ def train_here(**given):
     return main(list(map(str, command(**given))))
 
 
+#: Train, and tell how many of gloo's threads live on. One that frees a tensor while Python ends is
+#: ended itself, at which C++ aborts the process.
+PROGRAM = """
+import sys
+from pathlib import Path
+from ssdreg.cli.main import main
+status = main(sys.argv[1:])
+names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+print(f"{sum('gloo' in name for name in names)} threads are left")
+sys.exit(status)
+"""
+
+
 def train_together(**given):
     """Train to the end in two processes; return their status, and what was printed."""
-    process = begun(*TOGETHER, "-m", "ssdreg", *command(**given))
+    program = given["out"].with_suffix(".py")
+    program.write_text(PROGRAM, encoding="utf-8")
+    process = begun(*TOGETHER, program, *command(**given))
     printed = printed_by(process)
     return process.returncode, printed
 
@@ -114,35 +128,12 @@ def test_gradients_sent_as_bfloat16_stay_near_float32(shapes, start, tmp_path):
     for wire in ("float32", "bfloat16"):
         status, printed = train_together(out=tmp_path / wire, wire=wire, **recipe)
         assert status == 0, printed
+        assert printed.count("0 threads are left") == 2, printed
     exact, rounded = (of_learning(values(tmp_path / wire, 2)) for wire in ("float32", "bfloat16"))
     before = of_learning(values(start, 2))
     moved = max(np.abs(array - before[name]).max() for name, array in exact.items())
     apart = max(np.abs(array - rounded[name]).max() for name, array in exact.items())
     assert 0 < apart <= 1e-2 * moved
-
-
-#: Train, and tell which threads live on; gloo's have its name.
-THREADS_LEFT = """
-import sys
-from pathlib import Path
-from ssdreg.cli.main import main
-status = main(sys.argv[1:])
-names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
-print(f"threads: {len(names)}, of gloo: {sum('gloo' in name for name in names)}.")
-sys.exit(status)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are named by Linux only")
-def test_no_thread_is_left_to_abort_a_process_that_ends(shapes, tmp_path):
-    """One of gloo's that frees a tensor while Python ends is ended itself, which C++ aborts at."""
-    program = tmp_path / "program.py"
-    program.write_text(THREADS_LEFT, encoding="utf-8")
-    process = begun(*TOGETHER, program, *command(data=shapes, out=tmp_path / "run", epochs=1,
-                                                 no_pretrained=True))
-    printed = printed_by(process)
-    assert process.returncode == 0, printed
-    assert printed.count(", of gloo: 0.") == 2, printed
 
 
 def await_file(file, job):
