@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attrs import evolve
 from ssdreg_runtime.system.memory import available_memory
 
 from ssdreg.deploy.devices import context
@@ -52,14 +53,14 @@ class MXNetLearner:
             symbol, self._shares = shared.symbol, shared.inputs
             self._moments = live_moments(symbol)
             self._wire = wire_of(self._group, lesson.options.wire)
-        self._symbol = _symbol(lesson, symbol)
+        self._unwritten, self._symbol = symbol, _symbol(lesson, symbol)
         self._module = self._bound(available_memory())
 
     def _bound(self, memory: float) -> mx.mod.Module:
         """Bind for the batch; raise RunError where it takes more than this `memory`, in bytes."""
         images, need = self._lesson.shapes["data"][0], math.inf
         try:
-            module = self._bound_for(images)
+            module = self._bound_for(images, self._symbol)
             need = self._need(module)
         except RuntimeError as error:  # MXNet's, "Failed to allocate CPU Memory" in its text
             if "allocate" not in str(error):
@@ -68,9 +69,9 @@ class MXNetLearner:
             raise RunError(self._too_large(images, need, memory))
         return module
 
-    def _bound_for(self, images: int) -> mx.mod.Module:
+    def _bound_for(self, images: int, symbol: mx.sym.Symbol) -> mx.mod.Module:
         from ssdreg.mx import mx
-        module = mx.mod.Module(self._symbol, data_names=("data",), label_names=("label",),
+        module = mx.mod.Module(symbol, data_names=("data",), label_names=("label",),
                                context=self._contexts,
                                fixed_param_names=[*self._lesson.frozen,
                                                   *self._shares.values()])
@@ -90,14 +91,17 @@ class MXNetLearner:
     def _too_large(self, images: int, need: float, memory: float) -> str:
         """Say which batch fits instead."""
         devices = len(self._contexts)
-        small, large = ((count, self._need(self._bound_for(count)))
-                        for count in (devices, 2 * devices))
-        fits = Need.between(small, large).largest_batch(memory, devices)
+        recomputing = _symbol(evolve(self._lesson, options=evolve(
+            self._lesson.options, recompute=True)), self._unwritten)
+        kept, recomputed = (Need.between(*((count, self._need(self._bound_for(count, symbol)))
+                                           for count in (devices, 2 * devices)))
+                            for symbol in (self._symbol, recomputing))
+        fits = kept.largest_batch(memory, devices)
         advice = (f"the largest that fits is --batch-size {fits}" if fits else
                   "not even one image fits: choose a smaller --data-shape")
-        # in bfloat16 it brings next to nothing
-        offered = self._lesson.precision == "float32" and not self._lesson.options.recompute
-        recompute = ", or --recompute, which takes less" if offered else ""
+        # in bfloat16, and without normalizations to compute again, it brings next to nothing
+        pays = recomputed.an_image < 0.95 * kept.an_image
+        recompute = ", or --recompute, which takes less" if pays else ""
         takes = f"takes {need / 2**30:.1f} GiB" if math.isfinite(need) else "cannot be allocated"
         return (f"a batch of {images} {takes}, and {memory / 2**30:.1f} GiB of memory are free: "
                 f"{advice}{recompute}")

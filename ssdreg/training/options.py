@@ -59,8 +59,9 @@ class TrainOptions:
       run, as far as the engine can.
     - `average`: epochs over which the parameters are averaged (exponentially); the average is what
       validates, is saved and detects. 0 takes the parameters as they are.
-    - `recompute`: normalisations and activations are computed again in the backward pass, and not
-      kept for it: less memory, more time. Only MXNet does that.
+    - `recompute`: normalisations that are computed together with their ReLUs, as MXNet does on
+      processors with AVX-512, are computed again in the backward pass, and not kept for it: less
+      memory, more time.
     - `seed`: of starting values, order and augmentation.
     - `patience`: training ends when so many validations one after the other were no better than
       the best before them, by COCO's AP; 0 never ends it early.

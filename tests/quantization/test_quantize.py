@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto
 from ssdreg_runtime.backends import open_backend
 from ssdreg_runtime.system import processor
-from ssdreg_runtime.system.processor import BFLOAT16, flags, multiplies_bfloat16
+from ssdreg_runtime.system.processor import BFLOAT16, flags, has_wide_vectors, multiplies_bfloat16
 from ssdreg_runtime.system.telemetry import no_telemetry
 from support.runs import SIDE
 
@@ -278,6 +278,7 @@ def test_what_is_outside_the_network(source):
     assert not any(name.endswith("_pred_conv") or name == "conv0" for name in outside)
 
 
+@pytest.mark.skipif(not has_wide_vectors(), reason="MXNet computes bfloat16 with AVX-512 only")
 def test_bfloat16_of_mxnet_survives_being_saved(source, images, tmp_path):
     made = bfloat16_mxnet(source)
     file = tmp_path / "deploy-symbol.json"

@@ -72,8 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="whether the network is compiled by an engine that can; auto does "
                              "where that saves more time than it takes (default: auto)")
     parser.add_argument("--recompute", action="store_true", default=argparse.SUPPRESS,
-                        help="compute normalisations and activations again in the backward pass "
-                             "instead of keeping them: less memory, more time (MXNet)")
+                        help="compute normalisations and their ReLUs again in the backward pass "
+                             "instead of keeping them: less memory, more time (MXNet, with "
+                             "AVX-512)")
     parser.add_argument("--freeze", metavar="REGEX", default=argparse.SUPPRESS,
                         help="leave parameters alone whose names start like this")
     parser.add_argument("--freeze-stages", type=int, metavar="N", default=argparse.SUPPRESS,
