@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 from ssdreg_runtime.system.memory import available_memory
 
 from ssdreg.deploy.devices import context
@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 
 #: The output of a training symbol that has the labels of the anchors.
 _LABELS = TRAIN_OUTPUTS.index("cls_label_output")
+
+
+@frozen
+class _Learnt:
+    """A parameter that learns: its name, the updater's index of the first device's, and the values
+    and gradients of every device.
+    """
+
+    name: str
+    index: int
+    weights: Sequence[mx.nd.NDArray]
+    gradients: Sequence[mx.nd.NDArray]
 
 
 class MXNetLearner:
@@ -133,7 +145,7 @@ class MXNetLearner:
             self._share_losses(self._group)
         self._module.backward()
         if self._wire is not None:
-            self._wire.sum({name: gradients[0] for name, _, _, gradients in self._learnt()})
+            self._wire.sum({learnt.name: learnt.gradients[0] for learnt in self._learnt()})
         self._module.update()
         if self._group is not None and self._moments:
             self._average_moments(self._group)
@@ -210,33 +222,34 @@ class MXNetLearner:
     def optimizer(self) -> Mapping[str, mx.nd.NDArray]:
         """See `Learner.optimizer`. The first device's are those of all."""
         states = self._module._updater.states
-        return {f"{name}.{slot}": array for name, index, _, _ in self._learnt() if index in states
-                for slot, array in enumerate(_slots(states[index])) if array is not None}
+        return {f"{learnt.name}.{slot}": array
+                for learnt in self._learnt() if learnt.index in states
+                for slot, array in enumerate(_slots(states[learnt.index])) if array is not None}
 
     def _set_optimizer(self, arrays: Mapping[str, mx.nd.NDArray]) -> None:
         updater = self._module._updater
-        for name, first, weights, _ in self._learnt():
-            for index, weight in enumerate(weights, first):
+        for learnt in self._learnt():
+            for index, weight in enumerate(learnt.weights, learnt.index):
                 state = updater.optimizer.create_state_multi_precision(index, weight)
                 for slot, array in enumerate(_slots(state)):
                     if array is None:
                         continue
-                    if f"{name}.{slot}" not in arrays:
-                        raise RunError(f"the saved state of the optimizer lacks '{name}.{slot}', "
-                                       f"which {self._lesson.options.optimizer} needs: it is of "
-                                       f"another recipe")
-                    arrays[f"{name}.{slot}"].copyto(array)
+                    name = f"{learnt.name}.{slot}"
+                    if name not in arrays:
+                        raise RunError(f"the saved state of the optimizer lacks '{name}', which "
+                                       f"{self._lesson.options.optimizer} needs: it is of another "
+                                       f"recipe")
+                    arrays[name].copyto(array)
                 updater.states[index] = state
                 updater.states_synced[index] = True
 
-    def _learnt(self) -> Iterator[tuple[str, int, Sequence[mx.nd.NDArray],
-                                        Sequence[mx.nd.NDArray]]]:
-        """Give what learns: names, the updater's first index, values and gradients by device."""
+    def _learnt(self) -> Iterator[_Learnt]:
+        """Give the parameters that learn, and not those that are frozen."""
         group, devices = self._module._exec_group, len(self._contexts)
         for number, (name, weights, gradients) in enumerate(zip(
                 group.param_names, group.param_arrays, group.grad_arrays)):
-            if gradients[0] is not None:  # else it is frozen
-                yield name, number * devices, weights, gradients
+            if gradients[0] is not None:
+                yield _Learnt(name, number * devices, weights, gradients)
 
 
 def _refuse_sync_norm(lesson: Lesson) -> None:
