@@ -1,6 +1,6 @@
 """PyTorch is large: where it is not installed, what needs it is skipped and says so.
 
-`tiny_training`, which several tests and processes train by, is imported from this folder.
+`tiny_training` and `in_processes`, which several tests train by, are imported from this folder.
 """
 
 from __future__ import annotations

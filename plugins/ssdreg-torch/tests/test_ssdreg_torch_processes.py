@@ -1,13 +1,6 @@
-"""Processes that torchrun starts: they train as one would, one dies, and what is refused."""
+"""Processes that torchrun starts: they train as one would, and what is refused."""
 
 from __future__ import annotations
-
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -16,75 +9,30 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import attrs  # noqa: E402
 import tiny_training  # noqa: E402
+from in_processes import (  # noqa: E402
+    TOGETHER,
+    begun,
+    command,
+    printed_by,
+    train_together,
+    written_shapes,
+)
 
 from ssdreg.cli.main import main  # noqa: E402
-from ssdreg.data.synthetic import write_shapes  # noqa: E402
 from ssdreg.engines.processes import Processes, started_together  # noqa: E402
 from ssdreg.errors import RunError  # noqa: E402
 from ssdreg.registry.device import Device  # noqa: E402
-from ssdreg.runs.log import read_log  # noqa: E402
 from ssdreg.runs.params import read_params  # noqa: E402
-
-SIDE, BATCH = 64, 8
-OPTIONS = ("--engine", "torch", "--backbone", "resnet18", "--data-shape", SIDE, "--tap-strides",
-           "8,16", "--batch-size", BATCH, "--precision", "float32", "--freeze-stages", 0)
-TOGETHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
 
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "shapes"
-    write_shapes(folder, 4 * BATCH, 6, (SIDE, SIDE))
-    return folder
-
-
-def begun(*arguments):
-    return subprocess.Popen([sys.executable, *map(str, arguments)], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-def printed_by(job):
-    """Return what torchrun printed when it has ended; end it, its workers too, if it does not."""
-    try:
-        return job.communicate(timeout=400)[0]
-    except subprocess.TimeoutExpired:
-        # killed, it would leave its workers behind
-        job.terminate()
-        pytest.fail(f"torchrun did not end by itself: {job.communicate(timeout=100)[0]}")
-
-
-def command(**given):
-    """Return the words of the command that trains."""
-    return ("train", *OPTIONS, *(part for name, value in given.items() for part in (
-        f"--{name.replace('_', '-')}", *(() if value is True else (value,)))))
+    return written_shapes(tmp_path_factory.mktemp("data") / "shapes")
 
 
 def train_here(**given):
     """Train to the end in this process, which has imported PyTorch already."""
     return main(list(map(str, command(**given))))
-
-
-#: Train, and tell how many of gloo's threads live on. One that frees a tensor while Python ends is
-#: ended itself, at which C++ aborts the process.
-PROGRAM = """
-import sys
-from pathlib import Path
-from ssdreg.cli.main import main
-status = main(sys.argv[1:])
-names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
-print(f"{sum('gloo' in name for name in names)} threads are left")
-sys.exit(status)
-"""
-
-
-def train_together(**given):
-    """Train to the end in two processes; return their status, and what was printed."""
-    program = given["out"].with_suffix(".py")
-    program.write_text(PROGRAM, encoding="utf-8")
-    process = begun(*TOGETHER, program, *command(**given))
-    printed = printed_by(process)
-    return process.returncode, printed
 
 
 @pytest.fixture(scope="module")
@@ -136,23 +84,6 @@ def test_gradients_sent_as_bfloat16_stay_near_float32(shapes, start, tmp_path):
     assert 0 < apart <= 1e-2 * moved
 
 
-def await_file(file, job):
-    """Return when a file is there."""
-    while not file.is_file():
-        assert job.poll() is None, job.communicate()[0]
-        time.sleep(.02)
-
-
-def with_one_killed(job):
-    """Kill a process of torchrun's; return what was printed when the job has ended well."""
-    children = subprocess.run(["ps", "--ppid", str(job.pid), "-o", "pid="], text=True,
-                              stdout=subprocess.PIPE, check=True).stdout.split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    printed = printed_by(job)
-    assert job.returncode == 0, printed
-    return printed
-
-
 @pytest.fixture(scope="module")
 def in_two_processes(tmp_path_factory):
     """What two processes learnt: a file for each case of `tiny_training`."""
@@ -175,37 +106,6 @@ def test_every_head_and_loss_is_trained_as_by_one(case, in_two_processes):
         assert np.abs(array - two[name]).max() <= 1e-3 * moved, name
 
 
-def test_a_process_that_dies_before_anything_is_saved_begins_anew(shapes, tmp_path):
-    """And `--resume` goes on with what it trains, in several processes too."""
-    run = tmp_path / "run"
-    job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
-                shapes, "--out", run, "--epochs", 1, "--no-pretrained")
-    await_file(run / "config.json", job)
-    assert not (run / "state.json").is_file()
-    printed = with_one_killed(job)
-    assert "going on with" not in printed
-    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1]
-    process = begun(*TOGETHER, "-m", "ssdreg", "train", "--resume", "--out", run, "--epochs", 2)
-    printed = printed_by(process)
-    assert process.returncode == 0, printed
-    assert printed.count("going on in epoch 2 of 2, after step 0") == 1
-    assert "by 2 processes, as before" in printed
-    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1, 2]
-
-
-def test_a_process_that_dies_starts_the_job_again(shapes, tmp_path):
-    run = tmp_path / "run"
-    job = begun(*TOGETHER, "--max-restarts", 1, "-m", "ssdreg", "train", *OPTIONS, "--data",
-                shapes, "--out", run, "--epochs", 6, "--no-pretrained")
-    await_file(run / "state.json", job)
-    time.sleep(.2)
-    before = json.loads((run / "state.json").read_text())["state"]["epoch"]
-    printed = with_one_killed(job)
-    assert f"started again by torchrun: going on with {run}" in printed
-    assert 1 <= before < 6
-    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1, 2, 3, 4, 5, 6]
-
-
 @pytest.mark.parametrize(("options", "sentence"), [
     ({"engine": "mxnet"}, "2 processes cannot find each other: DMLC_ROLE, DMLC_PS_ROOT_URI, "
                           "DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER, DMLC_NUM_SERVER are not in the "
@@ -221,16 +121,6 @@ def test_what_several_processes_cannot_do_is_refused(options, sentence, shapes, 
     assert train_here(data=shapes, out=tmp_path / "run", no_pretrained=True, **options) != 0
     assert sentence in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
-
-
-def test_one_command_launches_them(shapes, tmp_path):
-    run = tmp_path / "run"
-    process = begun("-m", "ssdreg", "launch", "--workers", 2, "--", *command(
-        data=shapes, out=run, epochs=1, no_pretrained=True))
-    printed = printed_by(process)
-    assert process.returncode == 0, printed
-    assert "by 2 processes" in printed
-    assert [epoch.epoch for epoch in read_log(run / "log.csv")] == [1]
 
 
 def test_what_all_processes_refuse_is_told_once(shapes, tmp_path):
