@@ -14,7 +14,7 @@ import numpy as np
 from attrs import frozen
 from ssdreg_runtime.backends import Backend, open_backend
 from ssdreg_runtime.system.files import replacing, scratch_folder
-from ssdreg_runtime.system.processor import multiplies_bfloat16
+from ssdreg_runtime.system.processor import has_wide_bfloat16, multiplies_bfloat16
 
 from ssdreg.deploy.model import DeployModel
 from ssdreg.errors import ModelError
@@ -69,7 +69,8 @@ def engine(backend: str, precision: str) -> Engine:
         if chosen.bfloat16 is None:
             raise ModelError("ONNX Runtime has no bfloat16 on processors: use the backend "
                              "openvino, or int8")
-        if not multiplies_bfloat16():
+        computes = has_wide_bfloat16 if backend == "mxnet" else multiplies_bfloat16
+        if not computes():
             raise ModelError("this processor has no bfloat16 (AVX-512 BF16, AMX or ARM's), which "
                              "would make it slower: use int8")
     return chosen

@@ -416,6 +416,11 @@ def test_a_processor_without_bfloat16(source, monkeypatch):
     assert not multiplies_bfloat16()
     with pytest.raises(ModelError, match="this processor has no bfloat16"):
         quantize_model(source, [], "openvino", "bfloat16")
+    # of vectors of 8 float32, which MXNet's oneDNN of 2021 does not know
+    monkeypatch.setattr(processor, "_processor_flags", lambda: frozenset({"avx_ne_convert"}))
+    assert multiplies_bfloat16()
+    with pytest.raises(ModelError, match="this processor has no bfloat16"):
+        quantize_model(source, [], "mxnet", "bfloat16")
 
 
 def test_flags_of_a_processor(tmp_path):
