@@ -117,7 +117,15 @@ def _colored(pixels: np.ndarray, color: Color | None) -> np.ndarray:
     flat = pixels.reshape(-1, 3).T
     if color is None:
         return flat.reshape(3, height, width)
-    changed = color.matrix.astype(np.float32) @ flat.astype(np.float32) + np.float32(color.shift)
+    red, green, blue = flat.astype(np.float32)
+    changed = np.empty((3, red.size), np.float32)
+    # not by a matrix product: NumPy's library for those starts threads for it, which go on to wait
+    # in a busy loop on processors that the training needs
+    for channel, shares in zip(changed, color.matrix.astype(np.float32)):
+        np.multiply(red, shares[0], out=channel)
+        channel += green * shares[1]
+        channel += blue * shares[2]
+    changed += np.float32(color.shift)
     return changed.clip(0, 255, out=changed).reshape(3, height, width)
 
 
