@@ -20,6 +20,7 @@ from ssdreg.graph.operators import BATCH_NORM
 from ssdreg.runs.params import Params
 from ssdreg.testing.small import SmallDetector
 from ssdreg.training.freezing import INPUTS
+from ssdreg.training.graphs import rewritten
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -85,10 +86,11 @@ def labels(plan: Plan) -> np.ndarray:
 
 
 def train_one_step(detector: SmallDetector, images: np.ndarray) -> TrainingStep:
-    """Train for one step from random parameters."""
+    """Train for one step from random parameters, by the symbol that MXNet's engine computes."""
     from ssdreg.mx import mx
     objects = labels(detector.plan)
-    symbol = mx.sym.Group([detector.train, *map(mx.sym.BlockGrad, detector.maps())])
+    whole = mx.sym.Group([detector.train, *map(mx.sym.BlockGrad, detector.maps())])
+    symbol = rewritten(whole, {"data": images.shape, "label": objects.shape}, "float32")
     parameters = [name for name in symbol.list_arguments() if name not in INPUTS]
     executor = symbol.simple_bind(
         mx.cpu(), grad_req={**dict.fromkeys(INPUTS, "null"), **dict.fromkeys(parameters, "write")},
@@ -106,7 +108,7 @@ def train_one_step(detector: SmallDetector, images: np.ndarray) -> TrainingStep:
         if value > 0 and np.isfinite(value):
             # divided by the greatest, so that rounding loses no small gradient
             executor.arg_dict[name] -= executor.grad_dict[name] * (STEP_SIZE / value)
-    _settle_moments(executor.aux_dict, symbol)
+    _settle_moments(executor.aux_dict, whole)
     return TrainingStep(maps,
                         still=tuple(name for name, value in greatest.items() if value == 0),
                         lost=tuple(name for name, value in greatest.items()

@@ -23,12 +23,13 @@ def with_activations(shaped: Shaped) -> Net:
     """
     net = shaped.net
     edit, readers, narrow = Edit(net), net.readers(), _narrow(shaped)
+    ahead = _ahead(net, narrow)
     heads = {index for index, _ in net.heads}
     for index in net.find("Activation"):
         norm, output = net.inputs(index)[0]
         if (net.attrs(index).text("act_type") == "relu" and net.op(norm) == BATCH_NORM
                 and output == 0 and len(readers[norm]) == 1 and norm not in heads
-                and norm not in narrow
+                and norm not in narrow and False not in ahead[index]
                 and all(net.op(reader) in _BLOCKED for reader, _ in readers[index])
                 and net.attrs(norm).integer("axis", 1) == 1
                 and not net.attrs(norm).flag("output_mean_var")):
@@ -45,21 +46,8 @@ def apart(shaped: Shaped) -> Net:
     that may write where it reads would keep them.
     """
     net = shaped.net
-    edit, readers, narrow = Edit(net), net.readers(), _narrow(shaped)
-
-    def wide_ahead(index: int) -> set[bool]:
-        """Return in which blocks gradients may arrive at a node: 16 or not."""
-        found: set[bool] = set()
-        for reader, _ in readers[index]:
-            if net.op(reader) == "Convolution":
-                found.add(reader not in narrow)
-            elif net.op(reader) in DATA_LAYOUT_KEEPERS or is_scalar(net.op(reader)):
-                found |= ahead[reader]
-        return found
-
-    ahead: dict[int, set[bool]] = {}
-    for index in range(len(net.nodes) - 1, -1, -1):
-        ahead[index] = wide_ahead(index)
+    edit, narrow = Edit(net), _narrow(shaped)
+    ahead = _ahead(net, narrow)
     for index in net.find(BATCH_NORM):
         shape = shaped.shapes[index]
         if len(shape) == 4 and shape[1] % BLOCK == 0 and ahead[index] | {
@@ -68,6 +56,19 @@ def apart(shaped: Shaped) -> Net:
                 "slice_axis", f"{net.name(index)}_apart", ((index, 0),), axis=0, begin=0,
                 end=None))
     return edit.net()
+
+
+def _ahead(net: Net, narrow: set[int]) -> list[set[bool]]:
+    """Return for each node in which blocks gradients may arrive at it: True for those of 16."""
+    readers = net.readers()
+    ahead: list[set[bool]] = [set() for _ in net.nodes]
+    for index in range(len(net.nodes) - 1, -1, -1):
+        for reader, _ in readers[index]:
+            if net.op(reader) == "Convolution":
+                ahead[index].add(reader not in narrow)
+            elif net.op(reader) in DATA_LAYOUT_KEEPERS or is_scalar(net.op(reader)):
+                ahead[index] |= ahead[reader]
+    return ahead
 
 
 def _narrow(shaped: Shaped) -> set[int]:
