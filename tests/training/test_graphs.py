@@ -13,8 +13,10 @@ from ssdreg.mx import mx
 from ssdreg.registry.device import CPU, Device
 from ssdreg.testing.one_step import labels
 from ssdreg.training.graphs import rewritten
+from ssdreg.training.graphs.depthwise import in_columns
 from ssdreg.training.graphs.norms import JOINED
 from ssdreg.training.graphs.shapes import BLOCK, Shaped
+from ssdreg.training.graphs.stems import without_cuts
 from ssdreg.training.learner import Lesson, prepare_lesson
 from ssdreg.training.mxnet_learner import MXNetLearner
 from ssdreg.training.network import build_network
@@ -60,6 +62,18 @@ def first_step(symbol: mx.sym.Symbol, about: Lesson) -> tuple[list[np.ndarray], 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
     """Return the cosine between two directions."""
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+def gradients_of(symbol: mx.sym.Symbol, shapes: dict[str, tuple[int, ...]]) -> list[np.ndarray]:
+    """Return a symbol's output and its gradients, of values that are drawn."""
+    draw_from = np.random.default_rng(0)
+    executor = symbol.simple_bind(mx.cpu(), grad_req="write", **shapes)
+    for name in sorted(executor.arg_dict):
+        executor.arg_dict[name][:] = draw_from.normal(size=executor.arg_dict[name].shape)
+    output = executor.forward(is_train=True)[0]
+    executor.backward(mx.nd.array(draw_from.normal(size=output.shape)))
+    return [output.asnumpy(), *(executor.grad_dict[name].asnumpy()
+                                for name in sorted(executor.arg_dict))]
 
 
 @pytest.mark.parametrize("head", ["ssd", "ssdlite"])
@@ -110,6 +124,19 @@ def test_normalization_and_relu_are_one() -> None:
     assert len(net.find("Activation")) < len(Net.of(about.symbol).find("Activation"))
 
 
+def test_normalization_and_relu_stay_two_before_blocks_of_8() -> None:
+    # MXNet has no backward pass of both for a gradient in blocks of 8
+    data = mx.sym.Variable("data")
+    norm = mx.sym.BatchNorm(mx.sym.Convolution(data, kernel=(1, 1), num_filter=64))
+    narrow = mx.sym.Convolution(mx.sym.Activation(norm, act_type="relu"), kernel=(1, 1),
+                                num_filter=24)
+    symbol, shapes = mx.sym.MakeLoss(narrow), {"data": (2, 64, 8, 8)}
+    fast = rewritten(symbol, shapes, "float32")
+    assert Net.of(fast).find(JOINED) == ()
+    for before, after in zip(gradients_of(symbol, shapes), gradients_of(fast, shapes)):
+        np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
+
+
 def test_relu6_becomes_a_minimum_and_a_maximum() -> None:
     data = mx.sym.Variable("data")
     clip = mx.sym.clip(data * 1.0, 0, 6, name="six")
@@ -126,6 +153,79 @@ def test_relu6_becomes_a_minimum_and_a_maximum() -> None:
         gradients.append((output, executor.grad_dict["data"].asnumpy()))
     for before, after in zip(*gradients):
         np.testing.assert_array_equal(after, before)
+
+
+def convolution(kernel: int, stride: int, pad: int, cut: int, groups: int) -> mx.sym.Symbol:
+    """Build one of 32 outputs, whose first rows and columns may be cut off."""
+    whole = mx.sym.Convolution(
+        mx.sym.Variable("data"), name="whole", kernel=(kernel, kernel), stride=(stride, stride),
+        pad=(pad, pad), num_filter=32, num_group=groups, no_bias=stride == 1)
+    return mx.sym.slice(whole, begin=(None, None, cut, cut), end=(None,) * 4) if cut else whole
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pad", "cut", "size", "parts"), [
+    (5, 1, 2, 0, (12, 9), 3),
+    (5, 2, 2, 0, (12, 10), 3),
+    (5, 2, 2, 0, (11, 9), 3),
+    # uneven padding as TensorFlow's: less in front than behind
+    (5, 2, 3, 1, (11, 9), 2),
+    (5, 2, 3, 1, (12, 10), 2),
+    (3, 2, 2, 1, (12, 10), 2),
+    # fast as it is
+    (3, 1, 1, 0, (12, 9), 1),
+    (3, 2, 1, 0, (12, 9), 1),
+    # not to be had from neighbours' outputs
+    (7, 1, 3, 0, (12, 9), 1),
+    (5, 1, 0, 0, (12, 9), 1),
+])
+def test_depthwise_convolutions_are_sums_of_three_columns_each(
+        kernel: int, stride: int, pad: int, cut: int, size: tuple[int, int], parts: int) -> None:
+    symbol, shapes = convolution(kernel, stride, pad, cut, groups=32), {"data": (2, 32, *size)}
+    net = in_columns(Shaped.of(Net.of(symbol), shapes))
+    net = net.ordered(*net.heads)
+    kernels = [net.attrs(index).pair("kernel", 1) for index in net.find("Convolution")]
+    # those of a single row move a map
+    weighted = [columns for rows, columns in kernels if rows > 1]
+    assert len(weighted) == parts
+    assert parts == 1 or set(weighted) == {3}
+    for before, after in zip(gradients_of(symbol, shapes), gradients_of(net.symbol(), shapes)):
+        np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "pad", "cut", "channels", "is_changed"), [
+    (3, 2, 1, 3, True), (5, 3, 1, 1, True), (3, 1, 0, 3, False), (3, 2, 1, 16, False)])
+def test_nothing_is_cut_off_behind_the_convolution_of_an_image(
+        kernel: int, pad: int, cut: int, channels: int, is_changed: bool) -> None:
+    symbol, shapes = convolution(kernel, 2, pad, cut, groups=1), {"data": (2, channels, 12, 10)}
+    net = without_cuts(Shaped.of(Net.of(symbol), shapes))
+    assert (net.ordered(*net.heads).find("slice") == ()) == (is_changed or not cut)
+    for before, after in zip(gradients_of(symbol, shapes), gradients_of(net.symbol(), shapes)):
+        np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
+
+
+@wide_bfloat16
+def test_relu6_between_convolutions_stays_in_bfloat16() -> None:
+    def clipped(data: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
+        values = mx.sym.Convolution(data, kernel=(1, 1), num_filter=channels, no_bias=True)
+        return mx.sym.Convolution(mx.sym.clip(values, 0, 6), kernel=(1, 1), num_filter=channels,
+                                  no_bias=True)
+    shapes = {"data": (1, 16, 4, 8)}
+    for channels, is_exact in ((16, True), (24, False)):
+        symbol = rewritten(mx.sym.MakeLoss(clipped(mx.sym.Variable("data"), channels)), shapes,
+                           "bfloat16")
+        assert (Net.of(symbol).find("_minimum_scalar") == ()) == is_exact
+    # by weights of one input each, the map is seen as it is
+    symbol = rewritten(mx.sym.MakeLoss(clipped(mx.sym.Variable("data"), 16)), shapes, "bfloat16")
+    executor = symbol.simple_bind(mx.cpu(), grad_req="write", **shapes)
+    for name in symbol.list_arguments()[1:]:
+        executor.arg_dict[name][:] = mx.nd.array(np.eye(16).reshape(16, 16, 1, 1))
+    values = np.linspace(-20, 300, 512).reshape(1, 16, 4, 8).astype("float32")
+    values = (values.view("uint32") & 0xFFFF0000).view("float32")  # as bfloat16 has them
+    output = executor.forward(is_train=True, data=mx.nd.array(values))[0].asnumpy()
+    np.testing.assert_array_equal(output, values.clip(0, 6))
+    executor.backward()
+    np.testing.assert_array_equal(executor.grad_dict["data"].asnumpy(),
+                                  ((values > 0) & (values <= 6)).astype("float32"))
 
 
 def test_layouts_are_kept_apart_between_blocks_of_8_and_16() -> None:

@@ -16,10 +16,12 @@ from ssdreg.graph.nodes import Net
 from ssdreg.training.graphs.anchors import without_features
 from ssdreg.training.graphs.bfloat16 import in_bfloat16
 from ssdreg.training.graphs.clips import with_limits, with_relus
+from ssdreg.training.graphs.depthwise import in_columns
 from ssdreg.training.graphs.norms import apart, with_activations
 from ssdreg.training.graphs.predictors import joined
 from ssdreg.training.graphs.recomputing import with_recomputation
 from ssdreg.training.graphs.shapes import Shaped
+from ssdreg.training.graphs.stems import without_cuts
 
 if TYPE_CHECKING:
     from ssdreg.mx import mx
@@ -36,7 +38,7 @@ def rewritten(symbol: mx.sym.Symbol, shapes: Mapping[str, tuple[int, ...]], prec
     is kept for the backward pass, and computed again.
     """
     net = Net.of(symbol)
-    rules = [without_features, joined]
+    rules = [without_features, joined, without_cuts, in_columns]
     if precision == BFLOAT16:
         rules += [with_relus, in_bfloat16]
     elif has_wide_vectors():

@@ -12,7 +12,7 @@ from ssdreg.graph.attributes import Attributes
 from ssdreg.graph.nodes import VARIABLE, Entry, Net, Node
 from ssdreg.graph.operators import BATCH_NORM
 from ssdreg.training.graphs.norms import JOINED
-from ssdreg.training.graphs.shapes import BLOCK, Shaped
+from ssdreg.training.graphs.shapes import Shaped
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 _NORMS = {BATCH_NORM, JOINED}
@@ -37,18 +37,13 @@ def in_bfloat16(shaped: Shaped) -> Net:
 def _is_low(shaped: Shaped, index: int, low: set[int]) -> bool:
     node = shaped.net.nodes[index]
     if node.op == "Convolution":
-        return _in_blocks(shaped, node.sources[0]) and _in_blocks(shaped, index)
-    if node.op not in _FOLLOWING or not _in_blocks(shaped, index):
+        return shaped.is_in_blocks(node.sources[0]) and shaped.is_in_blocks(index)
+    if node.op not in _FOLLOWING or not shaped.is_in_blocks(index):
         return False
     if node.op == "Activation" and node.attrs.text("act_type") != "relu":
         return False
     maps = [source for source in node.sources if shaped.net.op(source) != VARIABLE]
     return bool(maps) and all(source in low for source in maps)
-
-
-def _in_blocks(shaped: Shaped, index: int) -> bool:
-    shape = shaped.shapes[index]
-    return len(shape) == 4 and shape[1] % BLOCK == 0
 
 
 def _converted(net: Net, low: set[int]) -> Net:

@@ -38,3 +38,8 @@ class Shaped:
     def read_by(self, index: int) -> Shape:
         """Return the shape of a node's first input."""
         return self.shapes[self.net.nodes[index].sources[0]]
+
+    def is_in_blocks(self, index: int) -> bool:
+        """Tell whether a node gives out a map whose channels are whole blocks."""
+        shape = self.shapes[index]
+        return len(shape) == 4 and shape[1] % BLOCK == 0
