@@ -8,7 +8,7 @@ TensorFlow's uneven padding is written in MXNet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from attrs import frozen
 
@@ -32,6 +32,15 @@ class _Columns:
     shift: int
     begin: int
     places: tuple[int, ...]
+
+
+@frozen
+class _Rows:
+    """How many rows of zeros go before and behind the weights, and the padding to match."""
+
+    front: int
+    back: int
+    padding: int
 
 
 def in_columns(shaped: Shaped) -> Net:
@@ -69,11 +78,14 @@ def _is_fast(side: Side) -> bool:
         for padding in (side.before, side.after))
 
 
-def _rows(side: Side) -> tuple[int, int] | None:
-    """Return how many rows of zeros before and behind the weights make it fast."""
-    widest = 2 * side.stride + 2
-    return next(((front, back) for front in range(max(0, -side.before), widest)
-                 for back in range(side.stride + 1) if _is_fast(side.filled(front, back))), None)
+def _rows(side: Side) -> _Rows | None:
+    """Return the fewest rows of zeros that make it fast."""
+    for front in range(max(0, -side.before), 2 * side.stride + 2):
+        for back in range(side.stride + 1):
+            filled = side.filled(front, back)
+            if _is_fast(filled):
+                return _Rows(front, back, filled.padded)
+    return None
 
 
 def _columns(side: Side) -> tuple[_Columns, ...]:
@@ -97,29 +109,28 @@ def _columns(side: Side) -> tuple[_Columns, ...]:
                  for shift, places in groups.items())
 
 
-def _sum(shaped: Shaped, edit: Edit, index: int, rows: tuple[int, int],
-         columns: Iterable[_Columns]) -> Entry:
+def _sum(shaped: Shaped, edit: Edit, index: int, rows: _Rows,
+         columns: Sequence[_Columns]) -> Entry:
     """Add the convolutions, moved and summed up; the first has the biases."""
     node = shaped.net.nodes[index]
     data, (variable, _) = node.inputs[:2]
     shape = shaped.shapes[variable]
     # MXNet does not infer shapes backward through a cut
     edit.put(variable, shaped.net.nodes[variable].with_attrs({"__shape__": str(shape)}))
-    weights, shape = with_zeros(edit, f"{node.name}_rows", (variable, 0), shape, DOWN, *rows)
-    padding = cropped(shaped, index).down.filled(*rows).padded
-    total: Entry | None = None
-    for group in columns:
+    weights, shape = with_zeros(edit, f"{node.name}_rows", (variable, 0), shape, DOWN, rows.front,
+                                rows.back)
+    parts = []
+    for number, group in enumerate(columns):
         name = f"{node.name}_columns{group.begin}"
-        inputs = [data, _some(edit, name, weights, shape, group)]
-        if total is None:
-            inputs += node.inputs[2:]
+        inputs = [data, _some(edit, name, weights, shape, group),
+                  *(node.inputs[2:] if number == 0 else ())]
         part = edit.add("Convolution", name, inputs, **{
-            **node.attrs.texts, "kernel": (shape[DOWN], len(_PLACES)), "pad": (padding, 1),
+            **node.attrs.texts, "kernel": (shape[DOWN], len(_PLACES)), "pad": (rows.padding, 1),
             "no_bias": len(inputs) == 2})
-        if group.shift:
-            part = _moved(edit, name, part, shape[0], group.shift)
-        total = part if total is None else edit.add("elemwise_add", f"{name}_sum", [total, part])
-    assert total is not None
+        parts.append(_moved(edit, name, part, shape[0], group.shift) if group.shift else part)
+    total, *others = parts
+    for number, part in enumerate(others):
+        total = edit.add("elemwise_add", f"{node.name}_sum{number}", [total, part])
     return total
 
 
