@@ -11,6 +11,9 @@ are no missing names, and are repaired in their module as soon as it is imported
   SciPy 2 removes.
 - Attributes of operators are written as text, and a tuple of NumPy's scalars as ``(np.int64(3),
   3)``, which MXNet's library cannot parse. `Orthogonal`, an initialiser, makes such tuples itself.
+
+One is slow: `mxnet.base` has a thousand functions written that few programs call, see
+`ssdreg.compat.mxnet_operators`.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+
+from ssdreg.compat.mxnet_operators import defer_operators
 
 
 def plain(value: Any) -> Any:
@@ -96,6 +101,7 @@ def _set_sum(name: str, metric: Any, value: Any) -> None:
 
 #: The repair by the name of its module.
 REPAIRS: dict[str, Callable[[ModuleType], None]] = {
+    "mxnet.base": defer_operators,
     "mxnet.recordio": call_tobytes,
     "mxnet.ndarray.utils": name_csr_matrix,
     "mxnet.ndarray.sparse": name_csr_matrix,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib.util
+import inspect
 import json
 import pickle
 import struct
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -123,3 +127,28 @@ def test_scipys_matrices_are_known_without_a_warning(make):
         made = make(matrix)
         mx.nd.array(np.zeros(2))
     np.testing.assert_array_equal(made.asnumpy(), matrix.toarray())
+
+
+def test_an_operators_function_is_written_when_it_is_needed_first():
+    code = """
+from ssdreg.mx import mx
+written = lambda: sum("_function" in vars(value) for module in (mx.nd.op, mx.sym.op)
+                      for value in vars(module).values() if hasattr(value, "_make"))
+before = written()
+assert mx.nd.relu(mx.nd.array([-1, 2])).asnumpy().tolist() == [0, 2]
+assert mx.sym.relu(mx.sym.Variable("data")).list_arguments() == ["data"]
+print(before, written())
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    before, after = map(int, done.stdout.split())
+    assert (before, after) == (0, 2)
+
+
+@pytest.mark.parametrize("module", [mx.nd, mx.sym])
+def test_operators_look_like_functions(module):
+    operator = module.Convolution
+    assert (operator.__name__, operator.__module__) == ("Convolution", module.__name__[6:])
+    assert list(inspect.signature(operator).parameters)[:3] == ["data", "weight", "bias"]
+    assert "convolution" in operator.__doc__
+    assert "or float" in module.contrib.adamw_update.__doc__  # MXNet writes into it
+    assert copy.deepcopy(operator) is operator
