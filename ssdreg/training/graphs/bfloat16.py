@@ -36,8 +36,8 @@ def in_bfloat16(shaped: Shaped) -> Net:
 
 def _is_low(shaped: Shaped, index: int, low: set[int]) -> bool:
     node = shaped.net.nodes[index]
-    if node.op == "Convolution":
-        return shaped.is_in_blocks(node.sources[0]) and shaped.is_in_blocks(index)
+    if shaped.convolves_blocks(index):
+        return True
     if node.op not in _FOLLOWING or not shaped.is_in_blocks(index):
         return False
     if node.op == "Activation" and node.attrs.text("act_type") != "relu":

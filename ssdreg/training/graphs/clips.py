@@ -48,8 +48,7 @@ def _replaced(shaped: Shaped, elsewhere: _Instead) -> Net:
         if attrs.number("a_min") == 0 and attrs.number("a_max") > 0:
             data = net.inputs(index)[0]
             stays = _comes_in_blocks(shaped, data[0]) and all(
-                net.op(reader) == "Convolution" and shaped.is_in_blocks(reader)
-                for reader, _ in readers[index])
+                shaped.convolves_blocks(reader) for reader, _ in readers[index])
             edit.read_instead((index, 0), (
                 _less_excess(edit, net.name(index), data, attrs["a_max"], shaped.shapes[index][1])
                 if stays else elsewhere(edit, net.name(index), data, attrs["a_max"])))
@@ -61,9 +60,8 @@ def _comes_in_blocks(shaped: Shaped, index: int) -> bool:
     net = shaped.net
     while net.op(index) == BATCH_NORM:
         index = net.nodes[index].sources[0]
-    return shaped.is_in_blocks(index) and (
-        net.op(index) == "elemwise_add"
-        or (net.op(index) == "Convolution" and shaped.is_in_blocks(net.nodes[index].sources[0])))
+    return shaped.convolves_blocks(index) or (
+        net.op(index) == "elemwise_add" and shaped.is_in_blocks(index))
 
 
 def _less_excess(edit: Edit, name: str, data: Entry, limit: str, channels: int) -> Entry:

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from ssdreg.graph.nodes import VARIABLE, Entry, Net
+from ssdreg.graph.nodes import Entry, Net
 from ssdreg.training.graphs.editing import Edit
-from ssdreg.training.graphs.shapes import BLOCK, Shape, Shaped
-from ssdreg.training.graphs.sides import ACROSS, DOWN, Side, cropped, with_zeros
+from ssdreg.training.graphs.shapes import Shape, Shaped
+from ssdreg.training.graphs.sides import ACROSS, DOWN, Side, Zeros, cropped, is_plain, with_zeros
 
 #: Where columns of weights stand around a cell.
 _PLACES = (-1, 0, 1)
@@ -34,15 +34,6 @@ class _Columns:
     places: tuple[int, ...]
 
 
-@frozen
-class _Rows:
-    """How many rows of zeros go before and behind the weights, and the padding to match."""
-
-    front: int
-    back: int
-    padding: int
-
-
 def in_columns(shaped: Shaped) -> Net:
     """Replace every depthwise convolution without a fast gradient by a sum of those that have one.
 
@@ -57,35 +48,22 @@ def in_columns(shaped: Shaped) -> Net:
         if (_is_fast(whole.down) and _is_fast(whole.across)
                 and whole.across.kernel <= len(_PLACES)):
             continue
-        rows, columns = _rows(whole.down), _columns(whole.across)
+        rows, columns = whole.down.zeros(_is_fast), _columns(whole.across)
         if rows is not None and columns:
             edit.read_instead((whole.output, 0), _sum(shaped, edit, index, rows, columns))
     return edit.net()
 
 
 def _is_depthwise(shaped: Shaped, index: int) -> bool:
-    net, attrs = shaped.net, shaped.net.attrs(index)
-    channels = shaped.shapes[index][1]
-    return (len(shaped.shapes[index]) == 4 and channels % BLOCK == 0
-            and attrs.integer("num_group", 1) == channels == shaped.read_by(index)[1]
-            and set(attrs.extent("dilate", 2, 1)) == {1}
-            and net.op(net.nodes[index].sources[1]) == VARIABLE)
+    return (is_plain(shaped, index) and shaped.convolves_blocks(index)
+            and shaped.net.attrs(index).integer("num_group", 1)
+            == shaped.shapes[index][1] == shaped.read_by(index)[1])
 
 
 def _is_fast(side: Side) -> bool:
     return side.is_whole and all(
         padding <= side.kernel // 2 and (padding < 2 or padding % side.stride == 0)
         for padding in (side.before, side.after))
-
-
-def _rows(side: Side) -> _Rows | None:
-    """Return the fewest rows of zeros that make it fast."""
-    for front in range(max(0, -side.before), 2 * side.stride + 2):
-        for back in range(side.stride + 1):
-            filled = side.filled(front, back)
-            if _is_fast(filled):
-                return _Rows(front, back, filled.padded)
-    return None
 
 
 def _columns(side: Side) -> tuple[_Columns, ...]:
@@ -109,14 +87,13 @@ def _columns(side: Side) -> tuple[_Columns, ...]:
                  for shift, places in groups.items())
 
 
-def _sum(shaped: Shaped, edit: Edit, index: int, rows: _Rows,
+def _sum(shaped: Shaped, edit: Edit, index: int, rows: Zeros,
          columns: Sequence[_Columns]) -> Entry:
     """Add the convolutions, moved and summed up; the first has the biases."""
     node = shaped.net.nodes[index]
     data, (variable, _) = node.inputs[:2]
     shape = shaped.shapes[variable]
-    # MXNet does not infer shapes backward through a cut
-    edit.put(variable, shaped.net.nodes[variable].with_attrs({"__shape__": str(shape)}))
+    edit.know_shape(variable, shape)
     weights, shape = with_zeros(edit, f"{node.name}_rows", (variable, 0), shape, DOWN, rows.front,
                                 rows.back)
     parts = []

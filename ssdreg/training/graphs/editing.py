@@ -31,6 +31,10 @@ class Edit:
         """Put another node in a node's place."""
         self._nodes[index] = node
 
+    def know_shape(self, variable: int, shape: Sequence[int]) -> None:
+        """Write a variable's shape down: MXNet infers none through a cut or a Concat of it."""
+        self.put(variable, self._nodes[variable].with_attrs({"__shape__": str(tuple(shape))}))
+
     def read_instead(self, output: Entry, other: Entry) -> None:
         """Let the net's own nodes, and its heads, read another output."""
         self._instead[output] = other

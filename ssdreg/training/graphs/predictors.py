@@ -53,9 +53,8 @@ def _join(shaped: Shaped, edit: Edit, members: list[int], name: str, layouts: li
     inputs = [first.inputs[0]]
     for place in range(1, len(first.inputs)):  # the weights, then the biases where there are any
         parts: list[Entry] = [net.inputs(index)[place] for index in members]
-        for variable, _ in parts:  # MXNet does not infer shapes backward through a Concat
-            edit.put(variable, net.nodes[variable].with_attrs(
-                {"__shape__": str(shaped.shapes[variable])}))
+        for variable, _ in parts:
+            edit.know_shape(variable, shaped.shapes[variable])
         if rest:
             shape = (rest, *shaped.shapes[parts[0][0]][1:])
             parts.append(edit.add("_zeros", f"{name}_rest{place}", (), shape=shape,

@@ -43,3 +43,9 @@ class Shaped:
         """Tell whether a node gives out a map whose channels are whole blocks."""
         shape = self.shapes[index]
         return len(shape) == 4 and shape[1] % BLOCK == 0
+
+    def convolves_blocks(self, index: int) -> bool:
+        """Tell whether a node is a convolution of such a map to another."""
+        node = self.net.nodes[index]
+        return (node.op == "Convolution" and self.is_in_blocks(index)
+                and self.is_in_blocks(node.sources[0]))

@@ -1,10 +1,12 @@
-"""A convolution along one axis of a map, and zeros added to its weights."""
+"""A plain convolution along one axis of a map, and zeros added to its weights."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import evolve, frozen
 
-from ssdreg.graph.nodes import Entry, Net
+from ssdreg.graph.nodes import VARIABLE, Entry, Net
 from ssdreg.training.graphs.editing import Edit
 from ssdreg.training.graphs.shapes import Shape, Shaped
 
@@ -38,10 +40,24 @@ class Side:
         given = (self.length + 2 * self.padded - self.kernel) // self.stride + 1
         return self.padded == self.before and self.cells == given
 
-    def filled(self, front: int, back: int) -> Side:
-        """Return the same with zeros before and behind the weights, and padding to match."""
-        before = self.before + front
-        return evolve(self, kernel=front + self.kernel + back, before=before, padded=before)
+    def zeros(self, suits: Callable[[Side], bool]) -> Zeros | None:
+        """Return the fewest zeros, in front first, with which the side suits; None for none."""
+        for front in range(max(0, -self.before), 2 * self.stride + 2):
+            for back in range(self.stride + 1):
+                before = self.before + front
+                if suits(evolve(self, kernel=front + self.kernel + back, before=before,
+                                padded=before)):
+                    return Zeros(front, back, before)
+        return None
+
+
+@frozen
+class Zeros:
+    """How many zeros go before and behind the weights along an axis, and the padding to match."""
+
+    front: int
+    back: int
+    padding: int
 
 
 @frozen
@@ -51,6 +67,13 @@ class Cropped:
     output: int
     down: Side
     across: Side
+
+
+def is_plain(shaped: Shaped, index: int) -> bool:
+    """Tell whether a convolution is of a map, has no gaps, and weights that are a parameter."""
+    node = shaped.net.nodes[index]
+    return (len(shaped.shapes[index]) == 4 and set(node.attrs.extent("dilate", 2, 1)) == {1}
+            and shaped.net.op(node.sources[1]) == VARIABLE)
 
 
 def cropped(shaped: Shaped, index: int) -> Cropped:

@@ -6,10 +6,10 @@ behind it, which takes the map out of its blocks. Zeros before the weights do th
 
 from __future__ import annotations
 
-from ssdreg.graph.nodes import VARIABLE, Net
+from ssdreg.graph.nodes import Net
 from ssdreg.training.graphs.editing import Edit
 from ssdreg.training.graphs.shapes import BLOCK, Shaped
-from ssdreg.training.graphs.sides import ACROSS, DOWN, Side, cropped, with_zeros
+from ssdreg.training.graphs.sides import ACROSS, DOWN, Side, cropped, is_plain, with_zeros
 
 
 def without_cuts(shaped: Shaped) -> Net:
@@ -20,29 +20,24 @@ def without_cuts(shaped: Shaped) -> Net:
     net, edit = shaped.net, Edit(shaped.net)
     for index in net.find("Convolution"):
         node = net.nodes[index]
-        if (len(shaped.shapes[index]) != 4 or shaped.read_by(index)[1] >= BLOCK
-                or node.attrs.integer("num_group", 1) > 1
-                or set(node.attrs.extent("dilate", 2, 1)) != {1}
-                or net.op(node.sources[1]) != VARIABLE):
+        if (not is_plain(shaped, index) or shaped.read_by(index)[1] >= BLOCK
+                or node.attrs.integer("num_group", 1) > 1):
             continue
         whole = cropped(shaped, index)
-        down, across = _zeros(whole.down), _zeros(whole.across)
+        down, across = whole.down.zeros(_is_whole), whole.across.zeros(_is_whole)
         if whole.output == index or down is None or across is None:
             continue
         weights, shape = node.inputs[1], shaped.shapes[node.sources[1]]
-        # MXNet does not infer shapes backward through a Concat
-        edit.put(weights[0], net.nodes[weights[0]].with_attrs({"__shape__": str(shape)}))
-        for axis, (front, back) in ((DOWN, down), (ACROSS, across)):
+        edit.know_shape(weights[0], shape)
+        for axis, zeros in ((DOWN, down), (ACROSS, across)):
             weights, shape = with_zeros(edit, f"{node.name}_axis{axis}", weights, shape, axis,
-                                        front, back)
+                                        zeros.front, zeros.back)
         edit.read_instead((whole.output, 0), edit.add(
             "Convolution", f"{node.name}_uncut", (node.inputs[0], weights, *node.inputs[2:]), **{
-                **node.attrs.texts, "kernel": shape[DOWN:], "pad": (
-                    whole.down.filled(*down).padded, whole.across.filled(*across).padded)}))
+                **node.attrs.texts, "kernel": shape[DOWN:],
+                "pad": (down.padding, across.padding)}))
     return edit.net()
 
 
-def _zeros(side: Side) -> tuple[int, int] | None:
-    """Return the fewest zeros before and behind the weights that give exactly what is read."""
-    return next(((front, back) for front in range(max(0, -side.before), side.stride + 2)
-                 for back in range(side.stride + 1) if side.filled(front, back).is_whole), None)
+def _is_whole(side: Side) -> bool:
+    return side.is_whole
