@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -148,6 +149,12 @@ def test_onnx_says_what_it_is_and_keeps_its_interface(onnx_int8, model):
     assert onnx_int8.graph.input == model.graph.input
     assert onnx_int8.graph.output == model.graph.output
     assert len(onnx_int8.SerializeToString()) < 0.3 * len(model.SerializeToString())
+
+
+def test_onnx_leaves_nobodys_log_another_place(model, images, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])  # as outside of pytest
+    quantize_onnx(model, images[:1], [])
+    assert logging.root.handlers == []
 
 
 def test_onnx_finds_nearly_what_float32_finds(onnx_int8, model, images):

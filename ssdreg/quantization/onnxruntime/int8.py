@@ -88,11 +88,16 @@ class _Images:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep ONNX Runtime's advice on its own commands from the user, who uses others."""
+    """Keep ONNX Runtime's advice on its own commands from the user, who uses others.
+
+    It logs by functions of `logging` that give the root a handler, which is taken away again:
+    everybody's log would go there.
+    """
     logger = logging.getLogger()
-    before = logger.level
+    before, handlers = logger.level, list(logger.handlers)
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         logger.setLevel(before)
+        logger.handlers[:] = handlers
