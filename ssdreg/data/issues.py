@@ -80,7 +80,7 @@ def describe_issues(issues: Sequence[DataIssue], limit: int = 20) -> str:
     if not issues:
         return ""
     counts = Counter(issue.kind for issue in issues)
-    lines = [f"{len(issues)} problems in the data:"]
+    lines = [f"{len(issues)} problem{'s' * (len(issues) > 1)} in the data:"]
     lines += [f"  {counts[kind]} x {kind}" for kind in KINDS if counts[kind]]
     by_name = sorted(issues, key=lambda issue: (issue.file.name, issue.kind))
     lines += [f"  {issue.file.name}: {issue.kind}: {issue.detail}"
