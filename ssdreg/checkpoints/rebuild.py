@@ -76,14 +76,14 @@ def _difference(left: Predictions, right: Predictions, params: Params | None,
     shapes = [_shapes(symbol, data_shape) for symbol in symbols]
     if shapes[0] != shapes[1]:
         return None
-    random = np.random.RandomState(0)
-    values = {name: mx.nd.array(random.uniform(-128, 127, shape) if name == "data"
-                                else _drawn(name, shape, random))
-              for name, shape in shapes[0].items()}
+    random = np.random.default_rng(0)
+    values = {"data": mx.nd.array(random.uniform(-128, 127, shapes[0]["data"]))}
     if params is not None:
         # copies, because a batch norm with a fixed gamma writes ones into it
         values.update({name: array.copy() for arrays in (params.args, params.auxs)
                        for name, array in arrays.items()})
+    values.update({name: mx.nd.array(_drawn(name, shape, random))
+                   for name, shape in shapes[0].items() if name not in values})
     outputs = [_run(symbol, values) for symbol in symbols]
     return max(float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-30))
                for one, other in zip(*outputs))
@@ -95,11 +95,11 @@ def _shapes(symbol: mx.sym.Symbol, data_shape: tuple[int, int]) -> dict[str, tup
             **dict(zip(symbol.list_auxiliary_states(), auxiliary))}
 
 
-def _drawn(name: str, shape: tuple[int, ...], random: np.random.RandomState) -> np.ndarray:
+def _drawn(name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     """Draw a parameter with which values stay of a size, whatever the depth."""
     if name.endswith(("var", "gamma", "scale")):
         return random.uniform(0.5, 1.0, shape)
-    return random.normal(0, 1 / math.sqrt(math.prod(shape[1:])), shape)
+    return random.standard_normal(shape, np.float32) / np.float32(math.sqrt(math.prod(shape[1:])))
 
 
 def _run(symbol: mx.sym.Symbol, values: dict[str, mx.nd.NDArray]) -> list[np.ndarray]:
