@@ -13,7 +13,7 @@ ONE_THREAD = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 # tests of a file that it gave to another process in its place.
 # A third of the tests at a time: one process that runs a whole half keeps gigabytes (of OpenVINO's
 # models, which are not freed beside MXNet, see runtime/ssdreg_runtime/backends/openvino.py).
-IN_TWO = -n 2 --dist loadfile --max-worker-restart 0
+IN_TWO = -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 help:   ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*##/make \1\t/p' Makefile | expand -t 23

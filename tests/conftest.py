@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 from support.environments import wheel_of
@@ -11,6 +12,7 @@ from support.runs import DETECTOR, SIDE, SMALL, TRAIN_IMAGES, VALIDATION_IMAGES
 
 import ssdreg
 from ssdreg.cli.main import main
+from ssdreg.registry import host as plugins
 
 # Read when MXNet is imported. Its threads wait by spinning, which, on a machine with other work,
 # takes the processors from those it waits for: these small networks then run for seconds.
@@ -22,6 +24,15 @@ sys.modules.setdefault("openvino_telemetry", None)
 def pytest_configure(config):
     # MXNet 1.9.1 is the last release: what it does in an outdated way will stay
     config.addinivalue_line("filterwarnings", r"ignore::DeprecationWarning:mxnet(\..*)?")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have slow tests, so that no process is alone with one at the end.
+
+    That takes ``--no-loadscope-reorder``: pytest-xdist would begin with those of many tests.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures that would want the index
@@ -90,6 +101,13 @@ def resnet18_run(tmp_path_factory, tiny_shapes):
     assert main(["train", *DETECTOR, "--data", str(tiny_shapes), "--out", str(folder),
                  "--epochs", "1", "--batch-size", "8"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Let commands of this process know the network that trains in less than a second."""
+    with plugins.register(SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))):
+        yield
 
 
 @pytest.fixture

@@ -90,12 +90,14 @@ def architecture():
     return module
 
 
+@pytest.mark.slow
 def test_every_document_is_a_page_that_the_first_one_leads_to(pages):
     assert written() <= set(pages)
     led_to = {urlsplit(link).path for link in pages["index.html"].links}
     assert written() <= led_to | {"index.html"}
 
 
+@pytest.mark.slow
 def test_no_link_leads_nowhere(pages, html):
     for page in pages.values():
         for link in (*page.links, *page.loaded):
@@ -109,11 +111,13 @@ def test_no_link_leads_nowhere(pages, html):
                     f"{page.path.name} leads to {link}"
 
 
+@pytest.mark.slow
 def test_a_page_fetches_nothing_from_elsewhere(pages):
     for page in pages.values():
         assert [each for each in page.loaded if urlsplit(each).netloc] == []
 
 
+@pytest.mark.slow
 def test_headings_follow_each_other(pages):
     for name in written():
         page = pages[name]
@@ -123,11 +127,13 @@ def test_headings_follow_each_other(pages):
         assert len(page.ids) == len(set(page.ids)), name
 
 
+@pytest.mark.slow
 def test_pictures_say_what_they_show(pages):
     assert all(text for page in pages.values() for text in page.alternatives)
     assert sum(len(page.alternatives) for page in pages.values()) >= 3
 
 
+@pytest.mark.slow
 def test_the_notebook_was_run_by_the_build(pages, html):
     page = pages["notebook.html"]
     for found in (r"resnet18 \[2, 4, 8, 16, 32\]", r"epoch 5 \d+\.\d img/s cls",
@@ -141,6 +147,7 @@ def test_the_notebook_was_run_by_the_build(pages, html):
     assert (html / picture).read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_the_notebook_says_what_detects_well(pages):
     """What it draws is worth looking at: the network has learnt what there is."""
     best = float(re.search(r"is the best: mAP (0\.\d\d)", pages["notebook.html"].text)[1])
@@ -154,6 +161,7 @@ def test_no_code_is_cut_off():
     assert wide == []
 
 
+@pytest.mark.slow
 def test_the_hook_reference_has_every_hook_and_field(pages):
     page = pages["hooks.html"]
     hooks = [name for name in vars(hookspecs) if name.startswith("ssdreg_")
@@ -172,6 +180,7 @@ def test_the_hook_reference_has_every_hook_and_field(pages):
 
 
 @pytest.mark.parametrize("each", COMMANDS, ids=lambda each: each.NAME)
+@pytest.mark.slow
 def test_the_command_reference_says_what_help_says(pages, capsys, monkeypatch, each):
     monkeypatch.setenv("COLUMNS", "80")
     page = pages["commands.html"]
@@ -186,6 +195,7 @@ def test_the_command_reference_says_what_help_says(pages, capsys, monkeypatch, e
         assert words == "show this help message and exit" or words in page.text, words
 
 
+@pytest.mark.slow
 def test_the_python_reference_has_every_public_name(pages):
     shown = set(pages["api.html"].ids) | set(pages["hooks.html"].ids)
     for name in ssdreg.__all__:

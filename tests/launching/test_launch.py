@@ -71,6 +71,7 @@ def values(file):
     return {name: array.asnumpy() for name, array in {**params.args, **params.auxs}.items()}
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_with_the_whole_batch(shapes, tmp_path):
     """Twenty steps, with pictures augmented; the moments of the backbone are frozen."""
     start = tmp_path / "start"
@@ -92,6 +93,7 @@ def test_two_workers_train_as_one_with_the_whole_batch(shapes, tmp_path):
     assert not members(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_a_job_that_loses_a_worker_ends_and_goes_on(shapes, tmp_path):
     """Then it is stopped by Ctrl-C, and its launcher is killed: no process is ever left."""
     run = tmp_path / "run"

@@ -51,6 +51,7 @@ def files(folder):
 
 # every one of the moments, and in the other precision a few
 @pytest.mark.parametrize(("precision", "every"), [("float32", 1), ("bfloat16", 6)])
+@pytest.mark.slow
 def test_killed_at_any_moment_it_is_the_same_run(tmp_path, tiny_shapes, precision, every):
     if precision not in get_engine("mxnet").precisions_on(Device(CPU)):
         pytest.skip(f"this processor does not compute in {precision}")
