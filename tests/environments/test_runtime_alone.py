@@ -29,9 +29,11 @@ BACKENDS = ("onnxruntime", "openvino")
 NEWEST = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9")
 TOLERANCE = 1e-3
 #: Tests that take most of the time and hold whatever else is installed: servers that are killed or
-#: attacked, full disks, and crowds of labels. They run beside all others.
+#: attacked, their page in a browser, cameras that go away, full disks, and crowds of labels. They
+#: run beside all others.
 SAME_EVERYWHERE = ("serving/test_life.py", "serving/test_bounds.py", "serving/test_attack.py",
-                   "cli/test_full_output.py", "draw/test_crowds.py")
+                   "serving/test_page.py", "io/test_camera.py", "cli/test_full_output.py",
+                   "draw/test_crowds.py")
 
 LOOK = """
 import json, sys
