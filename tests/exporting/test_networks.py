@@ -106,7 +106,7 @@ def test_a_small_network_of_each_structure(name):
     make, _ = NETS[name]
     symbol = make()
     shapes, _, auxiliary = symbol.infer_shape(data=(1, 3, *SHAPE))
-    params = {key: files.reference_rule.fill(key, shape).astype("float32") for key, shape in (
+    params = {key: files.reference_rule.fill(key, shape) for key, shape in (
         *zip(symbol.list_arguments(), shapes), *zip(symbol.list_auxiliary_states(), auxiliary))
         if key != "data"}
     made = exporting.Case(symbol, params, SHAPE)

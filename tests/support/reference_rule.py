@@ -6,15 +6,30 @@ so that numbers can be compared without carrying a checkpoint around.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from attrs import frozen
 
 import ssdreg
-from ssdreg.deploy.random_params import values as fill
+from ssdreg.deploy.random_params import values
+from ssdreg.graph.nodes import VARIABLE, Net, Node
 from ssdreg.mx import mx
 
 BATCH = 2
+PREDICTIONS = ("multibox_cls_pred", "multibox_loc_pred", "multibox_anchors")
 SAMPLED = ("cls_pred", "loc_pred", "anchors", "detection", "cls_target", "loc_loss")
+
+
+@lru_cache(maxsize=400)
+def fill(name, shape, salt=""):
+    """Return a parameter's values by the rule, as float32 that nobody may change.
+
+    Kept, because drawing those of a large network takes a second, and many tests take the same.
+    """
+    array = values(name, shape, salt).astype(np.float32)
+    array.flags.writeable = False
+    return array
 
 
 def inputs(data_shape, num_classes):
@@ -77,13 +92,27 @@ def outputs(network, salt=""):
     """Return what the reference files sample, by name: `SAMPLED`."""
     arguments, auxiliary = parameters(network, salt)
     data, label = inputs(network.plan.data_shape, network.plan.num_classes)
-    inside = network.train.get_internals()
-    raw = [inside[f"multibox_{name}_output"] for name in ("cls_pred", "loc_pred", "anchors")]
-    cls_pred, loc_pred, anchors, _, loc_loss, cls_target, _ = forward(
-        mx.sym.Group([*raw, network.train]), arguments, auxiliary, data=data, label=label)
-    (detection,) = forward(network.deploy, arguments, auxiliary, data=data)
-    values = (cls_pred, loc_pred, anchors, detection, cls_target, loc_loss)
-    return dict(zip(SAMPLED, values))
+    trained, deployed = predictions(network.train), predictions(network.deploy)
+    # computed once: it is the same network to the last setting
+    assert trained.tojson() == deployed.tojson()
+    *predicted, _, loc_loss, cls_target, _ = forward(
+        mx.sym.Group([trained, network.train]), arguments, auxiliary, data=data, label=label)
+    (detection,) = forward(behind_predictions(network.deploy), {}, {},
+                           **dict(zip(PREDICTIONS, predicted)))
+    return dict(zip(SAMPLED, (*predicted, detection, cls_target, loc_loss)))
+
+
+def predictions(symbol):
+    """Return what a detector's heads give, `PREDICTIONS`, as a symbol."""
+    inside = symbol.get_internals()
+    return mx.sym.Group([inside[f"{name}_output"] for name in PREDICTIONS])
+
+
+def behind_predictions(symbol):
+    """Return what a detector makes of its predictions, with these as inputs."""
+    net = Net.of(symbol)
+    return net.replaced({index: Node(VARIABLE, node.name) for index, node in enumerate(net.nodes)
+                         if node.name in PREDICTIONS}).symbol()
 
 
 def summary(values):
