@@ -15,17 +15,13 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from support.environments import PROJECT, SOURCES, add, install, python_of, run, version_of
+from support.environments import PROJECT, SOURCES, add, install, run
 
 from ssdreg.compat.mxnet_package import INSTALL
 
 SUPPORTED = ("3.13", "3.12", "3.11", "3.10", "3.9")
-THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 #: As the documentation has it, on a Python whose NumPy MXNet's metadata refuse.
 MXNET = tuple(INSTALL.split()[2:])
-#: An old NumPy 1 that has ready-made wheels for the Python.
-OLD_NUMPY = {"3.12": "numpy==1.26.0", "3.11": "numpy==1.23.*", "3.10": "numpy==1.22.*",
-             "3.9": "numpy==1.22.*"}
 
 #: Runs commands, builds a symbol and runs it once, so that the NumPy that pip chose is really used.
 USE = """
@@ -52,16 +48,6 @@ def this_python(runtime_wheel, ssdreg_wheel, tmp_path_factory) -> Path:
     if sys.version_info >= (3, 13):
         add(programs, *MXNET)
     return programs
-
-
-@pytest.fixture(scope="module")
-def other_python(runtime_wheel, ssdreg_wheel, tmp_path_factory) -> Path:
-    """Another Python, and an old NumPy; MXNet comes with ssdreg there."""
-    python = python_of(*(version for version in OLD_NUMPY if version != THIS))
-    if python is None:
-        pytest.skip(f"beside {THIS} no Python is here that NumPy 1 is published for")
-    return install(python, tmp_path_factory.mktemp("other") / "venv", runtime_wheel,
-                   ssdreg_wheel, OLD_NUMPY[version_of(python)])
 
 
 @pytest.fixture(scope="module", params=["this_python", "other_python"])

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import ssdreg_runtime
-from support.runs import DETECTOR, SIDE
-from support.worlds import ASCII, BARE, start, start_in_turn
+from support.runs import DETECTOR, SIDE, UNUSED
+from support.worlds import ASCII, BARE, kept_in, open_folder, start, start_in_turn, to_nobody
 
 import ssdreg
 from ssdreg.data.synthetic import write_shapes
@@ -23,7 +23,6 @@ PROJECT = Path(ssdreg.__file__).parents[1]
 HEDGEHOG, LETTERS = "Ёж", "é×\U0001f600"
 PIKE = "щука"
 LATIN = os.fsdecode(b"caf\xe9.jpg")
-WORLDS = pytest.mark.parametrize("environ", [BARE, ASCII], ids=["no locale", "ascii"])
 
 
 @pytest.fixture(scope="module")
@@ -61,58 +60,128 @@ def plain(done, status=0):
 @pytest.fixture
 def command(tmp_path, home):
     """Run a command as a process of its own, which has to end well."""
-    def run(environ, *arguments, program="ssdreg", status=0):
-        return plain(start(program, *arguments, cwd=tmp_path, environ={**home, **environ}), status)
+    def run(environ, *arguments, status=0):
+        return plain(start("ssdreg", *arguments, cwd=tmp_path, environ={**home, **environ}), status)
 
     return run
 
 
-@pytest.mark.slow
-@WORLDS
-def test_a_detector_from_images_to_another_format(command, home, data, tmp_path, environ):
+TRAIN = ("train", *DETECTOR, "--out", "запуск", "--epochs", 1, "--batch-size", 8)
+RESUME = ("train", "--resume", "--out", "запуск", "--epochs", 2)
+
+
+def uses(data, *backends):
+    """Return what is done with a run, by what it gives; quantised is for these backends."""
     images = data / "JPEGImages"
-    # how a world writes letters does not depend on what quantises: one of them is enough for two
-    backends = (("onnxruntime", "кв.onnx"),) if environ is ASCII else (
-        ("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв"))
-    trained, _, evaluated, table, _, _, _, predicted, *reports, _ = map(plain, start_in_turn(
-        ("train", *DETECTOR, "--data", data, "--out", "запуск", "--epochs", 1, "--batch-size", 8),
-        ("train", "--resume", "--out", "запуск", "--epochs", 2),
-        ("eval", "запуск"),
-        ("eval", "запуск", "--json"),
-        ("predict", "запуск", images, "--threshold", 0, "--out", "рисунки"),
-        ("data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape", SIDE, "--out",
-         "якоря.png"),
-        ("export", "запуск", "--out", "модель.onnx"),
-        ("predict", "модель.onnx", images / f"{PIKE}.jpg", "--threshold", 0, "--json"),
-        *(("quantize", "запуск", "--data", data, "--calibration-images", 2, "--no-eval",
-           "--backend", backend, "--out", out, "--json") for backend, out in backends),
-        ("bench", "запуск", "--rounds", 1, "--no-peak", "--precisions", "float32", "--json",
-         "--chart", "столбцы.svg"), cwd=tmp_path, environ={**home, **environ}))
+    return {
+        "figures": ("eval", "запуск"),
+        "table": ("eval", "запуск", "--json"),
+        "pictures": ("predict", "запуск", images, "--threshold", 0, "--out", "рисунки"),
+        "file": ("export", "запуск", "--out", "модель.onnx"),
+        "objects": ("predict", "модель.onnx", images / f"{PIKE}.jpg", "--threshold", 0, "--json"),
+        **{backend: ("quantize", "запуск", "--data", data, "--calibration-images", 2, "--no-eval",
+                     "--backend", backend, "--out", out, "--json") for backend, out in backends},
+        "times": ("bench", "запуск", "--rounds", 1, "--no-peak", "--precisions", "float32",
+                  "--json", "--chart", "столбцы.svg")}
+
+
+def anchors(data):
+    return ("data", "anchors", "--data", data, "--backbone", "resnet18", "--data-shape", SIDE,
+            "--out", "якоря.png")
+
+
+def letters_are_letters(folder, data, trained, done):
+    """Look at what a training, and what was done with its run, wrote and printed."""
     assert b"\\u0401\\u0436" in trained.out
-    run = tmp_path / "запуск"
+    run = folder / "запуск"
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     assert {HEDGEHOG, LETTERS} < set(config["classes"])
     state = json.loads((run / "state.json").read_text(encoding="utf-8"))
     assert state["data"]["train"] == str(data)
-    assert b"\\u0401\\u0436" in evaluated.out
-    assert HEDGEHOG in json.dumps(json.loads(table.out), ensure_ascii=False)
-    assert (tmp_path / "рисунки" / f"{PIKE}.png").is_file()
-    (seen,) = json.loads(predicted.out)
+    assert b"\\u0401\\u0436" in done["figures"].out
+    assert HEDGEHOG in json.dumps(json.loads(done["table"].out), ensure_ascii=False)
+    assert (folder / "рисунки" / f"{PIKE}.png").is_file()
+    (seen,) = json.loads(done["objects"].out)
     assert {HEDGEHOG, LETTERS} <= {one["class"] for one in seen["objects"]}
-    for report in reports:
-        json.loads(report.out)
+    for name, ended in done.items():
+        if name not in ("figures", "pictures", "file"):
+            json.loads(ended.out)
     with (run / "log.csv").open(encoding="utf-8") as file:
         assert len(list(csv.reader(file))) == 3
+
+
+def found_by_the_runtime(data, backend, **where):
+    """Let the runtime detect what is in the pictures, by names that are letters."""
+    found = plain(start("ssdreg-detect", "модель.onnx", data / "JPEGImages", "--threshold", 0,
+                        "--json-lines", "--backend", backend, **where))
+    seen = [json.loads(line) for line in found.out.splitlines()]
+    # bytes that are no letters are lone surrogates, and letters are letters
+    assert {Path(each["image"]).name for each in seen} >= {f"{PIKE}.jpg", LATIN}
+    assert {HEDGEHOG, LETTERS} <= {one["class"] for each in seen for one in each["objects"]}
+    return found
+
+
+@pytest.mark.slow
+def test_a_detector_from_images_to_another_format(command, home, data, tmp_path):
+    # how letters are written does not depend on what quantises
+    each = uses(data, ("onnxruntime", "кв.onnx"))
+    where = {"cwd": tmp_path, "environ": {**home, **ASCII}}
+    trained, _, *ended, _ = map(plain, start_in_turn(
+        (*TRAIN, "--data", data), RESUME, *each.values(), anchors(data), **where))
+    letters_are_letters(tmp_path, data, trained, dict(zip(each, ended)))
     # and in a system with a locale, which finds the data by the name that was written down
     command({"PYTHONUTF8": "1", **ASCII}, "eval", "запуск")
     for backend in ("openvino", "onnxruntime"):
-        found = command(environ, "модель.onnx", images, "--threshold", 0, "--json-lines",
-                        "--backend", backend, program="ssdreg-detect")
-        seen = [json.loads(line) for line in found.out.splitlines()]
-        names = {Path(each["image"]).name for each in seen}
-        # bytes that are no letters are lone surrogates, and letters are letters
-        assert names >= {f"{PIKE}.jpg", LATIN}
-        assert {HEDGEHOG, LETTERS} <= {one["class"] for each in seen for one in each["objects"]}
+        found_by_the_runtime(data, backend, **where)
+
+
+@pytest.mark.slow
+def test_a_detector_is_trained_and_used_by_a_user_without_a_home(home, data):
+    """Nor a locale: every command that writes, reads or computes something.
+
+    Where a program cannot be run as an unknown user, we are the user, and the home is there.
+    """
+    with open_folder() as folder:
+        prefix = to_nobody()
+        where = {"cwd": folder, "environ": BARE if prefix else {**home, **BARE}, "prefix": prefix}
+        kept = [f"ssdreg: there is no home folder, {kept_in(folder)}"] if prefix else []
+        trained = plain(start("ssdreg", *TRAIN, "--data", data, **where))
+        assert but_for_data(line for line in trained.told if not line.startswith(UNUSED)) == kept
+        # they are in that folder now, and nothing has to be written
+        named = uses(data, ("onnxruntime", "кв.onnx"), ("openvino", "кв.xml"), ("mxnet", "кв"))
+        warned = (
+            ("weights",), ("env",), ("list",), ("show", "resnet18"), ("check", "resnet18"),
+            ("plugins",), ("new-plugin", "tiny", "--out", "new"),
+            ("import", "запуск/ssd-0001.params", "--out", "old", "--data-shape", SIDE,
+             "--classes", "a,b,c"))
+        # training draws its curves, and what draws them keeps its list of fonts; it is said once
+        drawing = (RESUME, anchors(data), named["times"])
+        others = (*(words for words in named.values() if words not in drawing), *warned)
+        done = {words: plain(ended) for commands in (others, drawing)
+                for words, ended in zip(commands, start_in_turn(*commands, **where))}
+        silent = [named[name] for name in ("onnxruntime", "openvino", "mxnet", "times")]
+        told = {RESUME: kept, anchors(data): ["drawn: якоря.png"]}
+        for words, ended in done.items():
+            lines = but_for_data(line for line in ended.told if words in silent
+                                 or not line.startswith("ssdreg: warning: "))
+            assert lines == [escaped(line) for line in told.get(words, [])], words
+        letters_are_letters(folder, data, trained, {name: done[words]
+                                                    for name, words in named.items()})
+        for name in ("openvino", "onnxruntime", "mxnet"):
+            assert name.encode() in done[named["times"]].out
+        for backend in ("openvino", "onnxruntime"):
+            assert found_by_the_runtime(data, backend, **where).told == []
+
+
+def but_for_data(lines):
+    """Return lines without those of the picture that belongs to nothing."""
+    return [line for line in lines if not line.startswith(("1 problem in the data:", "  "))]
+
+
+def escaped(line):
+    """Return a line with words of the command line as they are shown where there is no locale."""
+    seen = os.fsencode(line).decode("ascii", "surrogateescape")
+    return seen.encode("ascii", "backslashreplace").decode("ascii")
 
 
 NEEDS_NO_RUN = (

@@ -1,6 +1,6 @@
 """The same twenty steps of training under NumPy 1 and NumPy 2, compared bit for bit.
 
-One Python and one MXNet do both, with another NumPy in front of theirs the second time. A Python
+One Python and one MXNet do both, with one NumPy and then the other in front of their own. A Python
 for which NumPy 1 is published is needed: this one, or an older one beside it. Needs pip's index.
 """
 
@@ -15,31 +15,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import paths
-from support.environments import add, clean, install, python_of
+from support.environments import add, clean
 
 WORKER = paths.TESTS / "support" / "twenty_steps.py"
-#: The Pythons that NumPy 1.26 is published for, or a NumPy close to it.
-OLD_PYTHONS = ("3.12", "3.11", "3.10", "3.9")
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def python(request, tmp_path_factory) -> Path:
+def python(request) -> Path:
     """A Python with ssdreg, MXNet and some NumPy, that both NumPys are published for."""
     if sys.version_info < (3, 13):
         return Path(sys.executable)
-    older = python_of(*OLD_PYTHONS)
-    if older is None:
-        pytest.skip("NumPy 1 is published for Python 3.12 and older, and there is none here")
-    wheels = map(request.getfixturevalue, ("runtime_wheel", "ssdreg_wheel"))
-    return install(older, tmp_path_factory.mktemp("older") / "venv", *wheels) / "python"
+    return request.getfixturevalue("other_python") / "python"
 
 
-def train(python: Path, folder: Path, numpy: Path | None) -> dict:
+def train(python: Path, folder: Path, numpy: Path) -> dict:
     """Run the worker, with the NumPy in this folder in front of the Python's own."""
-    found = [*([] if numpy is None else [numpy]), paths.TESTS]
-    environ = {**clean(), "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, found))}
+    environ = {**clean(), "OMP_NUM_THREADS": "1",
+               "PYTHONPATH": os.pathsep.join(map(str, (numpy, paths.TESTS)))}
     done = subprocess.run([python, WORKER, folder], cwd=folder, check=False, text=True,
                           env=environ, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -47,17 +41,18 @@ def train(python: Path, folder: Path, numpy: Path | None) -> dict:
 
 
 @pytest.fixture(scope="module")
-def both(python, tmp_path_factory) -> tuple[dict, dict]:
-    """What the worker prints under the NumPy that is installed, and under the other."""
-    installed = train(python, tmp_path_factory.mktemp("installed"), None)
-    wanted = "numpy<2" if installed["numpy"].startswith("2.") else "numpy>=2"
-    folder = tmp_path_factory.mktemp("numpy")
-    add(python.parent, "--no-deps", "--target", folder, wanted)
-    return installed, train(python, tmp_path_factory.mktemp("other"), folder)
+def both(python, tmp_path_factory) -> tuple[dict, ...]:
+    """What the worker prints under either NumPy."""
+    printed = []
+    for wanted in ("numpy<2", "numpy>=2"):
+        numpy = tmp_path_factory.mktemp("numpy")
+        add(python.parent, "--no-deps", "--target", numpy, wanted)
+        printed.append(train(python, tmp_path_factory.mktemp("trained"), numpy))
+    return tuple(printed)
 
 
 def test_they_are_numpy_1_and_2(both):
-    assert sorted(found["numpy"].partition(".")[0] for found in both) == ["1", "2"]
+    assert [found["numpy"].partition(".")[0] for found in both] == ["1", "2"]
 
 
 def test_there_is_something_to_compare(both):

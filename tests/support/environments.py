@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -55,26 +56,36 @@ def version_of(python: Path) -> str:
                cwd=python.parent).strip()
 
 
-def wheel_of(distribution: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel of one of `SOURCES`, built once for all processes that run these tests."""
+def once(name: str, tmp_path_factory: pytest.TempPathFactory, fill: Callable[[Path], object]
+         ) -> Path:
+    """Return a folder that is filled once for all processes that run these tests."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent  # each process has a folder there
-    folder = root / f"wheel-of-{distribution}"
+    folder, filled = root / name, root / f"{name}-is-there"
     folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w", encoding="utf-8") as lock:
+    with (root / f"{name}-lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (wheel,) = list(folder.glob("wheel/*.whl")) or _build(SOURCES[distribution], folder)
+        if not filled.exists():
+            fill(folder)
+            filled.touch()
+    return folder
+
+
+def wheel_of(distribution: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of one of `SOURCES`, built once."""
+    folder = once(f"wheel-of-{distribution}", tmp_path_factory,
+                  lambda folder: _build(SOURCES[distribution], folder))
+    (wheel,) = folder.glob("wheel/*.whl")
     return wheel
 
 
-def _build(sources: Path, folder: Path) -> list[Path]:
+def _build(sources: Path, folder: Path) -> None:
     """Build a wheel from a copy of its sources, so that nothing is left there."""
-    copy, target = folder / "sources", folder / "wheel"
+    copy = folder / "sources"
     shutil.copytree(sources, copy, ignore=shutil.ignore_patterns(*NOT_BUILT))
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", target, copy,
-        cwd=folder)
-    return list(target.glob("*.whl"))
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir",
+        folder / "wheel", copy, cwd=folder)
 
 
 def install(python: Path, folder: Path, *requirements: str | Path) -> Path:

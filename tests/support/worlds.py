@@ -35,8 +35,8 @@ _LEFT_OUT = ("HOME", "XDG_", "MPLCONFIGDIR", "MXNET_HOME", "LC_", "LANG", "PYTHO
 
 
 @cache
-def as_nobody() -> Sequence[str]:
-    """Return what to put before a command, so that an unknown user runs it; skips without a way."""
+def to_nobody() -> Sequence[str]:
+    """Return what to put before a command, so that an unknown user runs it; () without a way."""
     ask = "import os, ssdreg; print(os.getuid())"
     for prefix in _AS_OTHERS if os.getuid() else _AS_ROOT:
         try:
@@ -46,8 +46,20 @@ def as_nobody() -> Sequence[str]:
             continue
         if done.stdout == f"{NOBODY}\n":
             return prefix
+    return ()
+
+
+def as_nobody() -> Sequence[str]:
+    """Return the same; skips the test without a way."""
+    if prefix := to_nobody():
+        return prefix
     pytest.skip("a program cannot be run as an unknown user here: that takes root with setpriv, or "
                 "user namespaces with unshare")
+
+
+def kept_in(folder: Path, user: int = NOBODY) -> str:
+    """Return what is said of where caches are kept when the home cannot have them."""
+    return (f"so caches are kept in {folder / f'ssdreg-{user}'}; XDG_CACHE_HOME moves them")
 
 
 @frozen
