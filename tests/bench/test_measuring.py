@@ -139,7 +139,7 @@ tasks = [Task(name, (sys.executable, "-c", {worker!r}), {{"name": name, "log": p
          for name in ("a", "b")]
 def report(words, done, total):
     print(words, flush=True)
-measure(tasks, Schedule(rounds=10**6, timed=1), report)
+measure(tasks, Schedule(rounds=10**4, timed=1), report)
 """
 
 

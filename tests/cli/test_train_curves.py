@@ -5,11 +5,13 @@ from __future__ import annotations
 import attrs
 import pytest
 from PIL import Image
-from support.runs import DETECTOR, command
+from support.runs import TINY, command
 
 from ssdreg.metrics.coco import FIGURES
 from ssdreg.runs.run import open_run
 from ssdreg.training import trainer
+
+pytestmark = pytest.mark.usefixtures("small")
 
 
 def test_every_epoch_is_logged_drawn_and_written(capsys, tmp_path, tiny_shapes, monkeypatch):
@@ -22,7 +24,7 @@ def test_every_epoch_is_logged_drawn_and_written(capsys, tmp_path, tiny_shapes, 
         return finish(self, *arguments)
     monkeypatch.setattr(trainer._Trainer, "_finish_epoch", look)
     common = ("--out", out, "--tensorboard")
-    done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--epochs", 2,
+    done = command(capsys, "train", *TINY, "--data", tiny_shapes, "--epochs", 2,
                    "--batch-size", 8, *common)
     assert done.status == 0
     assert drawn == [False, True]
@@ -42,7 +44,7 @@ def test_every_epoch_is_logged_drawn_and_written(capsys, tmp_path, tiny_shapes, 
 
 def test_a_run_whose_log_is_older_goes_on(capsys, tmp_path, tiny_shapes):
     out = tmp_path / "run"
-    assert command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--epochs", 1,
+    assert command(capsys, "train", *TINY, "--data", tiny_shapes, "--epochs", 1,
                    "--batch-size", 8, "--out", out).status == 0
     lines = (out / "log.csv").read_text().splitlines()
     (out / "log.csv").write_text("".join(

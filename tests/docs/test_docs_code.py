@@ -17,7 +17,6 @@ import sys
 from contextlib import ExitStack, redirect_stdout
 from importlib.metadata import requires
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from attrs import evolve, field, frozen
@@ -111,13 +110,6 @@ def trained():
     return {}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small():
-    """A network that trains in less than a second, called by its name."""
-    with plugins.register(SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))):
-        yield
-
-
 @pytest.fixture
 def folder(tmp_path_factory, given, monkeypatch):
     """The reader's own folder, kept for those who read other documents."""
@@ -147,6 +139,7 @@ def forget_plugins():
     plugins.forget()
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("document", [
     pytest.param(name, marks=MARKS.get(name, ())) for name in DOCUMENTS])
 def test_its_code_runs(document, folder, trained, monkeypatch, capsys):

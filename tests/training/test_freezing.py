@@ -7,7 +7,7 @@ import json
 import attrs
 import numpy as np
 import pytest
-from support.runs import DETECTOR, SIDE, command, refused
+from support.runs import DETECTOR, SIDE, TINY, command, refused
 
 import ssdreg
 from ssdreg.runs.run import open_run
@@ -93,9 +93,10 @@ def test_with_fixed_norms_changes_nothing_else(network):
     assert changed.attr_dict()["bn0"]["use_global_stats"] == "True"
 
 
+@pytest.mark.usefixtures("small")
 def test_training_leaves_frozen_stages_to_the_bit(capsys, tmp_path, tiny_shapes):
     out = tmp_path / "run"
-    done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", out, "--epochs", 1,
+    done = command(capsys, "train", *TINY, "--data", tiny_shapes, "--out", out, "--epochs", 1,
                    "--batch-size", 8, "--freeze-stages", 2, "--freeze-norm", "--head-lr", 5,
                    "--pretrained", start_run(capsys, tmp_path, tiny_shapes))
     assert done.status == 0, done.err
@@ -117,7 +118,7 @@ def test_training_leaves_frozen_stages_to_the_bit(capsys, tmp_path, tiny_shapes)
 
 def start_run(capsys, tmp_path, tiny_shapes):
     out = tmp_path / "start"
-    assert command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", out, "--epochs", 1,
+    assert command(capsys, "train", *TINY, "--data", tiny_shapes, "--out", out, "--epochs", 1,
                    "--batch-size", 8).status == 0
     return out
 

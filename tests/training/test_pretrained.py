@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import attrs
 import numpy as np
 import pytest
-from support.runs import DETECTOR, SIDE, command, refused
+from support.runs import SIDE, SMALL, TINY, command, refused
 
 import ssdreg
 from ssdreg import Preprocessing, Weights, hookimpl
@@ -23,6 +23,8 @@ from ssdreg.registry import names
 from ssdreg.runs.params import Params, write_params
 from ssdreg.runs.run import open_run
 
+pytestmark = pytest.mark.usefixtures("small")
+
 #: The stem is frozen, so that a run shows what it started from.
 ONE_EPOCH = ("--epochs", 1, "--batch-size", 8, "--freeze-stages", 1)
 STEM = "conv0_weight"
@@ -30,9 +32,9 @@ STEM = "conv0_weight"
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Parameters for resnet18, on disk: two sets, told apart by their stems."""
+    """Parameters for the small network, on disk: two sets, told apart by their stems."""
     from ssdreg.mx import mx
-    symbol = ssdreg.get_backbone("resnet18").symbol()
+    symbol = SMALL.symbol()
     shapes, _, moments = symbol.infer_shape(data=(1, 3, 64, 64))
     folder, rng = tmp_path_factory.mktemp("weights"), np.random.RandomState(5)
     files = {}
@@ -51,7 +53,7 @@ def saved(tmp_path_factory):
 @pytest.fixture
 def declared(saved):
     """Weights as a plug-in declares them: the first are the default."""
-    weights = [Weights(backbone="resnet18", name=name, locate=lambda weights: saved[weights.name])
+    weights = [Weights(backbone=SMALL.name, name=name, locate=lambda weights: saved[weights.name])
                for name in saved]
     with plugins.register(SimpleNamespace(ssdreg_weights=hookimpl(lambda: weights)), "some"):
         yield
@@ -60,7 +62,7 @@ def declared(saved):
 @pytest.fixture
 def train(capsys, tmp_path, tiny_shapes):
     def start(*arguments):
-        done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out",
+        done = command(capsys, "train", *TINY, "--data", tiny_shapes, "--out",
                        tmp_path / "run", *ONE_EPOCH, *arguments)
         assert done.status == 0, done.err
         run = open_run(tmp_path / "run")
@@ -70,7 +72,7 @@ def train(capsys, tmp_path, tiny_shapes):
 
 def test_weights_on_disk_are_the_start_unless_told_otherwise(declared, train):
     done, _, stem = train()
-    assert "starts from the weights resnet18/first: " in done.out
+    assert f"starts from the weights {SMALL.name}/first: " in done.out
     assert stem == 0.25
 
 
@@ -102,23 +104,23 @@ def test_a_sibling_that_has_weights_is_named(train):
     plugin = SimpleNamespace(ssdreg_weights=hookimpl(lambda: weights),
                              ssdreg_backbones=hookimpl(lambda: backbones))
     with plugins.register(plugin, "some"):
-        done, _, _ = train()
+        done, _, _ = train("--backbone", "resnet18")
     assert ("starts from nothing: there are no weights of resnet18, but of resnet18_v1b and "
             "resnet101_v1b; --backbone resnet18_v1b --pretrained is better and sooner done"
             ) in done.out.splitlines()
 
 
 def test_weights_that_are_not_on_disk_are_named(train):
-    weights = [Weights(backbone="resnet18", locate=lambda weights: None)]
+    weights = [Weights(backbone=SMALL.name, locate=lambda weights: None)]
     with plugins.register(SimpleNamespace(ssdreg_weights=hookimpl(lambda: weights)), "some"):
         done, _, _ = train()
-    assert ("starts from nothing: the weights of resnet18 are not on disk; --pretrained fetches "
-            "them, which is better and sooner done") in done.out.splitlines()
+    assert (f"starts from nothing: the weights of {SMALL.name} are not on disk; --pretrained "
+            "fetches them, which is better and sooner done") in done.out.splitlines()
 
 
 def test_plug_ins_are_named_where_nobody_has_weights(train):
     done, _, _ = train()
-    assert "starts from nothing: there are no weights of resnet18; plug-ins bring " in done.out
+    assert f"starts from nothing: there are no weights of {SMALL.name}; plug-ins bring " in done.out
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
@@ -126,7 +128,7 @@ def test_plug_ins_are_named_where_nobody_has_weights(train):
     (["--pretrained", "x", "--no-pretrained"], ""),
 ])
 def test_a_start_that_cannot_be(declared, capsys, tmp_path, tiny_shapes, arguments, sentence):
-    done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", tmp_path / "run",
+    done = command(capsys, "train", *TINY, "--data", tiny_shapes, "--out", tmp_path / "run",
                    *arguments)
     assert done.status == 2
     assert not sentence or refused(done, sentence)
@@ -134,15 +136,15 @@ def test_a_start_that_cannot_be(declared, capsys, tmp_path, tiny_shapes, argumen
 
 
 def test_pretrained_alone_says_when_nothing_is_declared(capsys, tmp_path, tiny_shapes):
-    done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", tmp_path / "run",
+    done = command(capsys, "train", *TINY, "--data", tiny_shapes, "--out", tmp_path / "run",
                    "--pretrained")
-    assert refused(done, "no weights are declared for resnet18")
+    assert refused(done, f"no weights are declared for {SMALL.name}")
 
 
 def test_anchors_fit_the_data_unless_told_otherwise(train, tiny_shapes):
     _, run, _ = train()
     packed = pack(read_voc(tiny_shapes, "train"))
-    draft = ssdreg.plan("resnet18", run.plan.num_classes, SIDE, tap_strides=(8, 16))
+    draft = ssdreg.plan(SMALL, run.plan.num_classes, SIDE, tap_strides=(8, 16))
     assert run.plan.sizes == fit_sizes(boxes(packed), draft)
     assert run.plan.sizes != draft.sizes
 
@@ -159,8 +161,8 @@ def test_normalisation_is_the_backbones_and_travels_with_the_run(monkeypatch, ti
 
     from ssdreg.deploy.executor import prepare
     mine = Preprocessing(mean=(10.0, 20.0, 30.0), std=(2.0, 4.0, 8.0))
-    backbone = attrs.evolve(ssdreg.get_backbone("resnet18"), preprocessing=mine)
-    monkeypatch.setitem(names.registry().backbones, "resnet18", backbone)
+    backbone = attrs.evolve(SMALL, preprocessing=mine)
+    monkeypatch.setitem(names.registry().backbones, SMALL.name, backbone)
     _, run, _ = train()
     assert run.plan.preprocessing == mine
     assert json.loads(run.config_file.read_text())["plan"]["preprocessing"]["mean"] == [10, 20, 30]

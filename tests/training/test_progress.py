@@ -6,11 +6,13 @@ import re
 import signal
 
 import pytest
-from support.runs import DETECTOR, command
+from support.runs import TINY, command
 
 from ssdreg.runs.log import duration
 from ssdreg.runs.run import open_run
 from ssdreg.training.trainer import _Trainer
+
+pytestmark = pytest.mark.usefixtures("small")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [
@@ -25,7 +27,7 @@ def test_there_is_one_speed(capsys, tmp_path, tiny_shapes, monkeypatch):
     rates = []
     monkeypatch.setattr("ssdreg.training.progress.TrainingProgress.step",
                         lambda self, state, steps, rate: rates.append((state, rate)))
-    done = command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", tmp_path / "run",
+    done = command(capsys, "train", *TINY, "--data", tiny_shapes, "--out", tmp_path / "run",
                    "--epochs", 2, "--batch-size", 4)
     assert done.status == 0, done.err
     log = open_run(tmp_path / "run").log()
@@ -49,7 +51,7 @@ def test_the_steps_before_a_stop_do_not_count_for_the_speed_after_it(capsys, tmp
         return measure(self, steps, seconds)
     with monkeypatch.context() as patch:
         patch.setattr("ssdreg.training.progress.TrainingProgress.step", stop_behind_the_third)
-        assert command(capsys, "train", *DETECTOR, "--data", tiny_shapes, "--out", out, "--epochs",
+        assert command(capsys, "train", *TINY, "--data", tiny_shapes, "--out", out, "--epochs",
                        1, "--batch-size", 4).status == 130
     monkeypatch.setattr(_Trainer, "_rate", counting)
     done = command(capsys, "train", "--resume", "--out", out)
