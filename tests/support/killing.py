@@ -17,7 +17,8 @@ from attrs import frozen
 #: Starts processes that have imported what they need, so that most of their time is training.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["ssdreg.mx", "ssdreg.training.train", "ssdreg.data.packing",
-                                  "ssdreg.drawing.curves", "support.runs"])
+                                  "ssdreg.drawing.curves", "ssdreg.drawing.mpl",
+                                  "faster_coco_eval", "support.runs"])
 
 
 def die() -> None:
