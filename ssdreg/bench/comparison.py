@@ -45,7 +45,7 @@ class Settings:
 
 @frozen
 class Models:
-    """Paths by the names of contenders, and why there is none for others."""
+    """Paths by the names of configurations, and why there is none for others."""
 
     paths: Mapping[str, str]
     failures: Mapping[str, str]
@@ -53,12 +53,12 @@ class Models:
 
 def compare(prepared: PreparedWorkload, choice: Choice, settings: Settings, folder: Path,
             report: Listener = quiet) -> Figures:
-    """Measure every contender at every batch size; `folder` takes the models that are made.
+    """Measure every configuration at every batch size; `folder` takes the models that are made.
 
-    A contender whose model cannot be made, or whose process fails, becomes a line that says why.
-    Raises BenchError when that is true of all.
+    One whose model cannot be made, or whose process fails, becomes a line that says why. Raises
+    BenchError when that is true of all.
     """
-    precisions = dict.fromkeys(contender.precision for contender in choice.configurations)
+    precisions = dict.fromkeys(configuration.precision for configuration in choice.configurations)
     peaks = measure_peaks(precisions, settings.threads, settings.sides, report)
     rows: list[Row] = []
     post: list[Post] = []
@@ -66,20 +66,20 @@ def compare(prepared: PreparedWorkload, choice: Choice, settings: Settings, fold
     for batch in settings.batches:
         models = make_models(choice.configurations, prepared, batch, folder / f"batch{batch}",
                              report)
-        tasks = [engine_task(contender, models.paths[contender.name], prepared, batch,
+        tasks = [engine_task(configuration, models.paths[configuration.name], prepared, batch,
                              settings.threads)
-                 for contender in choice.configurations if contender.name in models.paths]
+                 for configuration in choice.configurations if configuration.name in models.paths]
         measured = measure(tasks, settings.schedule, report)
         rows += make_rows(choice.configurations, measured.times, batch,
                           prepared.workload.multiply_adds, peaks)
         failures = {**models.failures, **measured.failures}
-        missing += [Missing(contender, failures[contender.name], batch)
-                    for contender in choice.configurations if contender.name in failures]
+        missing += [Missing(configuration, failures[configuration.name], batch)
+                    for configuration in choice.configurations if configuration.name in failures]
         if settings.post:
             parts, absent = measure_post(
-                [contender for contender in choice.configurations
-                 if contender.name in measured.times and contender.precision == FLOAT32
-                 and contender.backend in POST_BACKENDS],
+                [configuration for configuration in choice.configurations
+                 if configuration.name in measured.times and configuration.precision == FLOAT32
+                 and configuration.backend in POST_BACKENDS],
                 models.paths, prepared, batch, settings.threads, settings.schedule, report)
             post += parts
             missing += absent
@@ -92,12 +92,12 @@ def compare(prepared: PreparedWorkload, choice: Choice, settings: Settings, fold
 
 def make_models(configurations: Sequence[Configuration], prepared: PreparedWorkload, batch: int,
                 folder: Path, report: Listener = quiet) -> Models:
-    """Make what the contenders run, each in a process of its own, below `folder`."""
+    """Make what the configurations run, each in a process of its own, below `folder`."""
     model_of: dict[str, str] = {"source": str(prepared.folder)}
     failures: dict[str, str] = {}
     paths: dict[str, str] = {}
-    for contender in configurations:
-        kind = _kind(contender)
+    for configuration in configurations:
+        kind = _kind(configuration)
         if kind not in model_of and kind not in failures:
             report(f"making {kind}, batch {batch}", 0, 1)
             (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -110,21 +110,21 @@ def make_models(configurations: Sequence[Configuration], prepared: PreparedWorkl
             except BenchError as error:
                 failures[kind] = str(error)
         if kind in model_of:
-            paths[contender.name] = model_of[kind]
-    return Models(paths, {contender.name: failures[_kind(contender)]
-                          for contender in configurations if _kind(contender) in failures})
+            paths[configuration.name] = model_of[kind]
+    return Models(paths, {configuration.name: failures[_kind(configuration)]
+                          for configuration in configurations if _kind(configuration) in failures})
 
 
-def _kind(contender: Configuration) -> str:
-    """Return the kind of model (see `ssdreg.bench.model_worker`) that a contender runs."""
-    if contender.precision == "int8" or contender.name == "mxnet bfloat16":
-        return contender.name
-    return "source" if contender.backend == "mxnet" else "onnx"
+def _kind(configuration: Configuration) -> str:
+    """Return the kind of model (see `ssdreg.bench.model_worker`) that a configuration runs."""
+    if configuration.precision == "int8" or configuration.name == "mxnet bfloat16":
+        return configuration.name
+    return "source" if configuration.backend == "mxnet" else "onnx"
 
 
 def engine_task(configuration: Configuration, model: str, prepared: PreparedWorkload, batch: int,
                 threads: int | None) -> Task:
-    """Return the worker that measures a contender."""
+    """Return the worker that measures a configuration."""
     job = {"backend": configuration.backend, "precision": configuration.precision, "model": model,
            "images": str(prepared.images), "batch": batch, "threads": thread_count(threads)}
     return Task(configuration.name, (sys.executable, "-m", "ssdreg.bench.engine_worker"), job,

@@ -13,20 +13,20 @@ from ssdreg.bench.figures import Configuration, Missing
 from ssdreg.errors import BenchError
 
 #: All there are, in the order of the table; ratios are to the first.
-CONTENDERS = tuple(Configuration(backend, precision) for backend, precision in (
+CONFIGURATIONS = tuple(Configuration(backend, precision) for backend, precision in (
     ("mxnet", "float32"), ("mxnet", "bfloat16"), ("mxnet", "int8"),
     ("onnxruntime", "float32"), ("onnxruntime", "int8"),
     ("openvino", "float32"), ("openvino", "bfloat16"), ("openvino", "int8")))
-BACKENDS = tuple(dict.fromkeys(contender.backend for contender in CONTENDERS))
-PRECISIONS = tuple(dict.fromkeys(contender.precision for contender in CONTENDERS))
+BACKENDS = tuple(dict.fromkeys(configuration.backend for configuration in CONFIGURATIONS))
+PRECISIONS = tuple(dict.fromkeys(configuration.precision for configuration in CONFIGURATIONS))
 
-#: Contenders that no package provides.
+#: Configurations that no package provides.
 NEVER = {Configuration("onnxruntime", "bfloat16"): "ONNX Runtime has no bfloat16 on processors"}
 
-#: Packages that a contender needs besides those that ssdreg itself needs.
+#: Packages that a configuration needs besides those that ssdreg itself needs.
 NEEDS: Mapping[Configuration, tuple[str, ...]] = {
-    **{contender: () if contender.backend == "mxnet" else (contender.backend,)
-       for contender in CONTENDERS},
+    **{configuration: () if configuration.backend == "mxnet" else (configuration.backend,)
+       for configuration in CONFIGURATIONS},
     Configuration("openvino", "int8"): ("openvino", "nncf")}
 
 #: Whether this processor computes what only some do.
@@ -37,7 +37,7 @@ ON_PROCESSOR: Mapping[Configuration, Callable[[], bool]] = {
 
 @frozen
 class Choice:
-    """The contenders that can be measured, and those that cannot, with the reason."""
+    """The configurations that can be measured, and those that cannot, with the reason."""
 
     configurations: tuple[Configuration, ...]
     missing: tuple[Missing, ...]
@@ -53,21 +53,22 @@ def choose(backends: Collection[str] = (), precisions: Collection[str] = ()) -> 
         for name in names:
             if name not in known:
                 raise BenchError(f"there is no {kind} {name!r}: choose among {', '.join(known)}")
-    wanted = [contender for contender in CONTENDERS if contender.backend in (backends or BACKENDS)
-              and contender.precision in (precisions or PRECISIONS)]
+    wanted = [configuration for configuration in CONFIGURATIONS
+              if configuration.backend in (backends or BACKENDS)
+              and configuration.precision in (precisions or PRECISIONS)]
     # reported only where it was named
-    missing = [Missing(contender, why) for contender, why in NEVER.items()
-               if contender.backend in backends and contender.precision in precisions]
+    missing = [Missing(configuration, why) for configuration, why in NEVER.items()
+               if configuration.backend in backends and configuration.precision in precisions]
     installed = []
-    for contender in wanted:
-        absent = [package for package in NEEDS[contender] if find_spec(package) is None]
+    for configuration in wanted:
+        absent = [package for package in NEEDS[configuration] if find_spec(package) is None]
         if absent:
-            missing.append(Missing(contender, f"{' and '.join(absent)} not installed: run "
-                                              f"`{install(contender.backend, 'ssdreg')}`"))
-        elif contender in ON_PROCESSOR and not ON_PROCESSOR[contender]():
-            missing.append(Missing(contender, "this processor has no bfloat16 for it"))
+            missing.append(Missing(configuration, f"{' and '.join(absent)} not installed: run "
+                                                  f"`{install(configuration.backend, 'ssdreg')}`"))
+        elif configuration in ON_PROCESSOR and not ON_PROCESSOR[configuration]():
+            missing.append(Missing(configuration, "this processor has no bfloat16 for it"))
         else:
-            installed.append(contender)
+            installed.append(configuration)
     if not installed:
         raise BenchError("nothing is left to measure: " + "; ".join(
             f"{absent.configuration.name}: {absent.why}" for absent in missing))

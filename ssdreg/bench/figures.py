@@ -1,4 +1,4 @@
-"""The figures of a measurement: rows of medians, spread and ratios, and missing contenders."""
+"""The figures of a measurement: rows of medians, spread and ratios, and missing configurations."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Peak:
 
 @frozen
 class Row:
-    """One contender at one batch size.
+    """One configuration at one batch size.
 
     `seconds` are those of a batch; `ratio` is to the first row of the same batch size; `gflops`
     counts two operations for each multiply-add, and is None where their number is not known;
@@ -81,7 +81,7 @@ class Row:
 
 @frozen
 class Missing:
-    """A contender without a row, and why."""
+    """A configuration without a row, and why."""
 
     configuration: Configuration
     why: str

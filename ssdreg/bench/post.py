@@ -41,24 +41,25 @@ _LAYOUT = {"Transpose", "Reshape", "Flatten", "Concat", "Identity", "Squeeze", "
 def measure_post(configurations: Sequence[Configuration], models: Mapping[str, str],
                  prepared: PreparedWorkload, batch: int, threads: int | None, schedule: Schedule,
                  report: Listener = quiet) -> tuple[list[Post], list[Missing]]:
-    """Measure post-processing of each contender; where that fails, say why."""
-    tasks = [Task(f"{contender.name} {part}",
+    """Measure post-processing of each configuration; where that fails, say why."""
+    tasks = [Task(f"{configuration.name} {part}",
                   (sys.executable, "-m", "ssdreg.bench.post_worker"),
-                  {"backend": contender.backend, "part": part, "model": models[contender.name],
+                  {"backend": configuration.backend, "part": part,
+                   "model": models[configuration.name],
                    "images": str(prepared.images), "batch": batch,
                    "threads": thread_count(threads)}, environment(threads))
-             for contender in configurations for part in PARTS]
+             for configuration in configurations for part in PARTS]
     timed = measure(tasks, schedule, report)
     measured, missing = [], []
-    for contender in configurations:
-        names = {part: f"{contender.name} {part}" for part in PARTS}
+    for configuration in configurations:
+        names = {part: f"{configuration.name} {part}" for part in PARTS}
         failed = [name for name in names.values() if name in timed.failures]
         if failed:
-            missing.append(Missing(contender, f"post-processing, {failed[0]}: "
-                                              f"{timed.failures[failed[0]]}", batch))
+            missing.append(Missing(configuration, f"post-processing, {failed[0]}: "
+                                                  f"{timed.failures[failed[0]]}", batch))
         else:
             whole, network, rest = (timed.times[names[part]] for part in PARTS)
-            measured.append(make_post(contender, whole, network, rest, batch))
+            measured.append(make_post(configuration, whole, network, rest, batch))
     return measured, missing
 
 

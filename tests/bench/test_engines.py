@@ -11,7 +11,7 @@ from support.runs import UNUSED, command, refused
 
 from ssdreg.bench import engine_worker, model_worker, peak_worker, post_worker
 from ssdreg.bench.comparison import _kind, processor
-from ssdreg.bench.configurations import CONTENDERS, choose
+from ssdreg.bench.configurations import CONFIGURATIONS, choose
 from ssdreg.bench.figures import Configuration
 from ssdreg.bench.measure import Schedule
 from ssdreg.bench.peak import peak_tasks
@@ -96,8 +96,8 @@ def test_multiply_adds_are_those_of_all_convolutions(source):
         for name, shape in weights.items())
 
 
-@pytest.mark.parametrize("configuration", CONTENDERS, ids=lambda each: each.name)
-def test_every_contender_detects_in_its_precision(configuration, prepared, models):
+@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda each: each.name)
+def test_every_configuration_detects_in_its_precision(configuration, prepared, models):
     needs(configuration)
     facts, work = engine_worker.prepare(job(configuration, prepared, models(_kind(configuration))))
     assert facts["precision"] == configuration.precision

@@ -11,7 +11,7 @@ from ssdreg_runtime.system.installing import install
 from ssdreg_runtime.system.processor import BFLOAT16
 
 from ssdreg.bench import tables
-from ssdreg.bench.configurations import CONTENDERS, choose
+from ssdreg.bench.configurations import CONFIGURATIONS, choose
 from ssdreg.bench.figures import (
     Configuration,
     Figures,
@@ -161,10 +161,10 @@ def test_a_chart_of_another_suffix_is_refused(figures, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_contenders_are_chosen_by_name(monkeypatch):
+def test_configurations_are_chosen_by_name(monkeypatch):
     monkeypatch.setattr("ssdreg.bench.configurations.find_spec", lambda name: name)
     monkeypatch.setattr(FLAGS, lambda: BFLOAT16)
-    assert choose().configurations == CONTENDERS
+    assert choose().configurations == CONFIGURATIONS
     assert choose().missing == ()
     chosen = choose(("openvino", "onnxruntime"), ("bfloat16",))
     assert chosen.configurations == (Configuration("openvino", "bfloat16"),)
@@ -194,7 +194,7 @@ def test_what_this_processor_does_not_compute_is_said(monkeypatch):
     assert [(each.configuration.name, each.why) for each in chosen.missing] == [
         (name, "this processor has no bfloat16 for it")
         for name in ("mxnet bfloat16", "openvino bfloat16")]
-    assert len(chosen.configurations) == len(CONTENDERS) - 2
+    assert len(chosen.configurations) == len(CONFIGURATIONS) - 2
 
 
 @pytest.mark.parametrize(("backends", "precisions", "sentence"), [
