@@ -132,16 +132,19 @@ def test_scipys_matrices_are_known_without_a_warning(make):
 def test_an_operators_function_is_written_when_it_is_needed_first():
     code = """
 from ssdreg.mx import mx
-written = lambda: sum("_function" in vars(value) for module in (mx.nd.op, mx.sym.op)
-                      for value in vars(module).values() if hasattr(value, "_make"))
+operators = [value for module in (mx.nd.op, mx.sym.op, mx.np, mx.npx)
+             for value in vars(module).values() if "_make" in getattr(value, "__dict__", ())]
+written = lambda: sum("_function" in vars(operator) for operator in operators)
 before = written()
 assert mx.nd.relu(mx.nd.array([-1, 2])).asnumpy().tolist() == [0, 2]
 assert mx.sym.relu(mx.sym.Variable("data")).list_arguments() == ["data"]
+assert mx.np.sum(mx.np.array([[1, 2]])).tolist() == 3
+assert mx.npx.relu(mx.np.array([-1, 2])).tolist() == [0, 2]
 print(before, written())
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     before, after = map(int, done.stdout.split())
-    assert (before, after) == (0, 2)
+    assert (before, after) == (0, 4)
 
 
 @pytest.mark.parametrize("module", [mx.nd, mx.sym])
@@ -152,3 +155,16 @@ def test_operators_look_like_functions(module):
     assert "convolution" in operator.__doc__
     assert "or float" in module.contrib.adamw_update.__doc__  # MXNet writes into it
     assert copy.deepcopy(operator) is operator
+
+
+def test_numpys_operators_look_like_functions():
+    """By a text and a signature that were written by hand, or by those of MXNet's operator."""
+    by_hand, generated = mx.np.cumsum, mx.npx.batch_dot
+    assert list(inspect.signature(by_hand).parameters) == ["a", "axis", "dtype", "out"]
+    assert by_hand.__doc__.lstrip().startswith("Return the cumulative sum")
+    assert "_function" not in vars(by_hand)
+    assert list(inspect.signature(generated).parameters)[:3] == ["lhs", "rhs", "transpose_a"]
+    assert "ndarray" in generated.__doc__
+    assert "NDArray" not in generated.__doc__
+    assert [each.__module__ for each in (by_hand, generated)] == ["mxnet.numpy",
+                                                                  "mxnet.numpy_extension"]
