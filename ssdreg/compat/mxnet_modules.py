@@ -37,6 +37,8 @@ ESTIMATOR = "mxnet.model"
 #: How MXNet's modules import ``scipy.stats``, name and what is taken from it. It is a third of the
 #: time of importing MXNet, for one test of random numbers.
 STATISTICS = (("scipy.stats", ()), ("scipy", ("stats",)))
+#: Packages that MXNet imports whole for its own exporter and for downloads.
+HARDLY_USED = ("onnx", "requests")
 
 
 def restored() -> tuple[str, ...]:
@@ -99,6 +101,7 @@ class MXNetFinder(MetaPathFinder):
     def __init__(self) -> None:
         self.numpy, self.versions = namespace(), version_module()
         self.scipy = deferred_scipy()
+        self.hardly_used = {name: DeferredModule(name) for name in HARDLY_USED}
         self.builtins = {**vars(builtins), "__import__": self.import_}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None,
@@ -122,6 +125,8 @@ class MXNetFinder(MetaPathFinder):
             return self.versions
         if level == 0 and (name, tuple(fromlist or ())) in STATISTICS and find_spec("scipy"):
             return self.scipy
+        if level == 0 and name in HARDLY_USED and not fromlist and find_spec(name):
+            return self.hardly_used[name]
         if (globals or {}).get("__name__") == ESTIMATOR and name.startswith("sklearn"):
             raise ImportError("scikit-learn is left out")
         module = builtins.__import__(name, globals, locals, fromlist or (), level)

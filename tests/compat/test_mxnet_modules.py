@@ -309,14 +309,16 @@ def test_distutils_is_compared_as_mxnet_does():
 NEEDLESS = """
 import sys
 from ssdreg.mx import mx
-print(mx.__version__, "sklearn" in sys.modules, "scipy.stats" in sys.modules)
+print(mx.__version__, *(name in sys.modules for name in (
+    "sklearn", "scipy.stats", "onnx", "requests")))
 print(mx.contrib.quantization.stats.entropy(), mx.test_utils.ss.entropy(),
       "scipy.stats" in sys.modules)
+print(mx.gluon.utils.requests.Session.__module__, mx.test_utils.requests.__name__)
 """
 
 
-def test_what_takes_as_long_as_mxnet_itself_is_not_imported_for_it(tmp_path):
-    """Where scikit-learn and SciPy are installed, as they are with NNCF."""
+def test_what_is_hardly_used_is_not_imported_for_it(tmp_path):
+    """Where scikit-learn and SciPy are installed, as they are with NNCF, it takes as long again."""
     for name in ("sklearn", "scipy"):
         (tmp_path / name).mkdir()
     (tmp_path / "sklearn" / "__init__.py").write_text("raise RuntimeError('imported')")
@@ -326,10 +328,11 @@ def test_what_takes_as_long_as_mxnet_itself_is_not_imported_for_it(tmp_path):
     done = subprocess.run([sys.executable, "-c", NEEDLESS], capture_output=True, text=True,
                           check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(
                               [str(tmp_path), *filter(None, sys.path)])})
-    first, second = done.stdout.splitlines()
-    assert first.split() == ["1.9.1", "False", "False"], done.stderr
+    first, second, third = done.stdout.splitlines()
+    assert first.split() == ["1.9.1", *["False"] * 4], done.stderr
     # it is there as soon as somebody uses it
     assert second.split() == ["3", "3", "True"], done.stderr
+    assert third.split() == ["requests.sessions", "requests"], done.stderr
 
 
 def test_statistics_that_are_not_installed_are_no_module(monkeypatch):
