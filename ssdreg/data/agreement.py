@@ -203,12 +203,12 @@ def _tendency(annotated: AnnotatedSet,
               measured: Sequence[tuple[AnnotatedPicture, Measured]]) -> _Tendency:
     """Ask the pictures that tell it; those outside the split where the split tells nothing."""
     turned = [(picture, actual) for picture, actual in measured if actual.orientation != UPRIGHT]
-    told = {_told(*pair) for pair in turned} - {_UNKNOWN}
-    if turned and not told:
-        told = {_told(*pair) for pair in _turned(annotated.others)} - {_UNKNOWN}
+    frames = {_told(*pair) for pair in turned} - {_UNKNOWN}
+    if turned and not frames:
+        frames = {_told(*pair) for pair in _turned(annotated.others)} - {_UNKNOWN}
     resized = any(_evidently_resized(picture, actual.upright) for picture, actual in measured)
     swapped = [_evidently_swapped(picture, actual) for picture, actual in measured]
-    return _Tendency(told.pop() if len(told) == 1 else _UNKNOWN, resized,
+    return _Tendency(frames.pop() if len(frames) == 1 else _UNKNOWN, resized,
                      True in swapped and False not in swapped)
 
 

@@ -101,8 +101,8 @@ def export(model: str | os.PathLike[str], *, out: str | os.PathLike[str] | None 
     if files:
         _check_runtimes(options)
     if path.suffix.lower() == f".{ONNX}" and path.is_file():
-        told = (epoch, classes, data_shape, preprocessing, check or None)
-        if any(each is not None for each in told) or options != Options(input=input):
+        of_a_run = (epoch, classes, data_shape, preprocessing, check or None)
+        if any(option is not None for option in of_a_run) or options != Options(input=input):
             raise ExportError(f"{path} is exported already, and is written anew with --input and "
                               f"--format alone: give the run it was made of for other options")
         return _rewrite(path, file, options, format, tell)

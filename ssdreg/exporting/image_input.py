@@ -68,15 +68,15 @@ def with_image_input(model: onnx.ModelProto, name: str = "the model") -> onnx.Mo
         [helper.make_tensor_value_info(output, kind, ["objects", *rest]) for output, kind, rest in
          zip(IMAGE_OUTPUTS, (TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.INT32),
              ([4], [], []))])
-    made = helper.make_model(graph, producer_name=model.producer_name,
-                             producer_version=model.producer_version,
-                             opset_imports=model.opset_import, ir_version=model.ir_version)
-    made.metadata_props.extend(model.metadata_props)
+    wrapped = helper.make_model(graph, producer_name=model.producer_name,
+                                producer_version=model.producer_version,
+                                opset_imports=model.opset_import, ir_version=model.ir_version)
+    wrapped.metadata_props.extend(model.metadata_props)
     # only now, because making a model copies its graph
-    made.graph.initializer.extend(model.graph.initializer)
-    made.graph.initializer.extend(writer.constants.values())
-    onnx.checker.check_model(made, full_check=True)
-    return made
+    wrapped.graph.initializer.extend(model.graph.initializer)
+    wrapped.graph.initializer.extend(writer.constants.values())
+    onnx.checker.check_model(wrapped, full_check=True)
+    return wrapped
 
 
 def _network_size(model: onnx.ModelProto, name: str) -> tuple[int, int]:

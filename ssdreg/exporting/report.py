@@ -21,8 +21,8 @@ def describe(exported: Exported) -> str:
     batch = "any number" if options.batch is None else options.batch
     given = ("image: a picture of RGB of any size, as it is" if options.input == IMAGE else
              f"images: {height}x{width} pixels of RGB, {batch} at a time")
-    found = "boxes in its pixels, scores, labels" if options.input == IMAGE else "detection"
-    outputs = f"{found}: {_suppression(facts)}"
+    detections = "boxes in its pixels, scores, labels" if options.input == IMAGE else "detection"
+    outputs = f"{detections}: {_suppression(facts)}"
     if not options.nms:
         assert exported.source is not None
         outputs = (f"scores and boxes of all {exported.source.plan.anchors:,} anchors, without "

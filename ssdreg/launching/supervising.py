@@ -64,10 +64,10 @@ class Running:
         """Say how it ended."""
         status = self.process.returncode
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-        said = "\n".join(self.lines)
+        ending = "\n".join(self.lines)
         if self.reader is None:
             return f"{self.member.title} {how}; what it said stands above"
-        return f"{self.member.title} {how}" + (f"; the end of its log:\n{said}" if said else "")
+        return f"{self.member.title} {how}" + (f"; the end of its log:\n{ending}" if ending else "")
 
 
 def supervise(members: Sequence[Member]) -> int:
@@ -80,7 +80,7 @@ def supervise(members: Sequence[Member]) -> int:
     """
     with _ended_on_sigterm(), _started(members) as running:
         workers = [one for one in running if one.member.role == WORKER]
-        asked = False
+        is_stopping = False
         while True:
             try:
                 time.sleep(LOOK)
@@ -88,9 +88,9 @@ def supervise(members: Sequence[Member]) -> int:
                 if all(worker.status is not None for worker in workers):
                     break
             except KeyboardInterrupt:
-                if asked:
+                if is_stopping:
                     raise
-                asked = True
+                is_stopping = True
                 for worker in workers:
                     worker.stop()
         _await_servers(running)

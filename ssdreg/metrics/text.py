@@ -68,14 +68,14 @@ def _many(confusion: Confusion) -> str:
     matrix, count = confusion.matrix, len(confusion.classes)
     right = int(matrix[:count, :count].trace())
     pairs = confusion.pairs()
-    told = (f": {right} objects found, {int(matrix[:count, count].sum())} missed, "
-            f"{int(matrix[count].sum())} detections of background, "
-            f"{sum(pair[0] for pair in pairs)} objects taken for another class")
+    summary = (f": {right} objects found, {int(matrix[:count, count].sum())} missed, "
+               f"{int(matrix[count].sum())} detections of background, "
+               f"{sum(pair[0] for pair in pairs)} objects taken for another class")
     if not pairs:
-        return told
+        return summary
     lines = [("object", "taken for", "times")]
     lines += [(wanted, detected, str(times)) for times, wanted, detected in pairs[:MOST_PAIRS]]
-    return f"{told}; most often\n" + aligned(lines)
+    return f"{summary}; most often\n" + aligned(lines)
 
 
 def error_block(errors: Errors) -> str:

@@ -92,13 +92,13 @@ def holder(folder: Path) -> Holder | None:
 
 
 def _make(folder: Path) -> tuple[Path, ...]:
-    """Make a folder with those above it; return those made, the innermost first."""
-    made = tuple(path for path in (folder, *folder.parents) if not path.exists())
+    """Make a folder with those above it; return those that were missing, the innermost first."""
+    missing = tuple(path for path in (folder, *folder.parents) if not path.exists())
     with stored(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for path in made:
+        for path in missing:
             sync(path.parent)
-    return made
+    return missing
 
 
 def _locked(file: Path, me: Holder) -> int | None:

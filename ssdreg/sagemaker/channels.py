@@ -74,11 +74,11 @@ def open_channels(job: Job, num_classes: int, work: Path, progress: Progress) ->
     if TRAIN not in job.channels:
         raise DataError(f"the job has no channel {TRAIN!r} to train on: its channels are "
                         f"{', '.join(job.channels) or 'none'}")
-    found = [_look(job, job.channels[name], work) for name in (TRAIN, VALIDATION)
-             if name in job.channels]
-    names = _class_names(found, num_classes)
+    contents = [_look(job, job.channels[name], work) for name in (TRAIN, VALIDATION)
+                if name in job.channels]
+    names = _class_names(contents, num_classes)
     packed = [_pack(channel, names, work, progress) if isinstance(channel, _Pictures)
-              else _link(channel, names, work) for channel in found]
+              else _link(channel, names, work) for channel in contents]
     return JobData(packed[0], packed[1] if len(packed) > 1 else None)
 
 

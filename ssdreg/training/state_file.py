@@ -158,15 +158,15 @@ def _read(run: Run, name: str, kind: type[Read]) -> Read:
         raise RunError(f"{run.path} has no {name}: nothing was saved yet, or it was imported, so "
                        f"there is nothing to resume; start anew with another --out")
     try:
-        found = _CONVERTER.structure(json.loads(file.read_text(encoding="utf-8")), kind)
+        content = _CONVERTER.structure(json.loads(file.read_text(encoding="utf-8")), kind)
     except cattrs.BaseValidationError as error:
         raise _refused(run, name, "; ".join(_sentences(error))) from error
     except (ValueError, RecursionError) as error:
         raise _refused(run, name, f"it is no JSON ({error})") from error
-    if found.data_shape != run.plan.data_shape:
-        raise _refused(run, name, f"it was trained at {_size(found.data_shape)}, and "
+    if content.data_shape != run.plan.data_shape:
+        raise _refused(run, name, f"it was trained at {_size(content.data_shape)}, and "
                                   f"{run.config_file.name} says {_size(run.plan.data_shape)}")
-    return found
+    return content
 
 
 def _refused(run: Run, name: str, why: str) -> RunError:

@@ -47,10 +47,10 @@ class Packing:
     def unpack(self, sums: np.ndarray, count: int) -> np.ndarray:
         """Return so many sums (N,), from -P to P, int64, of the packed sums of all processes."""
         rest = sums.astype(np.int64)
-        found = np.empty((len(rest), self.digits), np.int64)
+        unpacked = np.empty((len(rest), self.digits), np.int64)
         for digit in range(self.digits):
-            rest, found[:, digit] = np.divmod(rest, self.base)
-        return found.reshape(-1)[:count] - self.processes
+            rest, unpacked[:, digit] = np.divmod(rest, self.base)
+        return unpacked.reshape(-1)[:count] - self.processes
 
 
 def chosen(gradient: np.ndarray, kept: np.ndarray, step: float) -> np.ndarray:

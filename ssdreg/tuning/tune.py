@@ -216,19 +216,19 @@ class _Search:
             if self._budget.left < needed:
                 break
             began = self._budget.spent
-            asked = study.ask(searched)
-            self._tell(Note(f"trial {asked.number}: {asked.recipe}"))
-            trained = train_trial(self._prepared, asked.recipe, self._record.epochs or 1,
-                                  self._folder / UNDER_WAY, self._budget, asked.is_hopeless,
+            proposal = study.ask(searched)
+            self._tell(Note(f"trial {proposal.number}: {proposal.recipe}"))
+            trained = train_trial(self._prepared, proposal.recipe, self._record.epochs or 1,
+                                  self._folder / UNDER_WAY, self._budget, proposal.is_hopeless,
                                   self._tell)
-            study.tell(asked, trained)
+            study.tell(proposal, trained)
             self._save(study)
             self._draw(study.trials(), curve)
             self._longest = max(self._longest, (self._budget.spent - began)
                                 / max(1, len(trained.epochs)))
             best = best_trial(study.trials())
             reached = "no epoch" if math.isnan(trained.ap) else f"AP {trained.ap:.3f}"
-            self._tell(Note(f"trial {asked.number} {trained.outcome}: {reached}"
+            self._tell(Note(f"trial {proposal.number} {trained.outcome}: {reached}"
                             + (f"; best so far {best.ap:.3f} of trial {best.number}" if best
                                else "")))
         self._tell(Note(f"ended: {duration(max(0, self._budget.left))} of the budget are left, "

@@ -148,9 +148,9 @@ def _missing(content: bytes) -> float:
     # 255 would begin a marker
     noise = random.integers(0, 255, len(content), dtype=np.uint8).tobytes()
     # a last byte that would begin a marker too
-    told = content.rstrip(b"\xff")
+    readable = content.rstrip(b"\xff")
     try:
-        one, other = (np.asarray(_load(told + ending)[0].convert("RGB"))
+        one, other = (np.asarray(_load(readable + ending)[0].convert("RGB"))
                       for ending in (_END, noise + _END))
     except (OSError, SyntaxError, ValueError):
         return 1.0

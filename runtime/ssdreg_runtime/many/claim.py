@@ -56,19 +56,19 @@ class Claim:
 
 def claim(folder: Path) -> Claim:
     """Claim a folder for a new job."""
-    made = Claim(folder, uuid4().hex)
+    claimed = Claim(folder, uuid4().hex)
     with replacing(folder / _OWNER) as beside:
-        beside.write_text(made.job, encoding="ascii")
+        beside.write_text(claimed.job, encoding="ascii")
     _forget_tries(folder)
-    return made
+    return claimed
 
 
-def release(made: Claim) -> None:
+def release(claimed: Claim) -> None:
     """Remove the claim of a job that has ended, if the folder is still its own."""
     with suppress(OSError, ClusterError):
-        made.check()
-        (made.folder / _OWNER).unlink()
-        _forget_tries(made.folder)
+        claimed.check()
+        (claimed.folder / _OWNER).unlink()
+        _forget_tries(claimed.folder)
 
 
 def _forget_tries(folder: Path) -> None:

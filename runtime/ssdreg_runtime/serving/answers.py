@@ -101,13 +101,15 @@ class ErrorAnswer(BaseModel):
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may answer with these errors."""
-    said = {400: "a picture is damaged, or a parameter is wrong", 401: "the token is missing",
-            404: "there is no such model", 406: "no such form of answer",
-            408: "the body did not arrive in time", 413: "too many bytes, pixels or pictures",
-            415: "the content is of no type that is taken",
-            429: "busy: ask again after as many seconds as Retry-After says",
-            504: "not answered in time"}
-    return {**{status: {"model": ErrorAnswer, "description": said[status]} for status in statuses},
+    descriptions = {
+        400: "a picture is damaged, or a parameter is wrong", 401: "the token is missing",
+        404: "there is no such model", 406: "no such form of answer",
+        408: "the body did not arrive in time", 413: "too many bytes, pixels or pictures",
+        415: "the content is of no type that is taken",
+        429: "busy: ask again after as many seconds as Retry-After says",
+        504: "not answered in time"}
+    return {**{status: {"model": ErrorAnswer, "description": descriptions[status]}
+               for status in statuses},
             "4XX": {"model": ErrorAnswer, "description": "not understood"}}
 
 

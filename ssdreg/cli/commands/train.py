@@ -115,24 +115,24 @@ def run(options: argparse.Namespace) -> int:
     from ssdreg.engines.processes import started_together
     from ssdreg.errors import Interrupted, SsdregWarning
     from ssdreg.training.watching import CURVES
-    told = started_together().is_first
-    if not told:  # all would warn of the same
+    is_telling = started_together().is_first
+    if not is_telling:  # all would warn of the same
         warnings.simplefilter("ignore", SsdregWarning)
     try:
         result = _resume(options) if options.resume else _start(options)
     except Interrupted:
-        if told:
+        if is_telling:
             print(f"stopped and saved; go on with: "
                   f"{command('ssdreg', 'train', '--resume', '--out', options.out)}",
                   file=sys.stderr)
         return 130
     except SsdregError:
-        if not told:
+        if not is_telling:
             # all come to the same error, and the first says so: what this one says is of use
             # where the others go on
             time.sleep(ENDED_WITHIN)
         raise
-    if not told:
+    if not is_telling:
         return 0
     run = result.run
     print(f"done: {result.params_file} is the best; "

@@ -77,8 +77,8 @@ def to_html(report: Report) -> str:
 
 
 def _section(title: str, text: str, content: str) -> str:
-    told = f"<p>{escape(text)}</p>" if text else ""
-    return f"<section><h2>{escape(title)}</h2>{told}{content}</section>"
+    paragraph = f"<p>{escape(text)}</p>" if text else ""
+    return f"<section><h2>{escape(title)}</h2>{paragraph}{content}</section>"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], total: int = 0) -> str:
@@ -157,12 +157,12 @@ def _confusion(measures: Measures) -> str:
             f"and with scores from {confusion.threshold:.4f} on, the threshold with the best F1 of "
             f"all classes. A cell is shaded by its share of the row.")
     pairs = confusion.pairs()
-    told = ""
+    most_confused = ""
     if len(confusion.classes) > MOST_CELLS and pairs:
-        told = _table(("object", "taken for", "times"),
-                      [(wanted, detected, str(times))
-                       for times, wanted, detected in pairs[:MOST_PAIRS]])
-    return _section("Confusion", text, confusion_chart(confusion) + told)
+        most_confused = _table(("object", "taken for", "times"),
+                               [(wanted, detected, str(times))
+                                for times, wanted, detected in pairs[:MOST_PAIRS]])
+    return _section("Confusion", text, confusion_chart(confusion) + most_confused)
 
 
 def _errors(measures: Measures) -> str:
@@ -186,20 +186,20 @@ def _errors(measures: Measures) -> str:
 def _pictures(pictures: Sequence[WorstPicture], measures: Measures) -> str:
     if not pictures:
         return _section("Worst pictures", "There is no error in any picture.", "")
-    told = []
+    figures = []
     for picture in pictures:
         errors = picture.errors
         parts = [f"{count} {word}" for count, word in (
             (errors.missed, "missed"), (errors.confused, "taken for another class"),
             (errors.background, "detected in vain")) if count]
-        told.append(
+        figures.append(
             f"<figure><figcaption><b>image {errors.number}</b>: {', '.join(parts)}</figcaption>"
             f'<div class="pair"><div>there is<img alt="ground truth of image {errors.number}" '
             f'src="{data_url(picture.truths)}"></div><div>found<img alt="detections in image '
             f'{errors.number}" src="{data_url(picture.detections)}"></div></div></figure>')
     return _section("Worst pictures", f"Those with most errors, with scores from "
                     f"{measures.confusion.threshold:.4f} on. Images are counted from 0, in the "
-                    f"order of the data.", "".join(told))
+                    f"order of the data.", "".join(figures))
 
 
 def _settings(settings: Sequence[tuple[str, str]]) -> str:
