@@ -7,8 +7,9 @@
 
 export PYTHON
 
-# of MXNet in each of the two processes that run tests, unless somebody says otherwise
-ONE_THREAD = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
+# of MXNet in each of the two processes that run tests, unless somebody says otherwise; what they
+# compile is kept for the many processes that they start
+ONE_THREAD = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 # A process that crashes ends the run and names its test: pytest-xdist 3.8 waits for ever for the
 # tests of a file that it gave to another process in its place.
 # A third of the tests at a time: one process that runs a whole half keeps gigabytes (of OpenVINO's
