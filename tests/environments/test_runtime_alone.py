@@ -1,7 +1,8 @@
-"""The runtime where nothing else is: current Pythons, NumPy 2, no MXNet, no ssdreg.
+"""The runtime where nothing else is: the oldest Python, the newest, no MXNet, no ssdreg.
 
-A detector is exported here and run there, and has to find what MXNet finds here. Needs pip's
-index; the environments take a while, so each is made once.
+A detector is exported here and run there, and has to find what MXNet finds here. The runtime's own
+tests run beside all others with this Python, and with the oldest one in its environment. Needs
+pip's index; the environments take a while, so each is made once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +30,11 @@ SHARED = paths.SHARED / "data" / "bccd" / "JPEGImages"
 BACKENDS = ("onnxruntime", "openvino")
 NEWEST = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9")
 TOLERANCE = 1e-3
+#: What the runtime's own tests need there, besides the backends.
+EXTRAS, TOOLS = "serve,video", ("pytest", "pytest-timeout", "boto3", "onnx")
 #: Tests that take most of the time and hold whatever else is installed: servers that are killed or
 #: attacked, their page in a browser, cameras that go away, full disks, and crowds of labels. They
-#: run beside all others.
+#: run beside all others only.
 SAME_EVERYWHERE = ("serving/test_life.py", "serving/test_bounds.py", "serving/test_attack.py",
                    "serving/test_page.py", "io/test_camera.py", "cli/test_full_output.py",
                    "draw/test_crowds.py")
@@ -96,18 +100,26 @@ def expected(source, photo) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def newest(runtime_wheel, tmp_path_factory) -> Path:
-    """The newest Python that is here, with what the runtime's tests need."""
-    return install(python_of(*NEWEST), tmp_path_factory.mktemp("newest") / "venv",
-                   f"{runtime_wheel}[test]")
+    """The newest Python that is here, with both backends, unless all other tests have it."""
+    python = python_of(*NEWEST)
+    if version_of(python) == version_of(Path(sys.executable)) and has_older():
+        pytest.skip(f"Python {version_of(python)} is that of all other tests")
+    return install(python, tmp_path_factory.mktemp("newest") / "venv",
+                   f"{runtime_wheel}[{','.join(BACKENDS)}]")
 
 
 @pytest.fixture(scope="module")
 def bare(runtime_wheel, tmp_path_factory) -> Path:
     """The oldest Python that is here, with the wheel and neither of the two runtimes."""
-    python, other = python_of(*reversed(NEWEST)), python_of(*NEWEST)
-    if version_of(python) == version_of(other):
+    python = python_of(*reversed(NEWEST))
+    if not has_older():
         pytest.skip(f"there is one supported Python on this machine only, {version_of(python)}")
     return install(python, tmp_path_factory.mktemp("oldest") / "venv", runtime_wheel)
+
+
+def has_older() -> bool:
+    """Tell whether there is an older Python than the newest."""
+    return version_of(python_of(*NEWEST)) != version_of(python_of(*reversed(NEWEST)))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,14 @@ def oldest(bare, refusal) -> Path:
     wanted = re.findall(r"`pip install '(\S+)'`", refusal.stderr)
     add(bare, *wanted)
     return bare
+
+
+@pytest.fixture
+def equipped(request, runtime_wheel) -> Path:
+    """Where the runtime's own tests run: the oldest Python, or the only one."""
+    programs = request.getfixturevalue("oldest" if has_older() else "newest")
+    add(programs, f"{runtime_wheel}[{EXTRAS}]", *TOOLS)
+    return programs
 
 
 @pytest.fixture(scope="module", params=["newest", "oldest"])
@@ -176,12 +196,12 @@ def test_there_is_something_to_find(expected):
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_the_runtimes_own_tests_pass(newest, tmp_path):
+def test_the_runtimes_own_tests_pass(equipped, tmp_path):
     tests = PROJECT / "runtime" / "tests"
     others = [option for file in SAME_EVERYWHERE
               for option in ("--ignore", (tests / file).resolve(strict=True))]
-    printed = run(newest / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, *others,
-                  cwd=tmp_path)
+    printed = run(equipped / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests,
+                  *others, cwd=tmp_path)
     assert " passed" in printed, printed
 
 
