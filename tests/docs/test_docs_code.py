@@ -91,15 +91,15 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory, tiny_shapes):
+def given(tmp_path_factory, tiny_shapes, small):
     """A folder with what documents take for granted: images, a photo, files from elsewhere."""
     made, old = tmp_path_factory.mktemp("given"), tmp_path_factory.mktemp("old")
     shutil.copytree(tiny_shapes, made / "DIR")
     shutil.copy(next((tiny_shapes / "JPEGImages").iterdir()), made / "photo.jpg")
     ssdreg.get_backbone("resnet101").symbol().save(str(made / "net-symbol.json"))
     (made / "symbol_factory.py").write_text(FACTORY)
-    files.write(old / "net", files.example_symbol("resnet18", files.taps_of("resnet18", 16, 32), 2),
-                SIDE)
+    taps = files.taps_of(SMALL.name, 16, 32)
+    files.write(old / "net", files.example_symbol(SMALL.name, taps, 2), SIDE)
     (old / "hyperparams.json").write_text(f'{{"image_shape": "{SIDE}"}}')
     tarred(old, made / "model.tar.gz")
     return made
