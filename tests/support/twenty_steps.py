@@ -15,13 +15,11 @@ import random
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from types import SimpleNamespace
 
 import attrs
 import numpy as np
-from support.runs import SIDE, SMALL, TINY
+from support.runs import DETECTOR, SIDE
 
-import ssdreg
 from ssdreg.cli.main import main
 from ssdreg.data.synthetic import write_shapes
 from ssdreg.mx import mx
@@ -51,9 +49,8 @@ def train(folder: Path) -> dict:
         steps.append(step(self, batch, rate))
         return steps[-1]
     mxnet_learner.MXNetLearner.step = watched
-    plugin = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))
-    with redirect_stdout(sys.stderr), ssdreg.register(plugin, "twenty-steps"):
-        status = main(["train", *TINY, "--data", str(folder / "shapes"), "--out",
+    with redirect_stdout(sys.stderr):
+        status = main(["train", *DETECTOR, "--data", str(folder / "shapes"), "--out",
                        str(folder / "run"), "--epochs", str(EPOCHS), "--batch-size", str(BATCH),
                        "--lr", "0.01"])
     assert status == 0
