@@ -3,16 +3,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from types import SimpleNamespace
 
 import pytest
 from support.environments import wheel_of
 from support.index import why_none
-from support.runs import DETECTOR, SIDE, SMALL, TRAIN_IMAGES, VALIDATION_IMAGES
+from support.runs import DETECTOR, SIDE, SMALL, TRAIN_IMAGES, VALIDATION_IMAGES, with_small
 
 import ssdreg
 from ssdreg.cli.main import main
-from ssdreg.registry import host as plugins
 
 # Read when MXNet is imported. Its threads wait by spinning, which, on a machine with other work,
 # takes the processors from those it waits for: these small networks then run for seconds.
@@ -106,7 +104,7 @@ def resnet18_run(tmp_path_factory, tiny_shapes):
 @pytest.fixture(scope="module")
 def small():
     """Let commands of this process know the network that trains in less than a second."""
-    with plugins.register(SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))):
+    with with_small():
         yield
 
 

@@ -6,17 +6,15 @@ import json
 import math
 import re
 import shutil
-from types import SimpleNamespace
 
 import pytest
 from ssdreg_runtime.system.files import write_json
 from ssdreg_runtime.system.leftovers import own_mark
-from support.runs import SIDE, SMALL, command
+from support.runs import SIDE, command, with_small
 
 import ssdreg
 from ssdreg.errors import RunError
 from ssdreg.mx import mx
-from ssdreg.registry import host as plugins
 from ssdreg.runs.checksums import note
 from ssdreg.runs.lock import writing
 from ssdreg.runs.params import Params, read_params, write_params
@@ -27,8 +25,7 @@ from ssdreg.training import state
 @pytest.fixture
 def run(three_epochs, tmp_path):
     """A run that may be damaged, whose backbone is known by its name."""
-    named = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))
-    with plugins.register(named):
+    with with_small():
         yield open_run(shutil.copytree(three_epochs, tmp_path / "run"))
 
 

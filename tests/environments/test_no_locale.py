@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 import ssdreg_runtime
 from support.runs import DETECTOR, SIDE, UNUSED
-from support.worlds import ASCII, BARE, kept_in, open_folder, start, start_in_turn, to_nobody
+from support.worlds import (
+    ASCII,
+    BARE,
+    as_nobody,
+    kept_in,
+    open_folder,
+    start,
+    start_in_turn,
+    to_nobody,
+)
 
 import ssdreg
 from ssdreg.data.synthetic import write_shapes
@@ -139,7 +148,8 @@ def test_a_detector_from_images_to_another_format(command, home, data, tmp_path)
 def test_a_detector_is_trained_and_used_by_a_user_without_a_home(home, data):
     """Nor a locale: every command that writes, reads or computes something.
 
-    Where a program cannot be run as an unknown user, we are the user, and the home is there.
+    Where a program cannot be run as an unknown user, we are the user, and the home is there: that
+    is said at the end, by skipping.
     """
     with open_folder() as folder:
         prefix = to_nobody()
@@ -171,11 +181,15 @@ def test_a_detector_is_trained_and_used_by_a_user_without_a_home(home, data):
             assert name.encode() in done[named["times"]].out
         for backend in ("openvino", "onnxruntime"):
             assert found_by_the_runtime(data, backend, **where).told == []
+        as_nobody()
 
 
 def but_for_data(lines):
-    """Return lines without those of the picture that belongs to nothing."""
-    return [line for line in lines if not line.startswith(("1 problem in the data:", "  "))]
+    """Return lines without those of the annotation that was renamed and names another picture."""
+    issue = ("1 problem in the data:", "  1 x file name differs", escaped(
+        f"  {PIKE}.xml: file name differs: it says that it is of 000009.jpg; by its own name it is "
+        f"of {PIKE}.jpg, which is taken"))
+    return [line for line in lines if line not in issue]
 
 
 def escaped(line):

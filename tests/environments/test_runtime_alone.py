@@ -1,7 +1,7 @@
 """The runtime where nothing else is: the oldest Python, the newest, no MXNet, no ssdreg.
 
 A detector is exported here and run there, and has to find what MXNet finds here. The runtime's own
-tests run beside all others with this Python, and with the oldest one in its environment. Needs
+tests run beside all others with this Python, and in one of these environments with another. Needs
 pip's index; the environments take a while, so each is made once.
 """
 
@@ -30,8 +30,6 @@ SHARED = paths.SHARED / "data" / "bccd" / "JPEGImages"
 BACKENDS = ("onnxruntime", "openvino")
 NEWEST = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9")
 TOLERANCE = 1e-3
-#: What the runtime's own tests need there, besides the backends.
-EXTRAS, TOOLS = "serve,video", ("pytest", "pytest-timeout", "boto3", "onnx")
 #: Tests that take most of the time and hold whatever else is installed: servers that are killed or
 #: attacked, their page in a browser, cameras that go away, full disks, and crowds of labels. They
 #: run beside all others only.
@@ -102,7 +100,7 @@ def expected(source, photo) -> np.ndarray:
 def newest(runtime_wheel, tmp_path_factory) -> Path:
     """The newest Python that is here, with both backends, unless all other tests have it."""
     python = python_of(*NEWEST)
-    if version_of(python) == version_of(Path(sys.executable)) and has_older():
+    if newest_is_this():
         pytest.skip(f"Python {version_of(python)} is that of all other tests")
     return install(python, tmp_path_factory.mktemp("newest") / "venv",
                    f"{runtime_wheel}[{','.join(BACKENDS)}]")
@@ -122,6 +120,11 @@ def has_older() -> bool:
     return version_of(python_of(*NEWEST)) != version_of(python_of(*reversed(NEWEST)))
 
 
+def newest_is_this() -> bool:
+    """Tell whether the newest Python is that of all other tests, and there is an older one."""
+    return has_older() and version_of(python_of(*NEWEST)) == version_of(Path(sys.executable))
+
+
 @pytest.fixture(scope="module")
 def refusal(bare, model, photo) -> subprocess.CompletedProcess[str]:
     """What the command says as long as there is nothing to run a model."""
@@ -139,9 +142,9 @@ def oldest(bare, refusal) -> Path:
 
 @pytest.fixture
 def equipped(request, runtime_wheel) -> Path:
-    """Where the runtime's own tests run: the oldest Python, or the only one."""
-    programs = request.getfixturevalue("oldest" if has_older() else "newest")
-    add(programs, f"{runtime_wheel}[{EXTRAS}]", *TOOLS)
+    """Where the runtime's own tests run: the newest Python; the oldest where that is this one."""
+    programs = request.getfixturevalue("oldest" if newest_is_this() else "newest")
+    add(programs, f"{runtime_wheel}[test]")
     return programs
 
 

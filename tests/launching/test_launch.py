@@ -80,7 +80,7 @@ def test_two_workers_train_as_one_with_the_whole_batch(shapes, tmp_path):
     recipe = ("train", *OPTIONS, "--data", shapes, "--pretrained", start, "--epochs", 5,
               "--validate-every", 5, "--optimizer", "sgd", "--lr", "1e-3", "--freeze-norm")
     assert main(list(map(str, (*recipe, "--out", tmp_path / "one")))) == 0
-    job = launched(*recipe, "--out", tmp_path / "two")
+    job = launched(*recipe, "--out", tmp_path / "two", "--wire", "float32")
     printed = job.communicate(timeout=300)[0]
     assert job.returncode == 0, printed
     assert "by 2 processes" in printed

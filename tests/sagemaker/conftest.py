@@ -1,19 +1,10 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from support import jobs
-from support.runs import SMALL
+from support.runs import with_small
 
-import ssdreg
 from ssdreg.cli.main import main
-from ssdreg.registry import host as plugins
-
-
-def with_small():
-    """Register a network that trains in a second, to be called by its name."""
-    return plugins.register(SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL])))
 
 
 @pytest.fixture(autouse=True)

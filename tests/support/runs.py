@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from attrs import evolve, frozen
 
 from ssdreg.backbones.resnet import ResNet, declare
 from ssdreg.cli.main import main
+from ssdreg.registry import host as plugins
+from ssdreg.registry.hookspecs import hookimpl
 
 SIDE = 64
 TRAIN_IMAGES, VALIDATION_IMAGES = 16, 6
@@ -17,6 +21,11 @@ SMALL = evolve(declare(ResNet(10, (1, 1, 1, 1), bottleneck=False, stem=8)), name
                aliases=(), tap_strides=(8, 16))
 #: The same for commands of this process, where the fixture `small` makes the name known.
 TINY = ("--backbone", SMALL.name, "--data-shape", str(SIDE), "--tap-strides", "8,16")
+
+
+def with_small() -> plugins.Registration:
+    """Let this process know `SMALL` by its name; use it as a context."""
+    return plugins.register(SimpleNamespace(ssdreg_backbones=hookimpl(lambda: [SMALL])))
 
 
 @frozen

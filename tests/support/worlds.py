@@ -57,9 +57,9 @@ def as_nobody() -> Sequence[str]:
                 "user namespaces with unshare")
 
 
-def kept_in(folder: Path, user: int = NOBODY) -> str:
-    """Return what is said of where caches are kept when the home cannot have them."""
-    return (f"so caches are kept in {folder / f'ssdreg-{user}'}; XDG_CACHE_HOME moves them")
+def kept_in(folder: Path) -> str:
+    """Return what is said of where that user's caches are when the home cannot have them."""
+    return f"so caches are kept in {folder / f'ssdreg-{NOBODY}'}; XDG_CACHE_HOME moves them"
 
 
 @frozen

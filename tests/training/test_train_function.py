@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import math
 import signal
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from support import voc
-from support.runs import SIDE, SMALL, command
+from support.runs import SIDE, SMALL, command, with_small
 
 import ssdreg
 from ssdreg.data import RECIPES, load
-from ssdreg.registry import host as plugins
 from ssdreg.runs.params import read_params
 from ssdreg.training import state
 
@@ -54,8 +52,7 @@ def assert_same(one, other):
       "sizes": "example", "seed": 7, "pretrained": False})], ids=["usual", "chosen"])
 def test_it_is_the_same_run_as_by_the_command(capsys, tmp_path, tiny_shapes, train, options,
                                               arguments):
-    named = SimpleNamespace(ssdreg_backbones=ssdreg.hookimpl(lambda: [SMALL]))
-    with plugins.register(named):
+    with with_small():
         done = command(capsys, "train", "--backbone", SMALL.name, "--data-shape", SIDE,
                        "--tap-strides", "8,16", "--data", tiny_shapes, "--out", tmp_path / "one",
                        "--epochs", 2, "--batch-size", 8, *options)

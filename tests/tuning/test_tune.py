@@ -13,7 +13,7 @@ import time
 import attrs
 import pytest
 from PIL import Image
-from support.runs import SIDE, SMALL, command, refused
+from support.runs import SIDE, SMALL, command, refused, with_small
 
 import ssdreg
 from ssdreg.cli.main import parser
@@ -35,19 +35,10 @@ pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 TASK = {"backbone": SMALL, "data_shape": SIDE, "epochs": 2, "engine": "mxnet"}
 
 
-class Plugin:
-    """Brings the small network by its name, by which a tuning that goes on finds it."""
-
-    __name__ = "small"
-
-    @ssdreg.hookimpl
-    def ssdreg_backbones(self):
-        return [SMALL]
-
-
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    with ssdreg.register(Plugin(), "tests-tuning"):
+    """Know the small network by its name, by which a tuning that goes on finds it."""
+    with with_small():
         yield
 
 

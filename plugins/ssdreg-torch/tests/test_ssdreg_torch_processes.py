@@ -58,8 +58,9 @@ def test_two_processes_train_as_one_with_the_whole_batch(norm, shapes, start, tm
     recipe = {"data": shapes, "pretrained": start, "epochs": 5, "validate_every": 5,
               "optimizer": "sgd", "lr": 1e-3, norm: True}
     assert train_here(out=tmp_path / "one", **recipe) == 0
-    status, printed = train_together(out=tmp_path / "two", **recipe)
+    status, printed = train_together(out=tmp_path / "two", wire="float32", **recipe)
     assert status == 0, printed
+    assert printed.count("0 threads are left") == 2, printed
     assert "by 2 processes" in printed
     assert printed.count("epoch   5") == 1
     one, two = (of_learning(values(tmp_path / name)) for name in ("one", "two"))
