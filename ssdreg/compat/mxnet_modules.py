@@ -65,11 +65,12 @@ class DeferredModule(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def deferred_scipy() -> ModuleType:
-    """Return a module in place of ``scipy``, whose statistics are imported when they are used."""
-    package = DeferredModule("scipy")
-    vars(package)["stats"] = DeferredModule("scipy.stats")
-    return package
+def deferred_modules() -> dict[tuple[str, tuple[str, ...]], ModuleType]:
+    """Return what stands for packages until they are used, by how MXNet's modules import them."""
+    scipy = DeferredModule("scipy")
+    vars(scipy)["stats"] = DeferredModule("scipy.stats")
+    return {**dict.fromkeys(STATISTICS, scipy),
+            **{(name, ()): DeferredModule(name) for name in HARDLY_USED}}
 
 
 class RepairingLoader(Loader):
@@ -100,8 +101,7 @@ class MXNetFinder(MetaPathFinder):
 
     def __init__(self) -> None:
         self.numpy, self.versions = namespace(), version_module()
-        self.scipy = deferred_scipy()
-        self.hardly_used = {name: DeferredModule(name) for name in HARDLY_USED}
+        self.deferred = deferred_modules()
         self.builtins = {**vars(builtins), "__import__": self.import_}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None,
@@ -123,10 +123,9 @@ class MXNetFinder(MetaPathFinder):
         """Import as Python does, with NumPy and ``distutils.version`` replaced."""
         if level == 0 and name == "distutils.version" and fromlist:
             return self.versions
-        if level == 0 and (name, tuple(fromlist or ())) in STATISTICS and find_spec("scipy"):
-            return self.scipy
-        if level == 0 and name in HARDLY_USED and not fromlist and find_spec(name):
-            return self.hardly_used[name]
+        deferred = self.deferred.get((name, tuple(fromlist or ())))
+        if level == 0 and deferred is not None and find_spec(deferred.__name__):
+            return deferred
         if (globals or {}).get("__name__") == ESTIMATOR and name.startswith("sklearn"):
             raise ImportError("scikit-learn is left out")
         module = builtins.__import__(name, globals, locals, fromlist or (), level)

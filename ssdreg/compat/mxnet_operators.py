@@ -70,7 +70,7 @@ class _DeferredNumPyOperator(_DeferredOperator):
 
     @property
     def __signature__(self) -> inspect.Signature:
-        return self._signature or inspect.signature(self._function)
+        return self._signature or super().__signature__
 
     @__signature__.setter
     def __signature__(self, signature: inspect.Signature) -> None:
